@@ -11,6 +11,15 @@ import (
 // another run has taken the lease. Nothing may be changed after it.
 var ErrFenced = errors.New("another run holds the lease")
 
+// A DriftError says that somebody else changed what this rollout wrote. A
+// rollout stops at it, it does not write over it.
+type DriftError struct {
+	What string // the object and the field
+	Who  string // the field manager, as far as it is known
+}
+
+func (e *DriftError) Error() string { return e.Who + " changed " + e.What }
+
 // A Target is the workload and its route. Implementations retry what may heal
 // until the context ends, and repeat safely: an action may have been carried
 // out in part by a process that is gone.
@@ -66,12 +75,16 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 	var signal, fenced string
 	var done Stage
 	var failed error
+	var drift *DriftError
 	for {
 		o, err := r.Target.Observe(ctx, s)
 		if err != nil && failed == nil {
 			failed = fmt.Errorf("observe: %w", err)
 		}
 		o.Now, o.Done, o.Err, o.Interrupted, o.Fenced = r.Now(), done, failed, signal, fenced
+		if drift != nil && o.Drift == "" {
+			o.Drift = drift.Error()
+		}
 		o = r.Traffic.Fill(o, s)
 		next, action := Next(p, s, o)
 		done, failed = "", nil
@@ -104,6 +117,8 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 			switch {
 			case errors.Is(err, ErrFenced):
 				fenced = err.Error()
+			case errors.As(err, &drift) && s.Phase == PhaseProgressing:
+				// seen by the next decision
 			case err != nil:
 				failed = actionError(s.Stage, err)
 			default:
