@@ -57,6 +57,7 @@ func (t *Target) handOver(ctx context.Context) error {
 		if err := t.matchReplicas(ctx); err != nil {
 			return err
 		}
+		t.notePods()
 		if err := t.relabel(ctx, second, incoming, role(RoleStable)); err != nil {
 			return err
 		}
@@ -426,23 +427,14 @@ func (t *Target) retirePrevious(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stop the pods of deployment %s/%s: %w", t.record.Namespace, second, err)
 	}
-	if err := t.pauseIfThere(ctx, second); err != nil {
+	if err := t.pause(ctx, second, true); err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
-	_, err = t.replicaSet(ctx, t.record.Stable.ReplicaSet)
-	if apierrors.IsNotFound(err) {
-		return nil
+	if _, err := t.replicaSet(ctx, t.record.Stable.ReplicaSet); apierrors.IsNotFound(err) {
+		return nil // the history limit took it
 	}
 	if err := t.relabelReplicaSet(ctx, t.record.Stable.ReplicaSet, t.record.VersionBefore); err != nil {
 		return err
 	}
 	return t.give(ctx, t.record.Stable.ReplicaSet, t.record.Deployment)
-}
-
-func (t *Target) pauseIfThere(ctx context.Context, deployment string) error {
-	err := t.pause(ctx, deployment, true)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
 }

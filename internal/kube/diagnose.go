@@ -1,0 +1,131 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// logLines is how much of a failing pod's log belongs into a report.
+const logLines = 20
+
+// A PodFailure is why a pod of the canary could not serve.
+type PodFailure struct {
+	Pod, Container string
+	Reason         string
+	Message        string
+	// LastLogLines are the container's last lines, of the instance that
+	// crashed if one did. They are the application's own words.
+	LastLogLines []string
+}
+
+// Diagnose looks at the canary's pods for the one that is worst off. It
+// returns nil when all are well or none exists.
+func (t *Target) Diagnose(ctx context.Context) *PodFailure {
+	for _, pod := range t.watch.podsOf(t.record.Canary.UID) {
+		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+			if status.Ready || status.State.Terminated != nil && status.State.Terminated.ExitCode == 0 {
+				continue
+			}
+			f := &PodFailure{Pod: pod.Name, Container: status.Name, Reason: "NotReady"}
+			if c := podCondition(pod, corev1.PodReady); c != nil {
+				f.Reason, f.Message = c.Reason, c.Message
+			}
+			if w := status.State.Waiting; w != nil {
+				f.Reason, f.Message = w.Reason, w.Message
+			}
+			if crash := status.LastTerminationState.Terminated; crash != nil {
+				f.Message = strings.TrimSpace(fmt.Sprintf("%s; exit code %d (%s)", f.Message, crash.ExitCode, crash.Reason))
+			}
+			f.LastLogLines = t.lastLog(ctx, pod.Name, status)
+			return f
+		}
+	}
+	return nil
+}
+
+// lastLog reads the end of a container's log. A log that cannot be read is
+// said to be, in its place: the report is about something worse.
+func (t *Target) lastLog(ctx context.Context, pod string, status corev1.ContainerStatus) []string {
+	if status.ContainerID == "" && status.LastTerminationState.Terminated == nil {
+		return nil // it never ran
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	tail, limit := int64(logLines), int64(16<<10)
+	raw, err := t.cluster.typed.CoreV1().Pods(t.record.Namespace).GetLogs(pod, &corev1.PodLogOptions{
+		Container: status.Name, TailLines: &tail, LimitBytes: &limit,
+		Previous: status.State.Running == nil && status.LastTerminationState.Terminated != nil,
+	}).DoRaw(ctx)
+	if err != nil {
+		return []string{"(the log cannot be read: " + err.Error() + ")"}
+	}
+	return strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+}
+
+// A Proof says what became of the promoted pods.
+type Proof struct {
+	Before, After []PodID
+	// Digests are the image digests that the promoted pods run.
+	Digests []string
+}
+
+// Unbroken reports whether every pod that was there before the hand-over is
+// there after it, with the same identity and as many restarts.
+func (p Proof) Unbroken() bool {
+	for _, before := range p.Before {
+		if !slices.Contains(p.After, before) {
+			return false
+		}
+	}
+	return len(p.Before) > 0
+}
+
+// Prove reads the promoted pods from the API server and compares them with
+// those recorded just before the hand-over.
+func (t *Target) Prove(ctx context.Context) (Proof, error) {
+	p := Proof{Before: t.record.Canary.Pods}
+	var after Slot
+	err := steadily(ctx, func(ctx context.Context) error {
+		rs, err := t.replicaSet(ctx, t.record.Canary.ReplicaSet)
+		if err != nil {
+			return err
+		}
+		pods, err := t.podsOf(ctx, rs)
+		if err != nil {
+			return err
+		}
+		after = Slot{}
+		for i := range pods {
+			after.note(&pods[i], t.record.Container)
+		}
+		if user, err := t.deployments().Get(ctx, t.record.Deployment, metav1.GetOptions{}); err != nil {
+			return err
+		} else if !metav1.IsControlledBy(rs, user) {
+			return fmt.Errorf("replicaset %s does not belong to deployment %s", rs.Name, user.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return p, fmt.Errorf("compare the promoted pods with those before: %w", err)
+	}
+	p.After, p.Digests = after.Pods, after.Digests
+	return p, nil
+}
+
+// notePods records the trial's pods, to be compared after the hand-over.
+func (t *Target) notePods() {
+	if len(t.record.Canary.Pods) > 0 {
+		return
+	}
+	for _, pod := range t.watch.podsOf(t.record.Canary.UID) {
+		if pod.DeletionTimestamp == nil {
+			t.record.Canary.note(pod, t.record.Container)
+		}
+	}
+}

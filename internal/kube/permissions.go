@@ -1,0 +1,74 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// A Permission is one thing that a rollout has to be allowed to do in the
+// namespace of its target.
+type Permission struct {
+	Group, Resource string
+	Verbs           []string
+}
+
+// Permissions is all that a canary on Gateway API needs, as it would stand in
+// a Role.
+var Permissions = []Permission{
+	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}},
+	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}},
+	{"", "pods", []string{"get", "list", "watch", "patch"}},
+	{"", "pods/log", []string{"get"}},
+	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}},
+	{"", "configmaps", []string{"get", "create", "update"}},
+	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}},
+	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}},
+	{"gateway.networking.k8s.io", "httproutes", []string{"get", "list", "watch", "patch"}},
+}
+
+// Missing asks the API server which of the Permissions this identity lacks in
+// the namespace. It changes nothing.
+func (c *Cluster) Missing(ctx context.Context, namespace string) ([]string, error) {
+	var missing []string
+	for _, p := range Permissions {
+		for _, verb := range p.Verbs {
+			allowed, err := c.allowed(ctx, namespace, p, verb)
+			if err != nil {
+				return nil, fmt.Errorf("ask for the permission to %s %s in %s: %w", verb, p.Resource, namespace, err)
+			}
+			if !allowed {
+				missing = append(missing, verb+" "+p.Resource)
+			}
+		}
+	}
+	return missing, nil
+}
+
+func (c *Cluster) allowed(ctx context.Context, namespace string, p Permission, verb string) (bool, error) {
+	resource, sub := splitResource(p.Resource)
+	var allowed bool
+	err := steadily(ctx, func(ctx context.Context) error {
+		review, err := c.typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Group: p.Group, Resource: resource, Subresource: sub, Verb: verb,
+			}},
+		}, metav1.CreateOptions{})
+		if err == nil {
+			allowed = review.Status.Allowed
+		}
+		return err
+	})
+	return allowed, err
+}
+
+func splitResource(name string) (resource, sub string) {
+	for i := range name {
+		if name[i] == '/' {
+			return name[:i], name[i+1:]
+		}
+	}
+	return name, ""
+}
