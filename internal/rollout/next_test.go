@@ -1,0 +1,362 @@
+package rollout
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func plan() Plan {
+	return Plan{
+		Steps:    []Step{{5, 10 * time.Second}, {25, 10 * time.Second}, {50, 10 * time.Second}, {100, 10 * time.Second}},
+		Rollback: true, Inconclusive: PolicyExtend, MaxExtensions: 1,
+		ProgressDeadline: time.Minute, Propagation: 30 * time.Second, Drain: 12 * time.Second,
+		KeepWarm: time.Minute, QuickAbort: 5 * time.Second, Finish: time.Minute,
+	}
+}
+
+// A world answers every action of a rollout at once and well, unless bend
+// changes what is seen.
+type world struct {
+	plan    Plan
+	state   State
+	now     time.Time
+	done    Stage
+	err     error
+	actions []string
+	weights []int
+	bend    func(*Observation, State)
+}
+
+func (w *world) observe() Observation {
+	o := Observation{
+		Now: w.now, Done: w.done, Err: w.err, CanaryReady: 3, CanaryWanted: 3, StableReady: 3, StableWanted: 3,
+		Accepted: true, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
+	}
+	if w.state.Stage == StageDwell && w.now.Sub(w.state.Since) >= w.plan.Steps[w.state.Step].Dwell {
+		o.Verdict = VerdictSuccessful
+	}
+	if w.bend != nil {
+		w.bend(&o, w.state)
+	}
+	return o
+}
+
+// run drives the rollout to its end, or fails the test when it finds none.
+func (w *world) run(t *testing.T) State {
+	t.Helper()
+	w.now = epoch
+	if w.state.Phase == "" {
+		w.state = State{Phase: PhasePending}
+	}
+	for range 10_000 {
+		var a Action
+		w.state, a = Next(w.plan, w.state, w.observe())
+		w.done, w.err = "", nil
+		switch a.Kind {
+		case KindStop:
+			return w.state
+		case KindWait:
+			if !a.Until.After(w.now) {
+				t.Fatalf("waits for %q until %s, which has passed at %s", a.Await, a.Until, w.now)
+			}
+			w.now = w.now.Add(min(a.Until.Sub(w.now), time.Second))
+		default:
+			w.actions = append(w.actions, string(a.Stage))
+			if a.Kind == KindWeight {
+				w.weights = append(w.weights, a.Weight)
+			}
+			w.done = a.Stage
+			w.now = w.now.Add(100 * time.Millisecond)
+		}
+	}
+	t.Fatalf("no end after 10000 decisions, at %+v", w.state)
+	return State{}
+}
+
+func TestAGoodRollout(t *testing.T) {
+	t.Parallel()
+	w := &world{plan: plan()}
+	end := w.run(t)
+	if end.Phase != PhasePromoted {
+		t.Errorf("phase = %s (%s), want %s", end.Phase, end.Reason, PhasePromoted)
+	}
+	want := []string{
+		"prepare",
+		"scale", "weight", "scale", "weight", "scale", "weight", "scale", "weight",
+		"handover", "return", "warm",
+	}
+	if diff := cmp.Diff(want, w.actions); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{5, 25, 50, 100}, w.weights); diff != "" {
+		t.Errorf("weights (-want +got):\n%s", diff)
+	}
+}
+
+// in reports whether Next will look at o in a waiting stage: it may go on to
+// one from the acting stage before it in the same decision.
+func in(stage Stage, o *Observation, s State) bool {
+	before := map[Stage]Stage{StageReady: StageScale, StageAccepted: StageWeight, StageSettle: StageWarm}
+	return s.Stage == stage || o.Done != "" && o.Done == before[stage]
+}
+
+func TestWhatStopsARollout(t *testing.T) {
+	t.Parallel()
+	at := func(step int, stage Stage, f func(*Observation)) func(*Observation, State) {
+		return func(o *Observation, s State) {
+			if s.Phase == PhaseProgressing && s.Step == step && in(stage, o, s) {
+				f(o)
+			}
+		}
+	}
+	tests := []struct {
+		name    string
+		bend    func(*Observation, State)
+		plan    func(*Plan)
+		phase   Phase
+		reason  string
+		weights []int
+		last    string // the last action
+	}{
+		{
+			name: "failed verdict", phase: PhaseAborted, reason: "30 % errors", weights: []int{5, 25, 0}, last: "abort-remove",
+			bend: at(1, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictFailed, "30 % errors" }),
+		},
+		{
+			name: "failed verdict with no rollback holds", phase: PhaseHeld, reason: "30 % errors", weights: []int{5, 25}, last: "weight",
+			plan: func(p *Plan) { p.Rollback = false },
+			bend: at(1, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictFailed, "30 % errors" }),
+		},
+		{
+			name: "never ready", phase: PhaseAborted, reason: "progress deadline", weights: nil, last: "abort-remove",
+			bend: at(0, StageReady, func(o *Observation) { o.CanaryReady = 0 }),
+		},
+		{
+			name: "crash before any traffic", phase: PhaseAborted, reason: "CrashLoopBackOff", weights: nil, last: "abort-remove",
+			bend: at(0, StageReady, func(o *Observation) { o.CanaryReady, o.Trouble = 0, "CrashLoopBackOff" }),
+		},
+		{
+			name: "not accepted", phase: PhaseAborted, reason: "not accepted", weights: []int{5, 25, 0}, last: "abort-remove",
+			bend: at(1, StageAccepted, func(o *Observation) { o.Accepted = false }),
+		},
+		{
+			name: "accepted but not observed", phase: PhaseAborted, reason: "not observed", weights: []int{5, 0}, last: "abort-remove",
+			bend: func(o *Observation, s State) {
+				if s.Phase == PhaseProgressing && s.Weight == 5 {
+					o.Split = SplitPending
+				}
+			},
+		},
+		{
+			name: "inconclusive is extended once, then aborted", phase: PhaseAborted, reason: "inconclusive: 3 samples", weights: []int{5, 0}, last: "abort-remove",
+			bend: at(0, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictInconclusive, "3 samples" }),
+		},
+		{
+			name: "no verdict is no pass", phase: PhaseAborted, reason: "no verdict", weights: []int{5, 0}, last: "abort-remove",
+			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictPending }),
+		},
+		{
+			name: "inconclusive with policy hold", phase: PhaseHeld, reason: "inconclusive", weights: []int{5}, last: "weight",
+			plan: func(p *Plan) { p.Inconclusive = PolicyHold },
+			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictInconclusive }),
+		},
+		{
+			name: "versions cannot be told apart", phase: PhaseAborted, reason: "cannot be observed", weights: []int{5, 0}, last: "abort-remove",
+			bend: func(o *Observation, s State) {
+				if s.Written {
+					o.Split = SplitBlind
+				}
+			},
+		},
+		{
+			name: "signal at 25 %", phase: PhaseAborted, reason: "interrupted by SIGTERM", weights: []int{5, 25, 0}, last: "abort-weight",
+			bend: func(o *Observation, s State) {
+				if s.Weight == 25 || s.Phase == PhaseAborting {
+					o.Interrupted = "SIGTERM"
+				}
+			},
+		},
+		{
+			name: "a second writer", phase: PhaseHeld, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
+			bend: at(1, StageDwell, func(o *Observation) { o.Drift = `field manager "helm" changed the backends` }),
+		},
+		{
+			name: "another run took over", phase: PhaseBroken, reason: "run 7", weights: []int{5, 25}, last: "weight",
+			bend: at(1, StageDwell, func(o *Observation) { o.Fenced = "run 7" }),
+		},
+		{
+			name: "the abort itself is not observed", phase: PhaseBroken, reason: "the canary still answers", weights: []int{5, 25, 0}, last: "abort-weight",
+			bend: func(o *Observation, s State) {
+				if s.Step == 1 && s.Stage == StageDwell {
+					o.Verdict, o.Reason = VerdictFailed, "bad"
+				}
+				if s.Phase == PhaseAborting {
+					o.Split = SplitPending
+				}
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := &world{plan: plan(), bend: test.bend}
+			if test.plan != nil {
+				test.plan(&w.plan)
+			}
+			end := w.run(t)
+			if end.Phase != test.phase || !strings.Contains(end.Reason, test.reason) {
+				t.Errorf("ended %s: %q, want %s with %q", end.Phase, end.Reason, test.phase, test.reason)
+			}
+			if diff := cmp.Diff(test.weights, w.weights); diff != "" {
+				t.Errorf("weights (-want +got):\n%s", diff)
+			}
+			if got := w.actions[len(w.actions)-1]; got != test.last {
+				t.Errorf("last action = %s, want %s", got, test.last)
+			}
+		})
+	}
+}
+
+func TestASignalEndsWithinItsBound(t *testing.T) {
+	t.Parallel()
+	// The gateway neither accepts nor shows the weight any more.
+	var at time.Time
+	w := &world{plan: plan()}
+	w.bend = func(o *Observation, s State) {
+		if s.Weight == 25 && at.IsZero() {
+			at = o.Now
+		}
+		if !at.IsZero() {
+			o.Interrupted, o.Accepted, o.Split = "SIGINT", false, SplitPending
+		}
+	}
+	end := w.run(t)
+	if took := w.now.Sub(at); took > w.plan.QuickAbort+time.Second {
+		t.Errorf("ended %s after the signal, want at most %s", took, w.plan.QuickAbort)
+	}
+	if end.Phase != PhaseAborted || len(end.Unconfirmed) == 0 || end.Leftover == "" {
+		t.Errorf("end = %+v, want aborted, with what was not seen and what is left on record", end)
+	}
+}
+
+func TestOldAnswersAfterThePromotionAimTheServiceBack(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	w := &world{plan: plan()}
+	w.bend = func(o *Observation, s State) {
+		if in(StageSettle, o, s) && seen < 2 {
+			seen++
+			o.OldAnswers, o.NewAnswers = 1, 0
+		}
+	}
+	end := w.run(t)
+	if end.Phase != PhasePromoted {
+		t.Fatalf("phase = %s: %s", end.Phase, end.Reason)
+	}
+	tail := w.actions[len(w.actions)-6:]
+	if diff := cmp.Diff([]string{"return", "warm", "returned", "warm", "returned", "warm"}, tail); diff != "" {
+		t.Errorf("actions (-want +got):\n%s", diff)
+	}
+}
+
+// TestEveryPathEnds throws random worlds at Next: whatever is seen, the weight
+// never rises after a failed verdict, and the end is one of those promised.
+func TestEveryPathEnds(t *testing.T) {
+	t.Parallel()
+	ends := map[Phase]int{}
+	for seed := range uint64(4000) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		bad := r.Float64() * 0.05
+		chance := func(p float64) bool { return r.Float64() < p }
+		w := &world{plan: plan()}
+		w.plan.Rollback = chance(0.8)
+		w.plan.Inconclusive = []Policy{PolicyAbort, PolicyExtend, PolicyHold}[r.IntN(3)]
+		failed, signal, ceiling := false, "", 100
+		w.bend = func(o *Observation, s State) {
+			o.Split = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
+			o.Accepted = chance(0.7)
+			o.CanaryReady = r.IntN(4)
+			if chance(bad) {
+				o.Verdict, o.Reason = VerdictFailed, "bad luck"
+			}
+			if chance(bad / 4) {
+				o.Verdict = VerdictInconclusive
+			}
+			if chance(bad / 4) {
+				o.Trouble = "crash"
+			}
+			if chance(bad / 4) {
+				o.Err = fmt.Errorf("no route to host")
+			}
+			if chance(bad/10) && signal == "" {
+				signal = "SIGTERM"
+			}
+			o.Interrupted = signal
+			if s.Stage == StageSettle {
+				o.OldAnswers = r.IntN(2)
+			}
+			if o.Verdict == VerdictFailed && s.Phase == PhaseProgressing && !failed {
+				failed, ceiling = true, s.Weight
+			}
+		}
+		end := w.run(t)
+		ends[end.Phase]++
+		if !end.Phase.Terminal() || end.Reason == "" {
+			t.Fatalf("seed %d: ended in %+v", seed, end)
+		}
+		if failed && end.Phase == PhasePromoted {
+			t.Fatalf("seed %d: promoted after a failed verdict", seed)
+		}
+		if failed && w.weights != nil && w.weights[len(w.weights)-1] > ceiling {
+			t.Fatalf("seed %d: weights %v rose over %d after a failed verdict", seed, w.weights, ceiling)
+		}
+		if end.Phase == PhaseHeld && w.plan.Rollback && w.plan.Inconclusive != PolicyHold {
+			t.Fatalf("seed %d: held although the plan asks for a rollback: %s", seed, end.Reason)
+		}
+		for i := 1; i < len(w.weights); i++ {
+			if w.weights[i] <= w.weights[i-1] && w.weights[i] != 0 {
+				t.Fatalf("seed %d: weights %v neither rise nor go to 0", seed, w.weights)
+			}
+		}
+	}
+	for _, phase := range []Phase{PhasePromoted, PhaseAborted, PhaseHeld, PhaseBroken} {
+		if ends[phase] == 0 {
+			t.Errorf("no random world ended %s: %v", phase, ends)
+		}
+	}
+}
+
+func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		left  State
+		phase Phase
+		stage Stage
+	}{
+		{State{Phase: PhaseProgressing, Stage: StageReady}, PhaseAborting, StageAbortRemove},
+		{State{Phase: PhaseProgressing, Stage: StageDwell, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhaseHeld, Stage: StageEnd, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhasePromoting, Stage: StageDrain, Weight: 100, Written: true}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhasePromoting, Stage: StageHandOver, Weight: 100, Written: true}, PhasePromoting, StageHandOver},
+		{State{Phase: PhasePromoting, Stage: StageReturned, Weight: 100, Written: true}, PhasePromoting, StageReturn},
+		{State{Phase: PhaseBroken, Stage: StageSettle, Weight: 100, Written: true}, PhasePromoting, StageWarm},
+		{State{Phase: PhaseAborted, Stage: StageEnd, Written: true, Leftover: "canary slot"}, PhaseAborting, StageAbortWeight},
+	}
+	for _, test := range tests {
+		got := Resume(test.left, epoch, "run 2")
+		if got.Phase != test.phase || got.Stage != test.stage {
+			t.Errorf("Resume(%s, %s) = %s, %s, want %s, %s", test.left.Phase, test.left.Stage, got.Phase, got.Stage, test.phase, test.stage)
+		}
+		w := &world{plan: plan(), state: got}
+		if end := w.run(t); !end.Phase.Terminal() || end.Phase == PhaseBroken {
+			t.Errorf("resumed from %s, %s: ended %s: %s", test.left.Phase, test.left.Stage, end.Phase, end.Reason)
+		}
+	}
+}
