@@ -1,0 +1,241 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A request is the one line that a client of the control socket says.
+type request struct {
+	Op   string `json:"op"`             // "status", "lease", "stop"
+	Keep bool   `json:"keep,omitempty"` // with "lease": stay up when the lease ends
+}
+
+// Status is what Inspect found.
+type Status struct {
+	// Dir is the directory that was looked at.
+	Dir string `json:"dir"`
+	// Up says that a supervisor runs; Healthy that in addition all components run and the API server is ready.
+	Up      bool `json:"up"`
+	Healthy bool `json:"healthy"`
+	// Problem says in words why the stage is not healthy.
+	Problem string `json:"problem,omitempty"`
+	// PID is the supervisor's, Since its start; Keep says that the stage stays up without users, Users how many hold it.
+	PID   int       `json:"pid,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+	Keep  bool      `json:"keep"`
+	Users int       `json:"users"`
+	// Stage is nil until the stage serves.
+	Stage *Stage `json:"stage,omitempty"`
+	// Components are the stage's processes, in the order of their start.
+	Components []Component `json:"components,omitempty"`
+}
+
+// A Component is one process of the stage.
+type Component struct {
+	Name  string `json:"name"`
+	State string `json:"state"` // "running", or how it ended
+	Log   string `json:"log"`
+}
+
+const running = "running"
+
+// err says why the stage cannot be used.
+func (s Status) err() error {
+	if s.Stage == nil {
+		return errors.New("the stage has not finished starting")
+	}
+	var errs []error
+	for _, c := range s.Components {
+		if c.State != running {
+			errs = append(errs, fmt.Errorf("%s %s, see %s", c.Name, c.State, c.Log))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// String is the status as lines for people.
+func (s Status) String() string {
+	var b strings.Builder
+	switch {
+	case !s.Up:
+		fmt.Fprintf(&b, "no stage is up in %s\n", s.Dir)
+	case s.Healthy:
+		fmt.Fprintf(&b, "stage in %s is up since %s (supervisor %d, %d users)\n", s.Dir, s.Since.Format(time.DateTime), s.PID, s.Users)
+	default:
+		fmt.Fprintf(&b, "stage in %s is NOT healthy (supervisor %d)\n", s.Dir, s.PID)
+	}
+	if s.Problem != "" {
+		fmt.Fprintf(&b, "  problem       %s\n", s.Problem)
+	}
+	if t := s.Stage; t != nil {
+		for _, row := range [][2]string{{"KUBECONFIG", t.Kubeconfig}, {"gateway", t.Gateway.String() + " " + t.EntryPoint},
+			{"slow gateway", t.SlowGateway.String() + " " + t.SlowEntryPoint}, {"registry", t.Registry}, {"prometheus", t.Prometheus}} {
+			fmt.Fprintf(&b, "  %-13s %s\n", row[0], row[1])
+		}
+	}
+	for _, c := range s.Components {
+		fmt.Fprintf(&b, "  %-24s %s\n", c.Name, c.State)
+	}
+	return b.String()
+}
+
+// Inspect looks at the stage of opts.Dir without changing it. No stage is not an error.
+func Inspect(ctx context.Context, opts Options) (Status, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return Status{}, err
+	}
+	rec, err := readRecord(opts.Dir)
+	if errors.Is(err, errNotUp) {
+		return Status{Dir: opts.Dir}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	if !rec.alive() {
+		return Status{Dir: opts.Dir, Problem: "the supervisor has died and left files: stage:up or stage:down puts that right"}, nil
+	}
+	status, err := askStatus(ctx, opts.Dir)
+	if err != nil {
+		return Status{Dir: opts.Dir, Up: true, PID: rec.PID, Problem: err.Error()}, nil
+	}
+	status.Dir, status.Up, status.PID = opts.Dir, true, rec.PID
+	err = status.err()
+	if err == nil {
+		err = checkAPI(ctx, status.Stage.Kubeconfig)
+	}
+	if err != nil {
+		status.Problem = err.Error()
+	}
+	status.Healthy = err == nil
+	return status, nil
+}
+
+// dialControl says req to the supervisor.
+func dialControl(ctx context.Context, dir string, req request) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", layout(dir).control())
+	if err != nil {
+		return nil, fmt.Errorf("reach the stage's supervisor: %w", err)
+	}
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := json.NewEncoder(conn).Encode(req); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("ask the stage's supervisor: %w", err)
+	}
+	return conn, nil
+}
+
+func ask(ctx context.Context, dir string, req request) (Status, net.Conn, error) {
+	var status Status
+	conn, err := dialControl(ctx, dir, req)
+	if err != nil {
+		return status, nil, err
+	}
+	if err := json.NewDecoder(conn).Decode(&status); err != nil {
+		conn.Close()
+		return status, nil, fmt.Errorf("answer of the stage's supervisor to %s: %w", req.Op, err)
+	}
+	return status, conn, nil
+}
+
+func askStatus(ctx context.Context, dir string) (Status, error) {
+	status, conn, err := ask(ctx, dir, request{Op: "status"})
+	if err == nil {
+		conn.Close()
+	}
+	return status, err
+}
+
+func askStop(ctx context.Context, dir string) error {
+	_, conn, err := ask(ctx, dir, request{Op: "stop"})
+	if err == nil {
+		conn.Close()
+	}
+	return err
+}
+
+// takeLease holds the stage until the returned connection closes, which the kernel does for a killed process.
+func takeLease(ctx context.Context, dir string, keep bool) (io.Closer, error) {
+	_, conn, err := ask(ctx, dir, request{Op: "lease", Keep: keep})
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Time{})
+	return conn, nil
+}
+
+// serveControl answers clients until the listener closes.
+func (v *overseer) serveControl(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go v.answer(conn)
+	}
+}
+
+func (v *overseer) answer(conn net.Conn) {
+	defer conn.Close()
+	var req request
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if err := json.NewDecoder(conn).Decode(&req); err != nil {
+		return
+	}
+	if req.Op == "lease" {
+		v.hold(req.Keep)
+		defer v.release()
+	}
+	if err := json.NewEncoder(conn).Encode(v.status()); err != nil {
+		return
+	}
+	switch req.Op {
+	case "stop":
+		v.stop("asked to")
+	case "lease":
+		conn.SetDeadline(time.Time{})
+		_, _ = io.Copy(io.Discard, conn) // ends when the other side does
+	}
+}
+
+func (v *overseer) status() Status {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return Status{Since: v.since, Keep: v.spec.Keep, Users: v.users, Stage: v.stage, Components: slices.Clone(v.components)}
+}
+
+func (v *overseer) hold(keep bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.users++
+	v.spec.Keep = v.spec.Keep || keep
+	if v.idle != nil {
+		v.idle.Stop()
+	}
+}
+
+// release gives back one use. Without users an ephemeral stage stops after its linger time.
+func (v *overseer) release() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.users--
+	if v.users > 0 || v.spec.Keep {
+		return
+	}
+	v.idle = time.AfterFunc(v.spec.Linger, func() {
+		v.mu.Lock()
+		unused := v.users == 0 && !v.spec.Keep
+		v.mu.Unlock()
+		if unused {
+			v.stop("its last user has gone")
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package stage
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// elsewhere ends every message that refuses this machine.
+const elsewhere = "use any cluster through KUBECONFIG instead, for example one made by kind"
+
+// Room that a stage needs: for its own files, and for a first build.
+const (
+	diskForStage = 2 << 30
+	diskForBuild = 10 << 30
+)
+
+// packages maps a file that the stage runs to the Debian package that has it.
+var packages = []struct{ file, name string }{
+	{"/usr/bin/containerd", "containerd"},
+	{"/usr/sbin/runc", "runc"},
+	{"/usr/lib/cni/bridge", "containernetworking-plugins"},
+	{"/usr/sbin/iptables", "iptables"},
+	{"/usr/sbin/conntrack", "conntrack"},
+	{"/usr/bin/socat", "socat"},
+	{"/usr/sbin/ipset", "ipset"},
+	{"/usr/bin/ip", "iproute2"},
+	{"/usr/bin/mount", "mount"},
+	{"/usr/bin/prometheus", "prometheus"},
+}
+
+func checkHost() error { return hostError(runtime.GOOS, os.Geteuid()) }
+
+// hostError says why a stage cannot run for this user on this system, or nil.
+func hostError(goos string, uid int) error {
+	if goos != "linux" {
+		return fmt.Errorf("a stage needs Linux, this is %s: %s", goos, elsewhere)
+	}
+	if uid != 0 {
+		return fmt.Errorf("a stage needs root for containers and network devices, this is uid %d: run it with sudo, or %s", uid, elsewhere)
+	}
+	return nil
+}
+
+// checkDisk refuses a start that would fill the disk half way.
+func checkDisk(opts Options) error {
+	err := diskError(filepath.Dir(opts.Dir), diskForStage, freeBytes(filepath.Dir(opts.Dir)))
+	for _, c := range components {
+		if _, e := os.Stat(c.path(opts.Cache)); e != nil {
+			return errors.Join(err, diskError(opts.Cache, diskForBuild, freeBytes(opts.Cache)))
+		}
+	}
+	return err
+}
+
+func diskError(dir string, need, have uint64) error {
+	if have >= need {
+		return nil
+	}
+	return fmt.Errorf("%s has %.1f GiB free, the stage needs %.1f GiB there: make room, or %s",
+		dir, float64(have)/(1<<30), float64(need)/(1<<30), elsewhere)
+}
+
+// freeBytes looks at the nearest folder above path that exists.
+func freeBytes(path string) uint64 {
+	var fs unix.Statfs_t
+	for {
+		if err := unix.Statfs(path, &fs); err == nil {
+			return fs.Bavail * uint64(fs.Bsize)
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			return 0
+		}
+		path = up
+	}
+}
+
+// missingPackages returns the Debian packages of files that exists does not find.
+func missingPackages(exists func(string) bool) []string {
+	var names []string
+	for _, p := range packages {
+		if !exists(p.file) {
+			names = append(names, p.name)
+		}
+	}
+	return names
+}
+
+// installPackages gets what the stage runs but does not build. No service is started by it: a stage runs its own containerd and
+// Prometheus, and the machine's stay as they are.
+func installPackages(ctx context.Context, opts Options) error {
+	missing := missingPackages(func(f string) bool { _, err := os.Stat(f); return err == nil })
+	if len(missing) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("the stage needs %s and there is no apt-get to install them: install them by hand (Debian's names and places), or %s",
+			strings.Join(missing, ", "), elsewhere)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	opts.say("installing %s", strings.Join(missing, " "))
+	quiet, err := denyServices()
+	if err != nil {
+		return err
+	}
+	defer quiet()
+	for _, args := range [][]string{{"update"}, append([]string{"install", "-y", "--no-install-recommends"}, missing...)} {
+		if err := apt(ctx, opts, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// denyServices keeps packages from starting daemons while they are installed, the way Debian provides for it.
+func denyServices() (undo func(), err error) {
+	const policy = "/usr/sbin/policy-rc.d"
+	f, err := os.OpenFile(policy, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	if errors.Is(err, os.ErrExist) {
+		return func() {}, nil // the machine has a policy of its own
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.WriteString("#!/bin/sh\nexit 101\n")
+	return func() { os.Remove(policy) }, errors.Join(err, f.Close())
+}
+
+func apt(ctx context.Context, opts Options, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	var tail tailBuffer
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stderr = &tail
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if l := lines.Text(); strings.HasPrefix(l, "Get:") || strings.HasPrefix(l, "Unpacking") || strings.HasPrefix(l, "Setting up") {
+			opts.say("apt-get: %s", l)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, tail.Bytes())
+	}
+	return nil
+}
+
+// tailBuffer keeps the last few kilobytes written to it.
+type tailBuffer struct{ bytes.Buffer }
+
+func (b *tailBuffer) Write(p []byte) (int, error) {
+	n, err := b.Buffer.Write(p)
+	if extra := b.Len() - 8<<10; extra > 0 {
+		b.Next(extra)
+	}
+	return n, err
+}

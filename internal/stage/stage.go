@@ -1,0 +1,229 @@
+// Package stage runs a real Kubernetes cluster on this machine: a control plane, a kubelet with real containers, two
+// Gateway API gateways, an image registry and a Prometheus, for tests and for trying a delivery at home.
+//
+// All of a stage lives in namespaces of its own. One supervisor process is the first process of a PID namespace and owns a mount
+// and a network namespace; every other process of the stage is below it. When the supervisor ends, for whatever reason,
+// the kernel ends everything in its PID namespace, and with the last process go the mounts, the bridge, the veth pairs of the pods, the
+// iptables chains and the pair that joins the stage to the host. So there is nothing to hunt for by name, and a kill -9 leaves only
+// files and empty cgroups, which the next Up or Down removes.
+//
+// The gateways and Prometheus belong to the same PID namespace but listen in the host's network, on loopback, since that is where
+// users and tests talk to them. They reach pods by a route through the joining pair.
+//
+// A stage keeps nothing from one run to the next but the binaries, which are built once into a cache (see Binaries). It is
+// no place for anything that matters: etcd runs without fsync and the admin's key is in the kubeconfig.
+package stage
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// DefaultDir is where a stage keeps its files unless Options.Dir or EnvDir says otherwise.
+const DefaultDir = "/var/lib/candlefish-stage"
+
+// EnvDir names the environment variable with the directory of the stage to use. `mage test` sets it so that all test binaries share
+// the stage that it started.
+const EnvDir = "CANDLEFISH_STAGE"
+
+// Options says which stage is meant and how it lives. The zero value is the machine's default stage, kept until Down.
+type Options struct {
+	// Dir holds the stage's files; it belongs to the stage and is removed by Down. Default: $CANDLEFISH_STAGE, then DefaultDir.
+	// Stages in different directories run beside each other.
+	Dir string
+
+	// Cache holds the binaries. Default: $CANDLEFISH_CACHE, then candlefish-stage in the user's cache directory.
+	Cache string
+
+	// Ephemeral stops the stage when the last process that uses it has ended or called Close, killed ones included.
+	// A stage that is already up for good stays up.
+	Ephemeral bool
+
+	// Linger is how long an ephemeral stage waits for another user before it stops.
+	Linger time.Duration
+
+	// Progress takes lines for people. Default: none are written.
+	Progress io.Writer
+}
+
+func (o Options) withDefaults() (Options, error) {
+	o.Dir = cmp.Or(o.Dir, os.Getenv(EnvDir), DefaultDir)
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return o, err
+	}
+	o.Dir = dir
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	if o.Cache == "" {
+		o.Cache, err = cacheDir()
+	}
+	return o, err
+}
+
+func (o Options) say(format string, args ...any) {
+	fmt.Fprintf(o.Progress, "stage: "+format+"\n", args...)
+}
+
+// A Gateway is one Gateway object of the stage and where it listens.
+type Gateway struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	URL       string `json:"url"` // its entry point on loopback, such as http://127.0.0.1:41234
+}
+
+// String returns "namespace/name".
+func (g Gateway) String() string { return g.Namespace + "/" + g.Name }
+
+// A Stage is a running stage. Its methods may be used by several goroutines.
+type Stage struct {
+	// Dir is the stage's directory; logs are in its folder log.
+	Dir string `json:"dir"`
+	// Kubeconfig is the path of the admin's kubeconfig.
+	Kubeconfig string `json:"kubeconfig"`
+	// Gateway applies a changed route within about two seconds, SlowGateway within about five.
+	Gateway     Gateway `json:"gateway"`
+	SlowGateway Gateway `json:"slow_gateway"`
+	// EntryPoint and SlowEntryPoint are the URLs of the two gateways.
+	EntryPoint     string `json:"entry_point"`
+	SlowEntryPoint string `json:"slow_entry_point"`
+	// Registry is host:port of the image registry, the same for who pushes and for the cluster that pulls.
+	Registry string `json:"registry"`
+	// Prometheus is the URL of a Prometheus that scrapes both gateways every second.
+	Prometheus string `json:"prometheus"`
+
+	opts  Options
+	lease io.Closer
+}
+
+// Close gives up this process's use of the stage. An ephemeral stage stops when its last user has closed it; any other stays up.
+func (s *Stage) Close() error {
+	if s.lease == nil {
+		return nil
+	}
+	err := s.lease.Close()
+	s.lease = nil
+	return err
+}
+
+// Up returns the stage of opts.Dir, starting it if it is not there or not healthy. The first Up on a machine installs
+// Debian packages and builds Kubernetes and the gateway, which takes minutes and says so on opts.Progress.
+func Up(ctx context.Context, opts Options) (*Stage, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkHost(); err != nil {
+		return nil, err
+	}
+	unlock, err := lockFile(ctx, opts.Dir+".lock", func() { opts.say("waiting for another process that changes %s", opts.Dir) })
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	if s, err := attach(ctx, opts); err == nil {
+		opts.say("already up in %s", opts.Dir)
+		return s, nil
+	} else if !errors.Is(err, errNotUp) {
+		opts.say("starting anew: %v", err)
+	}
+	if err := clean(ctx, opts); err != nil {
+		return nil, err
+	}
+	if err := checkDisk(opts); err != nil {
+		return nil, err
+	}
+	if err := installPackages(ctx, opts); err != nil {
+		return nil, err
+	}
+	bin, err := Binaries(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	s, err := launch(ctx, opts, bin)
+	if err != nil {
+		return nil, fmt.Errorf("start stage in %s: %w", opts.Dir, err)
+	}
+	return s, nil
+}
+
+// Down stops the stage of opts.Dir and removes what it left on the machine. Without a stage it does nothing.
+func Down(ctx context.Context, opts Options) error {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return err
+	}
+	if err := checkHost(); err != nil {
+		return err
+	}
+	unlock, err := lockFile(ctx, opts.Dir+".lock", func() { opts.say("waiting for another process that changes %s", opts.Dir) })
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := clean(ctx, opts); err != nil {
+		return fmt.Errorf("stop stage in %s: %w", opts.Dir, err)
+	}
+	opts.say("down")
+	return nil
+}
+
+// errNotUp says that there is no stage at all, as opposed to one that is not healthy.
+var errNotUp = errors.New("no stage is up")
+
+// attach returns the healthy stage of opts.Dir with a lease on it.
+func attach(ctx context.Context, opts Options) (*Stage, error) {
+	rec, err := readRecord(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if !rec.alive() {
+		return nil, errors.New("the supervisor of the last stage has died")
+	}
+	status, err := askStatus(ctx, opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := status.err(); err != nil {
+		return nil, err
+	}
+	s := *status.Stage
+	s.opts = opts
+	if err := checkAPI(ctx, s.Kubeconfig); err != nil {
+		return nil, err
+	}
+	s.lease, err = takeLease(ctx, opts.Dir, !opts.Ephemeral)
+	return &s, err
+}
+
+func readJSON(path string, into any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+func writeJSON(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}

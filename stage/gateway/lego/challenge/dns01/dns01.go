@@ -1,0 +1,25 @@
+// Package dns01 has the options of the DNS challenge; none has an effect.
+package dns01
+
+import (
+	"strings"
+	"time"
+)
+
+// ChallengeOption qualifies a DNS challenge.
+type ChallengeOption func()
+
+// AddRecursiveNameservers has no effect.
+func AddRecursiveNameservers([]string) ChallengeOption { return func() {} }
+
+// RecursiveNSsPropagationRequirement has no effect.
+func RecursiveNSsPropagationRequirement() ChallengeOption { return func() {} }
+
+// DisableAuthoritativeNssPropagationRequirement has no effect.
+func DisableAuthoritativeNssPropagationRequirement() ChallengeOption { return func() {} }
+
+// PropagationWait has no effect.
+func PropagationWait(time.Duration, bool) ChallengeOption { return func() {} }
+
+// UnFqdn returns name without its final dot.
+func UnFqdn(name string) string { return strings.TrimSuffix(name, ".") }

@@ -1,0 +1,13 @@
+// Package http01 has the options of the HTTP challenge; none has an effect.
+package http01
+
+import "time"
+
+// ChallengeOption qualifies an HTTP challenge.
+type ChallengeOption func()
+
+// SetDelay has no effect.
+func SetDelay(time.Duration) ChallengeOption { return func() {} }
+
+// ChallengePath is the path at which the answer for token is served.
+func ChallengePath(token string) string { return "/.well-known/acme-challenge/" + token }
