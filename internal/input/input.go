@@ -1,0 +1,167 @@
+// Package input holds the one definition of every value a use case takes.
+//
+// A [Def] names a value once; from it come the flag, the action input, the
+// environment variable, the help text, the inputs of action.yml and the tables
+// of the documents. A [Spec] is what a use case exports: its inputs, outputs
+// and permissions.
+//
+// A value is looked for in a fixed order: flag, action input, environment,
+// default. An empty value counts as unset everywhere. Nothing falls back
+// silently: unknown flags, unknown values and values out of range are errors,
+// and all of them are reported together, so that one run shows all there is to
+// mend.
+//
+// The package reads no process state: arguments and environment are passed in.
+package input
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Kind says how the text of a value is read.
+type Kind int
+
+// The kinds of values. Each has one getter on [Values].
+const (
+	String   Kind = iota // any text on one line
+	Int                  // a whole number
+	Float                // a number
+	Bool                 // true or false
+	Duration             // Go units, or a bare whole number of Def.Bare
+	List                 // several lines, one item each
+	Enum                 // one of Def.Allowed
+	Steps                // weights in percent, rising to 100
+	URL                  // an absolute http or https URL
+	Regexp               // a regular expression in Go's syntax
+)
+
+var kindNames = []string{"string", "int", "float", "bool", "duration", "list", "enum", "steps", "url", "regexp"}
+
+// String returns the kind's name in lower case.
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("Kind(%d)", int(k))
+	}
+	return kindNames[k]
+}
+
+// A Range bounds a number, ends included. For a duration the unit is the second.
+type Range struct {
+	Min, Max float64
+}
+
+// A Def defines one value.
+type Def struct {
+	Name       string        // in kebab case, as in action.yml and after "--"
+	Kind       Kind          // how the text is read; the zero value is String
+	Default    string        // as a person would type it; "" when there is none
+	Discovered string        // what stands in for an empty default, for people
+	Allowed    []string      // the values of an Enum
+	Later      []string      // values of an Enum that are planned, and refused by that name
+	Range      *Range        // bounds of an Int, Float or Duration; nil is no bounds
+	Unit       string        // "%" may follow a number; shown in the tables
+	Bare       time.Duration // what a bare number counts in a Duration; zero is a second
+	Form       *Form         // what the text of a String must look like; nil is any
+	Required   bool          // an error when unset everywhere
+	Secret     bool          // never shown; masked before anything is printed
+	Env        string        // the environment variable it falls back to, if any
+	Alias      string        // another flag name for the same value
+	Off        string        // the name of the switch that sets a Bool to false
+	Positional bool          // may be given as the only argument without a flag
+	Help       string        // one sentence, no full stop needed at the start of a table
+	Example    string        // a value worth showing
+}
+
+// An Output defines one value that a run hands back.
+type Output struct {
+	Name string // in kebab case, as in action.yml
+	Help string // one sentence
+}
+
+// A Permission is one thing the use case must be allowed to do, and why.
+type Permission struct {
+	Where string // "GitHub token" or "Kubernetes"
+	What  string // such as "contents: read" or "patch deployments.apps"
+	Why   string // one sentence
+}
+
+// A Spec is everything the outside may know of a use case.
+type Spec struct {
+	Name        string // the action's short name, such as "deploy"
+	Title       string // the name people see in a list of actions
+	Description string // one or two sentences
+	Inputs      []Def
+	Outputs     []Output
+	Permissions []Permission
+}
+
+// Def returns the definition of the named input.
+func (s Spec) Def(name string) (Def, bool) {
+	i := slices.IndexFunc(s.Inputs, func(d Def) bool { return d.Name == name })
+	if i < 0 {
+		return Def{}, false
+	}
+	return s.Inputs[i], true
+}
+
+// HasOutput reports whether the output is declared.
+func (s Spec) HasOutput(name string) bool {
+	return slices.ContainsFunc(s.Outputs, func(o Output) bool { return o.Name == name })
+}
+
+// Check returns an error for a Spec that contradicts itself: a name used twice,
+// a default that its own definition refuses, an enum without values. It is for
+// the test of each use case.
+func (s Spec) Check() error {
+	var problems Problems
+	seen := map[string]string{}
+	claim := func(name, by string) {
+		if other, ok := seen[name]; ok && name != "" {
+			problems = append(problems, Problem{Name: by, Reason: fmt.Sprintf("%q is taken by %s", name, other)})
+		}
+		seen[name] = by
+	}
+	positional := 0
+	for _, d := range s.Inputs {
+		for _, name := range []string{d.Name, d.Alias, d.Off, d.Env} {
+			claim(name, d.Name)
+		}
+		if d.Positional {
+			positional++
+		}
+		problems = append(problems, d.check()...)
+	}
+	if positional > 1 {
+		problems = append(problems, Problem{Name: s.Name, Reason: "more than one positional input"})
+	}
+	return problems.Err()
+}
+
+func (d Def) check() Problems {
+	var problems Problems
+	bad := func(reason string) { problems = append(problems, Problem{Name: d.Name, Reason: reason}) }
+	if d.Name != strings.ToLower(d.Name) || strings.ContainsAny(d.Name, "_ ") {
+		bad("the name is not in kebab case")
+	}
+	if (d.Kind == Enum) != (len(d.Allowed) > 0) {
+		bad("allowed values belong to an enum, and only there")
+	}
+	if d.Off != "" && d.Kind != Bool {
+		bad("only a bool has a switch that turns it off")
+	}
+	if d.Help == "" {
+		bad("no help")
+	}
+	for _, text := range []string{d.Default, d.Example} {
+		if text == "" {
+			continue
+		}
+		if _, err := d.parse(text); err != nil {
+			bad(fmt.Sprintf("its own value %q: %v", text, err))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,229 @@
+package input
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Source says where a value came from.
+type Source struct {
+	Kind string // "flag", "argument", "input", "env", "default"
+	Name string // as it is spelled there
+}
+
+// String returns both parts, such as "env STEP_DURATION".
+func (s Source) String() string {
+	if s.Name == "" {
+		return s.Kind
+	}
+	return s.Kind + " " + s.Name
+}
+
+// given is one value as text, before its kind is looked at.
+type given struct {
+	text   string
+	source Source
+}
+
+// Parse reads all inputs: flag, action input, environment, default, in this
+// order. The error is [ErrHelp] or [Problems]. The values come back even then,
+// so that secrets among them can be masked before the problems are shown.
+func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
+	scan := scanner{spec: s, flags: map[string]given{}}
+	scan.run(args)
+	values := Values{spec: s.Name, settings: map[string]Setting{}}
+	problems := scan.problems
+	for _, d := range s.Inputs {
+		set, p := d.read(scan.flags, getenv)
+		if p != nil {
+			problems = append(problems, *p)
+		}
+		values.order = append(values.order, d.Name)
+		values.settings[d.Name] = set
+	}
+	if scan.help {
+		return values, ErrHelp
+	}
+	return values, problems.Err()
+}
+
+// read finds the definition's text and gives it its type.
+func (d Def) read(flags map[string]given, getenv func(string) string) (Setting, *Problem) {
+	g := d.find(flags, getenv)
+	set := Setting{Def: d, Text: g.text, Source: g.source}
+	if g.text == "" {
+		set.value = d.zero()
+		if d.Required {
+			return set, &Problem{Name: d.Name, Reason: "is required", Allowed: d.Allows() + d.places()}
+		}
+		return set, nil
+	}
+	v, err := d.parse(g.text)
+	if err != nil {
+		set.value = d.zero()
+		p := Problem{Name: d.Name, Source: g.source, Value: g.text, Reason: err.Error(), Allowed: d.Allows()}
+		if d.Secret {
+			p.Value = ""
+		}
+		return set, &p
+	}
+	set.value = v
+	return set, nil
+}
+
+func (d Def) find(flags map[string]given, getenv func(string) string) given {
+	if g, ok := flags[d.Name]; ok && g.text != "" {
+		return g
+	}
+	if text := strings.TrimSpace(getenv(d.ActionEnv())); text != "" {
+		return given{text, Source{"input", d.Name}}
+	}
+	if d.Env != "" {
+		if text := strings.TrimSpace(getenv(d.Env)); text != "" {
+			return given{text, Source{"env", d.Env}}
+		}
+	}
+	return given{d.Default, Source{Kind: "default"}}
+}
+
+// ActionEnv is the environment variable in which the runner passes the action
+// input. The runner puts '_' for a space and keeps hyphens.
+func (d Def) ActionEnv() string { return "INPUT_" + strings.ToUpper(d.Name) }
+
+func (d Def) places() string {
+	if d.Env == "" {
+		return fmt.Sprintf(" (as --%s or the action input)", d.Name)
+	}
+	return fmt.Sprintf(" (as --%s, the action input or %s)", d.Name, d.Env)
+}
+
+// zero is the value of an input that is set nowhere.
+func (d Def) zero() any {
+	v, err := d.parse(d.Default)
+	if d.Default == "" || err != nil {
+		return nil
+	}
+	return v
+}
+
+// A scanner turns arguments into flags, noting every argument it cannot take.
+type scanner struct {
+	spec     Spec
+	flags    map[string]given
+	problems Problems
+	help     bool
+	rest     []string
+}
+
+func (sc *scanner) run(args []string) {
+	sc.rest = args
+	for len(sc.rest) > 0 {
+		arg := sc.rest[0]
+		sc.rest = sc.rest[1:]
+		switch {
+		case arg == "":
+		case arg == "-h" || arg == "-help" || arg == "--help":
+			sc.help = true
+		case strings.HasPrefix(arg, "-") && strings.Trim(arg, "-") != "":
+			sc.flag(arg)
+		default:
+			sc.positional(arg)
+		}
+	}
+}
+
+func (sc *scanner) positional(arg string) {
+	for _, d := range sc.spec.Inputs {
+		if d.Positional && !strings.HasPrefix(arg, "-") {
+			sc.set(d, arg, Source{Kind: "argument"})
+			return
+		}
+	}
+	sc.refuse(arg, "is not an argument of "+sc.spec.Name)
+}
+
+func (sc *scanner) flag(arg string) {
+	name, text, hasText := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+	flag := strings.TrimSuffix(arg, "="+text)
+	d, off, ok := sc.lookup(name)
+	if !ok || strings.HasPrefix(arg, "---") {
+		// The value may be a secret meant for another flag: it is not repeated.
+		sc.refuse(flag, "is not a flag of "+sc.spec.Name)
+		return
+	}
+	source := Source{"flag", flag}
+	if !hasText {
+		text, hasText = sc.next(d)
+	}
+	if !hasText {
+		sc.problems = append(sc.problems, Problem{Name: d.Name, Source: source, Reason: "has no value", Allowed: d.Allows()})
+		return
+	}
+	if off {
+		text = invert(text)
+	}
+	sc.set(d, text, source)
+}
+
+// next takes the value of a flag from the arguments that follow. A switch
+// stands alone unless "true" or "false" follows it. An argument that starts
+// with '-' is the next flag, unless a digit makes it a negative number, which
+// the value's own kind then refuses with better words.
+func (sc *scanner) next(d Def) (string, bool) {
+	var text string
+	if len(sc.rest) > 0 {
+		text = sc.rest[0]
+	}
+	if d.Kind == Bool {
+		if text != "true" && text != "false" {
+			return "true", true
+		}
+	} else if len(sc.rest) == 0 || looksLikeFlag(text) {
+		return "", false
+	}
+	sc.rest = sc.rest[1:]
+	return text, true
+}
+
+func looksLikeFlag(text string) bool {
+	return len(text) > 1 && text[0] == '-' && (text[1] < '0' || text[1] > '9')
+}
+
+func invert(text string) string {
+	switch text {
+	case "true":
+		return "false"
+	case "false":
+		return "true"
+	}
+	return text
+}
+
+func (sc *scanner) lookup(name string) (d Def, off, ok bool) {
+	for _, d := range sc.spec.Inputs {
+		switch name {
+		case "":
+		case d.Name, d.Alias:
+			return d, false, true
+		case d.Off:
+			return d, true, true
+		}
+	}
+	return Def{}, false, false
+}
+
+func (sc *scanner) set(d Def, text string, source Source) {
+	text = strings.TrimSpace(text)
+	if before, ok := sc.flags[d.Name]; ok && before.text != text {
+		sc.problems = append(sc.problems, Problem{
+			Name: d.Name, Source: source,
+			Reason: fmt.Sprintf("is given twice with different values, first by %s", before.source),
+		})
+		return
+	}
+	sc.flags[d.Name] = given{text, source}
+}
+
+func (sc *scanner) refuse(arg, reason string) {
+	sc.problems = append(sc.problems, Problem{Name: arg, Reason: reason, Allowed: "see --help"})
+}

@@ -1,0 +1,157 @@
+package input
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+)
+
+// Help returns the text that -h shows: the whole surface of the Spec.
+func (s Spec) Help() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n\nInputs, in this order: flag, action input, environment, default.\n", s.Name, s.Description)
+	for _, d := range s.Inputs {
+		fmt.Fprintf(&b, "\n  %s\n      %s.\n      Takes %s.%s%s\n", d.usage(), d.Help, d.Allows(), d.later(), d.fallbacks())
+	}
+	b.WriteString("\nOutputs:\n")
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, o := range s.Outputs {
+		fmt.Fprintf(w, "  %s\t%s\n", o.Name, o.Help)
+	}
+	_ = w.Flush() // a strings.Builder takes everything
+	return b.String()
+}
+
+func (d Def) usage() string {
+	forms := []string{"--" + d.Name}
+	if d.Kind != Bool {
+		forms[0] += " " + d.Kind.String()
+	}
+	if d.Alias != "" {
+		forms = append(forms, "--"+d.Alias)
+	}
+	if d.Off != "" {
+		forms = append(forms, "--"+d.Off)
+	}
+	return strings.Join(forms, ", ")
+}
+
+func (d Def) later() string {
+	if len(d.Later) == 0 {
+		return ""
+	}
+	return " Not yet: " + strings.Join(d.Later, ", ") + "."
+}
+
+func (d Def) fallbacks() string {
+	var b strings.Builder
+	if d.Env != "" {
+		fmt.Fprintf(&b, " Environment: %s.", d.Env)
+	}
+	switch {
+	case d.Default != "":
+		fmt.Fprintf(&b, " Default: %s.", d.Default)
+	case d.Discovered != "":
+		fmt.Fprintf(&b, " Without it: %s.", d.Discovered)
+	}
+	return b.String()
+}
+
+// ActionYAML returns the inputs and outputs of the Spec as they stand in
+// action.yml. An input with an environment fallback gets no default there: the
+// runner would always set it, and the environment would never be looked at.
+func (s Spec) ActionYAML() string {
+	var b strings.Builder
+	b.WriteString("inputs:\n")
+	for _, d := range s.Inputs {
+		fmt.Fprintf(&b, "  %s:\n    description: %s\n", d.Name, quoteYAML(d.describe()))
+		if d.Required && d.Env == "" {
+			b.WriteString("    required: true\n")
+		}
+		if d.Default != "" && d.Env == "" {
+			fmt.Fprintf(&b, "    default: %s\n", quoteYAML(d.Default))
+		}
+	}
+	b.WriteString("outputs:\n")
+	for _, o := range s.Outputs {
+		fmt.Fprintf(&b, "  %s:\n    description: %s\n", o.Name, quoteYAML(o.Help+"."))
+	}
+	return b.String()
+}
+
+func (d Def) describe() string {
+	text := d.Help + ". Takes " + d.Allows() + "." + d.later()
+	if d.Default == "" || d.Env != "" {
+		text += d.fallbacks()
+	}
+	return text
+}
+
+// quoteYAML writes text as a single-quoted scalar, in which nothing but the
+// quote itself is special.
+func quoteYAML(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// InputTable returns the inputs as a Markdown table.
+func (s Spec) InputTable() string {
+	var b strings.Builder
+	b.WriteString("| Input | Takes | Default | Environment | What it is |\n|---|---|---|---|---|\n")
+	for _, d := range s.Inputs {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n",
+			d.Name, cell(d.Allows()+d.laterCell()), cell(d.defaultCell()), code(d.Env), cell(d.Help+d.switchCell()))
+	}
+	return b.String()
+}
+
+func (d Def) laterCell() string {
+	if len(d.Later) == 0 {
+		return ""
+	}
+	return " (not yet: " + strings.Join(d.Later, ", ") + ")"
+}
+
+func (d Def) switchCell() string {
+	switch {
+	case d.Off != "":
+		return " (switch: `--" + d.Off + "`)"
+	case d.Alias != "":
+		return " (also `--" + d.Alias + "`)"
+	}
+	return ""
+}
+
+func (d Def) defaultCell() string {
+	if d.Default == "" {
+		return d.Discovered
+	}
+	return code(d.Default)
+}
+
+// OutputTable returns the outputs as a Markdown table.
+func (s Spec) OutputTable() string {
+	var b strings.Builder
+	b.WriteString("| Output | What it is |\n|---|---|\n")
+	for _, o := range s.Outputs {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", o.Name, cell(o.Help))
+	}
+	return b.String()
+}
+
+// PermissionTable returns the permissions as a Markdown table.
+func (s Spec) PermissionTable() string {
+	var b strings.Builder
+	b.WriteString("| Where | What | Why |\n|---|---|---|\n")
+	for _, p := range s.Permissions {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(p.Where), code(p.What), cell(p.Why))
+	}
+	return b.String()
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
+
+// cell keeps text inside its cell of a Markdown table.
+func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -1,0 +1,75 @@
+package input
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func renderSpec() Spec {
+	return Spec{
+		Name: "demo", Description: "Shows how.",
+		Inputs: []Def{
+			{Name: "namespace", Env: "NAMESPACE", Default: "production", Help: "Where it's at"},
+			{Name: "steps", Kind: Steps, Default: "5,100", Help: "The weights"},
+			{Name: "image", Required: true, Help: "What | which"},
+		},
+		Outputs:     []Output{{Name: "status", Help: "What became of it"}},
+		Permissions: []Permission{{Where: "Kubernetes", What: "get pods", Why: "Look"}},
+	}
+}
+
+// An input with an environment variable has no default in action.yml: see
+// ActionYAML.
+func TestActionYAML(t *testing.T) {
+	t.Parallel()
+	want := `inputs:
+  namespace:
+    description: 'Where it''s at. Takes any text on one line. Environment: NAMESPACE. Default: production.'
+  steps:
+    description: 'The weights. Takes rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100.'
+    default: '5,100'
+  image:
+    description: 'What | which. Takes any text on one line.'
+    required: true
+outputs:
+  status:
+    description: 'What became of it.'
+`
+	if diff := cmp.Diff(want, renderSpec().ActionYAML()); diff != "" {
+		t.Errorf("ActionYAML (-want +got):\n%s", diff)
+	}
+}
+
+func TestTables(t *testing.T) {
+	t.Parallel()
+	want := "| Input | Takes | Default | Environment | What it is |\n|---|---|---|---|---|\n" +
+		"| `namespace` | any text on one line | `production` | `NAMESPACE` | Where it's at |\n" +
+		"| `steps` | rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100 | `5,100` |  | The weights |\n" +
+		"| `image` | any text on one line |  |  | What \\| which |\n"
+	if diff := cmp.Diff(want, renderSpec().InputTable()); diff != "" {
+		t.Errorf("InputTable (-want +got):\n%s", diff)
+	}
+	if got := renderSpec().OutputTable(); !strings.Contains(got, "| `status` | What became of it |") {
+		t.Errorf("OutputTable = %s", got)
+	}
+	if got := renderSpec().PermissionTable(); !strings.Contains(got, "| Kubernetes | `get pods` | Look |") {
+		t.Errorf("PermissionTable = %s", got)
+	}
+}
+
+func TestHelpShowsEveryFlag(t *testing.T) {
+	t.Parallel()
+	help := testSpec().Help()
+	for _, d := range testSpec().Inputs {
+		for _, flag := range []string{d.Name, d.Alias, d.Off} {
+			if flag != "" && !strings.Contains(help, "--"+flag) {
+				t.Errorf("--%s is not in the help", flag)
+			}
+		}
+	}
+	if !strings.Contains(help, "Not yet: rolling") {
+		t.Error("the help does not say what is planned")
+	}
+}

@@ -1,0 +1,125 @@
+package input
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"time"
+)
+
+// A Setting is one input of one run: its text, its source, its typed value.
+type Setting struct {
+	Def    Def
+	Text   string // as given, or the default; "" when there is none
+	Source Source
+	value  any
+}
+
+// Shown returns the text for people: stars for a secret, what is discovered
+// for an empty one.
+func (s Setting) Shown() string {
+	switch {
+	case s.Text == "" && s.Def.Discovered != "":
+		return "(" + s.Def.Discovered + ")"
+	case s.Text != "" && s.Def.Secret:
+		return "***"
+	}
+	return s.Text
+}
+
+// Values are the typed inputs of one run. Getters panic when the name is not
+// declared or has another kind: both are mistakes in the program. An input that
+// is unset and has no default gives the zero value.
+type Values struct {
+	spec     string
+	order    []string
+	settings map[string]Setting
+}
+
+// All returns every setting in the order of the Spec.
+func (v Values) All() []Setting {
+	all := make([]Setting, len(v.order))
+	for i, name := range v.order {
+		all[i] = v.settings[name]
+	}
+	return all
+}
+
+// Secrets returns the texts of all secret inputs that are set.
+func (v Values) Secrets() []string {
+	var secrets []string
+	for _, s := range v.All() {
+		if s.Def.Secret && s.Text != "" {
+			secrets = append(secrets, s.Text)
+		}
+	}
+	return secrets
+}
+
+// IsSet reports whether somebody gave the value, rather than the default.
+func (v Values) IsSet(name string) bool {
+	s := v.setting(name)
+	return s.Text != "" && s.Source.Kind != "default"
+}
+
+// Source returns where the value came from.
+func (v Values) Source(name string) Source { return v.setting(name).Source }
+
+// Problem returns a problem with the named input, for rules that span several.
+func (v Values) Problem(name, reason string) Problem {
+	s := v.setting(name)
+	p := Problem{Name: name, Source: s.Source, Value: s.Text, Reason: reason}
+	if s.Def.Secret {
+		p.Value = ""
+	}
+	return p
+}
+
+// String returns a value of kind String or Enum.
+func (v Values) String(name string) string {
+	if v.setting(name).Def.Kind == Enum {
+		return get[string](v, name, Enum)
+	}
+	return get[string](v, name, String)
+}
+
+// Int returns a value of kind Int.
+func (v Values) Int(name string) int { return get[int](v, name, Int) }
+
+// Float returns a value of kind Float.
+func (v Values) Float(name string) float64 { return get[float64](v, name, Float) }
+
+// Bool returns a value of kind Bool.
+func (v Values) Bool(name string) bool { return get[bool](v, name, Bool) }
+
+// Duration returns a value of kind Duration.
+func (v Values) Duration(name string) time.Duration { return get[time.Duration](v, name, Duration) }
+
+// List returns a value of kind List.
+func (v Values) List(name string) []string { return get[[]string](v, name, List) }
+
+// Steps returns a value of kind Steps.
+func (v Values) Steps(name string) []int { return get[[]int](v, name, Steps) }
+
+// URL returns a value of kind URL; nil when unset.
+func (v Values) URL(name string) *url.URL { return get[*url.URL](v, name, URL) }
+
+// Regexp returns a value of kind Regexp; nil when unset.
+func (v Values) Regexp(name string) *regexp.Regexp { return get[*regexp.Regexp](v, name, Regexp) }
+
+func (v Values) setting(name string) Setting {
+	s, ok := v.settings[name]
+	if !ok {
+		panic(fmt.Sprintf("input: %s declares no input %q", v.spec, name))
+	}
+	return s
+}
+
+func get[T any](v Values, name string, kind Kind) T {
+	s := v.setting(name)
+	if s.Def.Kind != kind {
+		panic(fmt.Sprintf("input: %q is a %v, read as %v", name, s.Def.Kind, kind))
+	}
+	t, _ := s.value.(T) // nil when unset
+	return t
+}
