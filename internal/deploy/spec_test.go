@@ -1,0 +1,84 @@
+package deploy
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/candlefish/deploy-action/internal/input"
+)
+
+func none(string) string { return "" }
+
+func TestSpecIsConsistent(t *testing.T) {
+	t.Parallel()
+	if err := Spec().Check(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The first scripts' environment variables go on working, with their defaults.
+func TestSpecTakesTheScriptsEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{
+		"IMAGE": "registry.example/website:2", "ENVIRONMENT": "staging", "NAMESPACE": "shop",
+		"DEPLOYMENT_NAME": "web", "SERVICE_NAME": "web-service", "STEP_DURATION": "30",
+		"ROLLBACK_ON_ERROR": "false", "ERROR_RATE_THRESHOLD": "1", "RESPONSE_TIME_THRESHOLD": "1500",
+	}
+	v, err := Spec().Parse(nil, func(k string) string { return env[k] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{
+		v.String("image"), v.String("environment"), v.String("namespace"), v.String("deployment-name"),
+		v.String("service-name"), v.Duration("step-duration"), v.Bool("rollback-on-error"),
+		v.Float("error-rate-threshold"), v.Duration("response-time-threshold"),
+	}
+	want := []any{
+		"registry.example/website:2", "staging", "shop", "web", "web-service",
+		30 * time.Second, false, 1.0, 1500 * time.Millisecond,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+func TestSpecDefaults(t *testing.T) {
+	t.Parallel()
+	v, err := Spec().Parse(nil, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{v.String("namespace"), v.Steps("steps"), v.Duration("step-duration"), v.Bool("rollback-on-error"), v.Bool("dry-run")}
+	want := []any{"production", []int{5, 25, 50, 100}, 5 * time.Minute, true, false}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+// The command line of the project's first documents.
+func TestSpecTakesTheScriptsFlags(t *testing.T) {
+	t.Parallel()
+	args := []string{"--image", "your-image:latest", "--environment", "production", "--step-duration", "300", "--no-rollback"}
+	v, err := Spec().Parse(args, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Bool("rollback-on-error") || v.String("image") != "your-image:latest" || v.Duration("step-duration") != 5*time.Minute {
+		t.Errorf("Parse(%q) = %v", args, v.All())
+	}
+}
+
+func TestSpecSaysWhatComesLater(t *testing.T) {
+	t.Parallel()
+	for _, strategy := range []string{"blue-green", "rolling"} {
+		_, err := Spec().Parse([]string{"--strategy", strategy}, none)
+		var ps input.Problems
+		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is not served yet; allowed: canary") {
+			t.Errorf("--strategy %s: got error %v", strategy, err)
+		}
+	}
+}
