@@ -1,0 +1,252 @@
+// Package probe sends a bounded stream of requests through the real entry point
+// and says, for every one of them, who answered and whether it failed.
+//
+// It is how a rollout knows what the data plane does, as against what the API
+// server was told. A Stream sends at a fixed rate, whatever the answers do; a
+// Marker in each answer says which version wrote it; a Tally adds up. Nothing is
+// lost in silence: probes that could not be sent in time are counted as missed,
+// answers that could not be handed over as undelivered.
+//
+// The package neither judges nor decides. What counts as a failed request is
+// said in one place, Failed.
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+)
+
+const (
+	maxRate = 1000
+	maxBody = 64 << 10
+	// queue is how many answers may wait for a slow callback: 8 s at the
+	// highest rate.
+	queue = 8192
+	// retryHeader carries the retry count from our transport through
+	// vegeta, which keeps the response's headers and nothing else.
+	retryHeader = "X-Candlefish-Probe-Retried"
+)
+
+// Config says what a Stream sends and who hears of it.
+type Config struct {
+	Target Target
+	// Rate is in requests per second, 1 to 1000.
+	Rate int
+	// Timeout of one request until its whole body was read. 0 means 5 s.
+	Timeout time.Duration
+	// MaxInFlight bounds the requests that are under way at once. 0 means
+	// as many as Rate and Timeout can need, at most 512.
+	MaxInFlight int
+	Marker      Marker
+	Book        *Book
+	// Baseline is the status the target answered with before the change,
+	// 0 when not known. See Failed.
+	Baseline int
+	Version  string // of this tool, for the User-Agent
+	// OnAnswer gets every answer, one at a time, roughly in order of
+	// arrival. It may block for a while without slowing the stream.
+	OnAnswer func(Answer)
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if err := c.Target.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Rate < 1 || c.Rate > maxRate {
+		errs = append(errs, fmt.Errorf("probe rate %d: want 1 to %d per second", c.Rate, maxRate))
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("probe timeout %v: want a positive duration", c.Timeout))
+	}
+	if c.MaxInFlight < 0 {
+		errs = append(errs, fmt.Errorf("probe max in flight %d: want a positive number", c.MaxInFlight))
+	}
+	if c.OnAnswer == nil {
+		errs = append(errs, errors.New("probe: nobody to tell the answers to"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = min(512, max(8, int(float64(c.Rate)*c.Timeout.Seconds())))
+	}
+	return c
+}
+
+// Stats count what a Stream did.
+type Stats struct {
+	Answered uint64 // requests that came back, failed ones included
+	// Missed counts probes that were not sent because the target held all
+	// MaxInFlight requests, or this machine was too slow.
+	Missed uint64
+	// Undelivered counts answers lost because OnAnswer was too slow for
+	// too long. They are in Answered.
+	Undelivered uint64
+}
+
+// A Stream is a running stream of probes.
+type Stream struct {
+	conf     Config
+	attacker *vegeta.Attacker
+	idle     func()
+	stop     context.CancelFunc
+	done     chan struct{}
+
+	answered, missed, undelivered atomic.Uint64
+}
+
+// Start begins to send. The stream ends when ctx does or Stop is called: no
+// request is begun after that, those under way still come back (within Timeout)
+// and are delivered, then Done is closed. The error names every bad setting.
+func Start(ctx context.Context, c Config) (*Stream, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	c = c.withDefaults()
+	ctx, stop := context.WithCancel(ctx)
+	tr := c.Target.transport(c.MaxInFlight)
+	s := &Stream{conf: c, stop: stop, idle: tr.CloseIdleConnections, done: make(chan struct{})}
+	s.attacker = vegeta.NewAttacker(
+		vegeta.Client(&http.Client{Transport: counting{tr}, Timeout: c.Timeout, CheckRedirect: noRedirects}),
+		vegeta.Workers(uint64(min(10, c.MaxInFlight))),
+		vegeta.MaxWorkers(uint64(c.MaxInFlight)),
+		vegeta.MaxBody(maxBody),
+	)
+	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: c.Target.URL, Header: c.Target.header(c.Version)})
+	pace := &pacer{ctx: ctx, sched: schedule{every: time.Second / time.Duration(c.Rate)}, rate: c.Rate, missed: &s.missed}
+	results := s.attacker.Attack(targeter, pace, 0, "")
+	context.AfterFunc(ctx, func() { s.attacker.Stop() })
+	s.deliver(results)
+	return s, nil
+}
+
+// deliver moves answers from the attack to the callback through a bounded queue.
+func (s *Stream) deliver(results <-chan *vegeta.Result) {
+	answers := make(chan Answer, queue)
+	go func() {
+		defer close(answers)
+		for r := range results {
+			s.answered.Add(1)
+			select {
+			case answers <- s.answer(r):
+			default:
+				s.undelivered.Add(1)
+			}
+		}
+	}()
+	go func() {
+		defer close(s.done)
+		defer s.stop()
+		defer s.idle()
+		for a := range answers {
+			s.conf.OnAnswer(a)
+		}
+	}()
+}
+
+func (s *Stream) answer(r *vegeta.Result) Answer {
+	a := Answer{Seq: r.Seq, Sent: r.Timestamp, Latency: r.Latency, Status: int(r.Code)}
+	if a.Status == 0 {
+		a.Err = cleanError(r.Error)
+	}
+	a.Retried, _ = strconv.Atoi(r.Headers.Get(retryHeader))
+	a.Value = s.conf.Marker.Value(r.Headers, r.Body)
+	a.Slot = s.conf.Book.Slot(a.Value)
+	a.Failed = Failed(a.Status, s.conf.Baseline)
+	return a
+}
+
+// Stop ends the sending and returns at once. It may be called more than once.
+func (s *Stream) Stop() { s.stop() }
+
+// Done is closed when the last answer was delivered.
+func (s *Stream) Done() <-chan struct{} { return s.done }
+
+// Stats returns the counts so far.
+func (s *Stream) Stats() Stats {
+	return Stats{Answered: s.answered.Load(), Missed: s.missed.Load(), Undelivered: s.undelivered.Load()}
+}
+
+// A pacer is vegeta's pacer with two differences from its constant one: it stops
+// at once with its context, and it does not make up for lost time with a burst,
+// which would hit a target just when it recovers.
+type pacer struct {
+	ctx    context.Context
+	sched  schedule
+	rate   int
+	missed *atomic.Uint64
+}
+
+// Pace sleeps until the next probe is due.
+func (p *pacer) Pace(elapsed time.Duration, _ uint64) (time.Duration, bool) {
+	wait, missed := p.sched.next(elapsed)
+	p.missed.Add(missed)
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return 0, p.ctx.Err() != nil
+	case <-p.ctx.Done():
+		return 0, true
+	}
+}
+
+// Rate returns the constant rate.
+func (p *pacer) Rate(time.Duration) float64 { return float64(p.rate) }
+
+// A schedule is a row of due times at equal distances.
+type schedule struct {
+	every time.Duration
+	n     int64 // index of the next due time
+}
+
+// next returns how long after elapsed the next probe is due, and how many were
+// given up before it. Lateness of up to 50 ms, or one interval, is caught up on.
+func (s *schedule) next(elapsed time.Duration) (wait time.Duration, missed uint64) {
+	late := elapsed - time.Duration(s.n)*s.every
+	if late > max(s.every, 50*time.Millisecond) {
+		missed = uint64(late / s.every)
+		s.n += int64(missed)
+	}
+	wait = max(0, time.Duration(s.n)*s.every-elapsed)
+	s.n++
+	return wait, missed
+}
+
+// counting is a transport that stamps each response with the number of times
+// its request had to be sent again on another connection. net/http does that by
+// itself for a GET, and would hide it.
+type counting struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (c counting) RoundTrip(req *http.Request) (*http.Response, error) {
+	var conns sync.Map // keyed by connection: a hook may run late, for a connection not used
+	var n atomic.Int64
+	trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		if _, seen := conns.LoadOrStore(i.Conn, true); !seen {
+			n.Add(1)
+		}
+	}}
+	res, err := c.Transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), trace)))
+	if err == nil {
+		res.Header.Del(retryHeader)
+		if n.Load() > 1 {
+			res.Header.Set(retryHeader, strconv.FormatInt(n.Load()-1, 10))
+		}
+	}
+	return res, err
+}

@@ -1,0 +1,291 @@
+package probe
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Before is the step of answers sent before the first Begin.
+const Before = -1
+
+// keep is how many failures are kept in full at either end of a step.
+const keep = 5
+
+// A Bucket is a number of latencies of at most Max, and above the bucket before.
+type Bucket struct {
+	Max time.Duration `json:"max"`
+	N   int64         `json:"n"`
+}
+
+// Latencies is a distribution as buckets in rising order, each within 1 % of the
+// latencies in it. It is a plain value. It holds answers that did not fail: a
+// refused connection is fast and a timeout is slow, and both are counted already.
+type Latencies []Bucket
+
+// Len returns the number of latencies.
+func (l Latencies) Len() int64 {
+	var n int64
+	for _, b := range l {
+		n += b.N
+	}
+	return n
+}
+
+// At returns the latency of the given rank, 1 being the lowest. Ranks outside
+// 1..Len are clamped; it is 0 when there are no latencies.
+func (l Latencies) At(rank int64) time.Duration {
+	for _, b := range l {
+		if rank -= b.N; rank <= 0 {
+			return b.Max
+		}
+	}
+	if len(l) == 0 {
+		return 0
+	}
+	return l[len(l)-1].Max
+}
+
+// Quantile returns the smallest latency that a share q of all does not exceed.
+func (l Latencies) Quantile(q float64) time.Duration {
+	n := l.Len()
+	rank := int64(q * float64(n))
+	if float64(rank) < q*float64(n) {
+		rank++
+	}
+	return l.At(rank)
+}
+
+// Max returns the highest latency, 0 when there are none.
+func (l Latencies) Max() time.Duration { return l.At(l.Len()) }
+
+// Merge returns l and o together.
+func (l Latencies) Merge(o Latencies) Latencies {
+	all := slices.Concat(l, o)
+	slices.SortFunc(all, func(a, b Bucket) int { return cmp.Compare(a.Max, b.Max) })
+	out := all[:0]
+	for _, b := range all {
+		if n := len(out); n > 0 && out[n-1].Max == b.Max {
+			out[n-1].N += b.N
+			continue
+		}
+		out = append(out, b)
+	}
+	return slices.Clip(out)
+}
+
+// SlotCounts is what one slot did.
+type SlotCounts struct {
+	Total   int64     `json:"total"`
+	Failed  int64     `json:"failed"`
+	Retried int64     `json:"retried"` // answers that took more than one connection
+	Newest  time.Time `json:"newest"`  // when the latest answer arrived
+	// Latency of the answers that did not fail.
+	Latency Latencies `json:"latency,omitempty"`
+}
+
+// Merge returns s and o together.
+func (s SlotCounts) Merge(o SlotCounts) SlotCounts {
+	return SlotCounts{
+		Total: s.Total + o.Total, Failed: s.Failed + o.Failed, Retried: s.Retried + o.Retried,
+		Newest:  later(s.Newest, o.Newest),
+		Latency: s.Latency.Merge(o.Latency),
+	}
+}
+
+// A Failure is one failed request in full.
+type Failure struct {
+	At     time.Time `json:"at"` // when it was sent
+	Slot   Slot      `json:"slot"`
+	Status int       `json:"status,omitempty"`
+	Err    string    `json:"error,omitempty"`
+}
+
+// Counts is what all slots did over some time. It is a plain value.
+type Counts struct {
+	Stable  SlotCounts `json:"stable"`
+	Canary  SlotCounts `json:"canary"`
+	Unknown SlotCounts `json:"unknown"`
+	// First and Last are the first and the last failures by time of
+	// sending, five of each at most, none in both.
+	First []Failure `json:"first_failures,omitempty"`
+	Last  []Failure `json:"last_failures,omitempty"`
+}
+
+// All returns the counts of all slots together.
+func (c Counts) All() SlotCounts { return c.Stable.Merge(c.Canary).Merge(c.Unknown) }
+
+// Total returns the number of answers.
+func (c Counts) Total() int64 { return c.Stable.Total + c.Canary.Total + c.Unknown.Total }
+
+// Failed returns the number of failed requests.
+func (c Counts) Failed() int64 { return c.Stable.Failed + c.Canary.Failed + c.Unknown.Failed }
+
+// Merge returns c and o together.
+func (c Counts) Merge(o Counts) Counts {
+	m := Counts{Stable: c.Stable.Merge(o.Stable), Canary: c.Canary.Merge(o.Canary), Unknown: c.Unknown.Merge(o.Unknown)}
+	m.First, m.Last = ends(slices.Concat(c.First, c.Last, o.First, o.Last))
+	return m
+}
+
+// ends sorts failures by time and returns both ends of them.
+func ends(fs []Failure) (first, last []Failure) {
+	slices.SortStableFunc(fs, func(a, b Failure) int { return a.At.Compare(b.At) })
+	n := min(keep, len(fs))
+	first = fs[:n:n]
+	last = fs[max(n, len(fs)-keep):]
+	if len(first) == 0 {
+		first = nil
+	}
+	if len(last) == 0 {
+		last = nil
+	}
+	return first, last
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// A Tally adds up answers per step and slot. An answer belongs to the step that
+// had begun when it was sent, however late it comes back. The zero Tally is
+// ready; it is safe for concurrent use.
+type Tally struct {
+	mu     sync.Mutex
+	begins []begin
+	cells  map[int]*cell
+}
+
+type begin struct {
+	step int
+	at   time.Time
+}
+
+// A cell is one step.
+type cell struct {
+	slots [3]struct {
+		SlotCounts
+		hist *hdrhistogram.Histogram
+	}
+	first, last []Failure
+}
+
+// Begin says that answers sent at or after at belong to step. Steps begin in
+// order of time. Answers counted already stay where they are, so Begin is to be
+// called before the change it stands for.
+func (t *Tally) Begin(step int, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.begins = append(t.begins, begin{step, at})
+}
+
+// Add counts one answer.
+func (t *Tally) Add(a Answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.cell(t.stepAt(a.Sent))
+	s := &c.slots[a.Slot]
+	s.Total++
+	s.Newest = later(s.Newest, a.Sent.Add(a.Latency))
+	if a.Retried > 0 {
+		s.Retried++
+	}
+	if a.Failed {
+		s.Failed++
+		c.fail(Failure{At: a.Sent, Slot: a.Slot, Status: a.Status, Err: a.Err})
+		return
+	}
+	if s.hist == nil {
+		s.hist = hdrhistogram.New(1, longest.Microseconds(), 2)
+	}
+	// The value is clamped to the trackable range, so there is no error.
+	_ = s.hist.RecordValue(min(max(a.Latency, time.Microsecond), longest).Microseconds())
+}
+
+// longest latency that is told from longer ones.
+const longest = 2 * time.Minute
+
+func (t *Tally) stepAt(sent time.Time) int {
+	for _, b := range slices.Backward(t.begins) {
+		if !sent.Before(b.at) {
+			return b.step
+		}
+	}
+	return Before
+}
+
+func (t *Tally) cell(step int) *cell {
+	if t.cells == nil {
+		t.cells = map[int]*cell{}
+	}
+	c := t.cells[step]
+	if c == nil {
+		c = &cell{}
+		t.cells[step] = c
+	}
+	return c
+}
+
+// fail keeps the first and last failures; answers come nearly in order.
+func (c *cell) fail(f Failure) {
+	if len(c.first) < keep {
+		c.first = append(c.first, f)
+		return
+	}
+	if len(c.last) == keep {
+		c.last = slices.Delete(c.last, 0, 1)
+	}
+	c.last = append(c.last, f)
+}
+
+func (c *cell) counts() Counts {
+	out := [3]SlotCounts{}
+	for i := range c.slots {
+		out[i] = c.slots[i].SlotCounts
+		out[i].Latency = latencies(c.slots[i].hist)
+	}
+	r := Counts{Unknown: out[Unknown], Stable: out[Stable], Canary: out[Canary]}
+	r.First, r.Last = ends(slices.Concat(c.first, c.last))
+	return r
+}
+
+func latencies(h *hdrhistogram.Histogram) Latencies {
+	if h == nil {
+		return nil
+	}
+	var l Latencies
+	for _, b := range h.Distribution() {
+		if b.Count > 0 {
+			l = append(l, Bucket{Max: time.Duration(b.To) * time.Microsecond, N: b.Count})
+		}
+	}
+	return l
+}
+
+// Step returns a snapshot of one step; Before is one too.
+func (t *Tally) Step(step int) Counts {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c := t.cells[step]; c != nil {
+		return c.counts()
+	}
+	return Counts{}
+}
+
+// Total returns a snapshot of all steps together, answers before the first
+// included.
+func (t *Tally) Total() Counts {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var sum Counts
+	for _, c := range t.cells {
+		sum = sum.Merge(c.counts())
+	}
+	return sum
+}
