@@ -1,0 +1,117 @@
+package split
+
+// Interval returns the central range of counts that n answers show with the given
+// confidence when each goes to the canary with probability p: fewer than lo, and
+// likewise more than hi, have a probability of at most (1-confidence)/2. It is
+// exact (binomial, no normal approximation) for any n up to 1e7 and confidences
+// up to 1-1e-9. p and confidence are clamped to 0..1.
+func Interval(n int, p, confidence float64) (lo, hi int) {
+	tail := (1 - min(max(confidence, 0), 1)) / 2
+	first, mass := masses(n, p)
+	last := first + len(mass) - 1
+	sum := 0.0
+	for lo = first; lo < last; lo++ {
+		if sum += mass[lo-first]; sum > tail {
+			break
+		}
+	}
+	sum = 0
+	for hi = last; hi > lo; hi-- {
+		if sum += mass[hi-first]; sum > tail {
+			break
+		}
+	}
+	return lo, hi
+}
+
+// ShareInterval returns the shares that do not contradict k of n at the given
+// confidence (Clopper and Pearson): the interval to show beside a measured share
+// or error rate. For n = 0 it is 0..1.
+func ShareInterval(k, n int, confidence float64) (lo, hi float64) {
+	tail := (1 - confidence) / 2
+	lo, hi = 0, 1
+	if k > 0 {
+		lo = root(func(p float64) bool { return AtLeast(k, n, p) > tail })
+	}
+	if k < n {
+		hi = root(func(p float64) bool { return 1-AtLeast(k+1, n, p) < tail })
+	}
+	return lo, hi
+}
+
+// AtLeast returns the probability of k or more of n.
+func AtLeast(k, n int, p float64) float64 {
+	first, mass := masses(n, p)
+	sum := 0.0
+	for i := len(mass) - 1; i >= 0 && first+i >= k; i-- {
+		sum += mass[i]
+	}
+	return min(sum, 1)
+}
+
+// root returns the lowest p in 0..1 at which the monotone f becomes true.
+func root(f func(float64) bool) float64 {
+	lo, hi := 0.0, 1.0
+	for range 50 {
+		if mid := (lo + hi) / 2; f(mid) {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return hi
+}
+
+// masses returns the probabilities of first, first+1, ... of n. Counts less
+// likely than 1e-18 of the likeliest are left out. Starting at the mode and
+// multiplying outward needs no factorials: nothing can overflow, and what
+// underflows is what is left out.
+func masses(n int, p float64) (first int, mass []float64) {
+	p = min(max(p, 0), 1)
+	if n <= 0 || p == 0 {
+		return 0, []float64{1}
+	}
+	if p == 1 {
+		return n, []float64{1}
+	}
+	const least = 1e-18
+	mode := min(int(float64(n+1)*p), n)
+	odds := p / (1 - p)
+	var below []float64 // from mode-1 downward
+	for k, w := mode, 1.0; k > 0; k-- {
+		if w *= float64(k) / float64(n-k+1) / odds; w < least {
+			break
+		}
+		below = append(below, w)
+	}
+	mass = make([]float64, 0, 2*len(below)+2)
+	for i := range below {
+		mass = append(mass, below[len(below)-1-i])
+	}
+	mass = append(mass, 1)
+	for k, w := mode, 1.0; k < n; k++ {
+		if w *= float64(n-k) / float64(k+1) * odds; w < least {
+			break
+		}
+		mass = append(mass, w)
+	}
+	// Sum from the small ends: what is added last is largest.
+	sum := 0.0
+	for i, j := 0, len(mass)-1; i <= j; i, j = i+1, j-1 {
+		sum += mass[i]
+		if i != j {
+			sum += mass[j]
+		}
+	}
+	for i := range mass {
+		mass[i] = mass[i] / sum
+	}
+	return mode - len(below), mass
+}
+
+// disjoint says whether no count is likely under both p and q.
+func disjoint(n int, p, q float64) bool {
+	a, b := Interval(n, p, confidence)
+	c, d := Interval(n, q, confidence)
+	return b < c || d < a
+}
