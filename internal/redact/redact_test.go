@@ -1,0 +1,81 @@
+package redact
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ in, want string }{
+		{"get https://bob:hunter2@host.example/x", "get https://***@host.example/x"},
+		{"get https://host.example/x?sig=abc&y=1#top", "get https://host.example/x?***#top"},
+		{`Get "https://host.example/?token=t": EOF`, `Get "https://host.example/?***": EOF`},
+		{"postgres://u:p@db:5432/x", "postgres://***@db:5432/x"},
+		{"Authorization: Bearer abc.def", "Authorization: Bearer ***"},
+		{`map[Authorization:[Basic Zm9vOmJhcg==]]`, `map[Authorization:[Basic ***]]`},
+		{"used bearer abcdefghijklmnopqrstuvwxyz", "used bearer ***"},
+		{"a ghp_0123456789abcdefghijABCDEFGHIJ012345 b", "a *** b"},
+		{"key AKIAABCDEFGHIJKLMNOP", "key ***"},
+		{"post https://hooks.slack.com/services/T0/B0/xyz", "post https://hooks.slack.com/services/***"},
+		{"plain text, 50% of 3: ok? yes", "plain text, 50% of 3: ok? yes"},
+		{"https://host.example/path", "https://host.example/path"},
+		{"the bearer of news", "the bearer of news"},
+	}
+	for _, tt := range tests {
+		if got := New().String(tt.in); got != tt.want {
+			t.Errorf("String(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestSpellings(t *testing.T) {
+	t.Parallel()
+	const secret = "hun\"ter 2/ü"
+	r := New(secret)
+	for _, text := range []string{
+		secret, fmt.Sprintf("%q", secret), url.QueryEscape(secret), url.PathEscape(secret),
+		base64.StdEncoding.EncodeToString([]byte(secret)),
+	} {
+		if got := r.String("a " + text + " b"); strings.Contains(got, "ter") || !strings.Contains(got, Stars) {
+			t.Errorf("String(%q) = %q", text, got)
+		}
+	}
+}
+
+func TestMultiLineSecret(t *testing.T) {
+	t.Parallel()
+	r := New("-----BEGIN KEY-----\nabcdefgh\nx\n-----END KEY-----\n")
+	for _, line := range []string{"-----BEGIN KEY-----", "abcdefgh"} {
+		if got := r.String("[" + line + "]"); got != "[***]" {
+			t.Errorf("String(%q) = %q", line, got)
+		}
+	}
+	if got := r.String("x marks the spot"); got != "x marks the spot" {
+		t.Errorf("a line of one letter is starred out: %q", got)
+	}
+}
+
+func TestLongerSecretFirst(t *testing.T) {
+	t.Parallel()
+	if got := New("token", "token-extended").String("token-extended"); got != Stars {
+		t.Errorf("String = %q, want %q", got, Stars)
+	}
+}
+
+func FuzzString(f *testing.F) {
+	f.Add("s3cr3t")
+	f.Add("p\nass\"word")
+	f.Fuzz(func(t *testing.T, secret string) {
+		whole := strings.TrimSpace(secret)
+		if len(whole) < shortest || strings.Contains(whole, "*") {
+			return
+		}
+		if got := New(secret).String("<" + whole + ">"); strings.Contains(got, whole) {
+			t.Errorf("String(%q) = %q", whole, got)
+		}
+	})
+}
