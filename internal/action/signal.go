@@ -1,0 +1,91 @@
+package action
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// A SignalError is the cause of a context that a signal cancelled.
+type SignalError struct {
+	Signal os.Signal
+}
+
+// Error names the signal.
+func (e *SignalError) Error() string {
+	if e.Signal == syscall.SIGHUP {
+		return "the parent process or the terminal is gone (SIGHUP)"
+	}
+	return fmt.Sprintf("stopped by signal: %v", e.Signal)
+}
+
+var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+
+func notify() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 4)
+	signal.Notify(c, stopSignals...)
+	return c, func() { signal.Stop(c) }
+}
+
+// mageSettles is how long mage may take to install its own handler after it has
+// started the target, which it does in this order.
+const mageSettles = time.Second
+
+func notifyUnderMage() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 4)
+	takeOver := func() {
+		signal.Reset(syscall.SIGINT)
+		signal.Notify(c, stopSignals...)
+	}
+	takeOver()
+	later := time.AfterFunc(mageSettles, takeOver)
+	release := watchParent(c)
+	return c, func() {
+		later.Stop()
+		release()
+		signal.Stop(c)
+	}
+}
+
+// stopContext returns a context that the first signal cancels, with a
+// [SignalError] as its cause. The second SIGINT or SIGTERM ends the process at
+// once. A SIGHUP is never the second signal: mage dies of the same Ctrl-C that
+// this process is still working on, and its death must not cut the abort short.
+func stopContext(parent context.Context, env Env, report func(string)) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	if env.Notify == nil {
+		return ctx, func() { cancel(nil) }
+	}
+	signals, stop := env.Notify()
+	done := make(chan struct{})
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		first := true
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-signals:
+				switch {
+				case first:
+					first = false
+					report(fmt.Sprintf("%v: stopping in order; a second signal ends the process at once", s))
+					cancel(&SignalError{Signal: s})
+				case s != syscall.SIGHUP:
+					report(fmt.Sprintf("%v again: ending at once; the state is unknown", s))
+					env.Exit(AbortFailed.ExitCode())
+				}
+			}
+		}
+	}()
+	return ctx, func() {
+		stop()
+		close(done)
+		<-finished
+		cancel(nil)
+	}
+}
