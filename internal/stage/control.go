@@ -32,6 +32,8 @@ type Status struct {
 	Since time.Time `json:"since,omitzero"`
 	Keep  bool      `json:"keep"`
 	Users int       `json:"users"`
+	// Linger is how long it waits for another user before it stops, unless Keep.
+	Linger time.Duration `json:"linger,omitempty"`
 	// Stage is nil until the stage serves.
 	Stage *Stage `json:"stage,omitempty"`
 	// Components are the stage's processes, in the order of their start.
@@ -162,14 +164,31 @@ func askStop(ctx context.Context, dir string) error {
 	return err
 }
 
-// takeLease holds the stage until the returned connection closes, which the kernel does for a killed process.
-func takeLease(ctx context.Context, dir string, keep bool) (io.Closer, error) {
+// lease is a hold on the stage. It ends with the connection, which the kernel closes for a killed process.
+type lease struct{ conn *net.UnixConn }
+
+func takeLease(ctx context.Context, dir string, keep bool) (*lease, error) {
 	_, conn, err := ask(ctx, dir, request{Op: "lease", Keep: keep})
 	if err != nil {
 		return nil, err
 	}
 	conn.SetDeadline(time.Time{})
-	return conn, nil
+	return &lease{conn.(*net.UnixConn)}, nil
+}
+
+// giveUp ends the lease and reports whether the stage stops now for it.
+func (l *lease) giveUp() (stops bool, err error) {
+	defer l.conn.Close()
+	if err := l.conn.CloseWrite(); err != nil {
+		return false, err
+	}
+	l.conn.SetDeadline(time.Now().Add(5 * time.Second))
+	var status Status
+	err = json.NewDecoder(l.conn).Decode(&status)
+	if errors.Is(err, io.EOF) { // somebody stopped the stage meanwhile
+		return true, nil
+	}
+	return status.Users == 0 && !status.Keep && status.Linger == 0, err
 }
 
 // serveControl answers clients until the listener closes.
@@ -190,26 +209,27 @@ func (v *overseer) answer(conn net.Conn) {
 	if err := json.NewDecoder(conn).Decode(&req); err != nil {
 		return
 	}
-	if req.Op == "lease" {
-		v.hold(req.Keep)
-		defer v.release()
-	}
-	if err := json.NewEncoder(conn).Encode(v.status()); err != nil {
-		return
-	}
+	say := func() { _ = json.NewEncoder(conn).Encode(v.status()) } // a client that has gone needs no answer
 	switch req.Op {
+	case "status":
+		say()
 	case "stop":
+		say()
 		v.stop("asked to")
 	case "lease":
+		v.hold(req.Keep)
+		say()
 		conn.SetDeadline(time.Time{})
-		_, _ = io.Copy(io.Discard, conn) // ends when the other side does
+		_, _ = io.Copy(io.Discard, conn) // ends when the other side says no more, or does not live any more
+		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		v.release(say)
 	}
 }
 
 func (v *overseer) status() Status {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return Status{Since: v.since, Keep: v.spec.Keep, Users: v.users, Stage: v.stage, Components: slices.Clone(v.components)}
+	return Status{Since: v.since, Keep: v.spec.Keep, Users: v.users, Linger: v.spec.Linger, Stage: v.stage, Components: slices.Clone(v.components)}
 }
 
 func (v *overseer) hold(keep bool) {
@@ -222,14 +242,18 @@ func (v *overseer) hold(keep bool) {
 	}
 }
 
-// release gives back one use. Without users an ephemeral stage stops after its linger time.
-func (v *overseer) release() {
+// release gives back one use and tells its user so. Without users an ephemeral stage stops after its linger time.
+func (v *overseer) release(say func()) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.users--
-	if v.users > 0 || v.spec.Keep {
+	unused := v.users == 0 && !v.spec.Keep
+	v.mu.Unlock()
+	say()
+	if !unused {
 		return
 	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.idle = time.AfterFunc(v.spec.Linger, func() {
 		v.mu.Lock()
 		unused := v.users == 0 && !v.spec.Keep

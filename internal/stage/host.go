@@ -105,8 +105,7 @@ func installPackages(ctx context.Context, opts Options) error {
 		return nil
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("the stage needs %s and there is no apt-get to install them: install them by hand (Debian's names and places), or %s",
-			strings.Join(missing, ", "), elsewhere)
+		return noAptError(missing)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
@@ -122,6 +121,11 @@ func installPackages(ctx context.Context, opts Options) error {
 		}
 	}
 	return nil
+}
+
+func noAptError(missing []string) error {
+	return fmt.Errorf("the stage needs %s and there is no apt-get to install them: install them by hand (Debian's names and places), or %s",
+		strings.Join(missing, ", "), elsewhere)
 }
 
 // denyServices keeps packages from starting daemons while they are installed, the way Debian provides for it.

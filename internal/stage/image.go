@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
@@ -75,6 +78,29 @@ func push(ctx context.Context, ref string, img v1.Image) error {
 	}
 	if err := remote.Write(r, img, remote.WithContext(ctx)); err != nil {
 		return fmt.Errorf("push %s: %w", ref, err)
+	}
+	return nil
+}
+
+// pushOnce is push for a tag that nodes may have pulled already: they would never see new content, so there must not be any.
+func pushOnce(ctx context.Context, ref string, img v1.Image) error {
+	r, err := name.ParseReference(ref, name.Insecure)
+	if err != nil {
+		return err
+	}
+	want, err := img.Digest()
+	if err != nil {
+		return err
+	}
+	have, err := remote.Head(r, remote.WithContext(ctx))
+	var answer *transport.Error
+	switch {
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return push(ctx, ref, img)
+	case err != nil:
+		return fmt.Errorf("look for %s: %w", ref, err)
+	case have.Digest != want:
+		return fmt.Errorf("%s is there with other content, which pods that use it would go on using: choose another tag, or start the stage anew", ref)
 	}
 	return nil
 }

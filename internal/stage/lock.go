@@ -2,6 +2,7 @@ package stage
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,12 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// dirLock is the lock of whoever changes the stage in dir. It is not in dir, which comes and goes.
+func dirLock(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return fmt.Sprintf("/run/candlefish-stage-%x.lock", sum[:6])
+}
 
 // lockFile takes the advisory lock of path, which ends with the process that holds it. waiting is called once if somebody
 // else has it. The file stays behind: removing it would let two processes hold the lock at once.

@@ -101,17 +101,27 @@ type Stage struct {
 	Prometheus string `json:"prometheus"`
 
 	opts  Options
-	lease io.Closer
+	lease *lease
 }
 
-// Close gives up this process's use of the stage. An ephemeral stage stops when its last user has closed it; any other stays up.
+// Close gives up this process's use of the stage; a process that ends without it has given up too. An ephemeral stage without linger
+// time stops when its last user closes it, and then Close returns after its end. Any other stays up.
 func (s *Stage) Close() error {
 	if s.lease == nil {
 		return nil
 	}
-	err := s.lease.Close()
+	rec, err := readRecord(s.Dir)
+	last, err2 := s.lease.giveUp()
 	s.lease = nil
-	return err
+	if err := errors.Join(err, err2); err != nil {
+		return fmt.Errorf("close stage in %s: %w", s.Dir, err)
+	}
+	if !last {
+		return nil
+	}
+	ctx, cancel := within(context.Background(), stopLimit)
+	defer cancel()
+	return rec.gone(ctx)
 }
 
 // Up returns the stage of opts.Dir, starting it if it is not there or not healthy. The first Up on a machine installs
@@ -124,7 +134,7 @@ func Up(ctx context.Context, opts Options) (*Stage, error) {
 	if err := checkHost(); err != nil {
 		return nil, err
 	}
-	unlock, err := lockFile(ctx, opts.Dir+".lock", func() { opts.say("waiting for another process that changes %s", opts.Dir) })
+	unlock, err := lockFile(ctx, dirLock(opts.Dir), func() { opts.say("waiting for another process that changes %s", opts.Dir) })
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +175,7 @@ func Down(ctx context.Context, opts Options) error {
 	if err := checkHost(); err != nil {
 		return err
 	}
-	unlock, err := lockFile(ctx, opts.Dir+".lock", func() { opts.say("waiting for another process that changes %s", opts.Dir) })
+	unlock, err := lockFile(ctx, dirLock(opts.Dir), func() { opts.say("waiting for another process that changes %s", opts.Dir) })
 	if err != nil {
 		return err
 	}

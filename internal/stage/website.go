@@ -14,6 +14,7 @@ import (
 
 // WebsiteImage pushes the sample website (testdata/website) as REGISTRY/website:tag and returns that reference. The image says
 // VERSION=tag and has env in its configuration, so that one program makes "website:v2" and "website:v2-broken".
+// A tag keeps its content for the life of the stage: the same again is fine, something else is an error.
 func WebsiteImage(ctx context.Context, s *Stage, tag string, env map[string]string) (ref string, err error) {
 	binary, err := websiteBinary(ctx, s.opts)
 	if err != nil {
@@ -26,7 +27,7 @@ func WebsiteImage(ctx context.Context, s *Stage, tag string, env map[string]stri
 		return "", fmt.Errorf("make image website:%s: %w", tag, err)
 	}
 	ref = s.Registry + "/website:" + tag
-	return ref, push(ctx, ref, img)
+	return ref, pushOnce(ctx, ref, img)
 }
 
 // websiteBinary builds the sample website. The Go command decides whether there is anything to do.

@@ -1,0 +1,58 @@
+package stage
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRefusalsSayWhatWorksInstead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"not Linux":   {hostError("darwin", 0), "needs Linux, this is darwin"},
+		"not root":    {hostError("linux", 1000), "needs root"},
+		"little disk": {diskError("/var/lib", 2<<30, 1<<29), "/var/lib has 0.5 GiB free, the stage needs 2.0 GiB"},
+		"no apt":      {noAptError([]string{"runc", "socat"}), "needs runc, socat and there is no apt-get"},
+	} {
+		if test.err == nil || !strings.Contains(test.err.Error(), test.want) || !strings.Contains(test.err.Error(), "KUBECONFIG") {
+			t.Errorf("%s: error %q, want %q and what to use instead", name, test.err, test.want)
+		}
+	}
+	if err := hostError("linux", 0); err != nil {
+		t.Errorf("root on Linux: %v", err)
+	}
+	if err := diskError("/", 1, 1); err != nil {
+		t.Errorf("enough disk: %v", err)
+	}
+}
+
+func TestMissingPackages(t *testing.T) {
+	t.Parallel()
+	got := missingPackages(func(f string) bool { return f != "/usr/sbin/runc" && f != "/usr/lib/cni/bridge" })
+	if diff := cmp.Diff([]string{"runc", "containernetworking-plugins"}, got); diff != "" {
+		t.Errorf("missing packages (-want +got):\n%s", diff)
+	}
+}
+
+func TestFreeBytesLooksAboveWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	if got := freeBytes(t.TempDir() + "/not/there/yet"); got == 0 {
+		t.Error("freeBytes of a folder to be made = 0, want what its disk has")
+	}
+}
+
+func TestTailBufferKeepsTheEnd(t *testing.T) {
+	t.Parallel()
+	var b tailBuffer
+	for range 3 {
+		b.Write([]byte(strings.Repeat("x", 7000)))
+	}
+	b.Write([]byte("the end"))
+	if b.Len() != 8<<10 || !strings.HasSuffix(b.String(), "the end") {
+		t.Errorf("kept %d bytes ending in %q", b.Len(), b.String()[b.Len()-7:])
+	}
+}
