@@ -24,9 +24,17 @@ type PodFailure struct {
 	LastLogLines []string
 }
 
-// Diagnose looks at the canary's pods for the one that is worst off. It
-// returns nil when all are well or none exists.
-func (t *Target) Diagnose(ctx context.Context) *PodFailure {
+// Failure is why the canary's pods could not serve, nil when they are well. It
+// is looked at before an abort removes the pods and then remembered.
+func (t *Target) Failure(ctx context.Context) *PodFailure {
+	if t.failure == nil {
+		t.failure = t.diagnose(ctx)
+	}
+	return t.failure
+}
+
+// diagnose looks at the canary's pods for the one that is worst off.
+func (t *Target) diagnose(ctx context.Context) *PodFailure {
 	for _, pod := range t.watch.podsOf(t.record.Canary.UID) {
 		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 			if status.Ready || status.State.Terminated != nil && status.State.Terminated.ExitCode == 0 {

@@ -32,6 +32,7 @@ type Target struct {
 	// template is what this run last made of the user's pod template.
 	template           *corev1.PodTemplateSpec
 	templateGeneration int64
+	failure            *PodFailure // as it was before the pods were removed
 }
 
 // NewTarget watches the objects of record. Stop it with Close.
@@ -323,6 +324,7 @@ func (t *Target) warm(ctx context.Context) error {
 // answer comes from the canary any more and its drain window is over. The
 // order is the reverse of prepare's.
 func (t *Target) restore(ctx context.Context) error {
+	t.Failure(ctx)
 	if err := t.writeRoutes(ctx, original); err != nil {
 		return err
 	}
