@@ -1,5 +1,7 @@
 package split
 
+import "math"
+
 // Interval returns the central range of counts that n answers show with the given
 // confidence when each goes to the canary with probability p: fewer than lo, and
 // likewise more than hi, have a probability of at most (1-confidence)/2. It is
@@ -39,20 +41,59 @@ func ShareInterval(k, n int, confidence float64) (lo, hi float64) {
 	return lo, hi
 }
 
-// AtLeast returns the probability of k or more of n.
+// AtLeast returns the probability of k or more of n. It is the regularized
+// incomplete beta function I_p(k, n-k+1), by its continued fraction.
 func AtLeast(k, n int, p float64) float64 {
-	first, mass := masses(n, p)
-	sum := 0.0
-	for i := len(mass) - 1; i >= 0 && first+i >= k; i-- {
-		sum += mass[i]
+	switch {
+	case k <= 0 || p >= 1 && k <= n:
+		return 1
+	case k > n || p <= 0:
+		return 0
 	}
-	return min(sum, 1)
+	a, b := float64(k), float64(n-k+1)
+	if p > (a+1)/(a+b+2) { // the fraction converges fast on the other side
+		return 1 - beta(b, a, 1-p)
+	}
+	return beta(a, b, p)
+}
+
+// beta is the regularized incomplete beta function for x under about a/(a+b), by
+// Lentz's method (Numerical Recipes 6.4, written anew).
+func beta(a, b, x float64) float64 {
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	front := math.Exp(lab-la-lb+a*math.Log(x)+b*math.Log1p(-x)) / a
+	const tiny = 1e-300
+	nonzero := func(v float64) float64 {
+		if math.Abs(v) < tiny {
+			return tiny
+		}
+		return v
+	}
+	c, d := 1.0, 1/nonzero(1-(a+b)*x/(a+1))
+	f := d
+	for m := 1.0; m < 1e5; m++ {
+		even := m * (b - m) * x / ((a + 2*m - 1) * (a + 2*m))
+		odd := -(a + m) * (a + b + m) * x / ((a + 2*m) * (a + 2*m + 1))
+		var step float64
+		for _, t := range [2]float64{even, odd} {
+			d = 1 / nonzero(1+t*d)
+			c = nonzero(1 + t/c)
+			step = c * d
+			f *= step
+		}
+		if math.Abs(step-1) < 1e-15 {
+			break
+		}
+	}
+	return min(front*f, 1)
 }
 
 // root returns the lowest p in 0..1 at which the monotone f becomes true.
 func root(f func(float64) bool) float64 {
 	lo, hi := 0.0, 1.0
-	for range 50 {
+	for range 34 { // to 1e-10
 		if mid := (lo + hi) / 2; f(mid) {
 			hi = mid
 		} else {
