@@ -29,6 +29,9 @@ import (
 // DefaultDir is where a stage keeps its files unless Options.Dir or EnvDir says otherwise.
 const DefaultDir = "/var/lib/candlefish-stage"
 
+// maxDir leaves room for the sockets in the directory, whose whole path may have 107 bytes.
+const maxDir = 80
+
 // EnvDir names the environment variable with the directory of the stage to use. `mage test` sets it so that all test binaries share
 // the stage that it started.
 const EnvDir = "CANDLEFISH_STAGE"
@@ -58,6 +61,9 @@ func (o Options) withDefaults() (Options, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return o, err
+	}
+	if len(dir) > maxDir {
+		return o, fmt.Errorf("the stage's directory %s has %d characters, at most %d fit: sockets in it have a limit", dir, len(dir), maxDir)
 	}
 	o.Dir = dir
 	if o.Progress == nil {
