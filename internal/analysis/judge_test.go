@@ -174,7 +174,7 @@ func TestSuccessIsEarned(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	l := DefaultLimits()
 	n := 0
-	for range 20_000 {
+	for range 5000 {
 		c := func() Counts {
 			total := r.Int64N(400)
 			if r.IntN(5) == 0 {
@@ -342,7 +342,7 @@ func TestHealthyCanariesGoOn(t *testing.T) {
 func TestSameLatencyGoesOn(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(9, 10))
-	const runs = 100
+	const runs = 50
 	stopped := 0
 	for range runs {
 		j := NewJudge(DefaultLimits())

@@ -33,10 +33,10 @@ func ShareInterval(k, n int, confidence float64) (lo, hi float64) {
 	tail := (1 - confidence) / 2
 	lo, hi = 0, 1
 	if k > 0 {
-		lo = root(func(p float64) bool { return AtLeast(k, n, p) > tail })
+		lo = root(k, n, tail)
 	}
 	if k < n {
-		hi = root(func(p float64) bool { return 1-AtLeast(k+1, n, p) < tail })
+		hi = root(k+1, n, 1-tail)
 	}
 	return lo, hi
 }
@@ -73,7 +73,7 @@ func beta(a, b, x float64) float64 {
 	}
 	c, d := 1.0, 1/nonzero(1-(a+b)*x/(a+1))
 	f := d
-	for m := 1.0; m < 1e5; m++ {
+	for m := 1.0; m < 1e5; m++ { // about √(a+b) rounds at most
 		even := m * (b - m) * x / ((a + 2*m - 1) * (a + 2*m))
 		odd := -(a + m) * (a + b + m) * x / ((a + 2*m) * (a + 2*m + 1))
 		var step float64
@@ -90,17 +90,32 @@ func beta(a, b, x float64) float64 {
 	return min(front*f, 1)
 }
 
-// root returns the lowest p in 0..1 at which the monotone f becomes true.
-func root(f func(float64) bool) float64 {
-	lo, hi := 0.0, 1.0
-	for range 34 { // to 1e-10
-		if mid := (lo + hi) / 2; f(mid) {
-			hi = mid
+// root returns the p at which AtLeast(k, n, p) is want, for 1 <= k <= n and want
+// inside 0..1: Newton's method, kept inside a shrinking bracket.
+func root(k, n int, want float64) float64 {
+	a, b := float64(k), float64(n-k+1)
+	la, _ := math.Lgamma(a)
+	lb, _ := math.Lgamma(b)
+	lab, _ := math.Lgamma(a + b)
+	lo, hi, p := 0.0, 1.0, a/(a+b)
+	for range 100 {
+		off := AtLeast(k, n, p) - want
+		if off > 0 {
+			hi = p
 		} else {
-			lo = mid
+			lo = p
 		}
+		slope := math.Exp(lab - la - lb + (a-1)*math.Log(p) + (b-1)*math.Log1p(-p))
+		next := p - off/slope
+		if !(next > lo && next < hi) {
+			next = (lo + hi) / 2
+		}
+		if math.Abs(next-p) < 1e-11 {
+			return next
+		}
+		p = next
 	}
-	return hi
+	return p
 }
 
 // masses returns the probabilities of first, first+1, ... of n. Counts less

@@ -88,7 +88,7 @@ func TestInterval(t *testing.T) {
 func TestIntervalProperties(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 2000 {
+	for range 500 {
 		n, p, conf := 1+r.IntN(3000), r.Float64(), 1-math.Pow(10, -1-5*r.Float64())
 		lo, hi := Interval(n, p, conf)
 		tail := (1 - conf) / 2
@@ -129,6 +129,25 @@ func TestShareInterval(t *testing.T) {
 		lo, hi := ShareInterval(c.k, c.n, .95)
 		if math.Abs(lo-c.lo) > 1e-7 || math.Abs(hi-c.hi) > 1e-7 {
 			t.Errorf("ShareInterval(%d, %d) = %.7f, %.7f, want %.7f, %.7f", c.k, c.n, lo, hi, c.lo, c.hi)
+		}
+	}
+}
+
+func TestShareIntervalInverts(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(13, 14))
+	for range 2000 {
+		n := 1 + r.IntN(1<<r.IntN(21))
+		k := r.IntN(n + 1)
+		lo, hi := ShareInterval(k, n, .95)
+		if lo < 0 || lo > float64(k)/float64(n) || hi < float64(k)/float64(n) || hi > 1 {
+			t.Fatalf("%d of %d: %v..%v", k, n, lo, hi)
+		}
+		if p := AtLeast(k, n, lo); k > 0 && math.Abs(p-.025) > 1e-5 {
+			t.Errorf("%d of %d: %d or more at %v has probability %v", k, n, k, lo, p)
+		}
+		if p := 1 - AtLeast(k+1, n, hi); k < n && math.Abs(p-.025) > 1e-5 {
+			t.Errorf("%d of %d: %d or fewer at %v has probability %v", k, n, k, hi, p)
 		}
 	}
 }
