@@ -1,0 +1,119 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy"
+	"github.com/candlefish/deploy-action/internal/input"
+)
+
+// A section is a part of a file that is made from a Spec. It stands between a
+// line with "generated:NAME" and the next one with "end:NAME".
+type section struct {
+	file string // below the repository's root
+	name string
+	text string
+}
+
+func sections() []section {
+	spec := deploy.Spec()
+	return []section{
+		{"action.yml", "action", spec.ActionYAML()},
+		{"README.md", "inputs", spec.InputTable()},
+		{"README.md", "outputs", spec.OutputTable()},
+		{"README.md", "permissions", spec.PermissionTable()},
+		{"README.md", "exit", exitTable()},
+		{"actions/deploy/action.yml", "action", spec.ActionYAML()},
+		{"actions/deploy/README.md", "inputs", spec.InputTable()},
+		{"actions/deploy/README.md", "outputs", spec.OutputTable()},
+	}
+}
+
+// Specs returns the Spec of every use case.
+func Specs() []input.Spec { return []input.Spec{deploy.Spec()} }
+
+func exitTable() string {
+	var b strings.Builder
+	b.WriteString("| Exit status | `status` when nothing says more | Meaning |\n|---|---|---|\n")
+	for _, o := range action.Outcomes() {
+		fmt.Fprintf(&b, "| %d | `%s` | %s |\n", o.ExitCode(), o, o.Meaning())
+	}
+	return b.String()
+}
+
+// Generate writes the generated sections of the files below root.
+func Generate(root string) error {
+	return eachFile(root, func(path, old, fresh string) error {
+		if old == fresh {
+			return nil
+		}
+		return os.WriteFile(path, []byte(fresh), 0o644)
+	})
+}
+
+// Stale returns the files below root whose generated sections are not what
+// Generate would write.
+func Stale(root string) (stale []string, err error) {
+	err = eachFile(root, func(path, old, fresh string) error {
+		if old != fresh {
+			stale = append(stale, path)
+		}
+		return nil
+	})
+	return stale, err
+}
+
+func eachFile(root string, f func(path, old, fresh string) error) error {
+	var errs []error
+	byFile := map[string][]section{}
+	var files []string
+	for _, s := range sections() {
+		if byFile[s.file] == nil {
+			files = append(files, s.file)
+		}
+		byFile[s.file] = append(byFile[s.file], s)
+	}
+	for _, file := range files {
+		path := filepath.Join(root, filepath.FromSlash(file))
+		old, err := os.ReadFile(path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fresh := string(old)
+		for _, s := range byFile[file] {
+			fresh, err = s.replace(fresh)
+			errs = append(errs, err)
+		}
+		errs = append(errs, f(path, string(old), fresh))
+	}
+	return errors.Join(errs...)
+}
+
+// replace puts the section's text between its marks.
+func (s section) replace(text string) (string, error) {
+	var b strings.Builder
+	inside, found := false, false
+	for line := range strings.Lines(text) {
+		switch {
+		case inside && strings.Contains(line, "end:"+s.name):
+			inside = false
+		case !inside && strings.Contains(line, "generated:"+s.name):
+			b.WriteString(line + s.text)
+			inside, found = true, true
+			continue
+		}
+		if !inside {
+			b.WriteString(line)
+		}
+	}
+	if !found || inside {
+		return text, fmt.Errorf("%s: the marks generated:%s and end:%s are not there", s.file, s.name, s.name)
+	}
+	return b.String(), nil
+}

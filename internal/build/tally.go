@@ -1,0 +1,128 @@
+package build
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+)
+
+// A tally counts the tests of a run of go test and prints what plain go test
+// would have printed. Only tests at the top level count; a subtest's failure is
+// its parent's. A skipped test counts as failed: what is not tested is not shown
+// to work.
+type tally struct {
+	mu     sync.Mutex
+	out    io.Writer
+	Passed int
+	Failed int
+	held   map[string][]string // output of the test that runs, by package and test
+}
+
+func newTally(out io.Writer) *tally { return &tally{out: out, held: map[string][]string{}} }
+
+// An event is one line of go test -json.
+type event struct {
+	Action     string
+	Package    string
+	Test       string
+	Output     string
+	ImportPath string
+}
+
+// read counts the events of r until its end. Lines that are no events are
+// passed on.
+func (t *tally) read(r io.Reader) error {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			t.line(line)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read go test's events: %w", err)
+		}
+	}
+}
+
+func (t *tally) line(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var e event
+	if json.Unmarshal([]byte(line), &e) != nil || e.Action == "" {
+		fmt.Fprint(t.out, line)
+		return
+	}
+	switch e.Action {
+	case "output", "build-output":
+		t.hold(e)
+	case "pass":
+		t.ended(e, true)
+	case "fail", "skip":
+		t.ended(e, false)
+	case "build-fail":
+		t.Failed++
+	}
+}
+
+// hold keeps a test's output until it is known whether anybody wants it. What a
+// package says is shown at once.
+func (t *tally) hold(e event) {
+	if e.Test == "" {
+		if e.Output != "PASS\n" && !strings.HasPrefix(e.Output, "testing: warning: no tests to run") {
+			fmt.Fprint(t.out, e.Output)
+		}
+		return
+	}
+	top, _, _ := strings.Cut(e.Test, "/")
+	key := e.Package + "." + top
+	t.held[key] = append(t.held[key], e.Output)
+}
+
+func (t *tally) ended(e event, passed bool) {
+	switch {
+	case e.Test == "" && e.Action == "skip": // a package without tests
+	case e.Test == "":
+		t.packageEnded(e, passed)
+	case !strings.Contains(e.Test, "/"):
+		key := e.Package + "." + e.Test
+		if passed {
+			t.Passed++
+		} else {
+			t.Failed++
+			t.show(key)
+		}
+		delete(t.held, key)
+	}
+}
+
+// packageEnded shows what tests said that never ended: a crash, or a timeout.
+func (t *tally) packageEnded(e event, passed bool) {
+	for key := range t.held {
+		if !strings.HasPrefix(key, e.Package+".") {
+			continue
+		}
+		if !passed {
+			t.Failed++
+			t.show(key)
+		}
+		delete(t.held, key)
+	}
+}
+
+func (t *tally) show(key string) {
+	for _, line := range t.held[key] {
+		if strings.HasPrefix(line, "=== RUN") || strings.HasPrefix(line, "=== PAUSE") || strings.HasPrefix(line, "=== CONT") {
+			continue
+		}
+		fmt.Fprint(t.out, line)
+	}
+}
+
+// String is the closing line.
+func (t *tally) String() string { return fmt.Sprintf("%d passed, %d failed", t.Passed, t.Failed) }

@@ -1,0 +1,204 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/stage"
+)
+
+const (
+	fuzzTime    = "5s"
+	testTimeout = "60m" // go test's own limit of ten minutes is for one package
+	downTime    = time.Minute
+)
+
+// Test runs everything there is to run: format, vet, the race detector, short
+// fuzzing, and all tests on a stage that is started once and stopped at the end
+// whatever happens. The last line counts the tests of the whole run.
+func Test(ctx context.Context, out io.Writer) error {
+	t := &testRun{console: newConsole(out)}
+	t.tally = newTally(t.console)
+	defer t.console.beat()()
+	pkgs, err := listPackages(ctx)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(
+		t.step("gofmt", func() error { return checkFormat(ctx) }),
+		t.step("go vet", func() error { return vet(ctx, t.console) }),
+		t.step("go test -race", func() error { return t.race(ctx, pkgs) }),
+		t.fuzz(ctx, pkgs),
+		t.all(ctx, pkgs),
+	)
+	if t.tally.Passed == 0 && t.tally.Failed == 0 {
+		err = errors.Join(err, errors.New("no test ran"))
+	}
+	if err != nil {
+		t.tally.Failed = max(t.tally.Failed, 1)
+		fmt.Fprintf(t.console, "\n%v\n", err)
+	}
+	fmt.Fprintf(t.console, "\n%s\n", t.tally)
+	return err
+}
+
+// checkFormat names the Go files that gofmt would change, as an error.
+func checkFormat(ctx context.Context) error {
+	files, err := output(ctx, "gofmt", "-l", ".")
+	if err == nil && files != "" {
+		err = fmt.Errorf("gofmt would change:\n%s", files)
+	}
+	return err
+}
+
+func vet(ctx context.Context, out io.Writer) error {
+	return errors.Join(
+		run(ctx, out, nil, "go", "vet", "./..."),
+		run(ctx, out, nil, "go", "vet", "-tags", "mage", "."),
+	)
+}
+
+// A testRun is one run of Test.
+type testRun struct {
+	console *console
+	tally   *tally
+}
+
+// step runs f under a name.
+func (t *testRun) step(name string, f func() error) error {
+	t.console.begin(name)
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// race runs what needs no stage under the race detector. The same tests run
+// again with the others, so that only failures count here.
+func (t *testRun) race(ctx context.Context, pkgs []pkg) error {
+	args := []string{"-race", "-shuffle=on"}
+	for _, p := range pkgs {
+		if p.pure() {
+			args = append(args, p.ImportPath)
+		}
+	}
+	if len(args) == 2 {
+		return nil
+	}
+	counted := newTally(t.console)
+	err := goTest(ctx, counted, nil, args...)
+	t.tally.Failed += counted.Failed
+	return err
+}
+
+// fuzz gives every fuzz target a short time to find something.
+func (t *testRun) fuzz(ctx context.Context, pkgs []pkg) error {
+	var errs []error
+	for _, p := range pkgs {
+		names, err := p.fuzzTargets()
+		errs = append(errs, err)
+		for _, name := range names {
+			errs = append(errs, t.step("fuzz "+filepath.Base(p.ImportPath)+" "+name, func() error {
+				return run(ctx, t.console, nil, "go", "test", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, p.ImportPath)
+			}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// all runs every test, on a stage when one of them asks for it. Packages run
+// one after another: the stage is one machine, and tests that watch traffic
+// should not compete with each other for it.
+func (t *testRun) all(ctx context.Context, pkgs []pkg) error {
+	var env []string
+	if slices.ContainsFunc(pkgs, pkg.needsStage) {
+		var stop func() error
+		err := t.step("start the stage", func() (err error) {
+			env, stop, err = startStage(ctx, t.console)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if err := t.step("stop the stage", stop); err != nil {
+				fmt.Fprintln(t.console, err)
+			}
+		}()
+	}
+	return t.step("go test", func() error {
+		return goTest(ctx, t.tally, env, "-p=1", "-shuffle=on", "-count=1", "-timeout="+testTimeout, "./...")
+	})
+}
+
+// startStage starts a stage that belongs to this run alone. It is ephemeral:
+// should this process be killed, the stage ends with its last user.
+func startStage(ctx context.Context, out io.Writer) (env []string, stop func() error, err error) {
+	dir, err := os.MkdirTemp("", "candlefish-stage-")
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := stage.Options{Dir: dir, Ephemeral: true, Progress: out}
+	stop = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), downTime)
+		defer cancel()
+		return errors.Join(stage.Down(ctx, opts), os.RemoveAll(dir))
+	}
+	if _, err := stage.Up(ctx, opts); err != nil {
+		return nil, nil, errors.Join(err, stop())
+	}
+	return []string{stage.EnvDir + "=" + dir}, stop, nil
+}
+
+// goTest runs go test and counts into counted.
+func goTest(ctx context.Context, counted *tally, env []string, args ...string) error {
+	cmd := command(ctx, env, "go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = counted.out
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	before := counted.Failed
+	err = errors.Join(counted.read(stdout), cmd.Wait())
+	if failed := counted.Failed - before; failed > 0 {
+		err = errors.Join(fmt.Errorf("%d failed or skipped", failed), err)
+	}
+	return err
+}
+
+// Flags makes arguments of what a mage target was given, leaving out what was
+// not: name and value by turns, the value being a pointer to a string or bool.
+func Flags(pairs ...any) []string {
+	var args []string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		switch v := pairs[i+1].(type) {
+		case *string:
+			if v != nil {
+				args = append(args, fmt.Sprintf("--%v=%s", pairs[i], *v))
+			}
+		case *bool:
+			if v != nil {
+				args = append(args, fmt.Sprintf("--%v=%t", pairs[i], *v))
+			}
+		}
+	}
+	return args
+}
+
+// Split cuts the text of a target's option "flags" into arguments at spaces.
+func Split(flags *string) []string {
+	if flags == nil {
+		return nil
+	}
+	return strings.Fields(*flags)
+}
