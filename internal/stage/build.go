@@ -89,6 +89,9 @@ func (p *progress) run(cmd *exec.Cmd, list bool) error {
 	}
 	var out strings.Builder
 	cmd.Stdout = &out
+	// Interrupted, the Go command ends its compilers too.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	if !list {
 		p.mu.Lock()
 		p.buildBegan = time.Now()

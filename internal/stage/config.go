@@ -99,7 +99,7 @@ func renderCNI(l layout, n network) []byte {
 	})
 }
 
-func renderContainerd(l layout, n network) []byte {
+func renderContainerd(l layout, n network, cniDir string) []byte {
 	return fmt.Appendf(nil, `version = 2
 root = %q
 state = "/run/containerd"
@@ -116,11 +116,11 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
   enable_selinux = false
   disable_apparmor = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = %q
     conf_dir = %q
   [plugins."io.containerd.grpc.v1.cri".registry.mirrors.%q]
     endpoint = [%q]
-`, l.path("containerd"), l.path("containerd.sock"), n.registry()+"/pause:stage", l.config("cni"), n.registry(), "http://"+n.registry())
+`, l.path("containerd"), l.path("containerd.sock"), n.registry()+"/pause:stage", cniDir, l.config("cni"), n.registry(), "http://"+n.registry())
 }
 
 func renderPrometheus(n network) []byte {

@@ -57,7 +57,7 @@ func TestKubeletTraps(t *testing.T) {
 
 func TestContainerdTraps(t *testing.T) {
 	t.Parallel()
-	config := string(renderContainerd("/s", testNetwork))
+	config := string(renderContainerd("/s", testNetwork, "/usr/lib/cni"))
 	for _, want := range []string{
 		"restrict_oom_score_adj = true", // root without CAP_SYS_RESOURCE
 		`root = "/s/containerd"`,

@@ -185,8 +185,8 @@ func (l *lease) giveUp() (stops bool, err error) {
 	l.conn.SetDeadline(time.Now().Add(5 * time.Second))
 	var status Status
 	err = json.NewDecoder(l.conn).Decode(&status)
-	if errors.Is(err, io.EOF) { // somebody stopped the stage meanwhile
-		return true, nil
+	if errors.Is(err, io.EOF) { // somebody else is stopping it, and waits for that
+		return false, nil
 	}
 	return status.Users == 0 && !status.Keep && status.Linger == 0, err
 }

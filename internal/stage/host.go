@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,18 +26,24 @@ const (
 	diskForBuild = 10 << 30
 )
 
-// packages maps a file that the stage runs to the Debian package that has it.
-var packages = []struct{ file, name string }{
-	{"/usr/bin/containerd", "containerd"},
-	{"/usr/sbin/runc", "runc"},
-	{"/usr/lib/cni/bridge", "containernetworking-plugins"},
-	{"/usr/sbin/iptables", "iptables"},
-	{"/usr/sbin/conntrack", "conntrack"},
-	{"/usr/bin/socat", "socat"},
-	{"/usr/sbin/ipset", "ipset"},
-	{"/usr/bin/ip", "iproute2"},
-	{"/usr/bin/mount", "mount"},
-	{"/usr/bin/prometheus", "prometheus"},
+// searchPath is where the programs of a stage are looked for; also those of root, whatever the caller's PATH.
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// cniDirs are the places of CNI plugins: Debian's, and everybody else's.
+var cniDirs = []string{"/usr/lib/cni", "/opt/cni/bin"}
+
+// packages maps a program that the stage runs to the Debian package that has it.
+var packages = []struct{ program, name string }{
+	{"containerd", "containerd"},
+	{"runc", "runc"},
+	{"bridge", "containernetworking-plugins"},
+	{"iptables", "iptables"},
+	{"conntrack", "conntrack"},
+	{"socat", "socat"},
+	{"ipset", "ipset"},
+	{"ip", "iproute2"},
+	{"mount", "mount"},
+	{"prometheus", "prometheus"},
 }
 
 func checkHost() error { return hostError(runtime.GOOS, os.Geteuid()) }
@@ -86,21 +93,44 @@ func freeBytes(path string) uint64 {
 	}
 }
 
-// missingPackages returns the Debian packages of files that exists does not find.
-func missingPackages(exists func(string) bool) []string {
+// missingPackages returns the Debian packages of programs that are nowhere.
+func missingPackages(exists func(path string) bool) []string {
 	var names []string
 	for _, p := range packages {
-		if !exists(p.file) {
+		if _, ok := findIn(append(filepath.SplitList(searchPath), cniDirs...), p.program, exists); !ok {
 			names = append(names, p.name)
 		}
 	}
 	return names
 }
 
+// findIn returns the first of dirs that has name.
+func findIn(dirs []string, name string, exists func(path string) bool) (dir string, ok bool) {
+	i := slices.IndexFunc(dirs, func(dir string) bool { return exists(filepath.Join(dir, name)) })
+	if i < 0 {
+		return "", false
+	}
+	return dirs[i], true
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// cniDir is where this machine has its CNI plugins.
+func cniDir() string {
+	dir, ok := findIn(cniDirs, "bridge", exists)
+	if !ok {
+		return cniDirs[0]
+	}
+	return dir
+}
+
 // installPackages gets what the stage runs but does not build. No service is started by it: a stage runs its own containerd and
 // Prometheus, and the machine's stay as they are.
 func installPackages(ctx context.Context, opts Options) error {
-	missing := missingPackages(func(f string) bool { _, err := os.Stat(f); return err == nil })
+	missing := missingPackages(exists)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -123,7 +123,7 @@ func startSupervisor(l layout, bin BinarySet, slotLock *os.File) (*supervisor, e
 	defer outWrite.Close()
 	cmd := exec.Command(bin.Supervisor) // lives on when ctx ends: the control socket stops it
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+	cmd.Env = []string{"PATH=" + searchPath, "HOME=/root"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inRead, log, log
 	cmd.ExtraFiles = []*os.File{hostNet, outWrite, slotLock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET}

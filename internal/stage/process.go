@@ -16,7 +16,7 @@ type process struct {
 // early are the processes that need nothing but files.
 func early(l layout, n network, bin BinarySet) []process {
 	return []process{
-		{name: "containerd", argv: []string{"/usr/bin/containerd", "--config", l.config("containerd.toml")}},
+		{name: "containerd", argv: []string{"containerd", "--config", l.config("containerd.toml")}},
 		{name: "etcd", argv: []string{bin.Kubernetes, "etcd",
 			"--data-dir", l.path("etcd"),
 			"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
@@ -61,7 +61,7 @@ func gateways(l layout, n network, bin BinarySet) []process {
 	return []process{
 		gatewayProcess(l, bin, "gateway", n.Web, n.WebMetrics, normalGateway),
 		gatewayProcess(l, bin, "gateway-slow", n.Slow, n.SlowMetrics, slowGateway),
-		{name: "prometheus", host: true, argv: []string{"/usr/bin/prometheus",
+		{name: "prometheus", host: true, argv: []string{"prometheus",
 			"--config.file=" + l.config("prometheus.json"), "--storage.tsdb.path=" + l.path("prometheus"),
 			"--storage.tsdb.retention.time=1d", fmt.Sprintf("--web.listen-address=127.0.0.1:%d", n.Prometheus)}},
 	}
@@ -108,7 +108,7 @@ func gatewayProcess(l layout, bin BinarySet, name string, port, metrics int, g g
 // configFiles are the files that processes read, by their path.
 func configFiles(l layout, n network) map[string][]byte {
 	return map[string][]byte{
-		l.config("containerd.toml"):                      renderContainerd(l, n),
+		l.config("containerd.toml"):                      renderContainerd(l, n, cniDir()),
 		l.config("kubelet.json"):                         renderKubelet(l, n),
 		l.config("proxy.json"):                           renderProxy(l, n),
 		l.config("prometheus.json"):                      renderPrometheus(n),

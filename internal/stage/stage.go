@@ -23,6 +23,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -108,6 +109,9 @@ type Stage struct {
 
 	opts  Options
 	lease *lease
+
+	mu      sync.Mutex
+	website []byte // the sample's program, once it is built
 }
 
 // Close gives up this process's use of the stage; a process that ends without it has given up too. An ephemeral stage without linger
@@ -212,13 +216,13 @@ func attach(ctx context.Context, opts Options) (*Stage, error) {
 	if err := status.err(); err != nil {
 		return nil, err
 	}
-	s := *status.Stage
+	s := status.Stage
 	s.opts = opts
 	if err := checkAPI(ctx, s.Kubeconfig); err != nil {
 		return nil, err
 	}
 	s.lease, err = takeLease(ctx, opts.Dir, !opts.Ephemeral)
-	return &s, err
+	return s, err
 }
 
 func readJSON(path string, into any) error {

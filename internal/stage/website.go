@@ -16,7 +16,7 @@ import (
 // VERSION=tag and has env in its configuration, so that one program makes "website:v2" and "website:v2-broken".
 // A tag keeps its content for the life of the stage: the same again is fine, something else is an error.
 func WebsiteImage(ctx context.Context, s *Stage, tag string, env map[string]string) (ref string, err error) {
-	binary, err := websiteBinary(ctx, s.opts)
+	binary, err := s.websiteBinary(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -30,9 +30,14 @@ func WebsiteImage(ctx context.Context, s *Stage, tag string, env map[string]stri
 	return ref, pushOnce(ctx, ref, img)
 }
 
-// websiteBinary builds the sample website. The Go command decides whether there is anything to do.
-func websiteBinary(ctx context.Context, opts Options) ([]byte, error) {
-	opts, err := opts.withDefaults()
+// websiteBinary builds the sample website, once for each Stage value.
+func (s *Stage) websiteBinary(ctx context.Context) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.website != nil {
+		return s.website, nil
+	}
+	opts, err := s.opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +54,8 @@ func websiteBinary(ctx context.Context, opts Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	s.website, err = os.ReadFile(path)
+	return s.website, err
 }
 
 // SampleName is the name of the sample's Deployment, Service and HTTPRoute and the value of its label app.
