@@ -531,3 +531,23 @@ func gitopsOwner(obj metav1.Object) string {
 	}
 	return ""
 }
+
+// LiveImage is the image of the first container of a Deployment, "" when
+// there is no such Deployment.
+func (c *Cluster) LiveImage(ctx context.Context, namespace, deployment string) (string, error) {
+	var image string
+	err := steadily(ctx, func(ctx context.Context) error {
+		d, err := c.typed.AppsV1().Deployments(namespace).Get(ctx, deployment, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err == nil {
+			image = d.Spec.Template.Spec.Containers[0].Image
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("read deployment %s/%s: %w", namespace, deployment, err)
+	}
+	return image, nil
+}

@@ -51,11 +51,9 @@ func (t *Target) canaryReady(pods []*corev1.Pod) (ready, wanted int) {
 			}
 		}
 	}
-	d, err := t.watch.typed.Apps().V1().Deployments().Lister().Deployments(t.record.Namespace).Get(t.record.secondDeployment())
-	if err != nil {
-		return 0, 1
-	}
-	return min(ready, endpoints), int(deref(d.Spec.Replicas))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return min(ready, endpoints), t.wanted
 }
 
 func countReady(pods []*corev1.Pod) (ready, total int, names []string) {

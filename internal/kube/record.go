@@ -94,8 +94,11 @@ type Record struct {
 	Services      []savedService `json:"services"`
 	Routes        []savedRoute   `json:"routes"`
 	WarmUntil     time.Time      `json:"warm_until,omitzero"`
-	Plan          rollout.Plan   `json:"plan"`
-	State         rollout.State  `json:"state"`
+	// Marker is what the owner of the run needs to tell answers of the two
+	// versions apart; this package only keeps it.
+	Marker json.RawMessage `json:"marker,omitempty"`
+	Plan   rollout.Plan    `json:"plan"`
+	State  rollout.State   `json:"state"`
 }
 
 // SecondName is the name of the second Deployment and of its Service's suffix

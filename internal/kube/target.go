@@ -32,6 +32,7 @@ type Target struct {
 	// template is what this run last made of the user's pod template.
 	template           *corev1.PodTemplateSpec
 	templateGeneration int64
+	wanted             int         // canary pods that this run asked for; the watch may lag behind
 	failure            *PodFailure // as it was before the pods were removed
 }
 
@@ -219,6 +220,9 @@ func (t *Target) scale(ctx context.Context, weight int) error {
 				return err
 			}
 		}
+		t.mu.Lock()
+		t.wanted = max(t.wanted, int(want))
+		t.mu.Unlock()
 		return t.noteCanary(ctx, trial)
 	})
 	if err != nil {

@@ -1,0 +1,151 @@
+package deploy
+
+import (
+	"regexp"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// Config is what one run was asked to do: the inputs, typed, before anything
+// was discovered.
+type Config struct {
+	Image       string
+	Environment string
+	Namespace   string
+	Deployment  string // empty names are discovered
+	Service     string
+	Container   string
+	Route       string
+
+	Steps        []int
+	StepDuration time.Duration
+	Rollback     bool
+	Inconclusive rollout.Policy
+
+	ErrorRate     float64 // percent
+	SuccessRate   float64 // percent
+	ResponseRatio float64
+	ResponseMax   time.Duration
+	MinSamples    int
+
+	ProbeURL      string
+	ProbePath     string
+	ProbeRate     int // requests per second
+	ProbeTimeout  time.Duration
+	VersionHeader string
+	VersionBody   *regexp.Regexp
+	VersionLabel  string
+
+	Drain            time.Duration
+	KeepWarm         time.Duration
+	ProgressDeadline time.Duration
+	Propagation      time.Duration
+
+	Kubeconfig  string
+	KubeContext string
+	ReportDir   string
+	PlanOnly    bool
+	AllowGitOps bool
+	RunURL      string
+
+	isSet func(name string) bool
+}
+
+// given reports whether somebody set the input, rather than its default.
+func (c Config) given(name string) bool { return c.isSet != nil && c.isSet(name) }
+
+func configOf(v input.Values) Config {
+	c := Config{
+		Image:       v.String("image"),
+		Environment: v.String("environment"),
+		Namespace:   v.String("namespace"),
+		Deployment:  v.String("deployment-name"),
+		Service:     v.String("service-name"),
+		Container:   v.String("container-name"),
+		Route:       v.String("route"),
+
+		Steps:        v.Steps("steps"),
+		StepDuration: v.Duration("step-duration"),
+		Rollback:     v.Bool("rollback-on-error"),
+		Inconclusive: rollout.Policy(v.String("inconclusive-policy")),
+
+		ErrorRate:     v.Float("error-rate-threshold"),
+		SuccessRate:   v.Float("min-success-rate"),
+		ResponseRatio: v.Float("response-time-ratio"),
+		ResponseMax:   v.Duration("response-time-threshold"),
+		MinSamples:    v.Int("min-samples"),
+
+		ProbePath:     v.String("probe-path"),
+		ProbeRate:     v.Int("probe-rate"),
+		ProbeTimeout:  v.Duration("probe-timeout"),
+		VersionHeader: v.String("version-header"),
+		VersionBody:   v.Regexp("version-body"),
+		VersionLabel:  v.String("version-label"),
+
+		Drain:            v.Duration("drain-window"),
+		KeepWarm:         v.Duration("keep-warm"),
+		ProgressDeadline: v.Duration("progress-deadline"),
+		Propagation:      v.Duration("propagation-timeout"),
+
+		Kubeconfig:  v.String("kubeconfig"),
+		KubeContext: v.String("kube-context"),
+		ReportDir:   v.String("report-dir"),
+		PlanOnly:    v.Bool("dry-run"),
+		AllowGitOps: v.Bool("allow-gitops"),
+		isSet:       v.IsSet,
+	}
+	if u := v.URL("run-url"); u != nil {
+		c.RunURL = u.String()
+	}
+	if u := v.URL("probe-url"); u != nil {
+		c.ProbeURL = u.String()
+	}
+	return c
+}
+
+// The bounds that no input sets.
+const (
+	// quickAbort leaves a runner's 7.5 s between SIGINT and SIGTERM with
+	// time to write the report.
+	quickAbort = 5 * time.Second
+	// finish bounds one acting stage. An API server that is away for a
+	// restart is back by then.
+	finish = 2 * time.Minute
+	// maxExtensions is how often an inconclusive dwell is repeated.
+	maxExtensions = 2
+)
+
+// plan is the rollout that c asks for, given the grace period of the live
+// pods. The drain window is the longest of the setting and the grace period.
+func (c Config) plan(grace time.Duration) rollout.Plan {
+	p := rollout.Plan{
+		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: maxExtensions,
+		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
+		Drain: max(c.Drain, grace), KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
+	}
+	for _, weight := range c.Steps {
+		p.Steps = append(p.Steps, rollout.Step{Weight: weight, Dwell: c.StepDuration})
+	}
+	return p
+}
+
+// worstCase is the longest a rollout of p can take when every wait uses up
+// its deadline and the judge asks for every extension.
+func worstCase(p rollout.Plan) time.Duration {
+	var d time.Duration
+	for _, s := range p.Steps {
+		d += p.ProgressDeadline + 2*p.Propagation + s.Dwell*time.Duration(1+p.MaxExtensions)
+	}
+	return d + p.Drain + 3*p.Propagation + 4*p.Finish
+}
+
+// dwell is the time that p holds its steps for, without extensions.
+func dwell(p rollout.Plan) time.Duration {
+	var d time.Duration
+	for _, s := range p.Steps {
+		d += s.Dwell
+	}
+	return d
+}

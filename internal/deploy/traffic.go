@@ -1,0 +1,394 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/split"
+)
+
+// A traffic is the probe stream of one rollout with what it learns from the
+// answers: which version serves what share, whether requests fail, and the
+// judge's verdict. It implements rollout.Traffic.
+//
+// An answer counts for the weight that was in force when its request was
+// sent, so an answer under way during a write is not blamed on the new weight.
+type traffic struct {
+	cfg    Config
+	plan   rollout.Plan
+	limits analysis.Limits
+	book   *probe.Book
+	mark   probe.Marker
+	tally  probe.Tally
+	stream *probe.Stream
+	cancel context.CancelFunc
+	why    string // why versions cannot be told apart, "" when they can
+
+	changed chan struct{}
+
+	mu        sync.Mutex
+	steps     []*stepRecord
+	weights   []weightAt
+	share     int       // the weight that was written last
+	writtenAt time.Time // answers sent before belong to what was before
+	confirmer *split.Confirmer
+	judge     *analysis.Judge
+	confirmed bool
+	// reference is stable's latency in the steps before, to compare with
+	// when stable answers nothing any more.
+	reference  probe.Latencies
+	warmAt     time.Time
+	old, new   int
+	notifiedAt time.Time
+}
+
+// A weightAt is one weight and when it was written.
+type weightAt struct {
+	At     time.Time
+	Weight int
+}
+
+// A stepRecord is what is known of one weight from its write to the next.
+type stepRecord struct {
+	key       int // of the tally
+	Name      string
+	Weight    int
+	WrittenAt time.Time
+	Accepted  time.Duration // from the write; 0 while unknown
+	Observed  time.Duration
+	DwellFrom time.Time
+	Dwell     time.Duration
+	Split     split.Progress
+	Confirmed bool
+	Verdict   analysis.Result
+}
+
+// A markerRecord is what a later process needs to read this run's answers.
+type markerRecord struct {
+	Marker string   `json:"marker"`
+	Stable []string `json:"stable,omitempty"`
+	Canary []string `json:"canary,omitempty"`
+	Status int      `json:"status"`
+}
+
+// baselineAnswers is how many answers of the stable version are looked at
+// before anything is changed.
+const baselineAnswers = 20
+
+// probe starts the stream against the entry point. With the record of an
+// earlier run the marker is taken from there: what stable says of itself
+// cannot be learnt while two versions answer.
+func (r *run) probe(ctx context.Context, entry kube.EntryPoint, earlier *kube.Record) (*traffic, error) {
+	t := &traffic{cfg: r.cfg, limits: r.cfg.limits(), changed: make(chan struct{}, 1)}
+	target := probe.Target{URL: strings.TrimSuffix(entry.URL, "/") + r.cfg.ProbePath, Host: entry.Host}
+	status := 0
+	if earlier != nil && len(earlier.Marker) > 0 {
+		var m markerRecord
+		if err := json.Unmarshal(earlier.Marker, &m); err != nil {
+			return nil, fmt.Errorf("read the version marker of run %s: %w", earlier.Run, err)
+		}
+		var err error
+		if t.mark, err = probe.ParseMarker(m.Marker); m.Marker != "" && err != nil {
+			return nil, fmt.Errorf("read the version marker of run %s: %w", earlier.Run, err)
+		}
+		t.book = &probe.Book{}
+		t.book.Learn(probe.Stable, m.Stable...)
+		t.book.Learn(probe.Canary, m.Canary...)
+		status = m.Status
+	} else if earlier == nil {
+		var err error
+		if status, err = t.learn(ctx, target); err != nil {
+			return nil, err
+		}
+	}
+	if t.book == nil {
+		t.book = &probe.Book{}
+	}
+	if t.mark.String() == "" && t.why == "" {
+		t.why = "the earlier run could not tell the versions apart"
+	}
+	ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	var err error
+	t.stream, err = probe.Start(ctx, probe.Config{
+		Target: target, Rate: r.cfg.ProbeRate, Timeout: r.cfg.ProbeTimeout,
+		Marker: t.mark, Book: t.book, Baseline: status, Version: Version, OnAnswer: t.answer,
+	})
+	if err != nil {
+		t.cancel()
+		return nil, fmt.Errorf("start the probe stream: %w", err)
+	}
+	return t, nil
+}
+
+// learn asks the entry point a few times before the change and finds what
+// tells stable's answers from others. It returns the status they have.
+func (t *traffic) learn(ctx context.Context, target probe.Target) (int, error) {
+	var headers []http.Header
+	var bodies [][]byte
+	status := 0
+	for range baselineAnswers {
+		attempt, cancel := context.WithTimeout(ctx, t.cfg.ProbeTimeout)
+		sample, err := probe.Fetch(attempt, target, Version)
+		cancel()
+		if err != nil {
+			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version does not answer at the entry point %s: %v", target.URL, err)},
+				hint: "set probe-url to where users' requests come in, probe-path to a page that always works"}
+		}
+		if sample.Status >= 400 || status != 0 && sample.Status != status {
+			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version answers %s with status %d before any change", target.URL, sample.Status)},
+				hint: "set probe-path to a page that always works"}
+		}
+		status = sample.Status
+		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
+	}
+	switch {
+	case t.cfg.VersionBody != nil:
+		t.mark = probe.Marker{Body: t.cfg.VersionBody}
+	case t.cfg.VersionHeader != "":
+		m, err := probe.ParseMarker(t.cfg.VersionHeader)
+		if err != nil {
+			return 0, &refusal{reasons: []string{"version-header: " + err.Error()}}
+		}
+		t.mark = m
+	default:
+		var err error
+		if t.mark, t.book, err = probe.Discover(headers, nil); err != nil {
+			if !errors.Is(err, probe.ErrNoMarker) {
+				return 0, err
+			}
+			t.why = err.Error()
+		}
+		return status, nil
+	}
+	t.book = &probe.Book{}
+	for i := range headers {
+		value := t.mark.Value(headers[i], bodies[i])
+		if value == "" {
+			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version's answers do not carry %s", t.mark)}}
+		}
+		t.book.Learn(probe.Stable, value)
+	}
+	return status, nil
+}
+
+// pods teaches a marker that holds pod names which pods are whose.
+func (t *traffic) pods(record *kube.Record) {
+	if !t.mark.Pod {
+		return
+	}
+	t.book.LearnPrefix(probe.Stable, record.Stable.ReplicaSet+"-")
+	if record.Canary.ReplicaSet != "" {
+		t.book.LearnPrefix(probe.Canary, record.Canary.ReplicaSet+"-")
+	}
+}
+
+// marker is what is recorded for a process that has to go on.
+func (t *traffic) marker() json.RawMessage {
+	raw, err := json.Marshal(markerRecord{Marker: t.mark.String(), Stable: t.book.Values(probe.Stable), Canary: t.book.Values(probe.Canary)})
+	if err != nil {
+		panic("deploy: encode strings: " + err.Error())
+	}
+	return raw
+}
+
+// answer takes one answer from the stream.
+func (t *traffic) answer(a probe.Answer) {
+	t.tally.Add(a)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.warmAt.IsZero() && !a.Sent.Before(t.warmAt) {
+		switch a.Slot {
+		case probe.Stable:
+			t.old++
+		case probe.Canary:
+			t.new++
+		}
+		if t.old == 1 || t.new%10 == 0 {
+			t.notify()
+		}
+	}
+	if t.writtenAt.IsZero() || a.Sent.Before(t.writtenAt) {
+		return
+	}
+	if a.Slot == probe.Unknown {
+		t.confirmer.Unknown()
+	} else if t.confirmer.Observe(a.Slot == probe.Canary) != t.confirmed {
+		t.confirmed = true
+		t.notify()
+	}
+	// The judge's tests are valid at every answer, so a failure is looked
+	// at when it comes; without one a look a second is enough.
+	if now := time.Now(); a.Failed || now.Sub(t.notifiedAt) >= time.Second {
+		t.notifiedAt = now
+		t.notify()
+	}
+}
+
+func (t *traffic) notify() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Changed implements rollout.Traffic.
+func (t *traffic) Changed() <-chan struct{} { return t.changed }
+
+// Written implements rollout.Traffic.
+func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch a.Kind {
+	case rollout.KindWeight:
+		name := fmt.Sprintf("%d %%", a.Weight)
+		if a.Weight == 0 {
+			name = "back to stable"
+		}
+		t.begin(name, a.Weight, at)
+	case rollout.KindHandOver:
+		// From here the weight of the route says nothing about versions:
+		// both sides are the promoted pods.
+		t.tallyFrom(promotionStep, 100, at)
+	case rollout.KindWarm:
+		t.warmAt, t.old, t.new = at, 0, 0
+	case rollout.KindUnwarm:
+		t.warmAt = time.Time{}
+	}
+}
+
+// begin starts the record of a weight that answers will show.
+func (t *traffic) begin(name string, weight int, at time.Time) {
+	if n := len(t.steps); n > 0 {
+		t.reference = t.reference.Merge(t.tally.Step(t.steps[n-1].key).Stable.Latency)
+	}
+	t.confirmer = split.NewConfirmer(float64(t.share)/100, float64(weight)/100)
+	t.confirmed = false
+	t.judge = nil
+	if weight > 0 {
+		t.judge = analysis.NewJudge(t.limits)
+	}
+	t.share, t.writtenAt = weight, at
+	t.weights = append(t.weights, weightAt{At: at, Weight: weight})
+	t.tallyFrom(name, weight, at)
+}
+
+// promotionStep names the time after the last step, in which the two sides of
+// the route are the same pods.
+const promotionStep = "promotion"
+
+// tallyFrom counts the answers sent from at on under a name of their own.
+func (t *traffic) tallyFrom(name string, weight int, at time.Time) {
+	key := len(t.steps)
+	t.tally.Begin(key, at)
+	t.steps = append(t.steps, &stepRecord{key: key, Name: name, Weight: weight, WrittenAt: at})
+}
+
+// Fill implements rollout.Traffic.
+func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observation {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o.Split, o.Verdict = rollout.SplitPending, rollout.VerdictPending
+	if t.why != "" {
+		o.Split = rollout.SplitBlind
+	}
+	o.OldAnswers, o.NewAnswers = t.old, t.new
+	if len(t.steps) == 0 {
+		return o
+	}
+	step := t.steps[len(t.steps)-1]
+	if s.Phase == rollout.PhasePromoting && s.Stage != rollout.StageDrain {
+		return o
+	}
+	if step.Accepted == 0 && o.Accepted {
+		step.Accepted = o.Now.Sub(step.WrittenAt)
+	}
+	step.Split = t.confirmer.Progress()
+	if t.why == "" && t.confirmed {
+		o.Split = rollout.SplitConfirmed
+		if !step.Confirmed {
+			step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
+		}
+	}
+	if t.judge == nil || s.Phase != rollout.PhaseProgressing {
+		return o
+	}
+	var elapsed, dwell time.Duration = 0, t.plan.Steps[s.Step].Dwell * time.Duration(1+s.Extensions)
+	if s.Stage == rollout.StageDwell {
+		elapsed = o.Now.Sub(s.Since)
+		step.DwellFrom, step.Dwell = s.Since, elapsed
+	}
+	step.Verdict = t.judge.Look(t.observe(step, o.Now, elapsed, dwell))
+	o.Verdict, o.Reason = rollout.Verdict(step.Verdict.Verdict), step.Verdict.Reason
+	return o
+}
+
+// observe is what the judge gets to see of a step: both versions over the
+// same time.
+func (t *traffic) observe(step *stepRecord, now time.Time, elapsed, dwell time.Duration) analysis.Observation {
+	c, before := t.tally.Step(step.key), t.tally.Step(probe.Before)
+	o := analysis.Observation{
+		Elapsed: elapsed, Dwell: dwell, Age: now.Sub(c.All().Newest), Weight: step.Weight,
+		Canary: counts(c.Canary), Stable: counts(c.Stable), Unattributed: counts(c.Unknown),
+		Before: analysis.Counts{Total: before.Total(), Failed: before.Unknown.Failed},
+	}
+	if len(t.reference) > 0 {
+		o.Reference = t.reference
+	}
+	return o
+}
+
+func counts(c probe.SlotCounts) analysis.Counts {
+	return analysis.Counts{Total: c.Total, Failed: c.Failed, Latency: c.Latency}
+}
+
+// stop ends the stream and waits for the answers that are under way.
+func (t *traffic) stop() {
+	t.cancel()
+	<-t.stream.Done()
+}
+
+// baseline waits until the stream has shown that stable answers without a
+// failure.
+func (t *traffic) baseline(ctx context.Context, tell *teller) error {
+	until := time.Now().Add(30 * time.Second)
+	tell.await(fmt.Sprintf("%d answers of the stable version", baselineAnswers), until)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c := t.tally.Step(probe.Before)
+		switch {
+		case c.Failed() > 0:
+			return &refusal{reasons: []string{fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}}
+		case c.Total() >= baselineAnswers:
+			return nil
+		case time.Now().After(until):
+			return &refusal{reasons: []string{fmt.Sprintf("the stable version gave %d answers in 30s, want %d", c.Total(), baselineAnswers)}}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// limits are the judge's limits as c sets them.
+func (c Config) limits() analysis.Limits {
+	l := analysis.DefaultLimits()
+	l.ErrorRate = c.ErrorRate / 100
+	l.SuccessRate = c.SuccessRate / 100
+	l.LatencyRatio = c.ResponseRatio
+	l.LatencyMax = c.ResponseMax
+	l.MinSamples = int64(c.MinSamples)
+	return l
+}
