@@ -16,7 +16,7 @@ const buildLimit = time.Hour
 
 // build compiles c to out and reports how far it is at least every five seconds.
 func (c component) build(ctx context.Context, opts Options, module, out string) error {
-	ctx, cancel := within(ctx, buildLimit)
+	ctx, cancel := context.WithTimeout(ctx, buildLimit)
 	defer cancel()
 	opts.say("%s: %s is built from Go modules once, which takes minutes", c.name, c.version)
 	p := &progress{name: c.name, began: time.Now()}

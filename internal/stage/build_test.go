@@ -2,7 +2,6 @@ package stage
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -212,23 +211,4 @@ func TestObtainLeavesNothingOfAFailedBuild(t *testing.T) {
 	if entries, err := os.ReadDir(opts.Cache); err != nil || len(entries) != 0 {
 		t.Errorf("the cache holds %v (%v), want nothing", entries, err)
 	}
-}
-
-func TestLockExcludes(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "lock")
-	unlock, err := lockFile(t.Context(), path, func() { t.Error("waits for a lock that nobody holds") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := lockFile(ctx, path, cancel); err == nil || !strings.Contains(err.Error(), "wait for lock "+path) {
-		t.Errorf("second lock = %v, want the wait named", err)
-	}
-	unlock()
-	again, err := lockFile(t.Context(), path, func() { t.Error("waits for a lock that was given back") })
-	if err != nil {
-		t.Fatal(err)
-	}
-	again()
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"slices"
 	"strings"
 	"time"
 )
@@ -89,38 +88,6 @@ func (s Status) String() string {
 	return b.String()
 }
 
-// Inspect looks at the stage of opts.Dir without changing it. No stage is not an error.
-func Inspect(ctx context.Context, opts Options) (Status, error) {
-	opts, err := opts.withDefaults()
-	if err != nil {
-		return Status{}, err
-	}
-	rec, err := readRecord(opts.Dir)
-	if errors.Is(err, errNotUp) {
-		return Status{Dir: opts.Dir}, nil
-	}
-	if err != nil {
-		return Status{}, err
-	}
-	if !rec.alive() {
-		return Status{Dir: opts.Dir, Problem: "the supervisor has died and left files: stage:up or stage:down puts that right"}, nil
-	}
-	status, err := askStatus(ctx, opts.Dir)
-	if err != nil {
-		return Status{Dir: opts.Dir, Up: true, PID: rec.PID, Problem: err.Error()}, nil
-	}
-	status.Dir, status.Up, status.PID = opts.Dir, true, rec.PID
-	err = status.err()
-	if err == nil {
-		err = checkAPI(ctx, status.Stage.Kubeconfig)
-	}
-	if err != nil {
-		status.Problem = err.Error()
-	}
-	status.Healthy = err == nil
-	return status, nil
-}
-
 // dialControl says req to the supervisor.
 func dialControl(ctx context.Context, dir string, req request) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", layout(dir).control())
@@ -189,77 +156,4 @@ func (l *lease) giveUp() (stops bool, err error) {
 		return false, nil
 	}
 	return status.Users == 0 && !status.Keep && status.Linger == 0, err
-}
-
-// serveControl answers clients until the listener closes.
-func (v *overseer) serveControl(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		go v.answer(conn)
-	}
-}
-
-func (v *overseer) answer(conn net.Conn) {
-	defer conn.Close()
-	var req request
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	if err := json.NewDecoder(conn).Decode(&req); err != nil {
-		return
-	}
-	say := func() { _ = json.NewEncoder(conn).Encode(v.status()) } // a client that has gone needs no answer
-	switch req.Op {
-	case "status":
-		say()
-	case "stop":
-		say()
-		v.stop("asked to")
-	case "lease":
-		v.hold(req.Keep)
-		say()
-		conn.SetDeadline(time.Time{})
-		_, _ = io.Copy(io.Discard, conn) // ends when the other side says no more, or does not live any more
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
-		v.release(say)
-	}
-}
-
-func (v *overseer) status() Status {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return Status{Since: v.since, Keep: v.spec.Keep, Users: v.users, Linger: v.spec.Linger, Stage: v.stage, Components: slices.Clone(v.components)}
-}
-
-func (v *overseer) hold(keep bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.users++
-	v.spec.Keep = v.spec.Keep || keep
-	if v.idle != nil {
-		v.idle.Stop()
-	}
-}
-
-// release gives back one use and tells its user so. Without users an ephemeral stage stops after its linger time.
-func (v *overseer) release(say func()) {
-	v.mu.Lock()
-	v.users--
-	unused := v.users == 0 && !v.spec.Keep
-	v.mu.Unlock()
-	say()
-	if !unused {
-		return
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.idle = time.AfterFunc(v.spec.Linger, func() {
-		v.mu.Lock()
-		unused := v.users == 0 && !v.spec.Keep
-		v.mu.Unlock()
-		if unused {
-			v.stop("its last user has gone")
-		}
-	})
 }

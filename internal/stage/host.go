@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // elsewhere ends every message that refuses this machine.
@@ -76,21 +74,6 @@ func diskError(dir string, need, have uint64) error {
 	}
 	return fmt.Errorf("%s has %.1f GiB free, the stage needs %.1f GiB there: make room, or %s",
 		dir, float64(have)/(1<<30), float64(need)/(1<<30), elsewhere)
-}
-
-// freeBytes looks at the nearest folder above path that exists.
-func freeBytes(path string) uint64 {
-	var fs unix.Statfs_t
-	for {
-		if err := unix.Statfs(path, &fs); err == nil {
-			return fs.Bavail * uint64(fs.Bsize)
-		}
-		up := filepath.Dir(path)
-		if up == path {
-			return 0
-		}
-		path = up
-	}
 }
 
 // missingPackages returns the Debian packages of programs that are nowhere.

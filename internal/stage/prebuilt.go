@@ -60,7 +60,7 @@ func (p prebuilt) fetch(ctx context.Context, out string) error {
 	if p.sum == "" {
 		return errors.New("no sha256 is pinned for it")
 	}
-	ctx, cancel := within(ctx, prebuiltLimit)
+	ctx, cancel := context.WithTimeout(ctx, prebuiltLimit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {

@@ -114,26 +114,6 @@ type Stage struct {
 	website []byte // the sample's program, once it is built
 }
 
-// Close gives up this process's use of the stage; a process that ends without it has given up too. An ephemeral stage without linger
-// time stops when its last user closes it, and then Close returns after its end. Any other stays up.
-func (s *Stage) Close() error {
-	if s.lease == nil {
-		return nil
-	}
-	rec, err := readRecord(s.Dir)
-	last, err2 := s.lease.giveUp()
-	s.lease = nil
-	if err := errors.Join(err, err2); err != nil {
-		return fmt.Errorf("close stage in %s: %w", s.Dir, err)
-	}
-	if !last {
-		return nil
-	}
-	ctx, cancel := within(context.Background(), stopLimit)
-	defer cancel()
-	return rec.gone(ctx)
-}
-
 // Up returns the stage of opts.Dir, starting it if it is not there or not healthy. The first Up on a machine installs
 // Debian packages and builds Kubernetes and the gateway, which takes minutes and says so on opts.Progress.
 func Up(ctx context.Context, opts Options) (*Stage, error) {
@@ -176,6 +156,18 @@ func Up(ctx context.Context, opts Options) (*Stage, error) {
 	return s, nil
 }
 
+// Inspect looks at the stage of opts.Dir without changing it. No stage is not an error.
+func Inspect(ctx context.Context, opts Options) (Status, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return Status{}, err
+	}
+	if err := checkHost(); err != nil {
+		return Status{}, err
+	}
+	return inspect(ctx, opts)
+}
+
 // Down stops the stage of opts.Dir and removes what it left on the machine. Without a stage it does nothing.
 func Down(ctx context.Context, opts Options) error {
 	opts, err := opts.withDefaults()
@@ -199,31 +191,6 @@ func Down(ctx context.Context, opts Options) error {
 
 // errNotUp says that there is no stage at all, as opposed to one that is not healthy.
 var errNotUp = errors.New("no stage is up")
-
-// attach returns the healthy stage of opts.Dir with a lease on it.
-func attach(ctx context.Context, opts Options) (*Stage, error) {
-	rec, err := readRecord(opts.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if !rec.alive() {
-		return nil, errors.New("the supervisor of the last stage has died")
-	}
-	status, err := askStatus(ctx, opts.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := status.err(); err != nil {
-		return nil, err
-	}
-	s := status.Stage
-	s.opts = opts
-	if err := checkAPI(ctx, s.Kubeconfig); err != nil {
-		return nil, err
-	}
-	s.lease, err = takeLease(ctx, opts.Dir, !opts.Ephemeral)
-	return s, err
-}
 
 func readJSON(path string, into any) error {
 	data, err := os.ReadFile(path)

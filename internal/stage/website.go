@@ -158,7 +158,7 @@ func (s *Stage) Deploy(ctx context.Context, sample Sample) error {
 	if sample.Wait < 0 {
 		return nil
 	}
-	ctx, cancel := within(ctx, sample.Wait)
+	ctx, cancel := context.WithTimeout(ctx, sample.Wait)
 	defer cancel()
 	if err := a.await(ctx, "/apis/apps/v1/namespaces/"+sample.Namespace+"/deployments", SampleName, available); err != nil {
 		return fmt.Errorf("deploy sample to %s: %w", sample.Namespace, err)

@@ -1,7 +1,6 @@
 package stage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +61,7 @@ func (v *overseer) applyCRDs(ctx context.Context, a *api) error {
 			return err
 		}
 	}
-	ctx, cancel := within(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for _, kind := range []string{"gatewayclasses", "gateways", "httproutes"} {
 		name := kind + ".gateway.networking.k8s.io"
@@ -78,7 +77,7 @@ func (v *overseer) applyCRDs(ctx context.Context, a *api) error {
 
 // awaitServing waits for the node, both gateways and Prometheus.
 func (v *overseer) awaitServing(ctx context.Context, a *api, s *Stage) error {
-	ctx, cancel := within(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	v.say("the node")
 	if err := a.await(ctx, "/api/v1/nodes", nodeName, func(w watched) bool { return w.has("Ready") }); err != nil {
@@ -104,7 +103,7 @@ func (v *overseer) awaitServing(ctx context.Context, a *api, s *Stage) error {
 
 // poll asks until the answer is good, for things that tell nobody when they are ready. It gives up early when a component has ended.
 func (v *overseer) poll(ctx context.Context, limit time.Duration, what string, ask func(context.Context) error) error {
-	ctx, cancel := within(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -126,7 +125,7 @@ func (v *overseer) poll(ctx context.Context, limit time.Duration, what string, a
 
 // answersOnHost asks for url in the host's network.
 func (v *overseer) answersOnHost(ctx context.Context, url string, want int) error {
-	ctx, cancel := within(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DialContext: v.dialHost, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -142,45 +141,4 @@ func (v *overseer) answersOnHost(ctx context.Context, url string, want int) erro
 		return fmt.Errorf("%s answers %s, want %d", url, resp.Status, want)
 	}
 	return nil
-}
-
-// clusterObjects lets kube-proxy read what it needs.
-func clusterObjects() []byte {
-	return manifest(object{
-		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": object{"name": "stage-kube-proxy"},
-		"roleRef":  object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
-		"subjects": []any{object{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:kube-proxy"}},
-	})
-}
-
-// gatewayObjects are the two Gateways with a class each, open to routes of all namespaces.
-func gatewayObjects(n network) []byte {
-	objects := []object{{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": gatewayNamespace}}}
-	for _, g := range []struct {
-		gatewaySpec
-		port int
-	}{{normalGateway, n.Web}, {slowGateway, n.Slow}} {
-		objects = append(objects, object{
-			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
-			"metadata": object{"name": g.name, "labels": object{g.label(): g.name}},
-			"spec":     object{"controllerName": "traefik.io/gateway-controller"},
-		}, object{
-			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
-			"metadata": object{"name": g.name, "namespace": gatewayNamespace},
-			"spec": object{"gatewayClassName": g.name, "listeners": []any{object{
-				"name": "http", "protocol": "HTTP", "port": g.port, // Traefik finds its entry point by the port
-				"allowedRoutes": object{"namespaces": object{"from": "All"}},
-			}}},
-		})
-	}
-	return manifest(objects...)
-}
-
-// manifest is a YAML stream of objects; JSON is YAML.
-func manifest(objects ...object) []byte {
-	var docs [][]byte
-	for _, o := range objects {
-		docs = append(docs, render(o))
-	}
-	return bytes.Join(docs, []byte("---\n"))
 }

@@ -44,7 +44,7 @@ const (
 
 // launch starts a supervisor and returns when its stage serves.
 func launch(ctx context.Context, opts Options, bin BinarySet) (*Stage, error) {
-	ctx, cancel := within(ctx, startLimit)
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	began := time.Now()
 	slot, lock, err := claimSlot()

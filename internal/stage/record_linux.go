@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -111,9 +110,4 @@ func ignore(err error, target error) error {
 		return nil
 	}
 	return err
-}
-
-// within is a context for one step that may not take longer than d.
-func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, d)
 }

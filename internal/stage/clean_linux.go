@@ -19,7 +19,7 @@ const stopLimit = 30 * time.Second
 
 // clean ends the stage of opts.Dir, if there is one, and removes what is left of it. It touches only what the record names.
 func clean(ctx context.Context, opts Options) error {
-	ctx, cancel := within(ctx, stopLimit)
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
 	rec, err := readRecord(opts.Dir)
 	if errors.Is(err, errNotUp) {
@@ -29,7 +29,7 @@ func clean(ctx context.Context, opts Options) error {
 		return err
 	}
 	if rec.alive() {
-		polite, cancel := within(ctx, 10*time.Second)
+		polite, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := askStop(polite, opts.Dir)
 		if err == nil {
 			err = rec.gone(polite)

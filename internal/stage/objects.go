@@ -1,0 +1,44 @@
+package stage
+
+import "bytes"
+
+// clusterObjects lets kube-proxy read what it needs.
+func clusterObjects() []byte {
+	return manifest(object{
+		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": object{"name": "stage-kube-proxy"},
+		"roleRef":  object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
+		"subjects": []any{object{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:kube-proxy"}},
+	})
+}
+
+// gatewayObjects are the two Gateways with a class each, open to routes of all namespaces.
+func gatewayObjects(n network) []byte {
+	objects := []object{{"apiVersion": "v1", "kind": "Namespace", "metadata": object{"name": gatewayNamespace}}}
+	for _, g := range []struct {
+		gatewaySpec
+		port int
+	}{{normalGateway, n.Web}, {slowGateway, n.Slow}} {
+		objects = append(objects, object{
+			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+			"metadata": object{"name": g.name, "labels": object{g.label(): g.name}},
+			"spec":     object{"controllerName": "traefik.io/gateway-controller"},
+		}, object{
+			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+			"metadata": object{"name": g.name, "namespace": gatewayNamespace},
+			"spec": object{"gatewayClassName": g.name, "listeners": []any{object{
+				"name": "http", "protocol": "HTTP", "port": g.port, // Traefik finds its entry point by the port
+				"allowedRoutes": object{"namespaces": object{"from": "All"}},
+			}}},
+		})
+	}
+	return manifest(objects...)
+}
+
+// manifest is a YAML stream of objects; JSON is YAML.
+func manifest(objects ...object) []byte {
+	var docs [][]byte
+	for _, o := range objects {
+		docs = append(docs, render(o))
+	}
+	return bytes.Join(docs, []byte("---\n"))
+}
