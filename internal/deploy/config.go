@@ -37,6 +37,7 @@ type Config struct {
 	VersionHeader string
 	VersionBody   *regexp.Regexp
 	VersionLabel  string
+	MetricsURL    string
 
 	Drain            time.Duration
 	KeepWarm         time.Duration
@@ -95,6 +96,9 @@ func configOf(v input.Values) Config {
 		PlanOnly:    v.Bool("dry-run"),
 		AllowGitOps: v.Bool("allow-gitops"),
 		isSet:       v.IsSet,
+	}
+	if u := v.URL("gateway-metrics-url"); u != nil {
+		c.MetricsURL = u.String()
 	}
 	if u := v.URL("run-url"); u != nil {
 		c.RunURL = u.String()

@@ -163,7 +163,9 @@ func (t *traffic) describe(r *report.Result) {
 	if stats.Undelivered > 0 {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d answers came faster than they could be counted", stats.Undelivered))
 	}
-	if t.why != "" {
+	if t.why != "" && t.counters != nil {
+		r.Warnings = append(r.Warnings, "answers carry no version ("+t.why+"): the gateway's counters were read instead, and latency was not compared")
+	} else if t.why != "" {
 		r.Warnings = append(r.Warnings, "the weights could not be confirmed by answers: "+t.why)
 	}
 	for _, w := range t.weights {
@@ -188,7 +190,7 @@ func (t *traffic) describe(r *report.Result) {
 			p := s.Split
 			share, interval := p.Share(), [2]float64{float64(p.Lo) / float64(p.N), float64(p.Hi) / float64(p.N)}
 			step.Confirmation, step.ObservedShare, step.Interval = report.Confirmed, &share, &interval
-			step.ConfirmedBy = fmt.Sprintf("%d answers by %s", p.N, t.mark)
+			step.ConfirmedBy = fmt.Sprintf("%d answers by %s", p.N, t.evidence())
 		}
 		r.StepRecords = append(r.StepRecords, step)
 		r.DwellSeconds += step.Dwell

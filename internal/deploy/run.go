@@ -142,7 +142,7 @@ func (r *run) settle(ctx context.Context, previous *kube.Record, lease *kube.Lea
 	defer target.Close()
 	if previous.Unfinished() {
 		r.tell.orphan(previous)
-		traffic, err := r.probe(ctx, entry, previous)
+		traffic, err := r.probe(ctx, entry, previous, true)
 		if err != nil {
 			return err
 		}
@@ -200,7 +200,7 @@ func (r *run) rollOut(ctx context.Context, found *kube.Found, lease *kube.Lease)
 	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 
-	traffic, err := r.probe(ctx, found.EntryPoint, nil)
+	traffic, err := r.probe(ctx, found.EntryPoint, record, false)
 	if err != nil {
 		return nil, err
 	}

@@ -184,6 +184,11 @@ func probeInputs() []input.Def {
 			Help:    "A pattern whose first group is the version in the response's body, for apps without a header",
 			Example: `"version":"([^"]+)"`,
 		},
+		{
+			Name: "gateway-metrics-url", Kind: input.URL, Discovered: "not used",
+			Help:    "The gateway's own metrics (Traefik or Istio, Prometheus text); they confirm the weights where answers carry no version",
+			Example: "http://traefik.traefik:9100/metrics",
+		},
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -145,8 +146,12 @@ func (w *world) deployWith(kubeconfig string, args ...string) *process {
 		w.t.Fatal(err)
 	}
 	p := &process{t: w.t, dir: w.t.TempDir(), grew: make(chan struct{}, 1), done: make(chan struct{}), started: time.Now()}
-	defaults := []string{"--namespace", w.ns, "--steps", "5,25,50,100", "--step-duration", "4s", "--probe-rate", "100", "--report-dir", p.dir}
-	p.cmd = exec.CommandContext(w.t.Context(), self, append(defaults, args...)...)
+	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--report-dir", p.dir}} {
+		if !slices.Contains(args, d[0]) {
+			args = append(args, d[0], d[1])
+		}
+	}
+	p.cmd = exec.CommandContext(w.t.Context(), self, args...)
 	p.cmd.Env = append(os.Environ(), "DEPLOY_TEST_MAIN=1", "KUBECONFIG="+kubeconfig, "GITHUB_OUTPUT="+p.file("outputs"), "GITHUB_STEP_SUMMARY="+p.file("summary"))
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
@@ -340,7 +345,7 @@ func TestABadVersionIsPutBack(t *testing.T) {
 		{"30 % errors", map[string]string{"ERROR_RATE": "0.3"}, nil, []string{"failed", "limit 5 %"}},
 		{"twice as slow and more", map[string]string{"LATENCY": "300ms"}, []string{"--step-duration", "20s"}, []string{"median"}},
 		{"never ready", map[string]string{"NEVER_READY": "true"}, []string{"--progress-deadline", "10s"}, []string{"progress deadline", "0 of 1"}},
-		{"crashes", map[string]string{"CRASH_AFTER": "1s"}, nil, []string{"exited with code 1"}},
+		{"crashes", map[string]string{"CRASH_AFTER": "1s"}, nil, []string{"code 1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -568,6 +573,93 @@ func TestTheAPIServerIsAwayForAWhile(t *testing.T) {
 		t.Errorf("version %s answers after the release", got)
 	}
 	l.unhurt(t)
+}
+
+// anonymous takes what tells the versions apart out of every answer, as an
+// application without a version header is.
+func (w *world) anonymous() {
+	w.t.Helper()
+	w.kubectl("patch", "httproute", stage.SampleName, "--type=json", "-p", `[{"op":"add","path":"/spec/rules/0/filters","value":[
+		{"type":"ResponseHeaderModifier","responseHeaderModifier":{"remove":["X-Version","X-Pod"]}}]}]`)
+	client := &http.Client{Timeout: 5 * time.Second}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.gateway.URL+"/", nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Host = w.ns + ".example.com"
+		resp, err := client.Do(req)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK && resp.Header.Get("X-Version") == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatal("the gateway did not apply the filter within a minute")
+		}
+	}
+}
+
+// metrics is the address of the gateway's own metrics.
+func (w *world) metrics() string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.stage.Prometheus+"/api/v1/targets", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var targets struct {
+		Data struct {
+			ActiveTargets []struct {
+				ScrapeURL string
+				Labels    map[string]string
+			}
+		}
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&targets); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, target := range targets.Data.ActiveTargets {
+		if target.Labels["job"] == "gateway" {
+			return target.ScrapeURL
+		}
+	}
+	w.t.Fatalf("prometheus scrapes no gateway: %+v", targets)
+	return ""
+}
+
+func TestWithoutAVersionMarker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.anonymous()
+	before := w.spec()
+	t.Log("nothing tells the versions apart: inconclusive, so put back")
+	p := w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--inconclusive-policy", "abort")
+	if out := p.ends(4); !strings.Contains(out, "inconclusive: weight 50 cannot be observed") {
+		t.Errorf("the output does not say why:\n%s", out)
+	}
+	if after := w.spec(); after != before {
+		t.Errorf("the objects are not as before:\n%s\nbefore:\n%s", after, before)
+	}
+	t.Log("the gateway's counters tell them apart")
+	p = w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--gateway-metrics-url", w.metrics())
+	p.ends(0)
+	if got := p.outputs()["failed-requests"]; got != "0" {
+		t.Errorf("failed-requests = %q, want 0", got)
+	}
+	raw, err := os.ReadFile(p.file(reportFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(raw), "by the gateway's request counters") {
+		t.Errorf("the report does not say what confirmed the weights:\n%s", raw)
+	}
 }
 
 func TestWhatTheClusterRefuses(t *testing.T) {

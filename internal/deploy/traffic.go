@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/prom"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/split"
 )
@@ -34,6 +35,9 @@ type traffic struct {
 	cancel context.CancelFunc
 	why    string // why versions cannot be told apart, "" when they can
 
+	record   *kube.Record
+	counters *counters // stand in for a marker; nil unless needed
+
 	changed chan struct{}
 
 	mu        sync.Mutex
@@ -44,6 +48,7 @@ type traffic struct {
 	confirmer *split.Confirmer
 	judge     *analysis.Judge
 	confirmed bool
+	countErr  error // of the newest reading of the counters
 	// reference is stable's latency in the steps before, to compare with
 	// when stable answers nothing any more.
 	reference  probe.Latencies
@@ -85,27 +90,27 @@ type markerRecord struct {
 // before anything is changed.
 const baselineAnswers = 20
 
-// probe starts the stream against the entry point. With the record of an
-// earlier run the marker is taken from there: what stable says of itself
+// probe starts the stream against the entry point. When an earlier run is
+// resumed the marker is taken from its record: what stable says of itself
 // cannot be learnt while two versions answer.
-func (r *run) probe(ctx context.Context, entry kube.EntryPoint, earlier *kube.Record) (*traffic, error) {
-	t := &traffic{cfg: r.cfg, limits: r.cfg.limits(), changed: make(chan struct{}, 1)}
+func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Record, resumed bool) (*traffic, error) {
+	t := &traffic{cfg: r.cfg, limits: r.cfg.limits(), changed: make(chan struct{}, 1), record: record}
 	target := probe.Target{URL: strings.TrimSuffix(entry.URL, "/") + r.cfg.ProbePath, Host: entry.Host}
 	status := 0
-	if earlier != nil && len(earlier.Marker) > 0 {
+	if resumed && len(record.Marker) > 0 {
 		var m markerRecord
-		if err := json.Unmarshal(earlier.Marker, &m); err != nil {
-			return nil, fmt.Errorf("read the version marker of run %s: %w", earlier.Run, err)
+		if err := json.Unmarshal(record.Marker, &m); err != nil {
+			return nil, fmt.Errorf("read the version marker of run %s: %w", record.Run, err)
 		}
 		var err error
 		if t.mark, err = probe.ParseMarker(m.Marker); m.Marker != "" && err != nil {
-			return nil, fmt.Errorf("read the version marker of run %s: %w", earlier.Run, err)
+			return nil, fmt.Errorf("read the version marker of run %s: %w", record.Run, err)
 		}
 		t.book = &probe.Book{}
 		t.book.Learn(probe.Stable, m.Stable...)
 		t.book.Learn(probe.Canary, m.Canary...)
 		status = m.Status
-	} else if earlier == nil {
+	} else if !resumed {
 		var err error
 		if status, err = t.learn(ctx, target); err != nil {
 			return nil, err
@@ -117,6 +122,7 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, earlier *kube.Re
 	if t.mark.String() == "" && t.why == "" {
 		t.why = "the earlier run could not tell the versions apart"
 	}
+	t.teach()
 	ctx, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	t.stream, err = probe.Start(ctx, probe.Config{
@@ -126,6 +132,18 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, earlier *kube.Re
 	if err != nil {
 		t.cancel()
 		return nil, fmt.Errorf("start the probe stream: %w", err)
+	}
+	if t.why != "" && r.cfg.MetricsURL != "" {
+		t.counters = &counters{
+			source: prom.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
+			names:  []string{record.Service, record.SecondName()},
+			steps:  map[int][]prom.Counts{},
+		}
+		if _, err := t.counters.source.Read(ctx, t.counters.names...); err != nil {
+			t.cancel()
+			return nil, &refusal{reasons: []string{err.Error()}, hint: "gateway-metrics-url names the gateway's own metrics in Prometheus' text format"}
+		}
+		go t.count(ctx, t.counters)
 	}
 	return t, nil
 }
@@ -181,14 +199,14 @@ func (t *traffic) learn(ctx context.Context, target probe.Target) (int, error) {
 	return status, nil
 }
 
-// pods teaches a marker that holds pod names which pods are whose.
-func (t *traffic) pods(record *kube.Record) {
+// teach tells a marker that holds pod names which pods are whose.
+func (t *traffic) teach() {
 	if !t.mark.Pod {
 		return
 	}
-	t.book.LearnPrefix(probe.Stable, record.Stable.ReplicaSet+"-")
-	if record.Canary.ReplicaSet != "" {
-		t.book.LearnPrefix(probe.Canary, record.Canary.ReplicaSet+"-")
+	t.book.LearnPrefix(probe.Stable, t.record.Stable.ReplicaSet+"-")
+	if t.record.Canary.ReplicaSet != "" {
+		t.book.LearnPrefix(probe.Canary, t.record.Canary.ReplicaSet+"-")
 	}
 }
 
@@ -220,7 +238,7 @@ func (t *traffic) answer(a probe.Answer) {
 	if t.writtenAt.IsZero() || a.Sent.Before(t.writtenAt) {
 		return
 	}
-	if a.Slot == probe.Unknown {
+	if a.Slot == probe.Unknown || t.counters != nil {
 		t.confirmer.Unknown()
 	} else if t.confirmer.Observe(a.Slot == probe.Canary) != t.confirmed {
 		t.confirmed = true
@@ -249,6 +267,8 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch a.Kind {
+	case rollout.KindPrepare, rollout.KindScale:
+		t.teach() // the canary's ReplicaSet is known now
 	case rollout.KindWeight:
 		name := fmt.Sprintf("%d %%", a.Weight)
 		if a.Weight == 0 {
@@ -298,7 +318,8 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o.Split, o.Verdict = rollout.SplitPending, rollout.VerdictPending
-	if t.why != "" {
+	blind := t.why != "" && t.counters == nil
+	if blind {
 		o.Split = rollout.SplitBlind
 	}
 	o.OldAnswers, o.NewAnswers = t.old, t.new
@@ -313,7 +334,7 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 		step.Accepted = o.Now.Sub(step.WrittenAt)
 	}
 	step.Split = t.confirmer.Progress()
-	if t.why == "" && t.confirmed {
+	if !blind && t.confirmed {
 		o.Split = rollout.SplitConfirmed
 		if !step.Confirmed {
 			step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
@@ -343,6 +364,9 @@ func (t *traffic) observe(step *stepRecord, now time.Time, elapsed, dwell time.D
 	}
 	if len(t.reference) > 0 {
 		o.Reference = t.reference
+	}
+	if t.counters != nil {
+		return t.counters.observed(o, step.key)
 	}
 	return o
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -37,7 +38,8 @@ func (t *Target) Failure(ctx context.Context) *PodFailure {
 func (t *Target) diagnose(ctx context.Context) *PodFailure {
 	for _, pod := range t.watch.podsOf(t.record.Canary.UID) {
 		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-			if status.Ready || status.State.Terminated != nil && status.State.Terminated.ExitCode == 0 {
+			done := status.State.Terminated != nil && status.State.Terminated.ExitCode == 0
+			if done || status.Ready && status.LastTerminationState.Terminated == nil {
 				continue
 			}
 			f := &PodFailure{Pod: pod.Name, Container: status.Name, Reason: "NotReady"}
@@ -47,8 +49,11 @@ func (t *Target) diagnose(ctx context.Context) *PodFailure {
 			if w := status.State.Waiting; w != nil {
 				f.Reason, f.Message = w.Reason, w.Message
 			}
+			if status.Ready {
+				f.Reason, f.Message = "Restarted", fmt.Sprintf("%d restarts", status.RestartCount)
+			}
 			if crash := status.LastTerminationState.Terminated; crash != nil {
-				f.Message = strings.TrimSpace(fmt.Sprintf("%s; exit code %d (%s)", f.Message, crash.ExitCode, crash.Reason))
+				f.Message = fmt.Sprintf("%s; exit code %d (%s)", cmp.Or(f.Message, "it ended"), crash.ExitCode, crash.Reason)
 			}
 			f.LastLogLines = t.lastLog(ctx, pod.Name, status)
 			return f

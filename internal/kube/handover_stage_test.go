@@ -16,6 +16,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stage"
+	"github.com/candlefish/deploy-action/internal/stage/stagetest"
 )
 
 // A guillotine lets a number of writes through and then cuts the connection
@@ -60,7 +61,7 @@ func newTrial(t *testing.T) *trial {
 	t.Helper()
 	ctx := t.Context()
 	s, ns := onStage(t, 2)
-	v2 := website(t, s, "v2")
+	v2 := stagetest.Website(t, s, "v2", nil)
 	c := connect(t, s, nil)
 	found, err := c.Discover(ctx, Query{Namespace: ns, VersionLabel: "version", Image: v2})
 	if err != nil {
@@ -255,7 +256,7 @@ func (tr *trial) served() error {
 func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	t.Parallel()
 	s, ns := onStage(t, 1)
-	v2 := website(t, s, "v2")
+	v2 := stagetest.Website(t, s, "v2", nil)
 	c := connect(t, s, nil)
 	before := snapshot(t, c, ns)
 	found, err := c.Discover(t.Context(), Query{Namespace: ns, VersionLabel: "version", Image: v2})

@@ -1,43 +1,20 @@
 package kube
 
 import (
-	"context"
-	"fmt"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/candlefish/deploy-action/internal/stage"
+	"github.com/candlefish/deploy-action/internal/stage/stagetest"
 )
 
-// onStage returns the running stage and a namespace in it with version 1 of
-// the sample.
+// onStage returns the stage and a namespace of its own with version 1 of the
+// sample, which was rolled out once before: its Deployment has a history.
 func onStage(t *testing.T, replicas int) (*stage.Stage, string) {
 	t.Helper()
-	s, err := stage.Up(t.Context(), stage.Options{Ephemeral: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	ns := fmt.Sprintf("%.40s-%x", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), time.Now().UnixNano()&0xffffff)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if err := s.DeleteNamespace(ctx, ns); err != nil {
-			t.Errorf("delete namespace %s: %v", ns, err)
-		}
-	})
-	if err := s.Deploy(t.Context(), stage.Sample{Namespace: ns, Image: website(t, s, "v1"), Replicas: replicas}); err != nil {
-		t.Fatal(err)
+	s := stagetest.Start(t)
+	ns := stagetest.Namespace(t, s)
+	for _, tag := range []string{"v0", "v1"} {
+		stagetest.Deploy(t, s, stage.Sample{Namespace: ns, Image: stagetest.Website(t, s, tag, nil), Replicas: replicas})
 	}
 	return s, ns
-}
-
-func website(t *testing.T, s *stage.Stage, tag string) string {
-	t.Helper()
-	ref, err := stage.WebsiteImage(t.Context(), s, tag, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ref
 }
