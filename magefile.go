@@ -11,12 +11,35 @@ import (
 
 	"github.com/magefile/mage/mg"
 
+	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/build"
+	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/stage"
 )
 
 // Default is the target of a bare "go tool mage".
 var Default = Check
+
+// Deploy releases images.
+type Deploy mg.Namespace
+
+// Canary releases an image step by step; without a cluster, on the stage.
+//
+// Inputs come from the environment (IMAGE, NAMESPACE, STEP_DURATION, ...) or as
+// the options here; -flags takes all others, as in -flags="--probe-rate=200".
+func (Deploy) Canary(image, steps, stepDuration, namespace, deploymentName *string, noRollback, plan *bool, flags *string) error {
+	args := build.Flags("image", image, "steps", steps, "step-duration", stepDuration, "namespace", namespace,
+		"deployment-name", deploymentName, "no-rollback", noRollback, "plan", plan)
+	return exit(deploy.Main(action.Mage(), append(args, build.Split(flags)...)))
+}
+
+// exit turns an exit status into what mage ends with.
+func exit(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return mg.Fatal(code, "exit status ", code)
+}
 
 // Stage is a real cluster on this machine, for tests and for trying a deploy.
 type Stage mg.Namespace

@@ -77,7 +77,7 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 		}
 	}
 	summary := result.Summary
-	if summary == "" && err != nil {
+	if summary == "" && err != nil && a.runner {
 		summary = failureSummary(spec, outcome, err, hint)
 	}
 	if left := a.LeftOut(); left != "" {

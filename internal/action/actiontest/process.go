@@ -13,19 +13,25 @@ const (
 	AfterTerminate = 2500 * time.Millisecond
 )
 
-// Exec runs a program as the step and returns what it left. When cancel is
-// closed, the program gets what a cancelled job's step gets: SIGINT, 7.5 seconds
-// later SIGTERM, 2.5 seconds later SIGKILL. The last signal sent is returned; 0
-// when the program ended by itself.
+// Exec runs a program as the step and returns what it left; see [Step.ExecCmd].
 func (s *Step) Exec(cancel <-chan struct{}, path string, args ...string) (Result, syscall.Signal) {
 	s.tb.Helper()
-	out := buffer{watch: s.watch}
 	cmd := exec.Command(path, args...)
 	cmd.Dir = s.Workspace
-	cmd.Stdout, cmd.Stderr = &out, &out
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
+	return s.ExecCmd(cancel, cmd)
+}
+
+// ExecCmd runs a prepared command, whose output it takes, and returns what the
+// step left. When cancel is closed, the process gets what a cancelled job's step
+// gets: SIGINT, 7.5 seconds later SIGTERM, 2.5 seconds later SIGKILL. The last
+// signal sent is returned; 0 when the process ended by itself.
+func (s *Step) ExecCmd(cancel <-chan struct{}, cmd *exec.Cmd) (Result, syscall.Signal) {
+	s.tb.Helper()
+	out := buffer{watch: s.watch}
+	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		s.tb.Fatal(err)
 	}
