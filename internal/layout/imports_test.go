@@ -1,0 +1,182 @@
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const module = "github.com/candlefish/deploy-action/"
+
+type pkg struct {
+	ImportPath string
+	Name       string
+	Doc        string
+	GoFiles    []string
+	Imports    []string
+	Standard   bool
+	Module     *struct{ Path string }
+}
+
+// path is the package's path below the module.
+func (p pkg) path() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+// packages lists the module's own packages and all they depend on.
+var packages = sync.OnceValues(func() (map[string]pkg, error) {
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Name,Doc,GoFiles,Imports,Standard,Module", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	pkgs := map[string]pkg{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return pkgs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		pkgs[p.ImportPath] = p
+	}
+})
+
+func own(t *testing.T) []pkg {
+	t.Helper()
+	all, err := packages()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var mine []pkg
+	for _, p := range all {
+		if strings.HasPrefix(p.ImportPath, module) {
+			mine = append(mine, p)
+		}
+	}
+	slices.SortFunc(mine, func(a, b pkg) int { return strings.Compare(a.ImportPath, b.ImportPath) })
+	if len(mine) == 0 {
+		t.Fatal("go list names no package of the module")
+	}
+	return mine
+}
+
+// The layers of the module. A package that is in none fails the test: whoever
+// adds one says here where it belongs.
+var (
+	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/report"}
+	adapters = []string{"internal/kube", "internal/probe", "internal/view"}
+	support  = []string{"internal/redact"}
+	useCases = []string{"internal/deploy"}
+	edge     = []string{"internal/action", "internal/input"}
+	tooling  = []string{"internal/build", "internal/layout", "internal/stage"}
+)
+
+// rules say what a layer may import of this module. A package may always import
+// what is below its own folder.
+var rules = []struct {
+	who []string
+	may []string
+}{
+	{domain, domain},
+	{support, nil},
+	{adapters, slices.Concat(domain, support)},
+	{[]string{"internal/input"}, support},
+	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/input"})},
+	{useCases, slices.Concat(domain, adapters, support, edge, []string{"internal/stage"})},
+	{[]string{"internal/build"}, slices.Concat(useCases, edge, []string{"internal/stage"})},
+	{[]string{"internal/stage"}, nil},
+	{[]string{"actions"}, slices.Concat(useCases, edge)},
+}
+
+func TestImportDirection(t *testing.T) {
+	t.Parallel()
+	for _, p := range own(t) {
+		i := slices.IndexFunc(rules, func(r struct{ who, may []string }) bool { return within(p.path(), r.who) })
+		if i < 0 {
+			if !within(p.path(), tooling) {
+				t.Errorf("%s is in no layer", p.path())
+			}
+			continue
+		}
+		for _, imp := range p.Imports {
+			imp, ours := strings.CutPrefix(imp, module)
+			if ours && !within(imp, rules[i].may) && !sameFolder(p.path(), imp, rules[i].who) {
+				t.Errorf("%s imports %s", p.path(), imp)
+			}
+		}
+	}
+}
+
+// within reports whether path is one of the folders or below one.
+func within(path string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") })
+}
+
+// sameFolder reports whether both are in the same one of the folders.
+func sameFolder(a, b string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool {
+		return within(a, []string{f}) && within(b, []string{f})
+	})
+}
+
+// fences say which packages may import an outside module. A module that is not
+// here belongs to nobody yet.
+var fences = map[string][]string{
+	"github.com/HdrHistogram/hdrhistogram-go": {"internal/probe"},
+	"github.com/aclements/go-moremath":        {"internal/analysis"},
+	"charm.land/bubbletea/v2":                 {"internal/view"},
+	"charm.land/lipgloss/v2":                  {"internal/view"},
+	"github.com/google/go-containerregistry":  {"internal/stage"},
+	"github.com/sethvargo/go-githubactions":   {"internal/action"},
+	"github.com/tsenart/vegeta/v12":           {"internal/probe"},
+	"golang.org/x/sys":                        {"internal/stage"},
+	"golang.org/x/term":                       {"internal/view"},
+	"k8s.io/api":                              {"internal/kube"},
+	"k8s.io/apimachinery":                     {"internal/kube"},
+	"k8s.io/client-go":                        {"internal/kube"},
+	"k8s.io/utils":                            {"internal/kube"},
+	"sigs.k8s.io/gateway-api":                 {"internal/kube"},
+	"sigs.k8s.io/yaml":                        {"internal/stage"},
+	"sigs.k8s.io/structured-merge-diff/v6":    {"internal/kube"},
+}
+
+// Each outside module is imported by one package, so that its next version
+// touches one folder.
+func TestVendorFences(t *testing.T) {
+	t.Parallel()
+	all, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range own(t) {
+		for _, imp := range p.Imports {
+			dep, ok := all[imp]
+			if !ok || dep.Standard || dep.Module == nil || strings.HasPrefix(imp+"/", module) {
+				continue
+			}
+			if owners := fences[dep.Module.Path]; !within(p.path(), owners) {
+				t.Errorf("%s imports %s; the module belongs to %q", p.path(), imp, owners)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	t.Parallel()
+	for _, p := range own(t) {
+		want := "Package " + p.Name + " "
+		if p.Name == "main" {
+			want = "" // any comment will do
+		}
+		if len(p.GoFiles) > 0 && (p.Doc == "" || !strings.HasPrefix(p.Doc, want)) {
+			t.Errorf("%s: the package comment is %q, want it to begin with %q", p.path(), p.Doc, want)
+		}
+	}
+}
