@@ -1,0 +1,252 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Markdown renders the summary: the verdict in words, the steps as a table, the
+// weight over time, details folded, and how to repeat the run locally. It serves
+// the job summary and the comment alike.
+func Markdown(r Result) string {
+	for keep := 200; ; keep /= 2 {
+		if s := markdown(r.fit(keep), keep); len(s) <= MaxSize || keep == 0 {
+			return s
+		}
+	}
+}
+
+func markdown(r Result, keep int) string {
+	var b strings.Builder
+	w := writer{code: code, text: escape}
+	fmt.Fprintf(&b, "**%s**\n\n", r.verdict(w))
+	facts(&b, r)
+	steps(&b, r)
+	chart(&b, r)
+	failure(&b, r)
+	if keep > 0 {
+		details(&b, r)
+	}
+	if r.Image != "" || len(r.Command) > 0 {
+		fmt.Fprintf(&b, "Repeat it locally:\n\n%s", block("sh", []string{r.command()}))
+	}
+	return b.String()
+}
+
+// facts lists why, what to do, and what to know.
+func facts(b *strings.Builder, r Result) {
+	if r.Reason != "" {
+		fmt.Fprintf(b, "Why: %s\n\n", escape(r.Reason))
+	}
+	if r.Hint != "" {
+		fmt.Fprintf(b, "What to do: %s\n\n", escape(r.Hint))
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(b, "- Warning: %s\n", escape(w))
+	}
+	if r.UnsentRequests > 0 {
+		fmt.Fprintf(b, "- Warning: %s probes could not be sent in time and are in no count\n", number(r.UnsentRequests))
+	}
+	if len(r.Warnings) > 0 || r.UnsentRequests > 0 {
+		b.WriteString("\n")
+	}
+	if r.DurationSeconds > 0 {
+		fmt.Fprintf(b, "%s.\n\n", r.took())
+	}
+}
+
+func steps(b *strings.Builder, r Result) {
+	if len(r.StepRecords) == 0 {
+		return
+	}
+	b.WriteString("| Weight | Share seen (99.9 % interval) | Accepted / seen after | Held | Failed of all | Canary | Stable | p95 canary / stable | Verdict |\n")
+	b.WriteString("|---:|---|---|---:|---:|---:|---:|---|---|\n")
+	of := func(c Counts) string { return number(c.Failed) + " of " + number(c.Total) }
+	for _, s := range r.StepRecords {
+		verdict := escape(s.Verdict)
+		if s.Confirmation == Unconfirmed {
+			verdict += ", weight not confirmed"
+		}
+		fmt.Fprintf(b, "| %d %% | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Weight, s.share(), s.followed(), s.Dwell,
+			of(s.Requests.Counts), of(s.Requests.Canary), of(s.Requests.Stable), s.p95(), verdict)
+	}
+	b.WriteString("\n")
+}
+
+// chart draws the weight over time. Mermaid spreads a line's points evenly, so
+// the steps are sampled.
+func chart(b *strings.Builder, r Result) {
+	if len(r.Weights) < 2 {
+		return
+	}
+	ws := slices.SortedStableFunc(slices.Values(r.Weights), func(a, b WeightAt) int { return a.At.Compare(b.At) })
+	start, end := ws[0].At, ws[len(ws)-1].At
+	if r.CompletedAt.After(end) {
+		end = r.CompletedAt
+	}
+	span := end.Sub(start)
+	if span < time.Second {
+		return
+	}
+	const points = 60
+	values := make([]string, points)
+	for i := range values {
+		at, w := start.Add(span*time.Duration(i)/(points-1)), 0
+		for _, x := range ws {
+			if !x.At.After(at) {
+				w = x.Weight
+			}
+		}
+		values[i] = fmt.Sprint(w)
+	}
+	b.WriteString(block("mermaid", []string{
+		"xychart-beta",
+		`    title "Traffic to the new version"`,
+		fmt.Sprintf(`    x-axis "seconds since the first weight" 0 --> %d`, int(span.Seconds())),
+		`    y-axis "percent" 0 --> 100`,
+		"    line [" + strings.Join(values, ", ") + "]",
+	}))
+	b.WriteString("\n")
+}
+
+func failure(b *strings.Builder, r Result) {
+	f := r.PodFailure
+	if f == nil {
+		return
+	}
+	fmt.Fprintf(b, "Pod %s: %s. %s\n\n", code(f.Pod), escape(f.Reason), escape(f.Message))
+	if len(f.LastLogLines) > 0 {
+		lines, _ := tail(f.LastLogLines, 50)
+		b.WriteString(block("text", lines) + "\n")
+	}
+}
+
+func details(b *strings.Builder, r Result) {
+	fold := func(title string, rows []string) {
+		if len(rows) > 0 {
+			fmt.Fprintf(b, "<details><summary>%s</summary>\n\n%s\n\n</details>\n\n", title, strings.Join(rows, "\n"))
+		}
+	}
+	var rows []string
+	row := func(name, value string) {
+		if value != "" {
+			rows = append(rows, fmt.Sprintf("- %s: %s", name, value))
+		}
+	}
+	names := func(pairs ...string) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i+1] != "" {
+				row(pairs[i], code(pairs[i+1]))
+			}
+		}
+	}
+	names("Environment", r.Environment, "Strategy", r.Strategy, "Service", r.Service, "Route", r.Route,
+		"Image", r.Image, "Image before", r.PreviousImage)
+	for _, d := range r.ImageDigests {
+		row("Digest in the pods", code(d))
+	}
+	row("Run", link(r.RunID, r.RunURL))
+	fold("What was deployed", rows)
+
+	rows = nil
+	for _, s := range r.StepRecords {
+		line := fmt.Sprintf("- %d %%: %s", s.Weight, escape(s.Reason))
+		if s.ConfirmedBy != "" {
+			line += "; seen by " + escape(s.ConfirmedBy)
+		}
+		rows = append(rows, line)
+	}
+	fold("Why each step ended as it did", rows)
+
+	rows = nil
+	for _, p := range r.Pods {
+		rows = append(rows, fmt.Sprintf("| %s | %s | %d | %d |", cell(p.Name), cell(p.UID), p.RestartsBefore, p.RestartsAfter))
+	}
+	if len(rows) > 0 {
+		rows = append([]string{"| Pod | UID | Restarts before | and after promotion |", "|---|---|---:|---:|"}, rows...)
+	}
+	fold("Pods", rows)
+
+	rows = nil
+	for _, e := range r.Events {
+		rows = append(rows, fmt.Sprintf("- %s %s", e.At.UTC().Format("15:04:05.0"), escape(e.Message)))
+	}
+	fold("What happened", rows)
+}
+
+// escape makes a sentence of s that Markdown shows as it is: no markup, no HTML,
+// no link, no mention of a person or an issue.
+func escape(s string) string {
+	s = plain(clip(s, 2000))
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case strings.ContainsRune("\\`*_[]<>&|~$", r):
+			b.WriteByte('\\')
+		case r == '/' && i > 0 && s[i-1] == ':', r == '.' && i >= 3 && strings.EqualFold(s[i-3:i], "www"):
+			b.WriteByte('\\') // neither https:// nor www. is a link now
+		}
+		b.WriteRune(r)
+		if r == '@' || r == '#' {
+			b.WriteRune('\u200b') // GitHub looks for mentions in the rendered text
+		}
+	}
+	return b.String()
+}
+
+// code shows s literally.
+func code(s string) string {
+	s = strings.TrimSpace(plain(clip(s, 500)))
+	if s == "" {
+		return "(unknown)"
+	}
+	fence := strings.Repeat("`", longestRun(s)+1)
+	if len(fence) > 1 {
+		return fence + " " + s + " " + fence
+	}
+	return fence + s + fence
+}
+
+// cell is code for a table, where a bar would end the cell.
+func cell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
+
+// block shows lines literally.
+func block(lang string, lines []string) string {
+	text := make([]string, len(lines))
+	run := 2
+	for i, l := range lines {
+		text[i] = plain(clip(l, 2000))
+		run = max(run, longestRun(l))
+	}
+	fence := strings.Repeat("`", run+1)
+	return fence + lang + "\n" + strings.Join(text, "\n") + "\n" + fence + "\n"
+}
+
+// longestRun returns the length of the longest row of backticks in s.
+func longestRun(s string) int {
+	most, n := 0, 0
+	for i := range len(s) {
+		if n++; s[i] != '`' {
+			n = 0
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// link shows text, as a link when url is one that needs no escaping.
+func link(text, url string) string {
+	if text == "" {
+		text = url
+	}
+	if text == "" {
+		return ""
+	}
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("<>()[]\\`|\"", r) }
+	if !strings.HasPrefix(url, "https://") || strings.ContainsFunc(url, odd) {
+		return code(text)
+	}
+	return fmt.Sprintf("[%s](%s)", escape(text), url)
+}

@@ -1,0 +1,289 @@
+// Package report holds the result of one run and renders it.
+//
+// Result is the one value that report file, outputs, summary, comment and exit
+// code are made of, so that they cannot contradict each other. Everything in it
+// was measured: a time that was not seen is absent, and "0 failed" is said only
+// where requests were counted. The renderers are pure functions. Strings in a
+// Result may come from anywhere, a pod's last words included: each renderer makes
+// them harmless for its own medium, and none exceeds MaxSize.
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// SchemaVersion is the version of Result's JSON form. Fields are added under the
+// same version, never renamed or given another meaning.
+const SchemaVersion = 1
+
+// MaxSize is the size in bytes that no renderer exceeds: GitHub refuses a summary
+// of more than 1 MiB.
+const MaxSize = 900 << 10
+
+// The values of Result.Status.
+const (
+	StatusSuccess = "success"
+	StatusFailed  = "failed"
+)
+
+// Seconds is a duration that JSON shows as a number of seconds with milliseconds.
+type Seconds time.Duration
+
+// MarshalJSON writes a number.
+func (s Seconds) MarshalJSON() ([]byte, error) {
+	return strconv.AppendFloat(nil, time.Duration(s).Round(time.Millisecond).Seconds(), 'f', -1, 64), nil
+}
+
+// UnmarshalJSON reads a number.
+func (s *Seconds) UnmarshalJSON(b []byte) error {
+	var f float64
+	if err := json.Unmarshal(b, &f); err != nil {
+		return fmt.Errorf("seconds: %w", err)
+	}
+	*s = Seconds(time.Duration(f * float64(time.Second)).Round(time.Millisecond))
+	return nil
+}
+
+// String is the duration as people read it: 1m4s, 250ms.
+func (s Seconds) String() string { return short(time.Duration(s)) }
+
+// A Result is what one run did and saw.
+type Result struct {
+	// These are read by existing tools; names and meaning stay.
+
+	Status        string    `json:"status"` // StatusSuccess or StatusFailed
+	Environment   string    `json:"environment"`
+	Deployment    string    `json:"deployment"`
+	Image         string    `json:"image"`
+	Steps         int       `json:"steps"`          // of the plan
+	TotalDuration int       `json:"total_duration"` // whole seconds, measured
+	CompletedAt   time.Time `json:"completed_at"`
+	TrafficSteps  []int     `json:"traffic_steps"` // the plan's weights in percent
+
+	SchemaVersion int    `json:"schema_version"` // set by the renderers
+	RunID         string `json:"run_id"`
+	RunURL        string `json:"run_url"`
+	Namespace     string `json:"namespace"`
+	Service       string `json:"service"`
+	Route         string `json:"route"`    // kind/name of what splits the traffic
+	Strategy      string `json:"strategy"` // canary, blue-green, rolling
+	PreviousImage string `json:"previous_image"`
+	// ImageDigests are those the pods of the serving revision report, once each.
+	ImageDigests []string `json:"image_digests"`
+
+	Outcome  string `json:"outcome"` // the phase the run ended in, such as Promoted
+	ExitCode int    `json:"exit_code"`
+	Reason   string `json:"reason"` // one sentence
+	Hint     string `json:"hint,omitempty"`
+
+	StepRecords []Step     `json:"step_records"` // the steps that began
+	Weights     []WeightAt `json:"weights"`      // every weight that was written
+	Pods        []Pod      `json:"pods"`
+	// FailedRequests of TotalRequests, over the whole run.
+	FailedRequests int64 `json:"failed_requests"`
+	TotalRequests  int64 `json:"total_requests"`
+	// UnsentRequests are probes that could not be sent in time: the
+	// counts above know nothing of those moments.
+	UnsentRequests int64 `json:"unsent_requests"`
+
+	DurationSeconds Seconds `json:"duration_seconds"`
+	DwellSeconds    Seconds `json:"dwell_seconds"`    // that the plan asked for and that were held
+	OverheadSeconds Seconds `json:"overhead_seconds"` // the difference
+
+	RolledBack bool        `json:"rolled_back"` // this run took traffic back to stable
+	Held       bool        `json:"held"`        // stopped where it is, for a person
+	Warnings   []string    `json:"warnings"`
+	Events     []Event     `json:"events"`
+	PodFailure *PodFailure `json:"pod_failure,omitempty"`
+	// Command is the argv that repeats this run on a laptop; derived from
+	// strategy and image when empty.
+	Command []string `json:"command,omitempty"`
+}
+
+// A Step is what happened at one weight.
+type Step struct {
+	Weight    int       `json:"weight"`
+	StartedAt time.Time `json:"started_at"`
+	// AcceptedAfter and ObservedAfter count from the write of the weight to
+	// the gateway's word and to the answers that show it. Absent: not seen.
+	AcceptedAfter Seconds       `json:"accepted_after,omitzero"`
+	ObservedAfter Seconds       `json:"observed_after,omitzero"`
+	Dwell         Seconds       `json:"dwell"` // held, not asked for
+	Requests      VersionCounts `json:"requests"`
+	Latency       Latencies     `json:"latency"`
+	// ObservedShare of the canary, and the interval it had to lie in, as
+	// shares of 1. A nil share was not measured.
+	ObservedShare *float64    `json:"observed_share"`
+	Interval      *[2]float64 `json:"interval"`
+	Verdict       string      `json:"verdict"`
+	Reason        string      `json:"reason"`
+	// Confirmation is Confirmed when answers showed the weight, otherwise
+	// Unconfirmed; ConfirmedBy says by what: "612 answers by header:X-Version".
+	Confirmation string `json:"confirmation"`
+	ConfirmedBy  string `json:"confirmed_by"`
+}
+
+// The values of Step.Confirmation.
+const (
+	Confirmed   = "confirmed"
+	Unconfirmed = "inconclusive"
+)
+
+// Counts are requests sent and requests failed.
+type Counts struct {
+	Total  int64 `json:"total"`
+	Failed int64 `json:"failed"`
+}
+
+// VersionCounts are counts in all and by who answered.
+type VersionCounts struct {
+	Counts
+	Stable  Counts `json:"stable"`
+	Canary  Counts `json:"canary"`
+	Unknown Counts `json:"unknown"` // no version signed the answer, or none came
+}
+
+// Latency is that of answers which did not fail, in milliseconds.
+type Latency struct {
+	P50 float64 `json:"p50_ms"`
+	P95 float64 `json:"p95_ms"`
+	P99 float64 `json:"p99_ms"`
+}
+
+// Latencies are latencies by version; nil where nothing was measured.
+type Latencies struct {
+	Stable *Latency `json:"stable"`
+	Canary *Latency `json:"canary"`
+}
+
+// A WeightAt is a weight from the moment it was written.
+type WeightAt struct {
+	At     time.Time `json:"at"`
+	Weight int       `json:"weight"`
+}
+
+// A Pod is one pod of the revision that serves in the end.
+type Pod struct {
+	Name           string `json:"name"`
+	UID            string `json:"uid"`
+	RestartsBefore int    `json:"restarts_before"` // the promotion
+	RestartsAfter  int    `json:"restarts_after"`
+}
+
+// An Event is one thing that happened, in words.
+type Event struct {
+	At      time.Time `json:"at"`
+	Message string    `json:"message"`
+}
+
+// A PodFailure is why a pod could not serve.
+type PodFailure struct {
+	Pod          string   `json:"pod"`
+	Reason       string   `json:"reason"`
+	Message      string   `json:"message"`
+	LastLogLines []string `json:"last_log_lines"`
+}
+
+// JSON renders r for the report file, indented, lists never null. When r is too
+// large, events, log lines and warnings are left out from the middle, and a
+// warning says so.
+func JSON(r Result) ([]byte, error) {
+	r.SchemaVersion = SchemaVersion
+	for keep := r.longest(); ; keep /= 2 {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r.fit(keep)); err != nil {
+			return nil, fmt.Errorf("report: %w", err)
+		}
+		if b.Len() <= MaxSize || keep == 0 {
+			return b.Bytes(), nil
+		}
+	}
+}
+
+// longest returns the length of the longest list in r.
+func (r Result) longest() int {
+	n := max(len(r.Events), len(r.Warnings), len(r.StepRecords), len(r.Weights), len(r.Pods), len(r.ImageDigests), len(r.TrafficSteps), len(r.Command))
+	if r.PodFailure != nil {
+		n = max(n, len(r.PodFailure.LastLogLines))
+	}
+	return n
+}
+
+// fit returns r cut to keep entries, with a warning when some are left out.
+func (r Result) fit(keep int) Result {
+	r, lost := r.cut(keep)
+	if lost > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the report was too large: %d entries are left out", lost))
+	}
+	return r
+}
+
+// cut returns a copy of r with lists of at most keep entries, none of them nil,
+// and strings of at most 4 KiB; and how many entries are left out.
+func (r Result) cut(keep int) (_ Result, lost int) {
+	r.Events = cutList(r.Events, keep, &lost, func(e *Event) []*string { return []*string{&e.Message} })
+	r.Warnings = cutList(r.Warnings, keep, &lost, itself)
+	r.StepRecords = cutList(r.StepRecords, max(keep, 1), &lost, func(s *Step) []*string {
+		return []*string{&s.Verdict, &s.Reason, &s.Confirmation, &s.ConfirmedBy}
+	})
+	r.Weights = cutList(r.Weights, max(keep, 2), &lost, func(*WeightAt) []*string { return nil })
+	r.Pods = cutList(r.Pods, keep, &lost, func(p *Pod) []*string { return []*string{&p.Name, &p.UID} })
+	r.ImageDigests = cutList(r.ImageDigests, keep, &lost, itself)
+	r.TrafficSteps = cutList(r.TrafficSteps, max(keep, 1), &lost, func(*int) []*string { return nil })
+	if r.Command != nil {
+		r.Command = cutList(r.Command, max(keep, 1), &lost, itself)
+	}
+	if f := r.PodFailure; f != nil {
+		c := *f
+		logs, left := tail(c.LastLogLines, keep)
+		c.LastLogLines = cutList(logs, keep, &lost, itself)
+		lost += left
+		clipAll(&c.Pod, &c.Reason, &c.Message)
+		r.PodFailure = &c
+	}
+	clipAll(&r.Status, &r.Environment, &r.Deployment, &r.Image, &r.RunID, &r.RunURL, &r.Namespace, &r.Service, &r.Route,
+		&r.Strategy, &r.PreviousImage, &r.Outcome, &r.Reason, &r.Hint)
+	return r, lost
+}
+
+func itself(s *string) []*string { return []*string{s} }
+
+func clipAll(ss ...*string) {
+	for _, s := range ss {
+		*s = clip(*s, 4<<10)
+	}
+}
+
+// cutList returns a copy of at most n entries of s, clipped, and adds to lost.
+func cutList[T any](s []T, n int, lost *int, stringsOf func(*T) []*string) []T {
+	out, left := middle(s, n)
+	*lost += left
+	for i := range out {
+		clipAll(stringsOf(&out[i])...)
+	}
+	return out
+}
+
+// middle returns a copy of at most n entries, the first and the last ones, and
+// how many it leaves out.
+func middle[T any](s []T, n int) ([]T, int) {
+	out := make([]T, 0, min(len(s), n)+1)
+	if len(s) <= n {
+		return append(out, s...), 0
+	}
+	out = append(out, s[:n-n/2]...)
+	return append(out, s[len(s)-n/2:]...), len(s) - n
+}
+
+// tail returns a copy of the last n entries and how many it leaves out.
+func tail[T any](s []T, n int) ([]T, int) {
+	from := max(0, len(s)-n)
+	return append(make([]T, 0, len(s)-from), s[from:]...), from
+}

@@ -1,0 +1,45 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+)
+
+// Text renders the closing block for a terminal or a log: the verdict, one line
+// per step, why, and what to do. It is plain text without colour.
+func Text(r Result) string {
+	r, _ = r.cut(50)
+	plainly := func(s string) string { return plain(clip(s, 1000)) }
+	var b strings.Builder
+	fmt.Fprintln(&b, r.verdict(writer{code: plainly, text: plainly}))
+	if r.Reason != "" {
+		fmt.Fprintln(&b, "  why:", plainly(r.Reason))
+	}
+	if len(r.StepRecords) > 0 {
+		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "  weight\tshare seen\taccepted / seen after\theld\trequests\tfailed\tp95 canary / stable\tverdict")
+		for _, s := range r.StepRecords {
+			fmt.Fprintf(t, "  %d %%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Weight, s.share(), s.followed(), s.Dwell,
+				number(s.Requests.Total), number(s.Requests.Failed), s.p95(), plainly(s.Verdict))
+		}
+		_ = t.Flush() // to a strings.Builder
+	}
+	if f := r.PodFailure; f != nil {
+		fmt.Fprintf(&b, "  pod %s: %s: %s\n", plainly(f.Pod), plainly(f.Reason), plainly(f.Message))
+		lines, _ := tail(f.LastLogLines, 10)
+		for _, l := range lines {
+			fmt.Fprintln(&b, "    |", plainly(l))
+		}
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintln(&b, "  warning:", plainly(w))
+	}
+	if r.DurationSeconds > 0 {
+		fmt.Fprintln(&b, "  "+r.took())
+	}
+	if r.Hint != "" {
+		fmt.Fprintln(&b, "  hint:", plainly(r.Hint))
+	}
+	return b.String()
+}

@@ -1,0 +1,209 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// target names what was deployed: namespace/deployment.
+func (r Result) target() string {
+	if r.Namespace == "" {
+		return r.Deployment
+	}
+	return r.Namespace + "/" + r.Deployment
+}
+
+// A writer marks up the untrusted parts of a sentence for one medium.
+type writer struct {
+	code func(string) string // a name
+	text func(string) string // a sentence
+}
+
+// headline is the verdict in a few words, without markup.
+func (r Result) headline() string {
+	switch r.Outcome {
+	case "Promoted":
+		return "Promoted"
+	case "Aborted":
+		return "Aborted, stable is serving"
+	case "Held":
+		return fmt.Sprintf("Held at weight %d, waiting for a person", r.lastWeight())
+	case "Broken":
+		return "STATE UNKNOWN: the change could be neither finished nor taken back"
+	}
+	switch r.ExitCode {
+	case 0:
+		if r.Status == StatusSuccess {
+			return "Done"
+		}
+		return "Not finished"
+	case 2:
+		return "Bad input, nothing was changed"
+	case 3:
+		return "A gate said no"
+	case 4:
+		return "Aborted, stable is serving"
+	case 5:
+		return "STATE UNKNOWN: the change could be neither finished nor taken back"
+	}
+	return "Could not run"
+}
+
+func (r Result) lastWeight() int {
+	if len(r.Weights) == 0 {
+		return 0
+	}
+	return r.Weights[len(r.Weights)-1].Weight
+}
+
+// verdict says what serves now.
+func (r Result) verdict(w writer) string {
+	s := r.headline() + ": " + w.code(r.target())
+	serves := map[bool]string{true: r.Image, false: r.PreviousImage}[r.Outcome == "Promoted"]
+	switch r.Outcome {
+	case "Promoted", "Aborted":
+		if serves != "" {
+			s += " serves " + w.code(serves)
+		}
+	case "Held":
+		s += " is split between " + w.code(r.PreviousImage) + " and " + w.code(r.Image)
+	}
+	if r.TotalRequests == 0 && len(r.Weights) == 0 {
+		return s // nothing was changed, so nothing was to be measured
+	}
+	return s + "; " + r.failed()
+}
+
+// failed says "0 of 1,204 requests failed", and does not say it of no requests.
+func (r Result) failed() string {
+	if r.TotalRequests == 0 {
+		return "no request was measured"
+	}
+	return fmt.Sprintf("%s of %s requests failed", number(r.FailedRequests), number(r.TotalRequests))
+}
+
+// took says how long it took and why.
+func (r Result) took() string {
+	return fmt.Sprintf("Took %s: %s held as asked for, %s overhead", r.DurationSeconds, r.DwellSeconds, r.OverheadSeconds)
+}
+
+// command is the shell line that repeats the run.
+func (r Result) command() string {
+	args := r.Command
+	if len(args) == 0 {
+		strategy := r.Strategy
+		if strategy == "" {
+			strategy = "canary"
+		}
+		args = []string{"go", "tool", "mage", "deploy:" + strings.ReplaceAll(strategy, "-", ""), "-image=" + r.Image}
+		for _, o := range [][2]string{{"environment", r.Environment}, {"namespace", r.Namespace}} {
+			if o[1] != "" {
+				args = append(args, "-"+o[0]+"="+o[1])
+			}
+		}
+	}
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = quote(plain(a))
+	}
+	return strings.Join(quoted, " ")
+}
+
+// quote makes one word of s for a POSIX shell.
+func quote(s string) string {
+	safe := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_=.:/@+,%", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !safe(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// plain drops what could steer a terminal or disguise text: control characters,
+// line breaks (a space instead), and marks that change the writing direction.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029,
+			r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, "�"))
+}
+
+// clip cuts s to n bytes at a rune.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}
+
+// number groups digits by three.
+func number(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// short rounds a duration to what people read.
+func short(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second || d <= -10*time.Second:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }
+
+// share says "24.8 % (22.1 to 28.0)".
+func (s Step) share() string {
+	if s.ObservedShare == nil {
+		return "not measured"
+	}
+	v := percent(*s.ObservedShare)
+	if i := s.Interval; i != nil {
+		v += fmt.Sprintf(" (%.1f to %.1f)", 100*i[0], 100*i[1])
+	}
+	return v
+}
+
+// p95 says "14 / 12 ms" for canary and stable.
+func (s Step) p95() string {
+	f := func(l *Latency) string {
+		if l == nil {
+			return "–"
+		}
+		return strconv.FormatFloat(l.P95, 'f', digits(l.P95), 64)
+	}
+	return f(s.Latency.Canary) + " / " + f(s.Latency.Stable) + " ms"
+}
+
+func digits(ms float64) int {
+	if ms < 10 {
+		return 1
+	}
+	return 0
+}
+
+// followed says when the gateway and the answers followed the weight.
+func (s Step) followed() string {
+	f := func(d Seconds) string {
+		if d == 0 {
+			return "not seen"
+		}
+		return d.String()
+	}
+	return f(s.AcceptedAfter) + " / " + f(s.ObservedAfter)
+}
