@@ -160,6 +160,9 @@ func (t *traffic) describe(r *report.Result) {
 	r.TotalRequests, r.FailedRequests = total.Total(), total.Failed()
 	stats := t.stream.Stats()
 	r.UnsentRequests = int64(stats.Missed)
+	if r.FailedRequests > 0 && r.Outcome == string(rollout.PhasePromoted) {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("this release was not without failures: %d of %d requests failed", r.FailedRequests, r.TotalRequests))
+	}
 	if stats.Undelivered > 0 {
 		r.Warnings = append(r.Warnings, fmt.Sprintf("%d answers came faster than they could be counted", stats.Undelivered))
 	}

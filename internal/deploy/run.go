@@ -243,7 +243,7 @@ func (r *run) drive(ctx context.Context, target *kube.Target, traffic *traffic, 
 	runner := rollout.Runner{
 		Target: target, Traffic: traffic, Now: time.Now, After: time.After, Interrupted: r.signals,
 		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
-			r.tell.progress(plan, s, a, o, target.Pods(), traffic)
+			r.tell.progress(plan, s, a, o, traffic)
 		},
 	}
 	return runner.Run(ctx, plan, state)

@@ -40,18 +40,15 @@ type traffic struct {
 
 	changed chan struct{}
 
-	mu        sync.Mutex
-	steps     []*stepRecord
-	weights   []weightAt
-	share     int       // the weight that was written last
-	writtenAt time.Time // answers sent before belong to what was before
-	confirmer *split.Confirmer
-	judge     *analysis.Judge
-	confirmed bool
-	countErr  error // of the newest reading of the counters
-	// reference is stable's latency in the steps before, to compare with
-	// when stable answers nothing any more.
-	reference  probe.Latencies
+	mu         sync.Mutex
+	steps      []*stepRecord
+	weights    []weightAt
+	share      int       // the weight that was written last
+	writtenAt  time.Time // answers sent before belong to what was before
+	confirmer  *split.Confirmer
+	judge      *analysis.Judge
+	confirmed  bool
+	countErr   error // of the newest reading of the counters
 	warmAt     time.Time
 	old, new   int
 	notifiedAt time.Time
@@ -288,9 +285,6 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 
 // begin starts the record of a weight that answers will show.
 func (t *traffic) begin(name string, weight int, at time.Time) {
-	if n := len(t.steps); n > 0 {
-		t.reference = t.reference.Merge(t.tally.Step(t.steps[n-1].key).Stable.Latency)
-	}
 	t.confirmer = split.NewConfirmer(float64(t.share)/100, float64(weight)/100)
 	t.confirmed = false
 	t.judge = nil
@@ -324,6 +318,10 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 	}
 	o.OldAnswers, o.NewAnswers = t.old, t.new
 	if len(t.steps) == 0 {
+		// Nothing but preparations: what fails now fails because of them.
+		if c := t.tally.Step(probe.Before); c.Total() >= baselineAnswers && float64(c.Failed()) > t.limits.ErrorRate*float64(c.Total()) {
+			o.Verdict, o.Reason = rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
+		}
 		return o
 	}
 	step := t.steps[len(t.steps)-1]
@@ -354,16 +352,15 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 }
 
 // observe is what the judge gets to see of a step: both versions over the
-// same time.
+// same time. At 100 % stable answers nothing, and its latency of the steps before
+// is no reference: the whole system may have become slower since, by the hour or
+// by a neighbour. There the absolute limit alone guards the latency.
 func (t *traffic) observe(step *stepRecord, now time.Time, elapsed, dwell time.Duration) analysis.Observation {
 	c, before := t.tally.Step(step.key), t.tally.Step(probe.Before)
 	o := analysis.Observation{
 		Elapsed: elapsed, Dwell: dwell, Age: now.Sub(c.All().Newest), Weight: step.Weight,
 		Canary: counts(c.Canary), Stable: counts(c.Stable), Unattributed: counts(c.Unknown),
 		Before: analysis.Counts{Total: before.Total(), Failed: before.Unknown.Failed},
-	}
-	if len(t.reference) > 0 {
-		o.Reference = t.reference
 	}
 	if t.counters != nil {
 		return t.counters.observed(o, step.key)

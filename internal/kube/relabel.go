@@ -129,7 +129,11 @@ func (t *Target) relabelReplicaSet(ctx context.Context, replicaSet string, value
 		return fmt.Errorf("label the template of replicaset %s/%s: %w", t.record.Namespace, replicaSet, err)
 	}
 	// Pods born of the old template may still appear until the controller
-	// has seen the new one.
+	// has seen the new one. And nobody may select by a label that the
+	// controllers have not seen: the one that fills endpoints reads pods and
+	// Services from two watches, and a selector that arrives before the
+	// labels empties the Service. FullyLabeledReplicas is counted from the
+	// same cache of pods that the endpoints are made from.
 	err = t.until(ctx, func(ctx context.Context) error {
 		fresh, err := t.replicaSet(ctx, replicaSet)
 		if err != nil {
@@ -151,6 +155,9 @@ func (t *Target) relabelReplicaSet(ctx context.Context, replicaSet string, value
 			if err != nil && !apierrors.IsNotFound(err) {
 				return err
 			}
+		}
+		if fresh.Status.FullyLabeledReplicas < fresh.Status.Replicas {
+			return fmt.Errorf("%w: its controller has seen the label on %d of %d pods", errNotYet, fresh.Status.FullyLabeledReplicas, fresh.Status.Replicas)
 		}
 		return nil
 	})
