@@ -14,6 +14,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/build"
 	"github.com/candlefish/deploy-action/internal/deploy"
+	"github.com/candlefish/deploy-action/internal/deploybench"
 	"github.com/candlefish/deploy-action/internal/stage"
 )
 
@@ -40,6 +41,12 @@ func exit(code int) error {
 	}
 	return mg.Fatal(code, "exit status ", code)
 }
+
+// Bench measures the real thing and writes its figures below out.
+type Bench mg.Namespace
+
+// Deploy measures releases on the stage under load; it takes about ten minutes.
+func (Bench) Deploy(ctx context.Context) error { return deploybench.Run(ctx, os.Stdout) }
 
 // Stage is a real cluster on this machine, for tests and for trying a deploy.
 type Stage mg.Namespace
