@@ -124,7 +124,7 @@ func (a *api) get(ctx context.Context, path string, into any) error {
 
 // checkAPI asks the API server of a kubeconfig whether it is ready.
 func checkAPI(ctx context.Context, kubeconfig string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
 	a, err := newAPI(kubeconfig)
 	if err != nil {

@@ -25,6 +25,9 @@ func attach(ctx context.Context, opts Options) (*Stage, error) {
 	s := status.Stage
 	s.opts = opts
 	if err := checkAPI(ctx, s.Kubeconfig); err != nil {
+		if status.Users > 0 {
+			return nil, fmt.Errorf("%w by %d processes, but its API server is not ready: %w; stage:down would end it for all", errInUse, status.Users, err)
+		}
 		return nil, err
 	}
 	s.lease, err = takeLease(ctx, opts.Dir, !opts.Ephemeral)

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// stepLimit bounds each step of the start. A step takes a second or two on an idle machine, and tests do not run on idle ones.
+const stepLimit = 2 * time.Minute
+
 // bootstrap starts the processes in their order and fills the cluster with what makes it a stage.
 func (v *overseer) bootstrap(ctx context.Context, s *Stage) error {
 	if err := v.startAll(early(v.l, v.net, v.spec.Binaries)); err != nil {
@@ -24,7 +27,7 @@ func (v *overseer) bootstrap(ctx context.Context, s *Stage) error {
 	}
 	defer a.close()
 	v.say("the API server")
-	if err := v.poll(ctx, time.Minute, "the API server", func(ctx context.Context) error { return a.get(ctx, "/readyz", nil) }); err != nil {
+	if err := v.poll(ctx, stepLimit, "the API server", func(ctx context.Context) error { return a.get(ctx, "/readyz", nil) }); err != nil {
 		return err
 	}
 	if err := a.apply(ctx, clusterObjects()); err != nil {
@@ -61,7 +64,7 @@ func (v *overseer) applyCRDs(ctx context.Context, a *api) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	for _, kind := range []string{"gatewayclasses", "gateways", "httproutes"} {
 		name := kind + ".gateway.networking.k8s.io"
@@ -70,14 +73,14 @@ func (v *overseer) applyCRDs(ctx context.Context, a *api) error {
 		}
 	}
 	// Established comes a moment before the paths are served.
-	return v.poll(ctx, 30*time.Second, "the Gateway API's paths", func(ctx context.Context) error {
+	return v.poll(ctx, stepLimit, "the Gateway API's paths", func(ctx context.Context) error {
 		return a.get(ctx, "/apis/gateway.networking.k8s.io/v1/gateways", nil)
 	})
 }
 
 // awaitServing waits for the node, both gateways and Prometheus.
 func (v *overseer) awaitServing(ctx context.Context, a *api, s *Stage) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	v.say("the node")
 	if err := a.await(ctx, "/api/v1/nodes", nodeName, func(w watched) bool { return w.has("Ready") }); err != nil {
@@ -89,14 +92,14 @@ func (v *overseer) awaitServing(ctx context.Context, a *api, s *Stage) error {
 		if err := a.await(ctx, collection, g.Name, func(w watched) bool { return w.has("Programmed") }); err != nil {
 			return errors.Join(err, v.failed())
 		}
-		if err := v.poll(ctx, 20*time.Second, "the entry point of "+g.String(), func(ctx context.Context) error {
+		if err := v.poll(ctx, stepLimit, "the entry point of "+g.String(), func(ctx context.Context) error {
 			return v.answersOnHost(ctx, g.URL, http.StatusNotFound) // there are no routes yet
 		}); err != nil {
 			return err
 		}
 	}
 	v.say("Prometheus")
-	return v.poll(ctx, 20*time.Second, "Prometheus", func(ctx context.Context) error {
+	return v.poll(ctx, stepLimit, "Prometheus", func(ctx context.Context) error {
 		return v.answersOnHost(ctx, s.Prometheus+"/-/ready", http.StatusOK)
 	})
 }

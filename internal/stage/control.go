@@ -88,13 +88,16 @@ func (s Status) String() string {
 	return b.String()
 }
 
+// answerLimit bounds how long the supervisor or the API server may take to answer. On an overloaded machine they take their time.
+const answerLimit = 30 * time.Second
+
 // dialControl says req to the supervisor.
 func dialControl(ctx context.Context, dir string, req request) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", layout(dir).control())
+	conn, err := (&net.Dialer{Timeout: answerLimit}).DialContext(ctx, "unix", layout(dir).control())
 	if err != nil {
 		return nil, fmt.Errorf("reach the stage's supervisor: %w", err)
 	}
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(answerLimit))
 	if err := json.NewEncoder(conn).Encode(req); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("ask the stage's supervisor: %w", err)
@@ -149,7 +152,7 @@ func (l *lease) giveUp() (stops bool, err error) {
 	if err := l.conn.CloseWrite(); err != nil {
 		return false, err
 	}
-	l.conn.SetDeadline(time.Now().Add(5 * time.Second))
+	l.conn.SetDeadline(time.Now().Add(answerLimit))
 	var status Status
 	err = json.NewDecoder(l.conn).Decode(&status)
 	if errors.Is(err, io.EOF) { // somebody else is stopping it, and waits for that

@@ -17,7 +17,7 @@ import (
 )
 
 // startLimit bounds the time from the start of the supervisor to a stage that serves.
-const startLimit = 3 * time.Minute
+const startLimit = 5 * time.Minute
 
 // spec is what Up tells the supervisor, on its standard input.
 type spec struct {

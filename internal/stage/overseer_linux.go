@@ -361,7 +361,7 @@ func (v *overseer) lower() error {
 			return errors.New("some processes of the stage did not end within 10 s")
 		}
 	}
-	err := removeCgroups(v.net)
+	err := removeCgroups(network{slot: v.spec.Slot}) // v.net may still be written, if it never got up
 	if v.spec.Keep {
 		return err // Down is waiting to remove the files
 	}

@@ -22,7 +22,7 @@ func (v *overseer) serveControl(l net.Listener) {
 func (v *overseer) answer(conn net.Conn) {
 	defer conn.Close()
 	var req request
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	conn.SetDeadline(time.Now().Add(answerLimit))
 	if err := json.NewDecoder(conn).Decode(&req); err != nil {
 		return
 	}
@@ -38,7 +38,7 @@ func (v *overseer) answer(conn net.Conn) {
 		say()
 		conn.SetDeadline(time.Time{})
 		_, _ = io.Copy(io.Discard, conn) // ends when the other side says no more, or does not live any more
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(answerLimit))
 		v.release(say)
 	}
 }

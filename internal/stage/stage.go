@@ -133,6 +133,8 @@ func Up(ctx context.Context, opts Options) (*Stage, error) {
 	if s, err := attach(ctx, opts); err == nil {
 		opts.say("already up in %s", opts.Dir)
 		return s, nil
+	} else if errors.Is(err, errInUse) {
+		return nil, err
 	} else if !errors.Is(err, errNotUp) {
 		opts.say("starting anew: %v", err)
 	}
@@ -189,8 +191,12 @@ func Down(ctx context.Context, opts Options) error {
 	return nil
 }
 
-// errNotUp says that there is no stage at all, as opposed to one that is not healthy.
-var errNotUp = errors.New("no stage is up")
+// errNotUp says that there is no stage at all, as opposed to one that is not healthy, and errInUse that the one that is not healthy
+// must not be taken from its users: on an overloaded machine they may only have to wait.
+var (
+	errNotUp = errors.New("no stage is up")
+	errInUse = errors.New("the stage is used")
+)
 
 func readJSON(path string, into any) error {
 	data, err := os.ReadFile(path)
