@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/sethvargo/go-githubactions"
+	"golang.org/x/term"
 
 	"github.com/candlefish/deploy-action/internal/redact"
 )
@@ -86,6 +87,16 @@ func (a *Action) Getenv(name string) string { return a.env.Getenv(name) }
 
 // OnRunner reports whether GitHub's runner reads the output.
 func (a *Action) OnRunner() bool { return a.runner }
+
+// Terminal returns the standard output when it is a terminal that a person
+// looks at, else nil. What is written to it directly has to pass Redact before.
+func (a *Action) Terminal() *os.File {
+	file, ok := a.env.Stdout.(*os.File)
+	if !ok || a.runner || !term.IsTerminal(int(file.Fd())) {
+		return nil
+	}
+	return file
+}
 
 // Redact returns text as it may leave the process.
 func (a *Action) Redact(text string) string { return a.red.String(text) }

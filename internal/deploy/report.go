@@ -175,7 +175,7 @@ func (t *traffic) describe(r *report.Result) {
 		r.Weights = append(r.Weights, report.WeightAt{At: w.At.UTC(), Weight: w.Weight})
 	}
 	for _, s := range t.steps {
-		c := t.tally.Step(s.key)
+		c := t.since(s)
 		step := report.Step{
 			Weight: s.Weight, StartedAt: s.WrittenAt.UTC(), Dwell: report.Seconds(s.Dwell),
 			AcceptedAfter: report.Seconds(s.Accepted), ObservedAfter: report.Seconds(s.Observed),

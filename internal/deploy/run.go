@@ -242,8 +242,8 @@ func (r *run) drive(ctx context.Context, target *kube.Target, traffic *traffic, 
 	traffic.plan = plan
 	runner := rollout.Runner{
 		Target: target, Traffic: traffic, Now: time.Now, After: time.After, Interrupted: r.signals,
-		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
-			r.tell.progress(plan, s, a, o, traffic)
+		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) {
+			r.tell.progress(plan, s, a, target.Pods, traffic)
 		},
 	}
 	return runner.Run(ctx, plan, state)

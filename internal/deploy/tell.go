@@ -15,14 +15,11 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/view"
 )
 
-// heartbeat is the longest silence of a run.
-const heartbeat = 5 * time.Second
-
-// A teller says what happens while it happens: to the terminal or the CI log,
-// to the log file, and to the report's list of events. It speaks when something
-// changed, and at least every heartbeat of what it is waiting for.
+// A teller says what happens while it happens: on the terminal or in the CI log,
+// in the log file, and in the report's list of events.
 type teller struct {
 	out  *action.Action
 	log  *os.File
@@ -30,12 +27,12 @@ type teller struct {
 	done chan struct{}
 
 	mu       sync.Mutex
+	views    []view.Observer
 	warnings []string
 	events   []report.Event
-	group    string
+	step     int
 	stage    rollout.Stage
-	spoke    time.Time
-	pulse    func() string // what the run is at, for the heartbeat
+	state    func() view.Event // what the run is at, nil when nothing runs
 }
 
 func newTeller(a *action.Action, c Config) (*teller, error) {
@@ -46,19 +43,25 @@ func newTeller(a *action.Action, c Config) (*teller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	t := &teller{out: a, log: log, stop: make(chan struct{}), done: make(chan struct{}), spoke: time.Now()}
+	t := &teller{out: a, log: log, stop: make(chan struct{}), done: make(chan struct{})}
+	o := view.Options{Out: printer{a.Print}, Getenv: a.Getenv, Group: a.Group, EndGroup: a.EndGroup}
+	if terminal := a.Terminal(); terminal != nil {
+		o.Out, o.Width = terminal, view.TerminalWidth(terminal)
+	}
+	t.views = []view.Observer{view.New(o), view.NewPlain(log, nil, nil)}
 	go t.beat()
 	return t, nil
 }
 
-// close ends the heartbeat and the log file.
+// close ends what keeps the views up to date, and the log file.
 func (t *teller) close() {
 	close(t.stop)
 	<-t.done
 	_ = t.log.Close() // every line was written at once; there is nobody left to tell
 }
 
-// beat breaks a silence that has lasted for a heartbeat.
+// beat tells the views once a second how things are, so that a wait is seen to
+// go on.
 func (t *teller) beat() {
 	defer close(t.done)
 	tick := time.NewTicker(time.Second)
@@ -70,42 +73,58 @@ func (t *teller) beat() {
 		case <-tick.C:
 		}
 		t.mu.Lock()
-		if t.pulse != nil && time.Since(t.spoke) >= heartbeat-time.Second/2 {
-			t.line("  " + t.pulse())
+		if t.state != nil {
+			t.show(t.state())
 		}
+		t.show(view.Event{Kind: view.KindTick})
 		t.mu.Unlock()
 	}
 }
 
-// line prints one line; t.mu is held.
-func (t *teller) line(text string) {
-	t.spoke = time.Now()
-	t.out.Print(text)
-	// A full disk must not end a rollout; the terminal has the line too.
-	_, _ = fmt.Fprintf(t.log, "%s %s\n", t.spoke.UTC().Format(time.RFC3339), t.out.Redact(text))
+// show gives an event to all views; t.mu is held. What it says passes the
+// redactor first, since a live view writes to the terminal by itself.
+func (t *teller) show(e view.Event) {
+	e.At = time.Now()
+	e.Message, e.Await = t.out.Redact(e.Message), t.out.Redact(e.Await)
+	for i := range e.Pods {
+		e.Pods[i].Reason = t.out.Redact(e.Pods[i].Reason)
+	}
+	for _, v := range t.views {
+		v.Observe(e)
+	}
 }
 
-// say prints a line that also belongs into the report.
-func (t *teller) say(format string, args ...any) {
+// note shows an event and keeps its message for the report.
+func (t *teller) note(e view.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	text := fmt.Sprintf(format, args...)
-	t.events = append(t.events, report.Event{At: time.Now().UTC(), Message: text})
-	t.line(text)
+	message := e.Message
+	if e.Kind == view.KindWait {
+		message = "waiting for " + e.Await
+	}
+	if message != "" {
+		t.events = append(t.events, report.Event{At: time.Now().UTC(), Message: message})
+	}
+	t.show(e)
+}
+
+func (t *teller) say(format string, args ...any) {
+	t.note(view.Event{Kind: view.KindMessage, Message: fmt.Sprintf(format, args...)})
 }
 
 func (t *teller) warn(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.warnings = append(t.warnings, text)
-	t.out.Annotate(action.Annotation{Level: action.Warning, Message: text})
+	if t.out.OnRunner() {
+		t.out.Annotate(action.Annotation{Level: action.Warning, Message: text})
+		return
+	}
+	t.show(view.Event{Kind: view.KindWarning, Message: text})
 }
 
 func (t *teller) await(what string, until time.Time) {
-	t.say("waiting for %s, until %s", what, until.Format(time.TimeOnly))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pulse = func() string { return fmt.Sprintf("still waiting for %s", what) }
+	t.note(view.Event{Kind: view.KindWait, Await: what, Until: until})
 }
 
 func (t *teller) redact(s string) string { return t.out.Redact(s) }
@@ -123,16 +142,23 @@ func (t *teller) told() []report.Event {
 }
 
 // lines takes the progress of something else, line by line.
-func (t *teller) lines() io.Writer { return lineWriter{t} }
+func (t *teller) lines() io.Writer {
+	return printer{func(line string) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.show(view.Event{Kind: view.KindMessage, Message: line})
+	}}
+}
 
-type lineWriter struct{ t *teller }
+// A printer is a writer for which each write is some lines.
+type printer struct{ print func(string) }
 
 // Write implements io.Writer.
-func (w lineWriter) Write(p []byte) (int, error) {
-	w.t.mu.Lock()
-	defer w.t.mu.Unlock()
-	w.t.line(strings.TrimRight(string(p), "\n"))
-	return len(p), nil
+func (p printer) Write(b []byte) (int, error) {
+	for line := range strings.Lines(string(b)) {
+		p.print(strings.TrimRight(line, "\n"))
+	}
+	return len(b), nil
 }
 
 // plan says what is about to happen, before anything does.
@@ -142,11 +168,12 @@ func (t *teller) plan(c Config, f *kube.Found) {
 	for _, s := range p.Steps {
 		weights = append(weights, fmt.Sprintf("%d %%", s.Weight))
 	}
-	t.say("releasing %s/%s\n  image    %s\n  instead  %s\n  through  %s (%s), service %s, %d pods\n  steps    %s, %s each\n  then     hand over without a restart, drain %s, keep the old version warm for %s\n  takes    %s of dwell, at the very most %s in all",
-		f.Record.Namespace, f.Record.Deployment, c.Image, f.Record.Stable.Image,
-		f.EntryPoint.URL, routeNames(f.Record), f.Record.Service, f.Record.Replicas,
-		strings.Join(weights, ", "), c.StepDuration, p.Drain, p.KeepWarm,
-		dwell(p), worstCase(p).Round(time.Minute))
+	t.note(view.Event{Kind: view.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
+		f.Record.Namespace, f.Record.Deployment, c.Image, f.Record.Stable.Image)})
+	t.say("through %s by %s and service %s, %d pods", f.EntryPoint.URL, routeNames(f.Record), f.Record.Service, f.Record.Replicas)
+	t.say("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
+		strings.Join(weights, ", "), c.StepDuration, p.Drain, p.KeepWarm)
+	t.say("takes %s of dwell, at the very most %s in all", dwell(p), worstCase(p).Round(time.Minute))
 	for _, w := range f.Warnings {
 		t.warn(w)
 	}
@@ -166,51 +193,38 @@ func (t *teller) orphan(r *kube.Record) {
 }
 
 // progress takes one decision of the loop.
-func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, o rollout.Observation, tr *traffic) {
-	if s.Stage != rollout.StageEnd {
-		t.open(groupTitle(p, s))
-	}
-	pulse := func() string { return tr.line() }
+func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pods func() []kube.PodView, tr *traffic) {
 	t.mu.Lock()
-	changed := s.Stage != t.stage
+	changed, newStep := s.Stage != t.stage, s.Phase == rollout.PhaseProgressing && s.Step+1 != t.step
 	t.stage = s.Stage
-	t.pulse = pulse
+	t.state = func() view.Event { return tr.state(pods()) }
+	if a.Kind == rollout.KindStop {
+		t.state = nil
+	}
+	if newStep {
+		t.step = s.Step + 1
+		t.show(view.Event{Kind: view.KindStep, Step: t.step, Steps: len(p.Steps), Weight: p.Steps[s.Step].Weight})
+	}
 	t.mu.Unlock()
 	switch {
 	case a.Kind == rollout.KindStop:
-		t.mu.Lock()
-		t.pulse = nil
-		t.mu.Unlock()
-		t.say("%s: %s", s.Phase, s.Reason)
-	case !changed:
+		t.note(view.Event{Kind: view.KindWait})
+		t.note(view.Event{Kind: view.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
 	case a.Kind == rollout.KindWait:
-		if s.Stage == rollout.StageDwell {
+		if changed && s.Stage == rollout.StageDwell {
 			t.say("%s", tr.confirmation())
 		}
-		t.say("waiting for %s, until %s", a.Await, a.Until.Format(time.TimeOnly))
-	default:
+		if changed {
+			t.await(a.Await, a.Until)
+		}
+	case a.Kind == rollout.KindWeight:
+		if changed && a.Weight == 0 {
+			t.note(view.Event{Kind: view.KindVerdict, Message: "back to stable: " + s.Reason})
+		}
+		t.note(view.Event{Kind: view.KindWeight, Weight: a.Weight})
+	case changed:
 		t.say("%s", doing(s, a))
 	}
-}
-
-// open closes the group of lines before and begins the next.
-func (t *teller) open(title string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.group != title {
-		t.group = title
-		t.out.Group(title)
-	}
-}
-
-func groupTitle(p rollout.Plan, s rollout.State) string {
-	switch s.Phase {
-	case rollout.PhasePromoting:
-		return "Promotion"
-	case rollout.PhaseAborting:
-		return "Back to stable: " + s.Reason
-	}
-	return fmt.Sprintf("Step %d of %d: %d %%", s.Step+1, len(p.Steps), p.Steps[s.Step].Weight)
 }
 
 // doing says what an action is about.
@@ -220,8 +234,6 @@ func doing(s rollout.State, a rollout.Action) string {
 		return "preparing: role labels, selectors, the canary's service"
 	case rollout.KindScale:
 		return "sizing the canary"
-	case rollout.KindWeight:
-		return fmt.Sprintf("writing weight %d", a.Weight)
 	case rollout.KindHandOver:
 		return "handing the new pods over to the deployment, without a restart"
 	case rollout.KindReturn:
@@ -236,17 +248,31 @@ func doing(s rollout.State, a rollout.Action) string {
 	return string(s.Stage)
 }
 
-// line is the traffic in one line, for the heartbeat.
-func (t *traffic) line() string {
+// state is the traffic and the pods as they are now.
+func (t *traffic) state(pods []kube.PodView) view.Event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.steps) == 0 {
-		c := t.tally.Step(probe.Before)
-		return fmt.Sprintf("%d answers by stable, %d failed", c.Total(), c.Failed())
+	e := view.Event{Kind: view.KindState, Share: -1}
+	for _, p := range pods {
+		slot := "stable"
+		if p.Role == kube.RoleCanary {
+			slot = "canary"
+		}
+		e.Pods = append(e.Pods, view.Pod{Name: p.Name, Slot: slot, Ready: p.Ready, Restarts: int(p.Restarts), Reason: p.Reason})
 	}
-	c := t.tally.Step(t.steps[len(t.steps)-1].key)
-	return fmt.Sprintf("%d answers, %d failed; canary %d (p95 %s), stable %d (p95 %s)", c.Total(), c.Failed(),
-		c.Canary.Total, c.Canary.Latency.Quantile(.95).Round(100*time.Microsecond), c.Stable.Total, c.Stable.Latency.Quantile(.95).Round(100*time.Microsecond))
+	c, written := t.tally.Step(probe.Before), len(t.steps) > 0
+	if written {
+		c = t.since(t.steps[len(t.steps)-1])
+	}
+	e.Stable, e.Canary, e.Unknown = statsOf(c.Stable), statsOf(c.Canary), statsOf(c.Unknown)
+	if known := c.Stable.Total + c.Canary.Total; known > 0 && written {
+		e.Share = float64(c.Canary.Total) / float64(known)
+	}
+	return e
+}
+
+func statsOf(c probe.SlotCounts) view.Stats {
+	return view.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
 }
 
 // confirmation is what confirmed the newest weight.
@@ -263,7 +289,11 @@ func (t *traffic) confirmation() string {
 func (t *teller) end(r report.Result) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pulse = nil
-	t.out.EndGroup()
-	t.line(report.Text(r))
+	t.state = nil
+	for _, v := range t.views {
+		v.End()
+	}
+	text := report.Text(r)
+	t.out.Print(text)
+	_, _ = fmt.Fprintln(t.log, t.out.Redact(text)) // the report file is what has to be written
 }

@@ -41,6 +41,7 @@ type traffic struct {
 	changed chan struct{}
 
 	mu         sync.Mutex
+	parts      int // of the tally
 	steps      []*stepRecord
 	weights    []weightAt
 	share      int       // the weight that was written last
@@ -62,7 +63,8 @@ type weightAt struct {
 
 // A stepRecord is what is known of one weight from its write to the next.
 type stepRecord struct {
-	key       int // of the tally
+	key       int // of the tally, from the write on
+	seenKey   int // of the tally, from when answers showed the weight; 0 before
 	Name      string
 	Weight    int
 	WrittenAt time.Time
@@ -296,15 +298,29 @@ func (t *traffic) begin(name string, weight int, at time.Time) {
 	t.tallyFrom(name, weight, at)
 }
 
+// begun begins the next part of the tally and returns its key, from 1.
+func (t *traffic) begun(at time.Time) int {
+	t.parts++
+	t.tally.Begin(t.parts, at)
+	return t.parts
+}
+
+// since is everything that was answered since the weight was written.
+func (t *traffic) since(s *stepRecord) probe.Counts {
+	c := t.tally.Step(s.key)
+	if s.seenKey > 0 {
+		c = c.Merge(t.tally.Step(s.seenKey))
+	}
+	return c
+}
+
 // promotionStep names the time after the last step, in which the two sides of
 // the route are the same pods.
 const promotionStep = "promotion"
 
 // tallyFrom counts the answers sent from at on under a name of their own.
 func (t *traffic) tallyFrom(name string, weight int, at time.Time) {
-	key := len(t.steps)
-	t.tally.Begin(key, at)
-	t.steps = append(t.steps, &stepRecord{key: key, Name: name, Weight: weight, WrittenAt: at})
+	t.steps = append(t.steps, &stepRecord{key: t.begun(at), Name: name, Weight: weight, WrittenAt: at})
 }
 
 // Fill implements rollout.Traffic.
@@ -331,11 +347,15 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 	if step.Accepted == 0 && o.Accepted {
 		step.Accepted = o.Now.Sub(step.WrittenAt)
 	}
-	step.Split = t.confirmer.Progress()
+	if !step.Confirmed {
+		step.Split = t.confirmer.Progress()
+	}
 	if !blind && t.confirmed {
 		o.Split = rollout.SplitConfirmed
 		if !step.Confirmed {
 			step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
+			step.Split = t.confirmer.Progress()
+			step.seenKey = t.begun(o.Now)
 		}
 	}
 	if t.judge == nil || s.Phase != rollout.PhaseProgressing {
@@ -351,16 +371,24 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 	return o
 }
 
-// observe is what the judge gets to see of a step: both versions over the
-// same time. At 100 % stable answers nothing, and its latency of the steps before
-// is no reference: the whole system may have become slower since, by the hour or
-// by a neighbour. There the absolute limit alone guards the latency.
+// observe is what the judge gets to see of a step. Failures count from the
+// write; latencies only from when answers showed the weight, since before that
+// the two versions did not share the traffic. At 100 % stable answers nothing, and
+// its latency of the steps before is no reference: the whole system may have
+// become slower since. There the absolute limit alone guards the latency.
 func (t *traffic) observe(step *stepRecord, now time.Time, elapsed, dwell time.Duration) analysis.Observation {
-	c, before := t.tally.Step(step.key), t.tally.Step(probe.Before)
+	c, before := t.since(step), t.tally.Step(probe.Before)
+	var seen probe.Counts
+	if step.seenKey > 0 {
+		seen = t.tally.Step(step.seenKey)
+	}
 	o := analysis.Observation{
 		Elapsed: elapsed, Dwell: dwell, Age: now.Sub(c.All().Newest), Weight: step.Weight,
-		Canary: counts(c.Canary), Stable: counts(c.Stable), Unattributed: counts(c.Unknown),
+		Canary: counts(c.Canary, seen.Canary.Latency), Stable: counts(c.Stable, seen.Stable.Latency), Unattributed: counts(c.Unknown, nil),
 		Before: analysis.Counts{Total: before.Total(), Failed: before.Unknown.Failed},
+	}
+	if step.Weight == 100 {
+		o.Stable = analysis.Counts{}
 	}
 	if t.counters != nil {
 		return t.counters.observed(o, step.key)
@@ -368,8 +396,8 @@ func (t *traffic) observe(step *stepRecord, now time.Time, elapsed, dwell time.D
 	return o
 }
 
-func counts(c probe.SlotCounts) analysis.Counts {
-	return analysis.Counts{Total: c.Total, Failed: c.Failed, Latency: c.Latency}
+func counts(c probe.SlotCounts, latency probe.Latencies) analysis.Counts {
+	return analysis.Counts{Total: c.Total, Failed: c.Failed, Latency: latency}
 }
 
 // stop ends the stream and waits for the answers that are under way.

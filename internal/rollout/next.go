@@ -102,7 +102,7 @@ func ready(p Plan, s State, o Observation) (State, Action) {
 	if expired(o, until) {
 		return fail(p, s, o, fmt.Sprintf("progress deadline: %d of %d canary pods ready after %s", o.CanaryReady, o.CanaryWanted, p.ProgressDeadline))
 	}
-	return s, wait(s, until, fmt.Sprintf("%d canary pods to be ready (%d are)", o.CanaryWanted, o.CanaryReady))
+	return s, wait(s, until, fmt.Sprintf("%d canary pods to be ready", o.CanaryWanted))
 }
 
 func accepted(p Plan, s State, o Observation) (State, Action) {
@@ -272,7 +272,7 @@ func settle(p Plan, s State, o Observation) (State, Action) {
 	if expired(o, until) {
 		return broken(s, o, fmt.Sprintf("only %d answers within %s after the promotion", o.NewAnswers, p.Propagation))
 	}
-	return s, wait(s, until, fmt.Sprintf("%d answers by the new revision alone (%d so far)", settleAnswers, o.NewAnswers))
+	return s, wait(s, until, fmt.Sprintf("%d answers by the new revision alone", settleAnswers))
 }
 
 func abort(p Plan, s State, o Observation) (State, Action) {
