@@ -93,7 +93,7 @@ func (t *testRun) race(ctx context.Context, pkgs []pkg) error {
 		return nil
 	}
 	counted := newTally(t.console)
-	err := goTest(ctx, counted, nil, args...)
+	err := goTest(ctx, counted, ".", nil, args...)
 	t.tally.Failed += counted.Failed
 	return err
 }
@@ -134,7 +134,7 @@ func (t *testRun) all(ctx context.Context, pkgs []pkg) error {
 		}()
 	}
 	return t.step("go test", func() error {
-		return goTest(ctx, t.tally, env, "-p=1", "-shuffle=on", "-count=1", "-timeout="+testTimeout, "./...")
+		return goTest(ctx, t.tally, ".", env, "-p=1", "-shuffle=on", "-count=1", "-timeout="+testTimeout, "./...")
 	})
 }
 
@@ -157,9 +157,10 @@ func startStage(ctx context.Context, out io.Writer) (env []string, stop func() e
 	return []string{stage.EnvDir + "=" + dir}, stop, nil
 }
 
-// goTest runs go test and counts into counted.
-func goTest(ctx context.Context, counted *tally, env []string, args ...string) error {
+// goTest runs go test in dir and counts into counted.
+func goTest(ctx context.Context, counted *tally, dir string, env []string, args ...string) error {
 	cmd := command(ctx, env, "go", append([]string{"test", "-json"}, args...)...)
+	cmd.Dir = dir
 	cmd.Stderr = counted.out
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
