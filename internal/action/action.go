@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/sethvargo/go-githubactions"
-	"golang.org/x/term"
 
 	"github.com/candlefish/deploy-action/internal/redact"
 )
@@ -88,11 +87,12 @@ func (a *Action) Getenv(name string) string { return a.env.Getenv(name) }
 // OnRunner reports whether GitHub's runner reads the output.
 func (a *Action) OnRunner() bool { return a.runner }
 
-// Terminal returns the standard output when it is a terminal that a person
-// looks at, else nil. What is written to it directly has to pass Redact before.
-func (a *Action) Terminal() *os.File {
+// Stdout returns the standard output's file where no runner reads it, else nil,
+// for what has to know whether it is a terminal. What is written to it directly
+// has to pass Redact before.
+func (a *Action) Stdout() *os.File {
 	file, ok := a.env.Stdout.(*os.File)
-	if !ok || a.runner || !term.IsTerminal(int(file.Fd())) {
+	if !ok || a.runner {
 		return nil
 	}
 	return file

@@ -45,8 +45,8 @@ func newTeller(a *action.Action, c Config) (*teller, error) {
 	}
 	t := &teller{out: a, log: log, stop: make(chan struct{}), done: make(chan struct{})}
 	o := view.Options{Out: printer{a.Print}, Getenv: a.Getenv, Group: a.Group, EndGroup: a.EndGroup}
-	if terminal := a.Terminal(); terminal != nil {
-		o.Out, o.Width = terminal, view.TerminalWidth(terminal)
+	if stdout := a.Stdout(); stdout != nil && view.TerminalWidth(stdout)() > 0 {
+		o.Out, o.Width = stdout, view.TerminalWidth(stdout)
 	}
 	t.views = []view.Observer{view.New(o), view.NewPlain(log, nil, nil)}
 	go t.beat()
