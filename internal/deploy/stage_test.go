@@ -448,6 +448,29 @@ func TestAKilledRunIsFoundByTheNext(t *testing.T) {
 	l.unhurt(t)
 }
 
+func TestAPromotionThatWasKilledIsFinishedByTheNext(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.load(50)
+	p := w.deploy("--image", w.image("v2", nil), "--steps", "100")
+	p.reaches("handing the new pods over")
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p.wait()
+	out := w.deploy("--image", w.image("v3", nil), "--steps", "100").ends(0)
+	if !strings.Contains(out, "unfinished rollout") || !strings.Contains(out, "Promoting") {
+		t.Errorf("the next run does not name what it found:\n%s", out)
+	}
+	if got := w.live(); got != "v3" {
+		t.Errorf("version %s answers after the next run", got)
+	}
+	l.unhurt(t)
+	if history := w.kubectl("rollout", "history", "deployment/"+stage.SampleName); strings.Count(history, "\n") < 4 {
+		t.Errorf("the deployment's history does not reach back over the releases:\n%s", history)
+	}
+}
+
 func TestTwoRunsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
