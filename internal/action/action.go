@@ -303,15 +303,14 @@ func (a *Action) entry(file, what, name, value string) error {
 }
 
 // AddSummary adds Markdown to the step's summary, as much as the runner takes.
-// Without a runner it is printed.
+// Without a runner there is no place for it.
 func (a *Action) AddSummary(markdown string) error {
 	path := a.Getenv("GITHUB_STEP_SUMMARY")
 	if path == "" {
 		if a.runner {
 			return fmt.Errorf("add summary: GITHUB_STEP_SUMMARY is not set")
 		}
-		a.Print("\n" + fit(markdown, 0))
-		return nil
+		return nil // a summary is for the runner's page; the log has said it all
 	}
 	var used int64
 	if info, err := os.Stat(path); err == nil {

@@ -250,7 +250,7 @@ func TestWithoutARunner(t *testing.T) {
 		a.Annotate(action.Annotation{Level: action.Warning, Title: "slow", Message: "it took s3cr3t"})
 		return action.Result{Outputs: map[string]string{"status": "held"}, Summary: "### Held", Outcome: action.Aborted}, nil
 	})
-	want := "== step one\nwarning: slow: it took ***\n\n### Held\nstatus: held\ndemo: aborted; stable is serving (exit status 4)\n"
+	want := "== step one\nwarning: slow: it took ***\nstatus: held\ndemo: aborted; stable is serving (exit status 4)\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" || code != 4 {
 		t.Errorf("exit status %d, output (-want +got):\n%s", code, diff)
 	}

@@ -99,7 +99,7 @@ func (t *teller) note(e view.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	message := e.Message
-	if e.Kind == view.KindWait {
+	if e.Kind == view.KindWait && e.Await != "" {
 		message = "waiting for " + e.Await
 	}
 	if message != "" {

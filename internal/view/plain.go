@@ -46,7 +46,7 @@ func (p *Plain) Observe(e Event) {
 		p.line(p.m.title)
 	case KindStep:
 		p.close()
-		p.group(fmt.Sprintf("Step %d of %d: %d %% to the canary", p.m.step, p.m.steps, p.m.weight))
+		p.group(fmt.Sprintf("Step %d of %d: %d %% to the canary", p.m.step, p.m.steps, p.m.planned))
 		p.open = true
 		p.last = p.m.now
 	case KindWeight:

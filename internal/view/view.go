@@ -32,7 +32,7 @@ type Kind string
 // The kinds of events.
 const (
 	KindStart   Kind = "start"   // Message: what is being done; Steps
-	KindStep    Kind = "step"    // Step of Steps begins; Weight
+	KindStep    Kind = "step"    // Step of Steps begins; Weight is planned, not yet written
 	KindWeight  Kind = "weight"  // Weight was written
 	KindWait    Kind = "wait"    // Await, Until
 	KindState   Kind = "state"   // Pods, Stable, Canary, Unknown, Share
@@ -117,6 +117,7 @@ type model struct {
 	started, now            time.Time
 	title                   string
 	step, steps, weight     int
+	planned                 int // weight of the step, before it is written
 	await                   string
 	until                   time.Time
 	pods                    []Pod
@@ -148,7 +149,7 @@ func (m model) apply(e Event) model {
 	case KindStart:
 		m.title, m.steps = clean(e.Message), e.Steps
 	case KindStep:
-		m.step, m.steps, m.weight = e.Step, e.Steps, e.Weight
+		m.step, m.steps, m.planned = e.Step, e.Steps, e.Weight
 		m.stable, m.canary, m.unknown, m.share = Stats{}, Stats{}, Stats{}, -1
 	case KindWeight:
 		m.weight = e.Weight
