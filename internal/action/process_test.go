@@ -40,7 +40,7 @@ func untilStopped(ctx context.Context, a *action.Action, _ input.Values) (action
 
 // wrapper stands in for mage: it starts the target and waits for it.
 func wrapper() int {
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(context.Background(), os.Args[0])
 	cmd.Env = append(os.Environ(), role+"=under mage")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -52,7 +52,7 @@ func wrapper() int {
 // The death of mage reaches the target, which nobody signalled.
 func TestParentDeathStopsATarget(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), role+"=wrapper")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

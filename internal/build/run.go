@@ -71,13 +71,13 @@ func (c *console) pulse(now time.Time) {
 	}
 }
 
-// run runs one command of the step and shows what it prints. The command is
-// asked to end when ctx does, and killed ten seconds later.
-func run(ctx context.Context, out io.Writer, env []string, name string, args ...string) error {
-	cmd := command(ctx, env, name, args...)
+// runGo runs the go command and shows what it prints. It is asked to end when
+// ctx does, and killed ten seconds later.
+func runGo(ctx context.Context, out io.Writer, env []string, args ...string) error {
+	cmd := command(ctx, env, "go", args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}
 	return nil
 }

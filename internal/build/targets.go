@@ -12,7 +12,7 @@ import (
 // Build puts the actions' binaries into the folder out, static and without
 // paths of this machine in them.
 func Build(ctx context.Context, out io.Writer) error {
-	return run(ctx, out, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", "out/", "./actions/...")
+	return runGo(ctx, out, []string{"CGO_ENABLED=0"}, "build", "-trimpath", "-ldflags=-s -w", "-o", "out/", "./actions/...")
 }
 
 // Lint runs the linters. Their versions are in tools/go.mod, a module of its own
@@ -23,15 +23,15 @@ func Lint(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	return errors.Join(
-		run(ctx, out, nil, "go", append([]string{"tool", "actionlint"}, workflows...)...),
-		run(ctx, out, nil, "go", "tool", "-modfile=tools/go.mod", "golangci-lint", "run", "./..."),
+		runGo(ctx, out, nil, append([]string{"tool", "actionlint"}, workflows...)...),
+		runGo(ctx, out, nil, "tool", "-modfile=tools/go.mod", "golangci-lint", "run", "./..."),
 	)
 }
 
 // Vulnerabilities looks the module's dependencies up in Go's vulnerability
 // database, which needs the network.
 func Vulnerabilities(ctx context.Context, out io.Writer) error {
-	return run(ctx, out, nil, "go", "tool", "-modfile=tools/go.mod", "govulncheck", "./...")
+	return runGo(ctx, out, nil, "tool", "-modfile=tools/go.mod", "govulncheck", "./...")
 }
 
 // Check runs what a change must pass before it is proposed: fresh generated
@@ -42,7 +42,7 @@ func Check(ctx context.Context, out io.Writer) error {
 		err = errors.Join(err, fmt.Errorf("run mage generate: stale are %s", strings.Join(stale, ", ")))
 	}
 	return errors.Join(err,
-		run(ctx, out, nil, "go", "mod", "tidy", "-diff"),
+		runGo(ctx, out, nil, "mod", "tidy", "-diff"),
 		Lint(ctx, out),
 		Test(ctx, out),
 	)

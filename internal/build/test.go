@@ -60,8 +60,8 @@ func checkFormat(ctx context.Context) error {
 
 func vet(ctx context.Context, out io.Writer) error {
 	return errors.Join(
-		run(ctx, out, nil, "go", "vet", "./..."),
-		run(ctx, out, nil, "go", "vet", "-tags", "mage", "."),
+		runGo(ctx, out, nil, "vet", "./..."),
+		runGo(ctx, out, nil, "vet", "-tags", "mage", "."),
 	)
 }
 
@@ -106,7 +106,7 @@ func (t *testRun) fuzz(ctx context.Context, pkgs []pkg) error {
 		errs = append(errs, err)
 		for _, name := range names {
 			errs = append(errs, t.step("fuzz "+filepath.Base(p.ImportPath)+" "+name, func() error {
-				return run(ctx, t.console, nil, "go", "test", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, p.ImportPath)
+				return runGo(ctx, t.console, nil, "test", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, p.ImportPath)
 			}))
 		}
 	}

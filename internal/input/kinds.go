@@ -203,6 +203,7 @@ func (d Def) Allows() string {
 		return "an absolute http or https URL"
 	case Regexp:
 		return "a regular expression in Go's syntax"
+	case String:
 	}
 	if d.Form != nil {
 		return d.Form.Want

@@ -16,7 +16,7 @@ const (
 // Exec runs a program as the step and returns what it left; see [Step.ExecCmd].
 func (s *Step) Exec(cancel <-chan struct{}, path string, args ...string) (Result, syscall.Signal) {
 	s.tb.Helper()
-	cmd := exec.Command(path, args...)
+	cmd := exec.CommandContext(s.tb.Context(), path, args...)
 	cmd.Dir = s.Workspace
 	for name, value := range s.env {
 		cmd.Env = append(cmd.Env, name+"="+value)

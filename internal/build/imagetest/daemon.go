@@ -3,6 +3,7 @@ package imagetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,7 +31,7 @@ type daemon struct {
 func startDaemon(tb testing.TB) *daemon {
 	tb.Helper()
 	installDocker(tb)
-	dir, err := os.MkdirTemp("", "docker-") // short: a socket's path has few bytes
+	dir, err := os.MkdirTemp("", "docker-") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -45,8 +46,11 @@ func startDaemon(tb testing.TB) *daemon {
 	if err := cmd.Start(); err != nil {
 		tb.Fatalf("start dockerd: %v", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // killed in the end; its log says why, should it end before
+		close(ended)
+	}()
 	tb.Cleanup(func() { d.stop(cmd, ended, dir) })
 	if err := d.await(ended); err != nil {
 		tb.Fatalf("start dockerd: %v\n%s", err, tail(log.String()))
@@ -55,7 +59,7 @@ func startDaemon(tb testing.TB) *daemon {
 }
 
 // await returns when the daemon answers.
-func (d *daemon) await(ended <-chan error) error {
+func (d *daemon) await(ended <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	for {
@@ -64,8 +68,8 @@ func (d *daemon) await(ended <-chan error) error {
 			return nil
 		}
 		select {
-		case err := <-ended:
-			return fmt.Errorf("it ended: %w", err)
+		case <-ended:
+			return errors.New("it ended")
 		case <-ctx.Done():
 			return fmt.Errorf("no answer within %v", startLimit)
 		case <-time.After(100 * time.Millisecond):
@@ -74,7 +78,7 @@ func (d *daemon) await(ended <-chan error) error {
 }
 
 // stop kills unshare, and with it all that is in the namespaces.
-func (d *daemon) stop(cmd *exec.Cmd, ended <-chan error, dir string) {
+func (d *daemon) stop(cmd *exec.Cmd, ended <-chan struct{}, dir string) {
 	_ = cmd.Process.Kill() // it may be gone
 	<-ended
 	if err := os.RemoveAll(dir); err != nil {
