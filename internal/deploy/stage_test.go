@@ -471,6 +471,21 @@ func TestAPromotionThatWasKilledIsFinishedByTheNext(t *testing.T) {
 	}
 }
 
+func TestASecondWriterIsNamedAndNotFought(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "60s")
+	p.reaches(atStep(25))
+	w.kubectl("patch", "httproute", stage.SampleName, "--type=json", "--field-manager=helm", "-p",
+		`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":60}]`)
+	if out := p.ends(3); !strings.Contains(out, "second writer") || !strings.Contains(out, `"helm"`) {
+		t.Errorf("the output does not name the second writer:\n%s", out)
+	}
+	if weights := w.kubectl("get", "httproute", stage.SampleName, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "60 25" {
+		t.Errorf("weights = %q, want the other's 60 25", weights)
+	}
+}
+
 func TestTwoRunsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -734,6 +749,12 @@ metadata: {name: nobody, namespace: %[1]s}
 			}
 		}
 	}
+	w.kubectl("annotate", "deployment", stage.SampleName, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:x")
+	out := w.deploy("--image", image).ends(1)
+	if !strings.Contains(out, "is kept by Argo CD") || !strings.Contains(out, "allow-gitops") {
+		t.Errorf("the output does not name the GitOps tool and the way out:\n%s", out)
+	}
+	w.kubectl("annotate", "deployment", stage.SampleName, "argocd.argoproj.io/tracking-id-")
 	if after := w.spec(); after != before {
 		t.Errorf("something changed:\n%s\nbefore:\n%s", after, before)
 	}

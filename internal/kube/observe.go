@@ -23,9 +23,6 @@ const notReadyTolerance = 10 * time.Second
 func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observation, error) {
 	var o rollout.Observation
 	now := time.Now()
-	if t.record.Stable.UID != "" {
-		o.StableReady, o.StableWanted, _ = countReady(t.watch.podsOf(t.record.Stable.UID))
-	}
 	if t.record.Canary.UID != "" {
 		pods := t.watch.podsOf(t.record.Canary.UID)
 		o.CanaryReady, o.CanaryWanted = t.canaryReady(pods)
@@ -42,7 +39,7 @@ func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observatio
 // canaryReady counts pods that are ready and that the second Service's
 // endpoints list as ready: a gateway sends to the latter.
 func (t *Target) canaryReady(pods []*corev1.Pod) (ready, wanted int) {
-	ready, _, _ = countReady(pods)
+	ready = countReady(pods)
 	endpoints := 0
 	for _, slice := range t.watch.endpointSlices(t.record.SecondName()) {
 		for _, e := range slice.Endpoints {
@@ -56,18 +53,14 @@ func (t *Target) canaryReady(pods []*corev1.Pod) (ready, wanted int) {
 	return min(ready, endpoints), t.wanted
 }
 
-func countReady(pods []*corev1.Pod) (ready, total int, names []string) {
+func countReady(pods []*corev1.Pod) int {
+	ready := 0
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil {
-			continue
-		}
-		total++
-		if c := podCondition(pod, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		if c := podCondition(pod, corev1.PodReady); pod.DeletionTimestamp == nil && c != nil && c.Status == corev1.ConditionTrue {
 			ready++
-			names = append(names, pod.Name)
 		}
 	}
-	return ready, total, names
+	return ready
 }
 
 func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {

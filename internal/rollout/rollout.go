@@ -174,8 +174,6 @@ type Observation struct {
 
 	CanaryReady  int // ready pods of the canary
 	CanaryWanted int // pods asked for
-	StableReady  int
-	StableWanted int
 	// Trouble says why the canary's pods cannot serve: a crash, an image
 	// that cannot be pulled. Empty while all is well.
 	Trouble string
