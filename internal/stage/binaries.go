@@ -135,7 +135,7 @@ func Binaries(ctx context.Context, opts Options) (BinarySet, error) {
 	return set, err
 }
 
-// obtain returns the program of c, making it if the cache does not have it.
+// obtain returns the program of c, making it if the cache does not have it. The caller holds the cache's lock.
 func (c component) obtain(ctx context.Context, opts Options, root string) (string, error) {
 	module := filepath.Join(root, c.module)
 	key, err := c.key(os.DirFS(module))
@@ -146,6 +146,16 @@ func (c component) obtain(ctx context.Context, opts Options, root string) (strin
 	path := filepath.Join(dir, c.name)
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
+	}
+	// Whoever left one of these was killed: the lock is ours.
+	stale, err := filepath.Glob(filepath.Join(opts.Cache, ".building-*"))
+	if err != nil {
+		return "", err
+	}
+	for _, s := range stale {
+		if err := os.RemoveAll(s); err != nil {
+			return "", err
+		}
 	}
 	tmp, err := os.MkdirTemp(opts.Cache, ".building-")
 	if err != nil {

@@ -158,7 +158,7 @@ func (p *progress) String() string {
 		return fmt.Sprintf("looking up what to build, %d modules downloaded", p.downloads)
 	}
 	text := fmt.Sprintf("built %d/%d packages", p.done, max(p.total, p.done))
-	if p.total > 0 && p.done >= p.total {
+	if p.total > 0 && p.done >= p.total-1 { // the last one is the program itself
 		return text + ", linking"
 	}
 	if left := timeLeft(p.done, p.total, time.Since(p.buildBegan)); left > 0 {

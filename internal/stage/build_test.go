@@ -172,6 +172,9 @@ func TestObtainBuildsOnce(t *testing.T) {
 	c := component{name: "hello", version: "v1", module: ".", pkg: ".", ldflags: "-X main.version=v1"}
 	var said syncBuffer
 	opts := Options{Cache: t.TempDir(), Progress: &said}
+	if err := os.Mkdir(filepath.Join(opts.Cache, ".building-1"), 0o700); err != nil { // of a build that was killed
+		t.Fatal(err)
+	}
 	path, err := c.obtain(t.Context(), opts, root)
 	if err != nil {
 		t.Fatal(err)
