@@ -45,7 +45,7 @@ func (r *run) survey(ctx context.Context) (*kube.Found, error) {
 	if len(missing) > 0 {
 		return nil, &refusal{
 			reasons: []string{fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", "))},
-			hint:    "grant them with the Role in the README",
+			hint:    "the README's table of permissions lists all that is needed",
 		}
 	}
 	found, err := r.cluster.Discover(ctx, kube.Query{

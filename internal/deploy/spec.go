@@ -1,9 +1,11 @@
 package deploy
 
 import (
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/kube"
 )
 
 // DefaultDeployment is the Deployment that the first deploy scripts named. It
@@ -234,14 +236,19 @@ func outputs() []input.Output {
 	}
 }
 
+// permissions are what GitHub and the cluster have to allow; the cluster's come
+// from the list that a run asks the API server about before it starts.
 func permissions() []input.Permission {
-	const k8s = "Kubernetes"
-	return []input.Permission{
+	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself asks GitHub for nothing"},
-		{Where: k8s, What: "get, list, watch: deployments, replicasets, pods, services, endpointslices, httproutes, gateways", Why: "Know what is live, and wait on change instead of asking again"},
-		{Where: k8s, What: "create, patch, update, delete: deployments; patch, update: replicasets, pods", Why: "Run the second slot, and hand pods over without a restart"},
-		{Where: k8s, What: "create, patch, delete: services; patch: httproutes", Why: "Write weights and the Services they point at"},
-		{Where: k8s, What: "get, create, patch, update, delete: configmaps, leases", Why: "One run at a time, and its state where any other run can read it"},
-		{Where: k8s, What: "create: selfsubjectaccessreviews", Why: "Name what is missing before anything changes"},
 	}
+	for _, p := range kube.Permissions {
+		resource := p.Resource
+		if p.Group != "" {
+			resource += "." + p.Group
+		}
+		list = append(list, input.Permission{Where: "Kubernetes, in the namespace", What: resource + ": " + strings.Join(p.Verbs, ", "), Why: p.Why})
+	}
+	return append(list,
+		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
 }

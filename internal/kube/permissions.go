@@ -13,20 +13,21 @@ import (
 type Permission struct {
 	Group, Resource string
 	Verbs           []string
+	Why             string
 }
 
 // Permissions is all that a canary on Gateway API needs, as it would stand in
-// a Role.
+// a Role. Reading the gateway, wherever it is, spares the entry point's input.
 var Permissions = []Permission{
-	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}},
-	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}},
-	{"", "pods", []string{"get", "list", "watch", "patch"}},
-	{"", "pods/log", []string{"get"}},
-	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}},
-	{"", "configmaps", []string{"get", "create", "update"}},
-	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}},
-	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}},
-	{"gateway.networking.k8s.io", "httproutes", []string{"get", "list", "watch", "patch"}},
+	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}, "Run the canary beside the deployment and hand pods over"},
+	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}, "Hand the running pods of a version over without a restart"},
+	{"", "pods", []string{"get", "list", "watch", "patch"}, "See what is ready, and label who is stable and who canary"},
+	{"", "pods/log", []string{"get"}, "Show the last words of a pod that failed"},
+	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version endpoints of its own"},
+	{"", "configmaps", []string{"get", "create", "update"}, "Keep the rollout's record where any other run can read it"},
+	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Know what a gateway sends to"},
+	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}, "Admit one run at a time"},
+	{"gateway.networking.k8s.io", "httproutes", []string{"get", "list", "watch", "patch"}, "Write the weights, and see them accepted"},
 }
 
 // Missing asks the API server which of the Permissions this identity lacks in
