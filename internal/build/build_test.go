@@ -128,3 +128,29 @@ func TestFuzzTargets(t *testing.T) {
 		t.Errorf("fuzzTargets = %v, %v", got, err)
 	}
 }
+
+// The race detector is for packages that are cheap to build with it; a test that
+// reaches for a cluster through another package of the module is not.
+func TestPureAndStage(t *testing.T) {
+	t.Parallel()
+	const m = "github.com/candlefish/deploy-action/internal/"
+	pkgs := withNeeds([]pkg{
+		{ImportPath: m + "rollout", TestGoFiles: []string{"x"}, Deps: []string{"time"}},
+		{ImportPath: m + "untested"},
+		{ImportPath: m + "kube", TestGoFiles: []string{"x"}, Deps: []string{"k8s.io/api/core/v1"}},
+		{ImportPath: m + "docs", XTestGoFiles: []string{"x"}, XTestImports: []string{m + "kube"}},
+		{ImportPath: m + "cluster", TestGoFiles: []string{"x"}, TestImports: []string{stagetest}},
+	})
+	var pure, stage []string
+	for _, p := range pkgs {
+		if p.pure() {
+			pure = append(pure, filepath.Base(p.ImportPath))
+		}
+		if p.needsStage() {
+			stage = append(stage, filepath.Base(p.ImportPath))
+		}
+	}
+	if fmt.Sprint(pure, stage) != "[rollout] [cluster]" {
+		t.Errorf("pure %v, on the stage %v; want [rollout], [cluster]", pure, stage)
+	}
+}

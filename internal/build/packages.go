@@ -24,6 +24,8 @@ type pkg struct {
 	XTestGoFiles []string
 	TestImports  []string
 	XTestImports []string
+
+	needs []string // all that its code and, through this module, its tests import
 }
 
 func listPackages(ctx context.Context) ([]pkg, error) {
@@ -36,7 +38,7 @@ func listPackages(ctx context.Context) ([]pkg, error) {
 		var p pkg
 		err := dec.Decode(&p)
 		if errors.Is(err, io.EOF) {
-			return pkgs, nil
+			return withNeeds(pkgs), nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read go list: %w", err)
@@ -45,17 +47,32 @@ func listPackages(ctx context.Context) ([]pkg, error) {
 	}
 }
 
-func (p pkg) imports() []string { return slices.Concat(p.Deps, p.TestImports, p.XTestImports) }
+// withNeeds fills in needs: go list says what code needs, but of tests only what
+// they name.
+func withNeeds(pkgs []pkg) []pkg {
+	deps := map[string][]string{}
+	for _, p := range pkgs {
+		deps[p.ImportPath] = p.Deps
+	}
+	for i, p := range pkgs {
+		needs := slices.Concat(p.Deps, p.TestImports, p.XTestImports)
+		for _, path := range slices.Concat(p.TestImports, p.XTestImports) {
+			needs = append(needs, deps[path]...)
+		}
+		pkgs[i].needs = needs
+	}
+	return pkgs
+}
 
 // needsStage reports whether the package's tests run on the stage.
-func (p pkg) needsStage() bool { return slices.Contains(p.imports(), stagetest) }
+func (p pkg) needsStage() bool { return slices.Contains(p.needs, stagetest) }
 
-// pure reports whether the package has tests and nothing in it reaches for a
-// cluster: then running them with the race detector is cheap.
+// pure reports whether the package has tests that need neither a cluster nor its
+// libraries nor the Go command: then the race detector costs little.
 func (p pkg) pure() bool {
-	return len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 && !slices.ContainsFunc(p.imports(), func(path string) bool {
-		return strings.HasPrefix(path, "k8s.io/") || strings.HasPrefix(path, "sigs.k8s.io/") || strings.Contains(path, "/internal/stage") ||
-			strings.Contains(path, "/internal/kube")
+	tested := len(p.TestGoFiles)+len(p.XTestGoFiles) > 0
+	return tested && !strings.Contains(p.ImportPath, "/internal/build") && !slices.ContainsFunc(p.needs, func(path string) bool {
+		return strings.HasPrefix(path, "k8s.io/") || strings.Contains(path, "/internal/stage")
 	})
 }
 

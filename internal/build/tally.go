@@ -19,9 +19,12 @@ type tally struct {
 	Passed int
 	Failed int
 	held   map[string][]string // output of the test that runs, by package and test
+	seed   map[string]string   // what repeats a package's shuffled order
 }
 
-func newTally(out io.Writer) *tally { return &tally{out: out, held: map[string][]string{}} }
+func newTally(out io.Writer) *tally {
+	return &tally{out: out, held: map[string][]string{}, seed: map[string]string{}}
+}
 
 // An event is one line of go test -json.
 type event struct {
@@ -74,7 +77,9 @@ func (t *tally) line(line string) {
 // package says is shown at once.
 func (t *tally) hold(e event) {
 	if e.Test == "" {
-		if e.Output != "PASS\n" && !strings.HasPrefix(e.Output, "testing: warning: no tests to run") {
+		if strings.HasPrefix(e.Output, "-test.shuffle ") {
+			t.seed[e.Package] = e.Output
+		} else if e.Output != "PASS\n" && !strings.HasPrefix(e.Output, "testing: warning: no tests to run") {
 			fmt.Fprint(t.out, e.Output)
 		}
 		return
@@ -103,6 +108,9 @@ func (t *tally) ended(e event, passed bool) {
 
 // packageEnded shows what tests said that never ended: a crash, or a timeout.
 func (t *tally) packageEnded(e event, passed bool) {
+	if !passed {
+		fmt.Fprint(t.out, t.seed[e.Package])
+	}
 	for key := range t.held {
 		if !strings.HasPrefix(key, e.Package+".") {
 			continue

@@ -32,9 +32,9 @@ func Test(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	err = errors.Join(
-		t.step("gofmt", func() error { return checkFormat(ctx) }),
-		t.step("go vet", func() error { return vet(ctx, t.console) }),
-		t.step("go test -race", func() error { return t.race(ctx, pkgs) }),
+		t.step(ctx, "gofmt", func() error { return checkFormat(ctx) }),
+		t.step(ctx, "go vet", func() error { return vet(ctx, t.console) }),
+		t.step(ctx, "go test -race", func() error { return t.race(ctx, pkgs) }),
 		t.fuzz(ctx, pkgs),
 		t.all(ctx, pkgs),
 	)
@@ -71,8 +71,11 @@ type testRun struct {
 	tally   *tally
 }
 
-// step runs f under a name.
-func (t *testRun) step(name string, f func() error) error {
+// step runs f under a name, unless the run was cancelled before.
+func (t *testRun) step(ctx context.Context, name string, f func() error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: not begun", name)
+	}
 	t.console.begin(name)
 	if err := f(); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -105,7 +108,7 @@ func (t *testRun) fuzz(ctx context.Context, pkgs []pkg) error {
 		names, err := p.fuzzTargets()
 		errs = append(errs, err)
 		for _, name := range names {
-			errs = append(errs, t.step("fuzz "+filepath.Base(p.ImportPath)+" "+name, func() error {
+			errs = append(errs, t.step(ctx, "fuzz "+filepath.Base(p.ImportPath)+" "+name, func() error {
 				return runGo(ctx, t.console, nil, "test", "-run=^$", "-fuzz=^"+name+"$", "-fuzztime="+fuzzTime, p.ImportPath)
 			}))
 		}
@@ -120,7 +123,7 @@ func (t *testRun) all(ctx context.Context, pkgs []pkg) error {
 	var env []string
 	if slices.ContainsFunc(pkgs, pkg.needsStage) {
 		var stop func() error
-		err := t.step("start the stage", func() (err error) {
+		err := t.step(ctx, "start the stage", func() (err error) {
 			env, stop, err = startStage(ctx, t.console)
 			return err
 		})
@@ -128,12 +131,12 @@ func (t *testRun) all(ctx context.Context, pkgs []pkg) error {
 			return err
 		}
 		defer func() {
-			if err := t.step("stop the stage", stop); err != nil {
+			if err := t.step(context.WithoutCancel(ctx), "stop the stage", stop); err != nil {
 				fmt.Fprintln(t.console, err)
 			}
 		}()
 	}
-	return t.step("go test", func() error {
+	return t.step(ctx, "go test", func() error {
 		return goTest(ctx, t.tally, ".", env, "-p=1", "-shuffle=on", "-count=1", "-timeout="+testTimeout, "./...")
 	})
 }
