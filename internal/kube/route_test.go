@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -219,32 +220,38 @@ func TestRouteDriftIsAboutOurRulesAlone(t *testing.T) {
 	}
 }
 
-func FuzzSplitRefs(f *testing.F) {
-	f.Add(`[{"name":"web","port":80}]`, 5)
-	f.Add(`[{"name":"web","weight":1e3}]`, 100)
-	f.Add(`[null,7]`, 50)
-	f.Fuzz(func(t *testing.T, refs string, weight int) {
-		weight = max(0, min(100, weight))
-		split, err := splitRefs(json.RawMessage(refs), "web", "web-canary", "production", weight)
+// TestSplitRefsDividesTheShare throws random splits of the user's own at it.
+func TestSplitRefsDividesTheShare(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	names := []string{"web", "legacy", "other"}
+	for range 5000 {
+		refs := []any{map[string]any{"name": "web", "weight": r.IntN(maxBackendWeight / 100)}}
+		for range r.IntN(4) {
+			refs = append(refs, map[string]any{"name": names[r.IntN(3)], "weight": r.IntN(100)})
+		}
+		raw, weight := json.RawMessage(mustJSON(refs)), r.IntN(101)
+		split, err := splitRefs(raw, "web", "web-canary", "production", weight)
 		if err != nil {
-			return
+			t.Fatalf("split %s: %v", raw, err)
 		}
 		var user, canary int64
 		for _, ref := range split {
 			m := ref.(map[string]any)
-			w := m["weight"].(int64)
-			if w < 0 {
-				return // the API refuses negative weights
-			}
-			switch {
-			case m["name"] == "web-canary":
+			switch w := m["weight"].(int64); m["name"] {
+			case "web-canary":
 				canary += w
-			case refersTo(ref, "web", "production"):
+			case "web":
 				user += w
 			}
 		}
 		if canary*int64(100-weight) != user*int64(weight) {
-			t.Errorf("split %s by %d: %d to %d", refs, weight, user, canary)
+			t.Fatalf("split %s by %d: %d to %d", raw, weight, user, canary)
 		}
-	})
+	}
+	for _, bad := range []string{`[null]`, `[7]`, `{`, `[{"name":"web","weight":20000}]`} {
+		if _, err := splitRefs(json.RawMessage(bad), "web", "c", "production", 5); err == nil {
+			t.Errorf("splitRefs(%s) gave no error", bad)
+		}
+	}
 }
