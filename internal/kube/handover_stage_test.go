@@ -115,7 +115,9 @@ func (tr *trial) pods() []PodID {
 	}
 	var s Slot
 	for i := range list.Items {
-		s.note(&list.Items[i], tr.record.Container)
+		if list.Items[i].DeletionTimestamp == nil { // version 0 may still be stopping
+			s.note(&list.Items[i], tr.record.Container)
+		}
 	}
 	slices.SortFunc(s.Pods, func(a, b PodID) int { return compare(a.Name, b.Name) })
 	return s.Pods
@@ -326,6 +328,9 @@ func snapshot(t *testing.T, c *Cluster, ns string) map[string]string {
 		t.Fatal(err)
 	}
 	for _, p := range pods.Items {
+		if p.DeletionTimestamp != nil { // version 0 may still be stopping
+			continue
+		}
 		objects["pod "+p.Name] = string(mustJSON(map[string]any{"uid": p.UID, "labels": p.Labels}))
 	}
 	return objects
