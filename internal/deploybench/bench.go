@@ -73,10 +73,10 @@ type release struct {
 var good = []release{{tag: "v2"}, {tag: "v3"}, {tag: "v4"}}
 
 var scenarios = []scenario{
+	{name: "30 % errors", releases: []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3"}, want: 4}}},
 	{name: "gateway applies routes within 2 s", releases: good},
 	{name: "gateway applies routes within 5 s", slow: true, releases: good},
 	{name: "pods exit at once on SIGTERM", env: map[string]string{"EXIT_ON_SIGTERM": "now"}, releases: good},
-	{name: "30 % errors", releases: []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3"}, want: 4}}},
 }
 
 // Run measures every scenario, one after the other, and writes ResultFile.
@@ -154,7 +154,8 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 		if err != nil {
 			return figures, err
 		}
-		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s\n", f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds)
+		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s, canary answered for %.1f s, %d failed after it\n",
+			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds, f.BackSeconds, f.FailedAfter)
 	}
 	return figures, nil
 }

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -191,11 +192,14 @@ type pacer struct {
 	missed *atomic.Uint64
 }
 
-// Pace sleeps until the next probe is due.
+// Pace sleeps until the next probe is due, and a random part of an interval
+// longer. Gateways share requests out in turn, so a probe at exactly every fourth
+// request of an even load would meet the same backend each time and see no share
+// at all; at random moments it sees what users see.
 func (p *pacer) Pace(elapsed time.Duration, _ uint64) (time.Duration, bool) {
 	wait, missed := p.sched.next(elapsed)
 	p.missed.Add(missed)
-	t := time.NewTimer(wait)
+	t := time.NewTimer(wait + rand.N(p.sched.every))
 	defer t.Stop()
 	select {
 	case <-t.C:
