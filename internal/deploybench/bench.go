@@ -61,6 +61,7 @@ type scenario struct {
 	name     string
 	slow     bool              // the gateway that takes 5 s to apply a route
 	env      map[string]string // of every version
+	probes   int               // per second
 	releases []release
 }
 
@@ -73,10 +74,10 @@ type release struct {
 var good = []release{{tag: "v2"}, {tag: "v3"}, {tag: "v4"}}
 
 var scenarios = []scenario{
-	{name: "30 % errors", releases: []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3"}, want: 4}}},
-	{name: "gateway applies routes within 2 s", releases: good},
-	{name: "gateway applies routes within 5 s", slow: true, releases: good},
-	{name: "pods exit at once on SIGTERM", env: map[string]string{"EXIT_ON_SIGTERM": "now"}, releases: good},
+	{name: "30 % errors", probes: 300, releases: []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3"}, want: 4}}},
+	{name: "gateway applies routes within 2 s", probes: 100, releases: good},
+	{name: "gateway applies routes within 5 s", probes: 100, slow: true, releases: good},
+	{name: "pods exit at once on SIGTERM", probes: 100, env: map[string]string{"EXIT_ON_SIGTERM": "now"}, releases: good},
 }
 
 // Run measures every scenario, one after the other, and writes ResultFile.
@@ -148,7 +149,7 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 	}()
 	var figures []Figure
 	for _, r := range sc.releases {
-		f, err := b.release(ctx, r)
+		f, err := b.release(ctx, sc.probes, r)
 		f.Scenario = sc.name
 		figures = append(figures, f)
 		if err != nil {
@@ -161,7 +162,7 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 }
 
 // release runs the tool once under load.
-func (b *bench) release(ctx context.Context, r release) (Figure, error) {
+func (b *bench) release(ctx context.Context, probes int, r release) (Figure, error) {
 	f := Figure{Release: r.tag}
 	image, err := stage.WebsiteImage(ctx, b.stage, r.tag, r.env)
 	if err != nil {
@@ -173,7 +174,7 @@ func (b *bench) release(ctx context.Context, r release) (Figure, error) {
 	}
 	l := b.load()
 	defer l.stop()
-	cmd := exec.CommandContext(ctx, b.tool, "--image", image, "--namespace", b.ns, "--step-duration", "10s", "--probe-rate", "100", "--report-dir", dir)
+	cmd := exec.CommandContext(ctx, b.tool, "--image", image, "--namespace", b.ns, "--step-duration", "10s", "--probe-rate", fmt.Sprint(probes), "--report-dir", dir)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+b.stage.Kubeconfig)
 	text, err := cmd.CombinedOutput()
 	f.ExitCode = cmd.ProcessState.ExitCode()
