@@ -366,8 +366,14 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 		elapsed = o.Now.Sub(s.Since)
 		step.DwellFrom, step.Dwell = s.Since, elapsed
 	}
-	step.Verdict = t.judge.Look(t.observe(step, o.Now, elapsed, dwell))
-	o.Verdict, o.Reason = rollout.Verdict(step.Verdict.Verdict), step.Verdict.Reason
+	result := t.judge.Look(t.observe(step, o.Now, elapsed, dwell))
+	o.Verdict, o.Reason = rollout.Verdict(result.Verdict), result.Reason
+	// After the dwell the judge goes on watching, until the next weight is
+	// written; the step's verdict is then spoken and only a failure changes it.
+	over := s.Stage == rollout.StageScale || s.Stage == rollout.StageReady || s.Stage == rollout.StageWeight
+	if !over || result.Verdict == analysis.Failed {
+		step.Verdict = result
+	}
 	return o
 }
 
