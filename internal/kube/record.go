@@ -101,8 +101,8 @@ type Record struct {
 	State  rollout.State   `json:"state"`
 }
 
-// SecondName is the name of the second Deployment and of its Service's suffix
-// rule: "<name>-canary".
+// SecondName is the name of the second Service, which the canary answers
+// through and later the old revision: "<service>-canary".
 func (r *Record) SecondName() string { return r.Service + "-canary" }
 
 // secondDeployment is the name of the Deployment of the trial.
