@@ -81,6 +81,7 @@ func TestSinceSurvivesARestartOfTheGateway(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(traefikText)
 	f.Add(istioText)
+	f.Add("# TYPE requests counter\n{}") // at which the library panics
 	f.Fuzz(func(t *testing.T, text string) {
 		counts, err := parse(strings.NewReader(text), "production", []string{"web", "web-canary"})
 		if err == nil && len(counts) != 2 {
