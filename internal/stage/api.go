@@ -267,6 +267,30 @@ func (a *api) await(ctx context.Context, collection, name string, ok func(watche
 	}
 }
 
+// lastWarning is the newest warning among a namespace's events, as the end of a sentence, or "": why pods do not start stands nowhere else.
+func (a *api) lastWarning(ctx context.Context, namespace string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	resp, err := a.do(ctx, http.MethodGet, "/api/v1/namespaces/"+namespace+"/events?fieldSelector=type%3DWarning", "", nil)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close()
+	var list struct {
+		Items []struct{ Reason, Message, LastTimestamp string }
+	}
+	if json.NewDecoder(resp.Body).Decode(&list) != nil || len(list.Items) == 0 {
+		return ""
+	}
+	last := list.Items[0]
+	for _, e := range list.Items {
+		if e.LastTimestamp >= last.LastTimestamp && e.Reason != "MissingClusterDNS" { // a stage has no DNS
+			last = e
+		}
+	}
+	return fmt.Sprintf("; newest warning: %s: %s", last.Reason, last.Message)
+}
+
 func (a *api) watch(ctx context.Context, collection, name string, ok func(watched) bool) error {
 	query := url.Values{"watch": {"1"}, "fieldSelector": {"metadata.name=" + name}}
 	resp, err := a.do(ctx, http.MethodGet, collection+"?"+query.Encode(), "", nil)

@@ -30,11 +30,14 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 // cniDirs are the places of CNI plugins: Debian's, and everybody else's.
 var cniDirs = []string{"/usr/lib/cni", "/opt/cni/bin"}
 
+// cniPlugin is one of the CNI plugins. iproute2 has a program of the same name, so it is looked for in cniDirs alone.
+const cniPlugin = "bridge"
+
 // packages maps a program that the stage runs to the Debian package that has it.
 var packages = []struct{ program, name string }{
 	{"containerd", "containerd"},
 	{"runc", "runc"},
-	{"bridge", "containernetworking-plugins"},
+	{cniPlugin, "containernetworking-plugins"},
 	{"iptables", "iptables"},
 	{"conntrack", "conntrack"},
 	{"socat", "socat"},
@@ -80,7 +83,11 @@ func diskError(dir string, need, have uint64) error {
 func missingPackages(exists func(path string) bool) []string {
 	var names []string
 	for _, p := range packages {
-		if _, ok := findIn(append(filepath.SplitList(searchPath), cniDirs...), p.program, exists); !ok {
+		dirs := filepath.SplitList(searchPath)
+		if p.program == cniPlugin {
+			dirs = cniDirs
+		}
+		if _, ok := findIn(dirs, p.program, exists); !ok {
 			names = append(names, p.name)
 		}
 	}
@@ -103,7 +110,7 @@ func exists(path string) bool {
 
 // cniDir is where this machine has its CNI plugins.
 func cniDir() string {
-	dir, ok := findIn(cniDirs, "bridge", exists)
+	dir, ok := findIn(cniDirs, cniPlugin, exists)
 	if !ok {
 		return cniDirs[0]
 	}

@@ -39,6 +39,11 @@ func TestMissingPackages(t *testing.T) {
 	if len(got) != 0 {
 		t.Errorf("missing packages = %v, want none", got)
 	}
+	// iproute2's bridge is no CNI plugin
+	got = missingPackages(func(f string) bool { return strings.HasPrefix(f, "/usr/sbin/") })
+	if diff := cmp.Diff([]string{"containernetworking-plugins"}, got); diff != "" {
+		t.Errorf("missing packages (-want +got):\n%s", diff)
+	}
 	got = missingPackages(func(f string) bool { return !strings.HasSuffix(f, "/runc") && !strings.HasSuffix(f, "/bridge") })
 	if diff := cmp.Diff([]string{"runc", "containernetworking-plugins"}, got); diff != "" {
 		t.Errorf("missing packages (-want +got):\n%s", diff)

@@ -161,7 +161,7 @@ func (s *Stage) Deploy(ctx context.Context, sample Sample) error {
 	ctx, cancel := context.WithTimeout(ctx, sample.Wait)
 	defer cancel()
 	if err := a.await(ctx, "/apis/apps/v1/namespaces/"+sample.Namespace+"/deployments", SampleName, available); err != nil {
-		return fmt.Errorf("deploy sample to %s: %w", sample.Namespace, err)
+		return fmt.Errorf("deploy sample to %s: %w%s", sample.Namespace, err, a.lastWarning(ctx, sample.Namespace))
 	}
 	if err := awaitAnswer(ctx, sample.Gateway.URL, sample.Host); err != nil {
 		return fmt.Errorf("deploy sample to %s: %w", sample.Namespace, err)
