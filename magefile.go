@@ -1,7 +1,8 @@
 //go:build mage
 
-// The targets of this repository. Each one is a call into a package; nothing
-// here is worth a test of its own.
+// The targets of this repository. Each one becomes a program of the module;
+// nothing here is worth a test of its own, and nothing heavy is imported, since
+// every call compiles this file first.
 package main
 
 import (
@@ -11,11 +12,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
-	"github.com/candlefish/deploy-action/internal/action"
-	"github.com/candlefish/deploy-action/internal/build"
-	"github.com/candlefish/deploy-action/internal/deploy"
-	"github.com/candlefish/deploy-action/internal/deploybench"
-	"github.com/candlefish/deploy-action/internal/stage"
+	"github.com/candlefish/deploy-action/internal/gobuild"
 )
 
 // Default is the target of a bare "go tool mage".
@@ -28,64 +25,62 @@ type Deploy mg.Namespace
 //
 // Inputs come from the environment (IMAGE, NAMESPACE, STEP_DURATION, ...) or as
 // the options here; -flags takes all others, as in -flags="--probe-rate=200".
-func (Deploy) Canary(image, steps, stepDuration, namespace, deploymentName *string, noRollback, plan *bool, flags *string) error {
-	args := build.Flags("image", image, "steps", steps, "step-duration", stepDuration, "namespace", namespace,
+func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace, deploymentName *string, noRollback, plan *bool, flags *string) error {
+	args := gobuild.Flags("image", image, "steps", steps, "step-duration", stepDuration, "namespace", namespace,
 		"deployment-name", deploymentName, "no-rollback", noRollback, "plan", plan)
-	return exit(deploy.Main(action.Mage(), append(args, build.Split(flags)...)))
-}
-
-// exit turns an exit status into what mage ends with.
-func exit(code int) error {
-	if code == 0 {
-		return nil
-	}
-	return mg.Fatal(code, "exit status ", code)
+	return become(ctx, "./actions/deploy", append(args, gobuild.Split(flags)...)...)
 }
 
 // Bench measures the real thing and writes its figures below out.
 type Bench mg.Namespace
 
 // Deploy measures releases on the stage under load; it takes about ten minutes.
-func (Bench) Deploy(ctx context.Context) error { return deploybench.Run(ctx, os.Stdout) }
+func (Bench) Deploy(ctx context.Context) error { return target(ctx, "bench:deploy") }
 
 // Stage is a real cluster on this machine, for tests and for trying a deploy.
 type Stage mg.Namespace
 
 // Up starts the stage; the first time on a machine it builds Kubernetes.
-func (Stage) Up(ctx context.Context) error {
-	s, err := stage.Up(ctx, stage.Options{Progress: os.Stdout})
-	if err == nil {
-		err = s.Close()
-	}
-	return err
-}
+func (Stage) Up(ctx context.Context) error { return target(ctx, "stage:up") }
 
 // Down stops the stage and removes what it left.
-func (Stage) Down(ctx context.Context) error {
-	return stage.Down(ctx, stage.Options{Progress: os.Stdout})
-}
+func (Stage) Down(ctx context.Context) error { return target(ctx, "stage:down") }
 
 // Status shows whether the stage is up and where it listens.
-func (Stage) Status(ctx context.Context) error {
-	status, err := stage.Inspect(ctx, stage.Options{})
-	fmt.Print(status)
-	return err
-}
+func (Stage) Status(ctx context.Context) error { return target(ctx, "stage:status") }
 
 // Test runs every test, on a stage of its own that is stopped at the end.
-func Test(ctx context.Context) error { return build.Test(ctx, os.Stdout) }
+func Test(ctx context.Context) error { return target(ctx, "test") }
 
 // Lint runs the linters over code and workflows.
-func Lint(ctx context.Context) error { return build.Lint(ctx, os.Stdout) }
+func Lint(ctx context.Context) error { return target(ctx, "lint") }
 
 // Vuln looks for known vulnerabilities in the dependencies; needs the network.
-func Vuln(ctx context.Context) error { return build.Vulnerabilities(ctx, os.Stdout) }
+func Vuln(ctx context.Context) error { return target(ctx, "vuln") }
 
 // Generate writes action.yml and the tables of the documents from the Specs.
-func Generate() error { return build.Generate(".") }
+func Generate(ctx context.Context) error { return target(ctx, "generate") }
 
 // Build puts the actions' binaries into out.
-func Build(ctx context.Context) error { return build.Build(ctx, os.Stdout) }
+func Build(ctx context.Context) error { return target(ctx, "build") }
 
 // Check runs what a change must pass: generated files, tidy, lint, tests.
-func Check(ctx context.Context) error { return build.Check(ctx, os.Stdout) }
+func Check(ctx context.Context) error { return target(ctx, "check") }
+
+func target(ctx context.Context, name string) error {
+	return become(ctx, "./internal/build/targets", name)
+}
+
+// become turns this process into a program of the module. CANDLEFISH_MAGE tells
+// it that its parent is mage.
+func become(ctx context.Context, pkg string, args ...string) error {
+	code, err := gobuild.Become(ctx, pkg, args, []string{"CANDLEFISH_MAGE=1"})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "Error:", err)
+		return mg.Fatal(1, "exit status ", 1)
+	}
+	if code != 0 {
+		return mg.Fatal(code, "exit status ", code)
+	}
+	return nil
+}

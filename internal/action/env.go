@@ -19,25 +19,24 @@ type Env struct {
 	Exit func(code int)
 }
 
+// EnvMage, when set, says that a mage target became this program. A SIGTERM to
+// "go tool mage" ends mage alone, so the death of the parent process then
+// arrives as a SIGHUP.
+const EnvMage = "CANDLEFISH_MAGE"
+
 // OS returns the process's own environment. A reader that goes away is no
 // reason to die in the middle of a rollout, so SIGPIPE is ignored from here on.
 func OS() Env {
 	signal.Ignore(syscall.SIGPIPE)
-	return Env{
+	env := Env{
 		Getenv: os.Getenv,
 		Stdout: os.Stdout,
 		Stderr: os.Stderr,
 		Notify: notify,
 		Exit:   os.Exit,
 	}
-}
-
-// Mage returns the process's own environment for a mage target. Mage ends a
-// target five seconds after a SIGINT, too early for an abort, and a SIGTERM ends
-// only mage's wrapper: so SIGINT is taken over from mage, and the death of the
-// parent process arrives as SIGHUP.
-func Mage() Env {
-	env := OS()
-	env.Notify = notifyUnderMage
+	if os.Getenv(EnvMage) != "" {
+		env.Notify = notifyUnderMage
+	}
 	return env
 }

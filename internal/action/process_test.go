@@ -24,9 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "wrapper":
 		os.Exit(wrapper())
-	case "under mage":
-		os.Exit(demo(untilStopped)(action.Mage(), nil))
-	case "on a runner":
+	case "child":
 		os.Exit(demo(untilStopped)(action.OS(), nil))
 	}
 }
@@ -41,7 +39,7 @@ func untilStopped(ctx context.Context, a *action.Action, _ input.Values) (action
 // wrapper stands in for mage: it starts the target and waits for it.
 func wrapper() int {
 	cmd := exec.CommandContext(context.Background(), os.Args[0])
-	cmd.Env = append(os.Environ(), role+"=under mage")
+	cmd.Env = append(os.Environ(), role+"=child", action.EnvMage+"=1")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		fmt.Println("wrapper:", err)
@@ -84,7 +82,7 @@ func TestParentDeathStopsATarget(t *testing.T) {
 func TestCancelledJob(t *testing.T) {
 	t.Parallel()
 	step := actiontest.NewStep(t, nil)
-	step.Setenv(role, "on a runner")
+	step.Setenv(role, "child")
 	cancel := make(chan struct{})
 	step.WhenPrinted("ready", func() { close(cancel) })
 	r, sent := step.Exec(cancel, os.Args[0])

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 )
 
 // A SignalError is the cause of a context that a signal cancelled.
@@ -30,21 +29,11 @@ func notify() (<-chan os.Signal, func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// mageSettles is how long mage may take to install its own handler after it has
-// started the target, which it does in this order.
-const mageSettles = time.Second
-
 func notifyUnderMage() (<-chan os.Signal, func()) {
 	c := make(chan os.Signal, 4)
-	takeOver := func() {
-		signal.Reset(syscall.SIGINT)
-		signal.Notify(c, stopSignals...)
-	}
-	takeOver()
-	later := time.AfterFunc(mageSettles, takeOver)
+	signal.Notify(c, stopSignals...)
 	release := watchParent(c)
 	return c, func() {
-		later.Stop()
 		release()
 		signal.Stop(c)
 	}

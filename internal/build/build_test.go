@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // tried runs go test -json over one file of tests and counts.
@@ -99,20 +97,6 @@ func TestSectionReplace(t *testing.T) {
 		if got, err := s.replace(bad); err == nil || got != bad {
 			t.Errorf("replace(%q) = %q, %v; want an error and no change", bad, got, err)
 		}
-	}
-}
-
-func TestFlags(t *testing.T) {
-	t.Parallel()
-	image, plan, rest := "web:1", true, "--probe-rate=200 --no-rollback"
-	var unset *string
-	got := append(Flags("image", &image, "steps", unset, "plan", &plan), Split(&rest)...)
-	want := []string{"--image=web:1", "--plan=true", "--probe-rate=200", "--no-rollback"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("Flags (-want +got):\n%s", diff)
-	}
-	if got := Split(unset); got != nil {
-		t.Errorf("Split(nil) = %q", got)
 	}
 }
 

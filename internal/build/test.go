@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/stage"
@@ -183,31 +182,4 @@ func goTest(ctx context.Context, counted *tally, dir string, env []string, args 
 		err = errors.Join(fmt.Errorf("%d failed or skipped", failed), err)
 	}
 	return err
-}
-
-// Flags makes arguments of what a mage target was given, leaving out what was
-// not: name and value by turns, the value being a pointer to a string or bool.
-func Flags(pairs ...any) []string {
-	var args []string
-	for i := 0; i+1 < len(pairs); i += 2 {
-		switch v := pairs[i+1].(type) {
-		case *string:
-			if v != nil {
-				args = append(args, fmt.Sprintf("--%v=%s", pairs[i], *v))
-			}
-		case *bool:
-			if v != nil {
-				args = append(args, fmt.Sprintf("--%v=%t", pairs[i], *v))
-			}
-		}
-	}
-	return args
-}
-
-// Split cuts the text of a target's option "flags" into arguments at spaces.
-func Split(flags *string) []string {
-	if flags == nil {
-		return nil
-	}
-	return strings.Fields(*flags)
 }

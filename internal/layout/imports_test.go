@@ -75,7 +75,7 @@ var (
 	support  = []string{"internal/redact"}
 	useCases = []string{"internal/deploy"}
 	edge     = []string{"internal/action", "internal/input"}
-	tooling  = []string{"internal/build", "internal/deploybench", "internal/layout", "internal/stage"}
+	tooling  = []string{"internal/build", "internal/deploybench", "internal/gobuild", "internal/layout", "internal/stage"}
 )
 
 // rules say what a layer may import of this module. A package may always import
@@ -90,8 +90,10 @@ var rules = []struct {
 	{[]string{"internal/input"}, support},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/input"})},
 	{useCases, slices.Concat(domain, adapters, support, edge, []string{"internal/stage"})},
+	{[]string{"internal/build/targets"}, tooling},
 	{[]string{"internal/build"}, slices.Concat(useCases, edge, []string{"internal/stage"})},
-	{[]string{"internal/stage"}, nil},
+	{[]string{"internal/gobuild"}, nil},
+	{[]string{"internal/stage"}, []string{"internal/gobuild"}},
 	{[]string{"internal/deploybench"}, slices.Concat(domain, []string{"internal/stage"})},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},
 }

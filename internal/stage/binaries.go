@@ -15,6 +15,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/candlefish/deploy-action/internal/gobuild"
 )
 
 // EnvCache names the environment variable with the directory of built binaries.
@@ -184,7 +186,11 @@ func (c component) make(ctx context.Context, opts Options, module, key, out stri
 		}
 		opts.say("%s: building it, since the prebuilt one cannot be used: %v", c.name, err)
 	}
-	return c.build(ctx, opts, module, out)
+	opts.say("%s: %s is built from Go modules once, which takes minutes", c.name, c.version)
+	return gobuild.Program{
+		Name: c.name, Dir: module, Package: c.pkg, Out: out,
+		Flags: []string{"-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w " + c.ldflags},
+	}.Build(ctx, func(line string) { opts.say("%s", line) })
 }
 
 // moduleRoot is the folder of this project's sources, found from the working directory.

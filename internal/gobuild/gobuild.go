@@ -1,7 +1,12 @@
-package stage
+// Package gobuild builds Go programs where somebody watches: it says how many
+// packages of how many are done and how long the rest will take, instead of
+// minutes of silence. It imports nothing but the standard library, so that what
+// starts everything else is itself built in no time.
+package gobuild
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -11,33 +16,49 @@ import (
 	"time"
 )
 
-// buildLimit bounds one build; a cold one takes about ten minutes on two cores.
-const buildLimit = time.Hour
+// limit bounds one build; the longest, of all of Kubernetes, takes about ten
+// minutes on two cores.
+const limit = time.Hour
 
-// build compiles c to out and reports how far it is at least every five seconds.
-func (c component) build(ctx context.Context, opts Options, module, out string) error {
-	ctx, cancel := context.WithTimeout(ctx, buildLimit)
+// A Program is what to build and where to put it.
+type Program struct {
+	Name    string   // in messages
+	Dir     string   // the module's folder
+	Package string   // the main package, as the go command takes it
+	Out     string   // the file
+	Flags   []string // of go build and go list
+}
+
+// Build compiles p without cgo and tells say how far it is every few seconds. A
+// build that is done at once is not spoken of.
+func (p Program) Build(ctx context.Context, say func(string)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	opts.say("%s: %s is built from Go modules once, which takes minutes", c.name, c.version)
-	p := &progress{name: c.name, began: time.Now()}
-	stop := p.reportEvery(5*time.Second, opts)
-	defer stop()
+	progress := &progress{name: p.Name, began: time.Now()}
+	defer progress.reportEvery(interval, say)()
 
-	flags := []string{"-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w " + c.ldflags}
 	env := buildEnv(os.Environ(), memAvailable())
-	list := exec.CommandContext(ctx, "go", append(append([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, flags...), c.pkg)...)
-	list.Dir, list.Env = module, env
-	if err := p.run(list, true); err != nil {
-		return err
+	for _, c := range []struct {
+		list bool
+		args []string
+	}{
+		{true, append(append([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, p.Flags...), p.Package)},
+		{false, append(append([]string{"build", "-v"}, p.Flags...), "-o", p.Out, p.Package)},
+	} {
+		cmd := exec.CommandContext(ctx, "go", c.args...)
+		cmd.Dir, cmd.Env = p.Dir, env
+		if err := progress.run(cmd, c.list); err != nil {
+			return err
+		}
 	}
-	build := exec.CommandContext(ctx, "go", append(append([]string{"build", "-v"}, flags...), "-o", out, c.pkg)...)
-	build.Dir, build.Env = module, env
-	if err := p.run(build, false); err != nil {
-		return err
+	if took := time.Since(progress.began); took > interval {
+		say(fmt.Sprintf("%s: built in %s", p.Name, took.Round(time.Second)))
 	}
-	opts.say("%s: built in %s", c.name, time.Since(p.began).Round(time.Second))
 	return nil
 }
+
+// interval is how often the progress is told.
+const interval = 4 * time.Second
 
 // buildEnv lets each compiler use the memory there is instead of collecting garbage: on a machine with enough it is a fifth faster.
 func buildEnv(env []string, available uint64) []string {
@@ -78,7 +99,7 @@ type progress struct {
 	total, done int
 	downloads   int
 	last        string // the package that was begun last
-	tail        tailBuffer
+	tail        tail
 }
 
 // run runs a Go command: list, whose output is the packages to build, or build, whose stderr names each package as it is begun.
@@ -182,8 +203,8 @@ func roughly(d time.Duration) string {
 	return fmt.Sprintf("%d min", int(d.Minutes()+0.5))
 }
 
-// reportEvery writes how far p is until stop is called.
-func (p *progress) reportEvery(interval time.Duration, opts Options) (stop func()) {
+// reportEvery tells how far p is until stop is called.
+func (p *progress) reportEvery(interval time.Duration, say func(string)) (stop func()) {
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -194,9 +215,20 @@ func (p *progress) reportEvery(interval time.Duration, opts Options) (stop func(
 			case <-quit:
 				return
 			case <-tick.C:
-				opts.say("%s: %s", p.name, p)
+				say(p.name + ": " + p.String())
 			}
 		}
 	}()
 	return func() { close(quit); <-ended }
+}
+
+// A tail keeps the last few kilobytes written to it.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(b []byte) (int, error) {
+	n, err := t.Buffer.Write(b)
+	if extra := t.Len() - 8<<10; extra > 0 {
+		t.Next(extra)
+	}
+	return n, err
 }
