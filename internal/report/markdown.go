@@ -69,7 +69,7 @@ func steps(b *strings.Builder, r Result) {
 		if s.Confirmation == Unconfirmed {
 			verdict += ", weight not confirmed"
 		}
-		fmt.Fprintf(b, "| %d %% | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.Weight, s.share(), s.followed(), s.Dwell,
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", s.title(), s.share(), s.followed(), s.Dwell,
 			of(s.Requests.Counts), of(s.Requests.Canary), of(s.Requests.Stable), s.p95(), verdict)
 	}
 	b.WriteString("\n")
@@ -152,7 +152,7 @@ func details(b *strings.Builder, r Result) {
 
 	rows = nil
 	for _, s := range r.StepRecords {
-		line := fmt.Sprintf("- %d %%: %s", s.Weight, escape(s.Reason))
+		line := fmt.Sprintf("- %s: %s", s.title(), escape(s.Reason))
 		if s.ConfirmedBy != "" {
 			line += "; seen by " + escape(s.ConfirmedBy)
 		}
@@ -218,7 +218,7 @@ func block(lang string, lines []string) string {
 	run := 2
 	for i, l := range lines {
 		text[i] = plain(clip(l, 2000))
-		run = max(run, longestRun(l))
+		run = max(run, longestRun(text[i])) // what was taken out may have parted a longer one
 	}
 	fence := strings.Repeat("`", run+1)
 	return fence + lang + "\n" + strings.Join(text, "\n") + "\n" + fence + "\n"

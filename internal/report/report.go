@@ -106,6 +106,8 @@ type Result struct {
 
 // A Step is what happened at one weight.
 type Step struct {
+	// Name is set where the weight does not name the time: "promotion".
+	Name      string    `json:"name,omitempty"`
 	Weight    int       `json:"weight"`
 	StartedAt time.Time `json:"started_at"`
 	// AcceptedAfter and ObservedAfter count from the write of the weight to
@@ -231,7 +233,7 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 	r.Events = cutList(r.Events, keep, &lost, func(e *Event) []*string { return []*string{&e.Message} })
 	r.Warnings = cutList(r.Warnings, keep, &lost, itself)
 	r.StepRecords = cutList(r.StepRecords, max(keep, 1), &lost, func(s *Step) []*string {
-		return []*string{&s.Verdict, &s.Reason, &s.Confirmation, &s.ConfirmedBy}
+		return []*string{&s.Name, &s.Verdict, &s.Reason, &s.Confirmation, &s.ConfirmedBy}
 	})
 	r.Weights = cutList(r.Weights, max(keep, 2), &lost, func(*WeightAt) []*string { return nil })
 	r.Pods = cutList(r.Pods, keep, &lost, func(p *Pod) []*string { return []*string{&p.Name, &p.UID} })

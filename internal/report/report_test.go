@@ -297,7 +297,7 @@ func TestWords(t *testing.T) {
 }
 
 func FuzzEscape(f *testing.F) {
-	for _, s := range []string{"a|b", "<b>", "``", "@me #1", "https://x", "www.x", "\n# x", "\x1b[0m", "\xff\xfe", "[x](y)"} {
+	for _, s := range []string{"a|b", "<b>", "``", "@me #1", "https://x", "www.x", "\n# x", "\x1b[0m", "\xff\xfe", "[x](y)", "``\a`"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

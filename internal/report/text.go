@@ -20,7 +20,7 @@ func Text(r Result) string {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "  weight\tshare seen\taccepted / seen after\theld\trequests\tfailed\tp95 canary / stable\tverdict")
 		for _, s := range r.StepRecords {
-			fmt.Fprintf(t, "  %d %%\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Weight, s.share(), s.followed(), s.Dwell,
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.title(), s.share(), s.followed(), s.Dwell,
 				number(s.Requests.Total), number(s.Requests.Failed), s.p95(), plainly(s.Verdict))
 		}
 		_ = t.Flush() // to a strings.Builder

@@ -207,3 +207,11 @@ func (s Step) followed() string {
 	}
 	return f(s.AcceptedAfter) + " / " + f(s.ObservedAfter)
 }
+
+// title names the step: its weight, or what else it is.
+func (s Step) title() string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return fmt.Sprintf("%d %%", s.Weight)
+}
