@@ -195,6 +195,9 @@ func (t *traffic) describe(r *report.Result) {
 			step.Confirmation, step.ObservedShare, step.Interval = report.Confirmed, &share, &interval
 			step.ConfirmedBy = fmt.Sprintf("%d answers by %s", p.N, t.evidence())
 		}
+		if s.Name == promotionStep {
+			step.Name, step.Confirmation = s.Name, ""
+		}
 		r.StepRecords = append(r.StepRecords, step)
 		r.DwellSeconds += step.Dwell
 	}

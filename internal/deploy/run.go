@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -199,6 +200,7 @@ func (r *run) rollOut(ctx context.Context, found *kube.Found, lease *kube.Lease)
 	record.Run = r.id
 	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
+	record.Reach = rand.Text()
 
 	traffic, err := r.probe(ctx, found.EntryPoint, record, false)
 	if err != nil {

@@ -178,7 +178,7 @@ func probeInputs() []input.Def {
 			Help: "How long one request may take before it counts as failed",
 		},
 		{
-			Name: "version-header", Form: input.FormHeader, Discovered: "discovered; else a header that the route adds",
+			Name: "version-header", Form: input.FormHeader, Discovered: "discovered among the usual ones, such as X-Version",
 			Help: "The response header that tells the versions apart", Example: "X-App-Version",
 		},
 		{

@@ -217,6 +217,8 @@ func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pod
 		if changed {
 			t.await(a.Await, a.Until)
 		}
+	case a.Kind == rollout.KindScale && s.Stage == rollout.StageDwell:
+		t.say("sizing the canary for the next step, %d %%", p.Steps[s.Sized].Weight)
 	case a.Kind == rollout.KindWeight:
 		if changed && a.Weight == 0 {
 			t.note(view.Event{Kind: view.KindVerdict, Message: "back to stable: " + s.Reason})

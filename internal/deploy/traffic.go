@@ -36,7 +36,8 @@ type traffic struct {
 	why    string // why versions cannot be told apart, "" when they can
 
 	record   *kube.Record
-	counters *counters // stand in for a marker; nil unless needed
+	counters *counters     // stand in for a marker; nil unless needed
+	sized    chan struct{} // closed when the canary's slot exists
 
 	changed chan struct{}
 
@@ -49,10 +50,12 @@ type traffic struct {
 	confirmer  *split.Confirmer
 	judge      *analysis.Judge
 	confirmed  bool
-	countErr   error // of the newest reading of the counters
+	followed   time.Time // when the gateway likely began to follow the weight
+	countErr   error     // of the newest reading of the counters
 	warmAt     time.Time
 	old, new   int
 	notifiedAt time.Time
+	reach      rollout.Split // whether marked requests reach the canary
 }
 
 // A weightAt is one weight and when it was written.
@@ -93,7 +96,8 @@ const baselineAnswers = 20
 // resumed the marker is taken from its record: what stable says of itself
 // cannot be learnt while two versions answer.
 func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Record, resumed bool) (*traffic, error) {
-	t := &traffic{cfg: r.cfg, limits: r.cfg.limits(), changed: make(chan struct{}, 1), record: record}
+	t := &traffic{cfg: r.cfg, limits: r.cfg.limits(), changed: make(chan struct{}, 1), record: record,
+		sized: make(chan struct{}), reach: rollout.SplitBlind}
 	target := probe.Target{URL: strings.TrimSuffix(entry.URL, "/") + r.cfg.ProbePath, Host: entry.Host}
 	status := 0
 	if resumed && len(record.Marker) > 0 {
@@ -132,6 +136,12 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 		t.cancel()
 		return nil, fmt.Errorf("start the probe stream: %w", err)
 	}
+	if t.why == "" && record.Reach != "" {
+		t.reach = rollout.SplitPending
+		marked := target
+		marked.Header = http.Header{kube.ReachHeader: {record.Reach}}
+		go t.reachOut(ctx, marked)
+	}
 	if t.why != "" && r.cfg.MetricsURL != "" {
 		t.counters = &counters{
 			source: prom.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
@@ -146,6 +156,44 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 	}
 	return t, nil
 }
+
+// reachAnswers is how many marked requests in a row have to be answered by the
+// canary. Each is sent on a connection of its own: a gateway may have replicas.
+const reachAnswers = 10
+
+// reachOut asks for the canary through the gateway, once it has pods, until it
+// answers. What it answers is not judged here: it is the canary that answers.
+func (t *traffic) reachOut(ctx context.Context, marked probe.Target) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-t.sized:
+	}
+	tick := time.NewTicker(reachInterval)
+	defer tick.Stop()
+	for row := 0; row < reachAnswers; {
+		attempt, cancel := context.WithTimeout(ctx, t.cfg.ProbeTimeout)
+		sample, err := probe.Fetch(attempt, marked, Version)
+		cancel()
+		if err == nil && t.book.Slot(t.mark.Value(sample.Header, sample.Body)) == probe.Canary {
+			row++
+		} else {
+			row = 0
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	t.mu.Lock()
+	t.reach = rollout.SplitConfirmed
+	t.mu.Unlock()
+	t.notify()
+}
+
+// reachInterval is the time between two marked requests.
+const reachInterval = 25 * time.Millisecond
 
 // learn asks the entry point a few times before the change and finds what
 // tells stable's answers from others. It returns the status they have.
@@ -239,9 +287,15 @@ func (t *traffic) answer(a probe.Answer) {
 	}
 	if a.Slot == probe.Unknown || t.counters != nil {
 		t.confirmer.Unknown()
-	} else if t.confirmer.Observe(a.Slot == probe.Canary) != t.confirmed {
-		t.confirmed = true
-		t.notify()
+	} else {
+		confirmed := t.confirmer.Observe(a.Slot == probe.Canary)
+		if !t.confirmed && t.confirmer.Run() <= 1 {
+			t.followed = a.Sent
+		}
+		if confirmed && !t.confirmed {
+			t.confirmed = true
+			t.notify()
+		}
 	}
 	// The judge's tests are valid at every answer, so a failure is looked
 	// at when it comes; without one a look a second is enough.
@@ -266,8 +320,11 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch a.Kind {
-	case rollout.KindPrepare, rollout.KindScale:
+	case rollout.KindScale:
 		t.teach() // the canary's ReplicaSet is known now
+		if s.Sized == 0 {
+			close(t.sized)
+		}
 	case rollout.KindWeight:
 		name := fmt.Sprintf("%d %%", a.Weight)
 		if a.Weight == 0 {
@@ -288,7 +345,7 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 // begin starts the record of a weight that answers will show.
 func (t *traffic) begin(name string, weight int, at time.Time) {
 	t.confirmer = split.NewConfirmer(float64(t.share)/100, float64(weight)/100)
-	t.confirmed = false
+	t.confirmed, t.followed = false, time.Time{}
 	t.judge = nil
 	if weight > 0 {
 		t.judge = analysis.NewJudge(t.limits)
@@ -327,7 +384,7 @@ func (t *traffic) tallyFrom(name string, weight int, at time.Time) {
 func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observation {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o.Split, o.Verdict = rollout.SplitPending, rollout.VerdictPending
+	o.Reach, o.Split, o.Verdict = t.reach, rollout.SplitPending, rollout.VerdictPending
 	blind := t.why != "" && t.counters == nil
 	if blind {
 		o.Split = rollout.SplitBlind
@@ -351,7 +408,7 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 		step.Split = t.confirmer.Progress()
 	}
 	if !blind && t.confirmed {
-		o.Split = rollout.SplitConfirmed
+		o.Split, o.Followed = rollout.SplitConfirmed, t.followed
 		if !step.Confirmed {
 			step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
 			step.Split = t.confirmer.Progress()

@@ -27,8 +27,8 @@ func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observatio
 		pods := t.watch.podsOf(t.record.Canary.UID)
 		o.CanaryReady, o.CanaryWanted = t.canaryReady(pods)
 		o.Trouble = trouble(pods, t.record.Container)
-		if o.Trouble == "" && (s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved) {
-			o.Trouble = unready(pods, now)
+		if counted := t.counted(pods); o.Trouble == "" && (s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved) {
+			o.Trouble = unready(counted, now)
 		}
 	}
 	o.Accepted = t.accepted()
@@ -53,14 +53,34 @@ func (t *Target) canaryReady(pods []*corev1.Pod) (ready, wanted int) {
 	return min(ready, endpoints), t.wanted
 }
 
-func countReady(pods []*corev1.Pod) int {
-	ready := 0
+// counted are the pods that were seen ready once. The pods of the next step
+// start during the dwell of this one and are not yet counted on.
+func (t *Target) counted(pods []*corev1.Pod) []*corev1.Pod {
+	var counted []*corev1.Pod
 	for _, pod := range pods {
-		if c := podCondition(pod, corev1.PodReady); pod.DeletionTimestamp == nil && c != nil && c.Status == corev1.ConditionTrue {
-			ready++
+		if ready(pod) {
+			t.wasReady[pod.UID] = true
+		}
+		if t.wasReady[pod.UID] {
+			counted = append(counted, pod)
 		}
 	}
-	return ready
+	return counted
+}
+
+func ready(pod *corev1.Pod) bool {
+	c := podCondition(pod, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionTrue
+}
+
+func countReady(pods []*corev1.Pod) int {
+	n := 0
+	for _, pod := range pods {
+		if pod.DeletionTimestamp == nil && ready(pod) {
+			n++
+		}
+	}
+	return n
 }
 
 func podCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
@@ -182,16 +202,15 @@ func (t *Target) Pods() []PodView {
 			continue
 		}
 		for _, pod := range t.watch.podsOf(uid) {
-			ready := podCondition(pod, corev1.PodReady)
-			v := PodView{Name: pod.Name, Role: pod.Labels[t.record.VersionLabel], Ready: ready != nil && ready.Status == corev1.ConditionTrue}
+			v := PodView{Name: pod.Name, Role: pod.Labels[t.record.VersionLabel], Ready: ready(pod)}
 			for _, c := range pod.Status.ContainerStatuses {
 				v.Restarts += c.RestartCount
 				if c.State.Waiting != nil {
 					v.Reason = c.State.Waiting.Reason
 				}
 			}
-			if v.Reason == "" && !v.Ready && ready != nil {
-				v.Reason = ready.Reason
+			if c := podCondition(pod, corev1.PodReady); v.Reason == "" && !v.Ready && c != nil {
+				v.Reason = c.Reason
 			}
 			views = append(views, v)
 		}

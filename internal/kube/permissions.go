@@ -27,7 +27,7 @@ var Permissions = []Permission{
 	{"", "configmaps", []string{"get", "create", "update"}, "Keep the rollout's record where any other run can read it"},
 	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Know what a gateway sends to"},
 	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}, "Admit one run at a time"},
-	{"gateway.networking.k8s.io", "httproutes", []string{"get", "list", "watch", "patch"}, "Write the weights, and see them accepted"},
+	{"gateway.networking.k8s.io", "httproutes", []string{"get", "list", "watch", "patch", "create", "delete"}, "Write the weights, see them accepted, and lead marked requests to a canary without weight"},
 }
 
 // Missing asks the API server which of the Permissions this identity lacks in

@@ -97,8 +97,11 @@ type Record struct {
 	// Marker is what the owner of the run needs to tell answers of the two
 	// versions apart; this package only keeps it.
 	Marker json.RawMessage `json:"marker,omitempty"`
-	Plan   rollout.Plan    `json:"plan"`
-	State  rollout.State   `json:"state"`
+	// Reach is the value of ReachHeader that leads a request to the canary
+	// before it has any weight; "" opens no such way.
+	Reach string        `json:"reach,omitempty"`
+	Plan  rollout.Plan  `json:"plan"`
+	State rollout.State `json:"state"`
 }
 
 // SecondName is the name of the second Service, which the canary answers

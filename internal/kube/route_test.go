@@ -255,3 +255,38 @@ func TestSplitRefsDividesTheShare(t *testing.T) {
 		}
 	}
 }
+
+func TestReachRouteTakesMarkedRequestsAlone(t *testing.T) {
+	t.Parallel()
+	user := route(t, twoRules)
+	before := user.DeepCopy()
+	target := target(t, user)
+	target.record.Deployment, target.record.Reach = "web", "s3cret"
+	got, err := target.reachRoute(user, target.record.Routes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := route(t, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: web-reach
+  labels: {deploy.candlefish.ai/deployment: web}
+  annotations: {deploy.candlefish.ai/run: ""}
+spec:
+  parentRefs: [{name: gw, namespace: infra}]
+  hostnames: [shop.example]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /api}, headers: [{type: Exact, name: X-Candlefish-Reach, value: s3cret}]}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x, value: y}]}}]
+    backendRefs: [{name: web-canary, port: 80, kind: Service, group: "", weight: 1}]
+  - matches: [{headers: [{type: Exact, name: X-Candlefish-Reach, value: s3cret}]}]
+    backendRefs: [{name: web-canary, port: 80, weight: 1}]
+`)
+	if diff := cmp.Diff(want.Object, got.Object); diff != "" {
+		t.Errorf("reachRoute (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before.Object, user.Object); diff != "" {
+		t.Errorf("the user's route changed (-before +after):\n%s", diff)
+	}
+}

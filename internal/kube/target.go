@@ -32,7 +32,8 @@ type Target struct {
 	// template is what this run last made of the user's pod template.
 	template           *corev1.PodTemplateSpec
 	templateGeneration int64
-	wanted             int         // canary pods that this run asked for; the watch may lag behind
+	wanted             int // canary pods that this run asked for; the watch may lag behind
+	wasReady           map[types.UID]bool
 	failure            *PodFailure // as it was before the pods were removed
 }
 
@@ -43,7 +44,7 @@ func (c *Cluster) NewTarget(ctx context.Context, record *Record, lease *Lease) (
 		return nil, fmt.Errorf("watch namespace %s: %w", record.Namespace, err)
 	}
 	record.Schema, record.Token = recordSchema, lease.Token
-	return &Target{cluster: c, record: record, lease: lease, watch: w, written: map[string]writtenRoute{}}, nil
+	return &Target{cluster: c, record: record, lease: lease, watch: w, written: map[string]writtenRoute{}, wasReady: map[types.UID]bool{}}, nil
 }
 
 // Close ends the watches.
@@ -67,14 +68,20 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 	case rollout.KindPrepare:
 		return t.prepare(ctx)
 	case rollout.KindScale:
-		return t.scale(ctx, t.record.Plan.Steps[s.Step].Weight)
+		if err := t.scale(ctx, t.record.Plan.Steps[s.Sized].Weight); err != nil || s.Sized > 0 {
+			return err
+		}
+		return t.openReach(ctx)
 	case rollout.KindWeight:
 		// The fence is looked at where it matters most: nobody may
 		// change traffic under another run's feet.
 		if err := t.lease.Check(ctx); err != nil {
 			return err
 		}
-		return t.writeRoutes(ctx, a.Weight)
+		if err := t.writeRoutes(ctx, a.Weight); err != nil {
+			return err
+		}
+		return t.closeReach(ctx)
 	case rollout.KindHandOver:
 		if err := t.lease.Check(ctx); err != nil {
 			return err
@@ -329,6 +336,9 @@ func (t *Target) warm(ctx context.Context) error {
 // order is the reverse of prepare's.
 func (t *Target) restore(ctx context.Context) error {
 	t.Failure(ctx)
+	if err := t.closeReach(ctx); err != nil {
+		return err
+	}
 	if err := t.writeRoutes(ctx, original); err != nil {
 		return err
 	}

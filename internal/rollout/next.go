@@ -58,6 +58,8 @@ func progress(p Plan, s State, o Observation) (State, Action) {
 		return ready(p, enter(s, o, StageReady), o)
 	case StageReady:
 		return ready(p, s, o)
+	case StageReach:
+		return reach(p, s, o)
 	case StageWeight:
 		if o.Done != StageWeight {
 			return act(s)
@@ -94,15 +96,41 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 
 func ready(p Plan, s State, o Observation) (State, Action) {
 	if o.CanaryWanted > 0 && o.CanaryReady >= o.CanaryWanted {
-		s.Weight = p.Steps[s.Step].Weight
-		s.Written = true
-		return act(enter(s, o, StageWeight))
+		s.PodsTook = max(s.PodsTook, o.Now.Sub(s.Since))
+		if s.Written {
+			return weight(p, s, o)
+		}
+		return reach(p, enter(s, o, StageReach), o)
 	}
 	until := s.Since.Add(p.ProgressDeadline)
 	if expired(o, until) {
 		return fail(p, s, o, fmt.Sprintf("progress deadline: %d of %d canary pods ready after %s", o.CanaryReady, o.CanaryWanted, p.ProgressDeadline))
 	}
 	return s, wait(s, until, fmt.Sprintf("%d canary pods to be ready", o.CanaryWanted))
+}
+
+// reach holds the first weight back until the gateway was seen to know the
+// canary's pods. It learns of pods and of weights on two ways, and one that has
+// the weight first answers 503 for the canary's share.
+func reach(p Plan, s State, o Observation) (State, Action) {
+	switch o.Reach {
+	case SplitConfirmed:
+		return weight(p, s, o)
+	case SplitBlind:
+		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: the gateway leads no marked requests to the canary")
+		return weight(p, s, o)
+	}
+	until := s.Since.Add(p.Propagation)
+	if expired(o, until) {
+		return fail(p, s, o, fmt.Sprintf("the canary's pods are ready, but marked requests did not reach them through the gateway within %s", p.Propagation))
+	}
+	return s, wait(s, until, "marked requests to reach the canary through the gateway")
+}
+
+func weight(p Plan, s State, o Observation) (State, Action) {
+	s.Weight = p.Steps[s.Step].Weight
+	s.Written = true
+	return act(enter(s, o, StageWeight))
 }
 
 func accepted(p Plan, s State, o Observation) (State, Action) {
@@ -137,7 +165,20 @@ func observed(p Plan, s State, o Observation) (State, Action) {
 func dwell(p Plan, s State, o Observation) (State, Action) {
 	until := s.Since.Add(p.Steps[s.Step].Dwell * time.Duration(1+s.Extensions))
 	if !expired(o, until) {
-		return s, wait(s, until, fmt.Sprintf("the dwell at %d %%", s.Weight))
+		awaits := fmt.Sprintf("the dwell at %d %%", s.Weight)
+		if s.Sized > s.Step || s.Step+1 == len(p.Steps) {
+			return s, wait(s, until, awaits)
+		}
+		ahead := until.Add(-min(2*s.PodsTook+s.Lag, p.Steps[s.Step].Dwell/2))
+		if !expired(o, ahead) {
+			a := wait(s, until, awaits)
+			a.Wake = ahead
+			return s, a
+		}
+		// The next step's pods start while this one is still judged, and
+		// the gateway has heard of them when the weight comes.
+		s.Sized = s.Step + 1
+		return s, Action{Stage: StageDwell, Kind: KindScale}
 	}
 	switch o.Verdict {
 	case VerdictSuccessful:
@@ -148,7 +189,10 @@ func dwell(p Plan, s State, o Observation) (State, Action) {
 	}
 	if s.Step+1 < len(p.Steps) {
 		s.Step++
-		s.Extensions = 0
+		if s.Sized == s.Step {
+			return ready(p, enter(s, o, StageReady), o)
+		}
+		s.Sized = s.Step
 		return act(enter(s, o, StageScale))
 	}
 	s.Phase = PhasePromoting
@@ -407,12 +451,15 @@ func enter(s State, o Observation, stage Stage) State {
 	return s
 }
 
-// seen records that the weight written at s.Since shows in the answers.
+// seen records that the weight written at s.Since shows in the answers. The lag
+// of the gateway ends where they likely began to, not where that was certain.
 func seen(s State, o Observation) State {
 	s.ObservedAt = o.Now
-	if lag := o.Now.Sub(s.Since); lag > s.Lag {
-		s.Lag = lag
+	followed := o.Now
+	if o.Followed.After(s.Since) {
+		followed = o.Followed
 	}
+	s.Lag = max(s.Lag, followed.Sub(s.Since))
 	return s
 }
 

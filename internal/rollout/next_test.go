@@ -37,10 +37,13 @@ type world struct {
 func (w *world) observe() Observation {
 	o := Observation{
 		Now: w.now, Done: w.done, Err: w.err, CanaryReady: 3, CanaryWanted: 3,
-		Accepted: true, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
+		Accepted: true, Reach: SplitConfirmed, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
 	}
 	if w.state.Stage == StageDwell && w.now.Sub(w.state.Since) >= w.plan.Steps[w.state.Step].Dwell {
 		o.Verdict = VerdictSuccessful
+	}
+	if (w.state.Stage == StageScale || w.state.Stage == StageReady) && w.now.Sub(w.state.Since) < time.Second {
+		o.CanaryReady = 0 // pods take a second
 	}
 	if w.bend != nil {
 		w.bend(&o, w.state)
@@ -89,7 +92,8 @@ func TestAGoodRollout(t *testing.T) {
 	}
 	want := []string{
 		"prepare",
-		"scale", "weight", "scale", "weight", "scale", "weight", "scale", "weight",
+		"scale", "weight", // the next step's pods are asked for in the dwell before it
+		"dwell", "weight", "dwell", "weight", "dwell", "weight",
 		"handover", "return", "warm",
 	}
 	if diff := cmp.Diff(want, w.actions); diff != "" {
@@ -143,6 +147,18 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageReady, func(o *Observation) { o.CanaryReady, o.Trouble = 0, "CrashLoopBackOff" }),
 		},
 		{
+			name: "the gateway does not reach the pods", phase: PhaseAborted, reason: "did not reach them", weights: nil, last: "abort-remove",
+			bend: func(o *Observation, _ State) { o.Reach = SplitPending },
+		},
+		{
+			name: "pods of the next step crash during the dwell before it", phase: PhaseAborted, reason: "CrashLoopBackOff", weights: []int{5, 0}, last: "abort-remove",
+			bend: func(o *Observation, s State) {
+				if s.Step == 0 && s.Sized == 1 {
+					o.Trouble = "CrashLoopBackOff"
+				}
+			},
+		},
+		{
 			name: "not accepted", phase: PhaseAborted, reason: "not accepted", weights: []int{5, 25, 0}, last: "abort-remove",
 			bend: at(1, StageAccepted, func(o *Observation) { o.Accepted = false }),
 		},
@@ -163,7 +179,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictPending }),
 		},
 		{
-			name: "inconclusive with policy hold", phase: PhaseHeld, reason: "inconclusive", weights: []int{5}, last: "weight",
+			name: "inconclusive with policy hold", phase: PhaseHeld, reason: "inconclusive", weights: []int{5}, last: "dwell",
 			plan: func(p *Plan) { p.Inconclusive = PolicyHold },
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictInconclusive }),
 		},
@@ -281,6 +297,7 @@ func TestEveryPathEnds(t *testing.T) {
 		failed, signal, ceiling := false, "", 100
 		w.bend = func(o *Observation, s State) {
 			o.Split = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
+			o.Reach = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
 			o.Accepted = chance(0.7)
 			o.CanaryReady = r.IntN(4)
 			if chance(bad) {

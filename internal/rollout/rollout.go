@@ -15,8 +15,10 @@
 //     abort or promotion spelled out.
 //
 // The order inside a step is fixed: scale, ready, weight, accepted, observed,
-// dwell. The weight of a step is written only when its pods are ready; the
-// next change happens only after the data plane was seen to follow the last.
+// dwell. The weight of a step is written only when its pods are ready, the
+// first one only when the gateway was seen to reach them; the next change
+// happens only after the data plane was seen to follow the last. The pods of a
+// step are asked for towards the end of the dwell before it.
 package rollout
 
 import "time"
@@ -48,12 +50,14 @@ func (p Phase) Terminal() bool {
 // A Stage is one thing a rollout does or waits for inside its phase.
 type Stage string
 
-// The stages in the order a successful rollout goes through them; ready,
-// accepted, observed and dwell repeat with every step.
+// The stages in the order a successful rollout goes through them; scale to
+// dwell repeat with every step, without reach after the first one and without
+// scale where the step was sized ahead.
 const (
 	StagePrepare  Stage = "prepare"  // record what is live, adopt it, create the canary slot
 	StageScale    Stage = "scale"    // size the canary for the step
 	StageReady    Stage = "ready"    // wait for its pods
+	StageReach    Stage = "reach"    // wait until the gateway was seen to reach them, before users do
 	StageWeight   Stage = "weight"   // write the weight
 	StageAccepted Stage = "accepted" // wait until the gateway accepted the route
 	StageObserved Stage = "observed" // wait until answers show the split
@@ -123,6 +127,11 @@ type State struct {
 	Written bool `json:"written"`
 	// Since is when the stage began.
 	Since time.Time `json:"since"`
+	// Sized is the step that the canary was last sized for.
+	Sized int `json:"sized"`
+	// PodsTook is how long the newest pods took from being asked for to
+	// being ready.
+	PodsTook time.Duration `json:"pods_took"`
 	// ObservedAt is when the last weight was seen in answers; the drain
 	// window counts from here.
 	ObservedAt time.Time `json:"observed_at,omitzero"`
@@ -180,7 +189,13 @@ type Observation struct {
 	// Accepted: every gateway has accepted the newest generation of every
 	// route.
 	Accepted bool
-	Split    Split
+	// Reach says whether requests that are marked for the canary get there
+	// through the gateway. Blind: the gateway refuses to lead them.
+	Reach Split
+	Split Split
+	// Followed is when, by the answers, the gateway likely began to follow
+	// the weight; zero when nothing tells. Confirming it took longer.
+	Followed time.Time
 	// OldAnswers counts answers by the old revision since StageWarm acted.
 	OldAnswers int
 	// NewAnswers counts answers by the new revision since StageWarm acted.
@@ -199,8 +214,10 @@ type Action struct {
 	Kind   Kind
 	Weight int // for KindWeight
 	// Await and Until say, for KindWait, what is awaited and its deadline.
+	// Wake, when set, is an earlier moment at which to decide again.
 	Await string
 	Until time.Time
+	Wake  time.Time
 }
 
 // A Kind is the kind of an Action.
@@ -210,7 +227,7 @@ type Kind int
 const (
 	KindWait     Kind = iota
 	KindPrepare       // record, adopt, create the slot
-	KindScale         // size the canary for Weight
+	KindScale         // size the canary for the step State.Sized
 	KindWeight        // write Weight
 	KindHandOver      // swap the ReplicaSets
 	KindReturn        // route to the user's Service, which now is the new revision

@@ -88,7 +88,7 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 		o = r.Traffic.Fill(o, s)
 		next, action := Next(p, s, o)
 		done, failed = "", nil
-		changed := next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || !next.QuickBy.Equal(s.QuickBy)
+		changed := next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy)
 		s = next
 		r.Report(s, action, o)
 
@@ -111,7 +111,11 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 		case KindStop:
 			return s, nil
 		case KindWait:
-			signal = r.wait(action.Until.Sub(o.Now), signal)
+			until := action.Until
+			if !action.Wake.IsZero() {
+				until = action.Wake
+			}
+			signal = r.wait(until.Sub(o.Now), signal)
 		default:
 			err := r.act(ctx, p, s, action, &signal)
 			switch {

@@ -171,6 +171,10 @@ func (c *Confirmer) slide(canary bool) {
 	}
 }
 
+// Run is how many answers came since the likeliest moment of the change: the
+// answer at which it is 1 was the first that the new share explains better.
+func (c *Confirmer) Run() int { return c.n }
+
 // Unknown takes one answer whose side is not known. It is counted and has no
 // other effect.
 func (c *Confirmer) Unknown() { c.unknown++ }
