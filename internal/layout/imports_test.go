@@ -70,12 +70,12 @@ func own(t *testing.T) []pkg {
 // The layers of the module. A package that is in none fails the test: whoever
 // adds one says here where it belongs.
 var (
-	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/report"}
-	adapters = []string{"internal/kube", "internal/probe", "internal/prom", "internal/view"}
-	support  = []string{"internal/redact"}
-	useCases = []string{"internal/deploy"}
+	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/stat", "internal/report"}
+	adapters = []string{"internal/aws", "internal/datadog", "internal/hook", "internal/httpjson", "internal/kube", "internal/probe", "internal/prom", "internal/view"}
+	support  = []string{"internal/judgefile", "internal/redact"}
+	useCases = []string{"internal/deploy", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
-	tooling  = []string{"internal/build", "internal/deploybench", "internal/gobuild", "internal/layout", "internal/stage"}
+	tooling  = []string{"internal/build", "internal/deploybench", "internal/gobuild", "internal/judgebench", "internal/layout", "internal/stage"}
 )
 
 // rules say what a layer may import of this module. A package may always import
@@ -85,15 +85,17 @@ var rules = []struct {
 	may []string
 }{
 	{domain, domain},
+	{[]string{"internal/judgefile"}, []string{"internal/analysis"}},
 	{support, nil},
 	{adapters, slices.Concat(domain, support)},
 	{[]string{"internal/input"}, support},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/input"})},
 	{useCases, slices.Concat(domain, adapters, support, edge, []string{"internal/stage"})},
-	{[]string{"internal/build/targets"}, tooling},
-	{[]string{"internal/build"}, slices.Concat(useCases, edge, []string{"internal/stage"})},
+	{[]string{"internal/build/targets"}, slices.Concat(tooling, useCases, edge)},
+	{[]string{"internal/build"}, slices.Concat(domain, useCases, edge, []string{"internal/stage"})},
 	{[]string{"internal/gobuild"}, nil},
 	{[]string{"internal/stage"}, []string{"internal/gobuild"}},
+	{[]string{"internal/judgebench"}, domain},
 	{[]string{"internal/deploybench"}, slices.Concat(domain, []string{"internal/stage"})},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},
 }
@@ -132,24 +134,30 @@ func sameFolder(a, b string, folders []string) bool {
 // fences say which packages may import an outside module. A module that is not
 // here belongs to nobody yet.
 var fences = map[string][]string{
-	"github.com/HdrHistogram/hdrhistogram-go": {"internal/probe"},
-	"github.com/aclements/go-moremath":        {"internal/analysis"},
-	"charm.land/bubbletea/v2":                 {"internal/view"},
-	"charm.land/lipgloss/v2":                  {"internal/view"},
-	"github.com/google/go-containerregistry":  {"internal/stage"},
-	"github.com/prometheus/client_model":      {"internal/prom"},
-	"github.com/prometheus/common":            {"internal/prom"},
-	"github.com/sethvargo/go-githubactions":   {"internal/action"},
-	"github.com/tsenart/vegeta/v12":           {"internal/probe", "internal/deploybench"},
-	"golang.org/x/sys":                        {"internal/stage"},
-	"golang.org/x/term":                       {"internal/view"},
-	"k8s.io/api":                              {"internal/kube"},
-	"k8s.io/apimachinery":                     {"internal/kube"},
-	"k8s.io/client-go":                        {"internal/kube"},
-	"k8s.io/utils":                            {"internal/kube"},
-	"sigs.k8s.io/gateway-api":                 {"internal/kube"},
-	"sigs.k8s.io/yaml":                        {"internal/stage"},
-	"sigs.k8s.io/structured-merge-diff/v6":    {"internal/kube"},
+	"github.com/HdrHistogram/hdrhistogram-go":         {"internal/probe"},
+	"github.com/aws/aws-sdk-go-v2":                    {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/config":             {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch": {"internal/aws"},
+	"github.com/aclements/go-moremath":                {"internal/stat"},
+	"charm.land/bubbletea/v2":                         {"internal/view"},
+	"charm.land/lipgloss/v2":                          {"internal/view"},
+	"github.com/google/go-containerregistry":          {"internal/stage"},
+	"github.com/invopop/jsonschema":                   {"internal/build"},
+	"github.com/prometheus/client_golang":             {"internal/prom"},
+	"github.com/prometheus/client_model":              {"internal/prom"},
+	"github.com/prometheus/common":                    {"internal/prom"},
+	"github.com/sethvargo/go-githubactions":           {"internal/action"},
+	"github.com/theory/jsonpath":                      {"internal/hook", "internal/httpjson"},
+	"github.com/tsenart/vegeta/v12":                   {"internal/probe", "internal/deploybench"},
+	"golang.org/x/sys":                                {"internal/stage"},
+	"golang.org/x/term":                               {"internal/view"},
+	"k8s.io/api":                                      {"internal/kube"},
+	"k8s.io/apimachinery":                             {"internal/kube"},
+	"k8s.io/client-go":                                {"internal/kube"},
+	"k8s.io/utils":                                    {"internal/kube"},
+	"sigs.k8s.io/gateway-api":                         {"internal/kube"},
+	"sigs.k8s.io/yaml":                                {"internal/judgefile", "internal/stage"}, // a format, no outside system
+	"sigs.k8s.io/structured-merge-diff/v6":            {"internal/kube"},
 }
 
 // Each outside module is imported by one package, so that its next version

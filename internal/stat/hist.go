@@ -1,0 +1,162 @@
+package stat
+
+import (
+	"math"
+)
+
+// growth is the ratio of one bucket's bound to the one before. Values from least
+// to most are told apart, all others count as these.
+const (
+	growth = 1.01
+	least  = 1e-5
+	most   = 1e4
+)
+
+var logGrowth = math.Log(growth)
+
+// A Hist counts values, such as latencies in seconds, in buckets of 1 %. The
+// zero Hist is empty. Counts need not be whole: a bucket of a coarser histogram
+// is spread over several.
+type Hist struct {
+	first int       // index of the bucket that n begins with
+	n     []float64 // counts
+	total float64
+	low   float64 // lowest and highest value, before rounding to buckets
+	high  float64
+}
+
+func bucketOf(v float64) int {
+	return int(math.Floor(math.Log(min(max(v, least), most)) / logGrowth))
+}
+
+// valueOf is the middle of a bucket, in logarithms.
+func valueOf(bucket int) float64 { return math.Exp((float64(bucket) + .5) * logGrowth) }
+
+// Add counts v n times.
+func (h *Hist) Add(v, n float64) {
+	if n <= 0 || math.IsNaN(v) {
+		return
+	}
+	h.note(v, v)
+	h.put(bucketOf(v), n)
+}
+
+// note keeps the extreme values; it comes before the counts.
+func (h *Hist) note(low, high float64) {
+	if h.total == 0 {
+		h.low, h.high = low, high
+	}
+	h.low, h.high = min(h.low, low), max(h.high, high)
+}
+
+func (h *Hist) put(bucket int, n float64) {
+	switch {
+	case len(h.n) == 0:
+		h.first, h.n = bucket, append(h.n, 0)
+	case bucket < h.first:
+		grown := make([]float64, len(h.n)+h.first-bucket)
+		copy(grown[h.first-bucket:], h.n)
+		h.first, h.n = bucket, grown
+	}
+	for bucket >= h.first+len(h.n) {
+		h.n = append(h.n, 0)
+	}
+	h.n[bucket-h.first] += n
+	h.total += n
+}
+
+// AddRange counts n values that lie over one bound and up to another, of which no
+// more is known: they are spread evenly in between, as Prometheus does for
+// quantiles. Values over the last finite bound count as that bound.
+func (h *Hist) AddRange(over, upto, n float64) {
+	if n <= 0 {
+		return
+	}
+	over = max(over, 0)
+	if upto <= over*growth || math.IsInf(upto, 1) {
+		v := upto
+		if math.IsInf(upto, 1) {
+			v = over
+		}
+		h.Add(v, n)
+		return
+	}
+	h.note(max(over, least), upto)
+	from, to := bucketOf(max(over, upto*1e-3)), bucketOf(upto)
+	for b := from; b <= to; b++ {
+		lo, hi := math.Exp(float64(b)*logGrowth), math.Exp(float64(b+1)*logGrowth)
+		if b == from {
+			lo = over
+		}
+		if b == to {
+			hi = upto
+		}
+		if part := (min(hi, upto) - max(lo, over)) / (upto - over); part > 0 {
+			h.put(b, n*part)
+		}
+	}
+}
+
+// Merge adds all that o counts.
+func (h *Hist) Merge(o Hist) {
+	if o.total == 0 {
+		return
+	}
+	h.note(o.low, o.high)
+	for i, n := range o.n {
+		if n > 0 {
+			h.put(o.first+i, n)
+		}
+	}
+}
+
+// Total is how many values were counted.
+func (h Hist) Total() float64 { return h.total }
+
+// Quantile returns the value that a share q of all does not exceed, within 1 %;
+// 0 when there are none.
+func (h Hist) Quantile(q float64) float64 {
+	if h.total == 0 {
+		return 0
+	}
+	rank, sum := q*h.total, 0.0
+	for i, n := range h.n {
+		if sum += n; n > 0 && sum >= rank*(1-1e-12) {
+			return min(max(valueOf(h.first+i), h.low), h.high)
+		}
+	}
+	return h.high
+}
+
+// Above is how many of the values are greater than v, within 1 % of v.
+func (h Hist) Above(v float64) float64 {
+	sum, limit := 0.0, bucketOf(v)
+	for i, n := range h.n {
+		if h.first+i > limit {
+			sum += n
+		}
+	}
+	return sum
+}
+
+// Map returns the histogram of f of each value; f must not decrease.
+func (h Hist) Map(f func(float64) float64) Hist {
+	var mapped Hist
+	for i, n := range h.n {
+		if n > 0 {
+			mapped.Add(f(valueOf(h.first+i)), n)
+		}
+	}
+	return mapped
+}
+
+// Sample returns the values in rising order with their counts.
+func (h Hist) Sample() Sample {
+	s := make(Sample, 0, len(h.n))
+	for i, n := range h.n {
+		if n > 0 {
+			s = append(s, Weighted{valueOf(h.first + i), n})
+		}
+	}
+	return s
+}
