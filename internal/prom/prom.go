@@ -1,8 +1,19 @@
-// Package prom reads a gateway's own request counters, in Prometheus' text
-// format, straight from the gateway: a server that scrapes it would be seconds
-// behind. It knows the counters that tell the backends of one route apart
-// (Traefik's per service, Istio's per destination) and refuses a gateway that
-// has none, since a number that mixes versions says nothing about either.
+// Package prom reads what Prometheus can tell of either version, in two ways.
+//
+// A Source reads a gateway's own request counters, in Prometheus' text format,
+// straight from the gateway: a server that scrapes it would be seconds behind. It
+// knows the counters that tell the backends of one route apart (Traefik's per
+// service, Istio's per destination) and refuses a gateway that has none, since a
+// number that mixes versions says nothing about either.
+//
+// A Server is a Prometheus that scrapes gateways or the application. Its API is
+// asked for raw samples, not for rates: an instant query of a range, so that each
+// sample comes with the time of its scrape, and what counters gained between two of
+// them is worked out here. A rate over a window would smear a step's first failures
+// over the time before it, guess at the window's edges, and never say how many
+// requests it stands for, which is what a test needs to know. Nothing here judges:
+// a version that is missing gives no points, and what cannot be understood is an
+// error.
 package prom
 
 import (
