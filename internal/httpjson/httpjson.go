@@ -1,0 +1,333 @@
+// Package httpjson reads numbers of both versions out of any JSON that an HTTP
+// endpoint answers with, by JSONPath (RFC 9535).
+//
+// The endpoint says nothing of when its numbers were true, so their points have the
+// time at which they were asked for, by our clock. What one path selects must be
+// one number: none or several are an error, since to pick one would be a guess.
+package httpjson
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/theory/jsonpath"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+)
+
+const (
+	patience = 15 * time.Second // for an answer
+	maxSize  = 1 << 20          // of an answer, in bytes
+)
+
+// An Endpoint is where the numbers are. URL and Paths may hold ${version}, ${service}
+// and ${namespace}; for each path, it or the URL must differ between the versions.
+type Endpoint struct {
+	// URL is asked by GET. A user, a password and the query are taken for
+	// secret.
+	URL string
+	// Header of the request, which is taken for secret.
+	Header http.Header
+	Paths  Paths
+	// Cumulative says that Total and Failed count since some start, as
+	// Prometheus' counters do. Else an answer holds what was added since the
+	// one before, and what is lost with a failed reading is lost.
+	Cumulative bool
+	Names      analysis.Names
+	// Client to ask with; nil for one that waits 15 s for an answer.
+	// Redirects are not followed.
+	Client *http.Client
+	// Now is the clock; nil for the system's.
+	Now func() time.Time
+}
+
+// Paths are where the numbers are in the JSON, such as
+//
+//	$.versions[?@.name == "${version}"].requests
+//
+// Total and Failed requests come together or not at all. Value is a gauge.
+type Paths struct {
+	Total, Failed, Value string
+}
+
+// A Source reads the points of an Endpoint. It remembers what it has seen, and is for
+// one goroutine.
+type Source struct {
+	client     *http.Client
+	header     http.Header
+	now        func() time.Time
+	cumulative bool
+	sides      []side
+	last       map[analysis.Version]counts // nil before the baseline
+	resets     int
+}
+
+// A side is how one version is asked for. Paths that are not given are nil.
+type side struct {
+	version              analysis.Version
+	url, where           string // where: the URL without what is secret
+	total, failed, value *jsonpath.Path
+}
+
+type counts struct{ total, failed float64 }
+
+// New returns the Source of an endpoint. It refuses one whose answers would mix the
+// versions (analysis.ErrMixed).
+func New(e Endpoint) (*Source, error) {
+	if (e.Paths.Total == "") != (e.Paths.Failed == "") {
+		return nil, errors.New("http endpoint: paths of total and failed come together: one says nothing without the other")
+	}
+	if e.Paths == (Paths{}) {
+		return nil, errors.New("http endpoint: there is no path")
+	}
+	stable, err := e.side(analysis.Stable)
+	if err != nil {
+		return nil, fmt.Errorf("http endpoint: %w", err)
+	}
+	canary, err := e.side(analysis.Canary)
+	if err != nil {
+		return nil, fmt.Errorf("http endpoint: %w", err)
+	}
+	if err := tellApart(stable, canary); err != nil {
+		return nil, fmt.Errorf("http endpoint %s: %w", stable.where, err)
+	}
+	s := &Source{client: &http.Client{Timeout: patience}, header: e.Header, now: e.Now, cumulative: e.Cumulative, sides: []side{canary, stable}}
+	if e.Client != nil {
+		copied := *e.Client
+		s.client = &copied
+	}
+	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the header would go along
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s, nil
+}
+
+func (e Endpoint) side(v analysis.Version) (side, error) {
+	address, err := e.Names.Fill(e.URL, v)
+	if err != nil {
+		return side{}, errors.New("the URL has a ${name} that is not known or has no value, or no end") // the error shows the URL
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return side{}, errors.New("the URL is none of http or https with a host") // which may hold a password
+	}
+	s := side{version: v, url: address, where: u.Scheme + "://" + u.Host + u.EscapedPath()}
+	for _, p := range []struct {
+		text string
+		to   **jsonpath.Path
+	}{{e.Paths.Total, &s.total}, {e.Paths.Failed, &s.failed}, {e.Paths.Value, &s.value}} {
+		if *p.to, err = e.path(p.text, v); err != nil {
+			return side{}, err
+		}
+	}
+	return s, nil
+}
+
+func (e Endpoint) path(text string, v analysis.Version) (*jsonpath.Path, error) {
+	if text == "" {
+		return nil, nil
+	}
+	filled, err := e.Names.Fill(text, v)
+	if err != nil {
+		return nil, err
+	}
+	path, err := jsonpath.Parse(filled)
+	if err != nil {
+		return nil, fmt.Errorf("path %q: %w", filled, err)
+	}
+	return path, nil
+}
+
+func tellApart(stable, canary side) error {
+	if stable.url != canary.url {
+		return nil
+	}
+	for _, pair := range [][2]*jsonpath.Path{{stable.total, canary.total}, {stable.failed, canary.failed}, {stable.value, canary.value}} {
+		if pair[0] == nil {
+			continue
+		}
+		if err := analysis.TellsApart(pair[0].String(), pair[1].String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Read returns one point of each version. The first call returns none of counts: they
+// are of a time before it. A count that is smaller than before, if they are
+// cumulative, has started anew, so all of it is new. An answer other than 2xx, one
+// that is too large or no JSON, and a path that does not lead to one number are
+// errors; then nothing counts as seen.
+func (s *Source) Read(ctx context.Context) ([]analysis.Point, error) {
+	documents := map[string]any{}
+	seen := map[analysis.Version]counts{}
+	var points []analysis.Point
+	for _, side := range s.sides {
+		document, ok := documents[side.url]
+		if !ok { // once, if both versions are in it
+			var err error
+			if document, err = s.get(ctx, side.url); err != nil {
+				return nil, fmt.Errorf("ask %s for %s: %w", side.where, side.version, err)
+			}
+			documents[side.url] = document
+		}
+		p, c, err := side.read(document)
+		if err != nil {
+			return nil, fmt.Errorf("ask %s for %s: %w", side.where, side.version, err)
+		}
+		seen[side.version], p.At = c, s.now().UTC()
+		points = append(points, p)
+	}
+	return s.new(points, seen), nil
+}
+
+// new fills the counts in.
+func (s *Source) new(points []analysis.Point, seen map[analysis.Version]counts) []analysis.Point {
+	var kept []analysis.Point
+	for _, p := range points {
+		if s.last != nil {
+			added := s.since(seen[p.Version], s.last[p.Version])
+			p.Total, p.Failed = added.total, added.failed
+		}
+		if p.Value != nil || s.last != nil {
+			kept = append(kept, p)
+		}
+	}
+	s.last = seen
+	return kept
+}
+
+func (s *Source) since(now, before counts) counts {
+	switch {
+	case !s.cumulative:
+		return now
+	case now.total < before.total || now.failed < before.failed:
+		s.resets++
+		return now
+	}
+	added := counts{now.total - before.total, now.failed - before.failed}
+	added.failed = min(added.failed, added.total) // an answer that was caught while it counted
+	return added
+}
+
+// Resets is how many times a version's counts were seen to start anew.
+func (s *Source) Resets() int { return s.resets }
+
+func (s *Source) get(ctx context.Context, address string) (any, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("the URL cannot be asked")
+	}
+	req.Header.Set("Accept", "application/json")
+	for name, values := range s.header {
+		req.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	resp, err := s.client.Do(req)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the address
+		}
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode/100 != 2 {
+		return nil, fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxSize {
+		return nil, errors.New("the answer is larger than 1 MiB")
+	}
+	return decode(body)
+}
+
+func decode(body []byte) (any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	var document any
+	if err := decoder.Decode(&document); err != nil {
+		return nil, fmt.Errorf("the answer is no JSON: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("the answer is more than one JSON value")
+	}
+	return document, nil
+}
+
+// read finds the numbers of a version.
+func (s side) read(document any) (analysis.Point, counts, error) {
+	p := analysis.Point{Version: s.version}
+	var c counts
+	var err error
+	if s.total != nil {
+		if c.total, err = count(document, s.total); err != nil {
+			return p, c, err
+		}
+		if c.failed, err = count(document, s.failed); err != nil {
+			return p, c, err
+		}
+		if c.failed > c.total {
+			return p, c, fmt.Errorf("%v failed requests of %v", c.failed, c.total)
+		}
+	}
+	if s.value != nil {
+		v, err := number(document, s.value)
+		if err != nil {
+			return p, c, err
+		}
+		n := analysis.Number(v)
+		p.Value = &n
+	}
+	return p, c, nil
+}
+
+func count(document any, path *jsonpath.Path) (float64, error) {
+	n, err := number(document, path)
+	if err == nil && (math.IsNaN(n) || math.IsInf(n, 0) || n < 0) {
+		return 0, fmt.Errorf("path %s: %v is no count", path, n)
+	}
+	return n, err
+}
+
+// number is what a path selects, as a number or as a string that is one. null is
+// NaN.
+func number(document any, path *jsonpath.Path) (float64, error) {
+	nodes := path.Select(document)
+	if len(nodes) != 1 {
+		return 0, fmt.Errorf("path %s selects %d values, want 1", path, len(nodes))
+	}
+	switch v := nodes[0].(type) {
+	case nil:
+		return math.NaN(), nil
+	case float64:
+		return v, nil
+	case string:
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil {
+			return 0, fmt.Errorf("path %s: a text that is no number", path)
+		}
+		return n, nil
+	}
+	return 0, fmt.Errorf("path %s: %s, want a number", path, kind(nodes[0]))
+}
+
+func kind(v any) string {
+	switch v.(type) {
+	case bool:
+		return "a boolean"
+	case []any:
+		return "a list"
+	}
+	return "an object"
+}
