@@ -1,0 +1,153 @@
+// Package awstest gives tests an AWS that is not Amazon's: moto_server, which
+// keeps the state of CloudWatch, CloudFormation, Lambda and others behind their
+// real wire protocols.
+//
+// Each Start is a server of its own, so that tests stay apart. It holds what is
+// put into it; what it does not imitate, such as percentiles, a test has to say
+// otherwise. A server that cannot start fails the test; it is never skipped.
+package awstest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// startLimit bounds the time until the server answers: Python imports for
+// seconds on a busy machine.
+const startLimit = time.Minute
+
+// listening is what the server says of its address.
+var listening = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
+
+// Start runs a moto_server until the test ends and returns its URL, the endpoint
+// of every service. It takes any credentials and any region.
+func Start(t testing.TB) (endpoint string) {
+	t.Helper()
+	program, err := moto()
+	if err != nil {
+		t.Fatalf("find moto_server: %v", err)
+	}
+	// Port 0: the server takes a free one and says which, so that no other
+	// can take it in between.
+	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", "0")
+	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = in, in
+	err = cmd.Start()
+	in.Close()
+	if err != nil {
+		out.Close()
+		t.Fatalf("start %s: %v", program, err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // by its pid; it may have ended
+		_ = cmd.Wait()
+		out.Close()
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	endpoint, err = address(ctx, out)
+	if err == nil {
+		err = answers(ctx, endpoint)
+	}
+	if err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	return endpoint
+}
+
+// address reads where the server listens, and goes on reading so that it is
+// never held up by a full pipe.
+func address(ctx context.Context, out *os.File) (string, error) {
+	stop := context.AfterFunc(ctx, func() { out.SetReadDeadline(time.Unix(1, 0)) })
+	lines := bufio.NewReader(out)
+	var said strings.Builder
+	for {
+		line, err := lines.ReadString('\n')
+		said.WriteString(line)
+		if m := listening.FindStringSubmatch(line); m != nil {
+			if !stop() {
+				return "", ctx.Err()
+			}
+			go io.Copy(io.Discard, lines)
+			return m[1], nil
+		}
+		if err != nil {
+			stop()
+			return "", fmt.Errorf("it did not say where it listens: %w: %s", err, said.String())
+		}
+	}
+}
+
+// answers asks once; the server listens before it says so.
+func answers(ctx context.Context, endpoint string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+"/moto-api/data.json", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answers %s", resp.Status)
+	}
+	return nil
+}
+
+// moto is the program: the machine's, or one that is installed once into a
+// virtual environment in the user's cache.
+var moto = sync.OnceValues(func() (string, error) {
+	if path, err := exec.LookPath("moto_server"); err == nil {
+		return path, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return install(filepath.Join(cache, "candlefish-moto"))
+})
+
+// install makes the environment in dir unless it is there and complete. Test
+// binaries that run at once wait for the first of them.
+func install(dir string) (string, error) {
+	program := filepath.Join(dir, "bin", "moto_server")
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return program, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lock(dir + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
+		return program, nil
+	}
+	for _, args := range [][]string{
+		{"python3", "-m", "venv", "--clear", dir},
+		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "moto[server]"},
+	} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("it is not on the PATH, and %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return program, os.WriteFile(filepath.Join(dir, "complete"), nil, 0o644)
+}
