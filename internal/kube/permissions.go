@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,22 +31,31 @@ var Permissions = []Permission{
 	{"gateway.networking.k8s.io", "httproutes", []string{"get", "list", "watch", "patch", "create", "delete"}, "Write the weights, see them accepted, and lead marked requests to a canary without weight"},
 }
 
-// Missing asks the API server which of the Permissions this identity lacks in
-// the namespace. It changes nothing.
-func (c *Cluster) Missing(ctx context.Context, namespace string) ([]string, error) {
+// Missing asks the API server which of the Permissions, and of more, this
+// identity lacks in the namespace. It changes nothing.
+func (c *Cluster) Missing(ctx context.Context, namespace string, more ...Permission) ([]string, error) {
 	var missing []string
-	for _, p := range Permissions {
+	for _, p := range slices.Concat(Permissions, more) {
 		for _, verb := range p.Verbs {
 			allowed, err := c.allowed(ctx, namespace, p, verb)
 			if err != nil {
-				return nil, fmt.Errorf("ask for the permission to %s %s in %s: %w", verb, p.Resource, namespace, err)
+				return nil, fmt.Errorf("ask for the permission to %s %s in %s: %w", verb, p.name(), namespace, err)
 			}
 			if !allowed {
-				missing = append(missing, verb+" "+p.Resource)
+				missing = append(missing, verb+" "+p.name())
 			}
 		}
 	}
 	return missing, nil
+}
+
+// name tells the pods of the metrics API from those of the core one, as
+// kubectl does.
+func (p Permission) name() string {
+	if p.Group == usageResource.Group {
+		return p.Resource + "." + p.Group
+	}
+	return p.Resource
 }
 
 func (c *Cluster) allowed(ctx context.Context, namespace string, p Permission, verb string) (bool, error) {

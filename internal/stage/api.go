@@ -143,6 +143,8 @@ var resources = map[string]struct {
 	"Service":                  {"services", true},
 	"ServiceAccount":           {"serviceaccounts", true},
 	"ConfigMap":                {"configmaps", true},
+	"EndpointSlice":            {"endpointslices", true},
+	"APIService":               {"apiservices", false},
 	"Secret":                   {"secrets", true},
 	"Deployment":               {"deployments", true},
 	"ClusterRoleBinding":       {"clusterrolebindings", false},

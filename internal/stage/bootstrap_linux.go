@@ -39,6 +39,9 @@ func (v *overseer) bootstrap(ctx context.Context, s *Stage) error {
 	if err := v.applyCRDs(ctx, a); err != nil {
 		return err
 	}
+	if err := v.startMetrics(ctx, a); err != nil {
+		return err
+	}
 	if err := a.apply(ctx, gatewayObjects(v.net)); err != nil {
 		return err
 	}
@@ -78,13 +81,35 @@ func (v *overseer) applyCRDs(ctx context.Context, a *api) error {
 	})
 }
 
-// awaitServing waits for the node, both gateways and Prometheus.
+// startMetrics starts metrics-server and registers it. It comes after the ConfigMap that it learns from whom to believe.
+func (v *overseer) startMetrics(ctx context.Context, a *api) error {
+	ca, err := os.ReadFile(v.l.pki("ca.crt"))
+	if err != nil {
+		return err
+	}
+	if err := v.poll(ctx, stepLimit, "the API server's word on authentication", func(ctx context.Context) error {
+		return a.get(ctx, "/api/v1/namespaces/"+metricsNamespace+"/configmaps/extension-apiserver-authentication", nil)
+	}); err != nil {
+		return err
+	}
+	if err := v.start(metricsServer(v.l, v.net, v.spec.Binaries)); err != nil {
+		return err
+	}
+	return a.apply(ctx, metricsObjects(v.net, ca))
+}
+
+// awaitServing waits for the node, metrics-server, both gateways and Prometheus.
 func (v *overseer) awaitServing(ctx context.Context, a *api, s *Stage) error {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	v.say("the node")
 	if err := a.await(ctx, "/api/v1/nodes", nodeName, func(w watched) bool { return w.has("Ready") }); err != nil {
 		return errors.Join(err, v.failed())
+	}
+	// An API that is registered and does not answer would keep namespaces from being deleted.
+	v.say("metrics-server")
+	if err := v.poll(ctx, stepLimit, "metrics-server", func(ctx context.Context) error { return a.get(ctx, "/apis/metrics.k8s.io/v1beta1", nil) }); err != nil {
+		return err
 	}
 	for _, g := range []Gateway{s.Gateway, s.SlowGateway} {
 		v.say("gateway %s", g)

@@ -202,6 +202,53 @@ func TestPKI(t *testing.T) {
 	}
 }
 
+// TestMetricsServerIsWhereItIsLookedFor: the API server passes requests for metrics.k8s.io on to where metrics-server listens, by a name that
+// its certificate has, and under a name that metrics-server believes.
+func TestMetricsServerIsWhereItIsLookedFor(t *testing.T) {
+	t.Parallel()
+	l := layout(t.TempDir())
+	if err := os.MkdirAll(l.path("pki"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePKI(l, testNetwork); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile(l.pki("ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := splitYAML(metricsObjects(testNetwork, ca))
+	service, slice, registered := docs[0], docs[1], docs[2]
+	want := map[string]any{"namespace": at(t, service, "metadata", "namespace"), "name": at(t, service, "metadata", "name")}
+	if diff := cmp.Diff(want, at(t, registered, "spec", "service")); diff != "" {
+		t.Errorf("service of the API (-want +got):\n%s", diff)
+	}
+	if got := at(t, slice, "metadata", "labels", "kubernetes.io/service-name"); got != want["name"] {
+		t.Errorf("the endpoint is of service %v, want %v", got, want["name"])
+	}
+	endpoint := fmt.Sprint(at(t, slice, "endpoints"), at(t, slice, "ports"))
+	argv := metricsServer(l, testNetwork, BinarySet{}).argv
+	if !strings.Contains(endpoint, testNetwork.nodeIP()) || !slices.Contains(argv, "--bind-address="+testNetwork.nodeIP()) {
+		t.Errorf("metrics-server listens by %q, the endpoint is %s", argv, endpoint)
+	}
+	for file, name := range map[string]string{"metrics-server": "metrics-server.kube-system.svc", "front-proxy": ""} {
+		roots := x509.NewCertPool()
+		authority := map[string]string{"metrics-server": "ca.crt", "front-proxy": "front-proxy-ca.crt"}[file]
+		data, err := os.ReadFile(l.pki(authority))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots.AppendCertsFromPEM(data)
+		pair, err := tls.LoadX509KeyPair(l.pki(file+".crt"), l.pki(file+".key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			t.Errorf("the certificate of %s: %v", file, err)
+		}
+	}
+}
+
 func TestFilesOfAStage(t *testing.T) {
 	t.Parallel()
 	folders := layout("/s").folders()

@@ -1,6 +1,9 @@
 package stage
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/base64"
+)
 
 // clusterObjects lets kube-proxy read what it needs.
 func clusterObjects() []byte {
@@ -9,6 +12,35 @@ func clusterObjects() []byte {
 		"roleRef":  object{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
 		"subjects": []any{object{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "system:kube-proxy"}},
 	})
+}
+
+// Where the API server finds metrics-server.
+const (
+	metricsNamespace = "kube-system"
+	metricsService   = "metrics-server"
+	metricsPort      = 4443
+)
+
+// metricsObjects register metrics.k8s.io at the API server. Since metrics-server is no pod, its Service has no selector and its endpoint is
+// written down.
+func metricsObjects(n network, ca []byte) []byte {
+	meta := object{"name": metricsService, "namespace": metricsNamespace}
+	return manifest(
+		object{"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": object{
+			"ports": []any{object{"name": "https", "port": 443, "targetPort": metricsPort}},
+		}},
+		object{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": object{
+			"name": metricsService, "namespace": metricsNamespace, "labels": object{"kubernetes.io/service-name": metricsService},
+		},
+			"addressType": "IPv4", "ports": []any{object{"name": "https", "port": metricsPort, "protocol": "TCP"}},
+			"endpoints": []any{object{"addresses": []string{n.nodeIP()}, "conditions": object{"ready": true}}},
+		},
+		object{"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": object{"name": "v1beta1.metrics.k8s.io"}, "spec": object{
+			"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
+			"service":  object{"name": metricsService, "namespace": metricsNamespace},
+			"caBundle": base64.StdEncoding.EncodeToString(ca),
+		}},
+	)
 }
 
 // gatewayObjects are the two Gateways with a class each, open to routes of all namespaces.

@@ -33,6 +33,9 @@ type identity struct {
 	ips    []string
 }
 
+// frontProxy is the API server's name towards the servers that it passes requests on to.
+const frontProxy = "front-proxy"
+
 func newAuthority() (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -110,7 +113,19 @@ func writePKI(l layout, n network) error {
 	if err != nil {
 		return err
 	}
+	// An authority of its own: whoever holds a certificate of it may speak for anybody.
+	frontCA, err := newAuthority()
+	if err != nil {
+		return err
+	}
+	front, err := frontCA.issue(identity{user: frontProxy})
+	if err != nil {
+		return err
+	}
 	errs := []error{
+		os.WriteFile(l.pki("front-proxy-ca.crt"), frontCA.pem, 0o644),
+		os.WriteFile(l.pki("front-proxy.crt"), front.cert, 0o644),
+		os.WriteFile(l.pki("front-proxy.key"), front.key, 0o600),
 		os.WriteFile(l.pki("ca.crt"), ca.pem, 0o644),
 		os.WriteFile(l.pki("sa.key"), saKey, 0o600),
 		os.WriteFile(l.pki("sa.pub"), encode("PUBLIC KEY", saDER), 0o644),
@@ -121,6 +136,7 @@ func writePKI(l layout, n network) error {
 		// the API server's own name towards the kubelet: logs, exec, port-forward
 		"apiserver-kubelet": {user: "kube-apiserver-kubelet-client", groups: []string{"system:masters"}},
 		"kubelet-server":    {user: "kubelet", names: []string{nodeName}, ips: []string{n.nodeIP()}},
+		metricsService:      {user: metricsService, names: []string{metricsService + "." + metricsNamespace + ".svc"}, ips: []string{n.nodeIP()}},
 	} {
 		pair, err := ca.issue(id)
 		errs = append(errs, err,
@@ -133,6 +149,7 @@ func writePKI(l layout, n network) error {
 		"kubelet":                 {user: "system:node:" + nodeName, groups: []string{"system:nodes"}},
 		"kube-proxy":              {user: "system:kube-proxy"},
 		"gateway":                 {user: "gateway", groups: []string{"system:masters"}},
+		metricsService:            {user: metricsService, groups: []string{"system:masters"}},
 	} {
 		pair, err := ca.issue(id)
 		if err != nil {

@@ -33,6 +33,12 @@ func early(l layout, n network, bin BinarySet) []process {
 			"--service-account-key-file=" + l.pki("sa.pub"), "--service-account-signing-key-file=" + l.pki("sa.key"),
 			"--service-account-issuer=https://kubernetes.default.svc",
 			"--service-cluster-ip-range=" + n.services(),
+			// the aggregation layer: who speaks for the API server to metrics-server, and how it says for whom
+			"--requestheader-client-ca-file=" + l.pki("front-proxy-ca.crt"), "--requestheader-allowed-names=" + frontProxy,
+			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+			"--proxy-client-cert-file=" + l.pki("front-proxy.crt"), "--proxy-client-key-file=" + l.pki("front-proxy.key"),
+			"--enable-aggregator-routing=true", // to the endpoint itself, whatever kube-proxy has written so far
 			"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true",
 			"--enable-priority-and-fairness=false"}},
 	}
@@ -54,6 +60,17 @@ func nodeside(l layout, n network, bin BinarySet) []process {
 			"--root-dir=" + l.path("kubelet"), "--cert-dir=" + l.path("kubelet", "pki")}},
 		{name: "kube-proxy", argv: []string{bin.Kubernetes, "kube-proxy", "--config=" + l.config("proxy.json")}},
 	}
+}
+
+// metricsServer serves metrics.k8s.io. Every resolution it asks the kubelet for the use of all containers; a container has a value after the
+// second time.
+func metricsServer(l layout, n network, bin BinarySet) process {
+	kubeconfig := l.kubeconfig(metricsService)
+	return process{name: metricsService, argv: []string{bin.Kubernetes, "metrics-server",
+		"--kubeconfig=" + kubeconfig, "--authentication-kubeconfig=" + kubeconfig, "--authorization-kubeconfig=" + kubeconfig,
+		"--bind-address=" + n.nodeIP(), fmt.Sprintf("--secure-port=%d", metricsPort),
+		"--tls-cert-file=" + l.pki("metrics-server.crt"), "--tls-private-key-file=" + l.pki("metrics-server.key"),
+		"--metric-resolution=10s"}}
 }
 
 // gateways are the two Traefiks and the Prometheus that watches them. They need the Gateway API's kinds to exist.

@@ -75,10 +75,30 @@ type Sample struct {
 	Gateway Gateway
 	// Env is set on the container, over what the image says.
 	Env map[string]string
+	// Resources of the container website: limits and requests by resource, as in a manifest. Default: none.
+	Resources Resources
 	// GracePeriod is the pods' terminationGracePeriodSeconds. Default: Kubernetes' own, 30 s.
 	GracePeriod time.Duration
 	// Wait bounds the time until the sample answers. Default: 2 minutes. Negative: do not wait.
 	Wait time.Duration
+}
+
+// Resources are quantities as in a manifest, such as "100m" and "64Mi", by resource.
+type Resources struct {
+	Limits   map[string]string
+	Requests map[string]string
+}
+
+// object is what a manifest says of r, with nothing for what is not set.
+func (r Resources) object() object {
+	o := object{}
+	if r.Limits != nil {
+		o["limits"] = r.Limits
+	}
+	if r.Requests != nil {
+		o["requests"] = r.Requests
+	}
+	return o
 }
 
 func (s Sample) withDefaults(stage *Stage) Sample {
@@ -115,6 +135,9 @@ func (s Sample) manifest() []byte {
 	}
 	if env != nil {
 		container["env"] = env
+	}
+	if resources := s.Resources.object(); len(resources) > 0 {
+		container["resources"] = resources
 	}
 	pod := object{"containers": []any{container}}
 	if s.GracePeriod > 0 {

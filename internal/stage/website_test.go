@@ -76,6 +76,20 @@ func TestSampleIsPlain(t *testing.T) {
 	}
 }
 
+func TestSampleResources(t *testing.T) {
+	t.Parallel()
+	s := Sample{Resources: Resources{Limits: map[string]string{"cpu": "100m", "memory": "64Mi"}}}
+	var deployment object
+	if err := yaml.Unmarshal(splitYAML(s.withDefaults(&Stage{}).manifest())[1], &deployment); err != nil {
+		t.Fatal(err)
+	}
+	pod := deployment["spec"].(object)["template"].(object)["spec"].(object)
+	got := pod["containers"].([]any)[0].(object)["resources"]
+	if diff := cmp.Diff(object{"limits": object{"cpu": "100m", "memory": "64Mi"}}, got); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+}
+
 func TestNewImage(t *testing.T) {
 	t.Parallel()
 	img, err := newImage("website", []byte("program"), map[string]string{"VERSION": "v1", "A": "b"})

@@ -21,7 +21,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kube-proxy [flags]")
+		fmt.Fprintln(os.Stderr, "usage: kubernetes etcd|kube-apiserver|kube-controller-manager|kube-scheduler|kubelet|kube-proxy|metrics-server [flags]")
 		os.Exit(2)
 	}
 	name := filepath.Base(os.Args[1])
@@ -41,6 +41,8 @@ func main() {
 		command = kubelet.NewKubeletCommand(context.Background())
 	case "kube-proxy":
 		command = proxy.NewProxyCommand()
+	case "metrics-server":
+		command = newMetricsServerCommand()
 	default:
 		fmt.Fprintf(os.Stderr, "kubernetes: no component %q\n", name)
 		os.Exit(2)
