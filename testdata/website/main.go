@@ -8,6 +8,7 @@
 //	LATENCY_JITTER   up to so much more, evenly spread
 //	LEAK             bytes kept for each request
 //	CRASH_AFTER      time after which it exits with status 1
+//	EXIT_AFTER       time after which it ends in order, with status 0, as a job does
 //	DRAIN            after SIGTERM, time in which it goes on answering, not ready; 3s unless set
 //	EXIT_ON_SIGTERM  "now": exit at once, and let requests in flight fail
 //
@@ -63,6 +64,7 @@ type config struct {
 	jitter     time.Duration
 	leak       int
 	crashAfter time.Duration
+	exitAfter  time.Duration
 	drain      time.Duration
 	exitNow    bool
 }
@@ -87,6 +89,7 @@ func parse(getenv func(string) string) (config, error) {
 		latency:    duration("LATENCY", "0s"),
 		jitter:     duration("LATENCY_JITTER", "0s"),
 		crashAfter: duration("CRASH_AFTER", "0s"),
+		exitAfter:  duration("EXIT_AFTER", "0s"),
 		drain:      duration("DRAIN", "3s"),
 	}
 	var err error
@@ -113,6 +116,11 @@ func run(ctx context.Context, c config, hostname string, log func(string, ...any
 	crash := make(<-chan time.Time)
 	if c.crashAfter > 0 {
 		crash = time.After(c.crashAfter)
+	}
+	if c.exitAfter > 0 { // as a job does that is done
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(ctx, c.exitAfter)
+		defer done()
 	}
 	select {
 	case <-time.After(c.startDelay):

@@ -1,0 +1,158 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+)
+
+// JobPermissions are what a check by a Job needs, beside Permissions.
+var JobPermissions = []Permission{
+	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run a check of one's own; only where the analysis file has a job"},
+}
+
+// A JobResult is what became of a Job.
+type JobResult struct {
+	Succeeded bool
+	Reason    string
+	Log       []string // the last lines of its pod
+}
+
+// ParseJob reads a Job's manifest, YAML or JSON.
+func ParseJob(manifest []byte) (*batchv1.Job, error) {
+	var job batchv1.Job
+	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
+	if err := d.Decode(&job); err != nil {
+		return nil, fmt.Errorf("read the job's manifest: %w", err)
+	}
+	if job.Kind != "Job" || len(job.Spec.Template.Spec.Containers) == 0 {
+		return nil, fmt.Errorf("read the job's manifest: it is a %s %q with %d containers, want a Job with one at least",
+			job.APIVersion, job.Kind, len(job.Spec.Template.Spec.Containers))
+	}
+	return &job, nil
+}
+
+// RunJob runs a Job beside the target, with env in all its containers, and waits
+// until it has succeeded or failed. It is removed whatever happens. Errors mean
+// that it did not come to an end.
+func (t *Target) RunJob(ctx context.Context, job *batchv1.Job, env map[string]string) (JobResult, error) {
+	job = job.DeepCopy()
+	job.Name, job.GenerateName, job.Namespace = strings.TrimSuffix(job.Name[:min(len(job.Name), 50)], "-")+"-"+rand.String(5), "", t.record.Namespace
+	if job.Labels == nil {
+		job.Labels = map[string]string{}
+	}
+	job.Labels[labelTarget] = t.record.Deployment
+	if job.Spec.Template.Spec.RestartPolicy == "" {
+		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
+	}
+	if job.Spec.BackoffLimit == nil {
+		job.Spec.BackoffLimit = new(int32) // a check that failed has failed
+	}
+	for i := range job.Spec.Template.Spec.Containers {
+		c := &job.Spec.Template.Spec.Containers[i]
+		for name, value := range env {
+			c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
+		}
+	}
+	jobs := t.cluster.typed.BatchV1().Jobs(t.record.Namespace)
+	what := fmt.Sprintf("job %s/%s", t.record.Namespace, job.Name)
+	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager}); err != nil {
+		return JobResult{}, fmt.Errorf("create %s: %w", what, err)
+	}
+	defer func() {
+		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		background := metav1.DeletePropagationBackground
+		_ = steadily(remove, func(ctx context.Context) error { // nothing depends on it, and its label says whose it is
+			err := jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
+		})
+	}()
+	condition, err := t.jobEnd(ctx, job.Name)
+	result := JobResult{Log: t.jobLog(context.WithoutCancel(ctx), job.Name)}
+	if err != nil {
+		return result, fmt.Errorf("wait for %s: %w", what, err)
+	}
+	result.Succeeded = condition.Type == batchv1.JobComplete
+	result.Reason = strings.TrimSuffix(fmt.Sprintf("%s: %s %s", what, condition.Type, condition.Message), " ")
+	return result, nil
+}
+
+// jobEnd waits for the condition that says how a Job ended. A watch that is cut
+// off is begun again.
+func (t *Target) jobEnd(ctx context.Context, name string) (batchv1.JobCondition, error) {
+	jobs := t.cluster.typed.BatchV1().Jobs(t.record.Namespace)
+	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
+	for {
+		w, err := jobs.Watch(ctx, only)
+		if err == nil {
+			if c, ok := endOf(w); ok {
+				return c, nil
+			}
+		} else if !mayHeal(err) {
+			return batchv1.JobCondition{}, err
+		}
+		select {
+		case <-ctx.Done():
+			return batchv1.JobCondition{}, fmt.Errorf("it did not end in time: %w", ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// endOf reads a watch of one Job until it has ended.
+func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		job, ok := e.Object.(*batchv1.Job)
+		if !ok {
+			continue
+		}
+		for _, c := range job.Status.Conditions {
+			if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+				return c, true
+			}
+		}
+	}
+	return batchv1.JobCondition{}, false
+}
+
+// jobLog is the end of what the Job's newest pod printed; nil when it printed
+// nothing that can be read.
+func (t *Target) jobLog(ctx context.Context, name string) []string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	selector := labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: name})
+	pods, err := t.cluster.typed.CoreV1().Pods(t.record.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil || len(pods.Items) == 0 {
+		return nil
+	}
+	pod := pods.Items[0]
+	for _, p := range pods.Items {
+		if p.CreationTimestamp.After(pod.CreationTimestamp.Time) {
+			pod = p
+		}
+	}
+	tail, limit := int64(logLines), int64(16<<10)
+	raw, err := t.cluster.typed.CoreV1().Pods(t.record.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: pod.Spec.Containers[0].Name, TailLines: &tail, LimitBytes: &limit,
+	}).DoRaw(ctx)
+	if err != nil || len(raw) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
+}
