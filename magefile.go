@@ -37,6 +37,20 @@ type Bench mg.Namespace
 // Deploy measures releases on the stage under load; it takes about ten minutes.
 func (Bench) Deploy(ctx context.Context) error { return target(ctx, "bench:deploy") }
 
+// Judge measures the judge on simulated rollouts; it takes about ten minutes.
+func (Bench) Judge(ctx context.Context) error { return target(ctx, "bench:judge") }
+
+// Judge says what the judge of rollouts thinks of a recorded one.
+type Judge mg.Namespace
+
+// Replay judges a recorded rollout again, with the settings of -analysis; offline.
+//
+// The recording is the canary-deployment-analysis.jsonl beside the report of a
+// deploy. Whatever the verdicts are, the exit status is 0; a bad file is 2.
+func (Judge) Replay(ctx context.Context, file, analysis *string) error {
+	return target(ctx, "judge:replay", gobuild.Flags("file", file, "analysis", analysis)...)
+}
+
 // Stage is a real cluster on this machine, for tests and for trying a deploy.
 type Stage mg.Namespace
 
@@ -67,8 +81,8 @@ func Build(ctx context.Context) error { return target(ctx, "build") }
 // Check runs what a change must pass: generated files, tidy, lint, tests.
 func Check(ctx context.Context) error { return target(ctx, "check") }
 
-func target(ctx context.Context, name string) error {
-	return become(ctx, "./internal/build/targets", name)
+func target(ctx context.Context, name string, args ...string) error {
+	return become(ctx, "./internal/build/targets", append([]string{name}, args...)...)
 }
 
 // become turns this process into a program of the module. CANDLEFISH_MAGE tells

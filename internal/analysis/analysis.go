@@ -6,41 +6,31 @@
 // dwell lets a broken canary serve all that time. The tests here are valid at
 // every look at once, so a Judge can be asked after every answer:
 //
-//   - errors: a betting martingale. Start with 1 and bet, fairly, on the canary
-//     failing more often than the limit allows. If it does not, the stake grows
-//     200-fold with a probability of at most 1/200, ever, however often one
-//     looks (Ville). If it fails every third time it does so in some 25 answers;
-//   - latency: bounds on a quantile from order statistics, whatever the
-//     distribution, at one look per second. Look j may be wrong with a share
-//     6/(π·j)² of the whole, and these shares add up to one.
+//   - errors, against the limit: a betting martingale (stat.Evidence). It catches
+//     a canary that fails every third request in some 25 answers;
+//   - errors, against stable at the same time: of all failures, the canary's share
+//     is compared with its share of the requests (stat.TwoShares). A few failures
+//     in a row are enough where stable has none, and trouble that hits both
+//     versions is nobody's fault;
+//   - latency: Mann-Whitney of the canary's answers against stable's at the same
+//     time, each of which is first allowed to be as much slower as the limit says.
+//     Its variance is taken between blocks of time (stat.Compare), so that bursts
+//     and autocorrelation do not count as proof; looks share the error
+//     probability. A second test compares the slow ends, which ranks overlook;
+//   - gauges, such as CPU or restarts: a limit that has to be exceeded for a time.
 //
-// Order of the checks; the first that applies decides:
+// All tests of all critical metrics together keep one error probability (Holm).
 //
-//  1. a fact from the cluster (a crash, a pull that fails): Failed;
-//  2. errors of the canary, by the martingale: Failed;
-//  3. failures that nobody signed, by the martingale: Failed. No marker came
-//     with them, so they are not known to be the canary's; but the canary is
-//     what changed. They are held against it beyond what was usual before;
-//  4. latency, at looks: median against stable's at the same time, and p95
-//     against an absolute limit: Failed;
-//  5. the dwell is not over: Pending;
-//  6. no answers, old answers, none of stable while it has weight, or too few of
-//     the canary: Inconclusive. Fewer answers than asked for are not judged by
-//     their rate; one failure in ten says little;
-//  7. the measured error rate, success rate or p95 is past its limit: Failed;
-//  8. the median or the unsigned failures are past theirs, but it may be chance:
-//     Inconclusive;
-//  9. Successful.
+// A step ends Successful only when every metric has said so on enough fresh data
+// of both versions. What cannot be judged is Inconclusive, with a policy of its
+// own: fail, hold, extend or ignore, and ignoring is said aloud.
 //
-// The package has no clock and no I/O. It is fed with counts from the start of the
-// step, of both versions over the same time.
+// The package has no clock and no I/O: it is fed with Points. Fed with the same
+// points and asked at the same moments it says the same, which is what Replay
+// does with a recording.
 package analysis
 
-import (
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // A Verdict is what the judge says of a step.
 type Verdict string
@@ -53,154 +43,109 @@ const (
 	Inconclusive Verdict = "Inconclusive"
 )
 
-// A Rule names the check that decided.
-type Rule string
+// A Policy says what follows when a metric cannot be judged.
+type Policy string
 
-// The rules in the order in which they are checked.
+// The policies. None of them leads to success by itself: what is ignored no
+// longer speaks, the other metrics still do.
 const (
-	RuleCondition    Rule = "condition"
-	RuleErrors       Rule = "errors"
-	RuleUnattributed Rule = "unattributed"
-	RuleLatency      Rule = "latency" // against stable
-	RuleLatencyMax   Rule = "latency-max"
-	RuleDwell        Rule = "dwell"
-	RuleNoData       Rule = "no-data"
-	RuleStale        Rule = "stale"
-	RuleNoStable     Rule = "no-stable"
-	RuleSamples      Rule = "samples"
-	RulePassed       Rule = "passed"
+	PolicyFail   Policy = "fail"
+	PolicyHold   Policy = "hold"   // stop where it is, for a person
+	PolicyExtend Policy = "extend" // watch longer
+	PolicyIgnore Policy = "ignore" // judge by the other metrics, and warn
+	PolicyAbort  Policy = "abort"  // for a whole rollout: put traffic back
 )
 
-// Limits are what a canary has to keep. Begin with DefaultLimits: a zero here is
-// a limit of zero.
-type Limits struct {
-	// ErrorRate is the highest share of the canary's answers that may fail.
-	ErrorRate float64 `json:"error_rate"`
-	// SuccessRate is the lowest share that has to succeed.
-	SuccessRate float64 `json:"success_rate"`
-	// MinSamples is the fewest answers of the canary to call it successful.
-	MinSamples int64 `json:"min_samples"`
-	// LatencyRatio is how many times stable's median the canary's may be.
-	LatencyRatio float64 `json:"latency_ratio"`
-	// LatencyFloor is the least difference of the medians that matters.
-	LatencyFloor time.Duration `json:"latency_floor"`
-	// LatencyMax is the highest p95 of the canary; 0 means no such limit.
-	LatencyMax time.Duration `json:"latency_max"`
-	// Stale is the age from which the newest answer is too old to judge by.
-	Stale time.Duration `json:"stale"`
-	// Alpha is the probability with which each of the sequential checks may
-	// stop a canary that keeps its limit, over the whole step.
-	Alpha float64 `json:"alpha"`
-}
+// A Check names one thing that a metric is judged by.
+type Check string
 
-// DefaultLimits returns: at most 5 % errors, at least 95 % success, 100 answers,
-// twice stable's median but not under 5 ms more, p95 2 s, 10 s, alpha 0.005.
-func DefaultLimits() Limits {
-	return Limits{ErrorRate: .05, SuccessRate: .95, MinSamples: 100, LatencyRatio: 2, LatencyFloor: 5 * time.Millisecond,
-		LatencyMax: 2 * time.Second, Stale: 10 * time.Second, Alpha: .005}
-}
-
-// Validate names everything that is wrong with l.
-func (l Limits) Validate() error {
-	var errs []error
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	check(l.ErrorRate >= 0 && l.ErrorRate < 1, "error rate %v: want 0 to less than 1", l.ErrorRate)
-	check(l.SuccessRate >= 0 && l.SuccessRate <= 1, "success rate %v: want 0 to 1", l.SuccessRate)
-	check(l.MinSamples >= 1, "min samples %d: want at least 1", l.MinSamples)
-	check(l.LatencyRatio >= 1, "latency ratio %v: want at least 1", l.LatencyRatio)
-	check(l.LatencyFloor >= 0, "latency floor %v: want 0 or more", l.LatencyFloor)
-	check(l.LatencyMax >= 0, "latency max %v: want 0 or more", l.LatencyMax)
-	check(l.Stale > 0, "stale %v: want more than 0", l.Stale)
-	check(l.Alpha > 0 && l.Alpha < .5, "alpha %v: want between 0 and 0.5", l.Alpha)
-	return errors.Join(errs...)
-}
-
-// A Distribution is a set of latencies in order. probe.Latencies is one.
-type Distribution interface {
-	Len() int64
-	// At returns the latency of a rank, 1 being the lowest.
-	At(rank int64) time.Duration
-}
-
-// Counts is what one version did since the step began.
-type Counts struct {
-	Total, Failed int64
-	Latency       Distribution // of the answers that did not fail; may be nil
-}
-
-// A ConditionKind is a fact about the canary's pods that ends the step.
-type ConditionKind string
-
-// The kinds of condition.
+// The checks.
 const (
-	PodNotReady      ConditionKind = "PodNotReady"
-	CrashLoop        ConditionKind = "CrashLoop"
-	ImagePull        ConditionKind = "ImagePull"
-	ProgressDeadline ConditionKind = "ProgressDeadline"
-	Restarted        ConditionKind = "Restarted"
+	CheckErrorRate  Check = "error-rate"       // the canary's failures against the limit
+	CheckErrors     Check = "errors-vs-stable" // against stable's at the same time
+	CheckUnsigned   Check = "unsigned"         // failures that no version signed
+	CheckLatency    Check = "latency-vs-stable"
+	CheckSlow       Check = "slow-vs-stable" // the slow end of the latencies
+	CheckLatencyMax Check = "latency-max"    // the 95th percentile against the limit
+	CheckGauge      Check = "limit"
+	CheckData       Check = "data"   // whether there is enough to judge by
+	CheckCustom     Check = "custom" // a job, a command or a webhook
+	CheckScore      Check = "score"  // all metrics together
 )
 
-var conditionWords = map[ConditionKind]string{
-	PodNotReady:      "a pod of the canary is not ready",
-	CrashLoop:        "a pod of the canary crashes again and again",
-	ImagePull:        "the canary's image cannot be pulled",
-	ProgressDeadline: "the canary's pods did not get ready in time",
-	Restarted:        "a container of the canary restarted",
+// A Moment is when the judge is asked.
+type Moment struct {
+	Now     time.Time     `json:"now"`
+	Elapsed time.Duration `json:"elapsed"` // since the step's weight was confirmed; 0 before
+	Dwell   time.Duration `json:"dwell"`   // how long the step is held
 }
 
-// A Condition is one such fact, with the pod and what the cluster says of it.
-type Condition struct {
-	Kind   ConditionKind
-	Detail string
-}
-
-// An Observation is all that was seen of a step so far.
-type Observation struct {
-	Elapsed time.Duration // since the step's weight was confirmed
-	Dwell   time.Duration // how long the step is held
-	Age     time.Duration // of the newest answer
-	Weight  int           // whole percent of traffic to the canary
-	Canary  Counts
-	Stable  Counts
-	// Unattributed counts answers whose version is not known.
-	Unattributed Counts
-	// Before counts answers of any version before the change, and, as
-	// failed, those of them that nobody signed.
-	Before Counts
-	// Reference stands in for stable's latency at weight 100, when stable
-	// answers nothing: its latency in the steps before. It may be nil.
-	Reference  Distribution
-	Conditions []Condition
-}
-
-// Numbers are the measurements of one version that belong to a Result.
+// Numbers are what was measured of one version by one metric.
 type Numbers struct {
-	Total     int64         `json:"total"`
-	Failed    int64         `json:"failed"`
-	ErrorRate float64       `json:"error_rate"`
-	ErrorLow  float64       `json:"error_low"`  // 95 % interval of the error rate
-	ErrorHigh float64       `json:"error_high"` // 1 when there are no answers
-	P50       time.Duration `json:"p50"`
-	P95       time.Duration `json:"p95"`
-	P99       time.Duration `json:"p99"`
+	Total     float64 `json:"total"`
+	Failed    float64 `json:"failed"`
+	ErrorRate float64 `json:"error_rate"`
+	ErrorLow  float64 `json:"error_low"`  // 95 % interval of the error rate
+	ErrorHigh float64 `json:"error_high"` // 1 when there are no requests
+	P50       Seconds `json:"p50_seconds"`
+	P95       Seconds `json:"p95_seconds"`
+	P99       Seconds `json:"p99_seconds"`
+}
+
+// Seconds is a duration whose JSON is a number of seconds.
+type Seconds = float64
+
+// A Shift is how much slower the canary's answers are: the median of all
+// differences to stable's (Hodges and Lehmann), with its 95 % interval, in
+// seconds.
+type Shift struct {
+	Estimate Seconds `json:"estimate_seconds"`
+	Low      Seconds `json:"low_seconds"`
+	High     Seconds `json:"high_seconds"`
+}
+
+// A Finding is what one check of one metric came to.
+type Finding struct {
+	Metric  string  `json:"metric"`
+	Check   Check   `json:"check"`
+	Verdict Verdict `json:"verdict"`
+	// Sentence says it with its numbers, for a person.
+	Sentence string `json:"sentence"`
+	// P is the p-value, valid at every look so far, of "the limit is kept";
+	// 1 where the check is no test.
+	P float64 `json:"p"`
+	// Policy is what follows when the verdict is Inconclusive.
+	Policy   Policy `json:"policy,omitempty"`
+	Critical bool   `json:"critical"`
+	Shift    *Shift `json:"shift,omitempty"`
+	// Output is the end of what a custom check printed.
+	Output []string `json:"output,omitempty"`
+}
+
+// Evidence is how far a finding is on the way to Failed: the logarithm of 1/P as
+// a share of the one that alpha alone asks for.
+func (f Finding) Evidence(alpha float64) float64 { return evidenceShare(f.P, alpha) }
+
+// Measured is what one metric measured of both versions.
+type Measured struct {
+	Metric   string  `json:"metric"`
+	Canary   Numbers `json:"canary"`
+	Stable   Numbers `json:"stable"`
+	Unsigned float64 `json:"unsigned_failed,omitempty"`
+	// Against says what stood in for stable: "previous" is the last release.
+	Against string `json:"against,omitempty"`
 }
 
 // A Result is a verdict with what led to it.
 type Result struct {
 	Verdict Verdict `json:"verdict"`
-	Rule    Rule    `json:"rule"`
-	Reason  string  `json:"reason"` // one sentence for people
-	Canary  Numbers `json:"canary"`
-	Stable  Numbers `json:"stable"`
-	// Unattributed failures: no version signed them.
-	Unattributed int64 `json:"unattributed_failed"`
-	// Evidence is what the stake against the canary's error rate has grown
-	// to, as a share (in logarithms) of what fails it: under 0 it has lost,
-	// 1 fails.
-	Evidence float64 `json:"evidence"`
-	Looks    int     `json:"looks"` // at latency so far
+	// Reason is one sentence for people: of the finding that decided.
+	Reason   string     `json:"reason"`
+	Policy   Policy     `json:"policy,omitempty"` // when Inconclusive
+	Findings []Finding  `json:"findings,omitempty"`
+	Measured []Measured `json:"measured,omitempty"`
+	// Score is the weighted share of metrics that passed, 0 to 100; nil
+	// unless every metric has been judged.
+	Score    *float64 `json:"score,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
 }

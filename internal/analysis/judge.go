@@ -1,272 +1,291 @@
 package analysis
 
 import (
-	"fmt"
 	"math"
+	"slices"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/split"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
-// maxEvidence stands for infinite, which JSON has no word for.
-const maxEvidence = 1000
-
-// A Judge judges one step. Make a new one for every step and for every extension
-// of a dwell that starts its counts afresh. It is not safe for concurrent use.
+// A Judge judges the steps of one rollout. It is not safe for concurrent use.
 type Judge struct {
-	limits Limits
-	look   int     // number of the last look at latency
-	final  *Result // the Failed that ended the step
+	config Config
+	steps  int // of the plan
+	series []*series
+	custom map[string]Finding // of this step
+	due    []CustomCheck      // of this step
+	final  *Result            // the Failed that ended the step
 }
 
-// NewJudge returns a judge for one step. l has to be valid.
-func NewJudge(l Limits) *Judge { return &Judge{limits: l} }
+// NewJudge returns a judge for a rollout of so many steps. The config has its
+// defaults and is valid.
+func NewJudge(c Config, steps int) *Judge {
+	j := &Judge{config: c, steps: max(steps, 1)}
+	for _, m := range c.Metrics {
+		j.series = append(j.series, newSeries(m))
+	}
+	return j
+}
+
+// Begin says that a weight was written: what happened before no longer counts. An
+// extended dwell begins nothing: its measurements go on.
+func (j *Judge) Begin(b Begin) {
+	j.final, j.due = nil, nil
+	j.custom = map[string]Finding{}
+	for _, k := range j.config.Checks {
+		if len(k.At) == 0 || slices.Contains(k.At, b.Weight) {
+			j.due = append(j.due, k)
+		}
+	}
+	for _, s := range j.series {
+		s.begin(b.At, float64(b.Weight)/100)
+		if s.Baseline == "previous" {
+			s.previous = b.Previous[s.Name].stat()
+		}
+	}
+}
+
+// Confirmed says that from then on answers showed the weight: latencies count from
+// here, since before the two versions did not share the traffic as asked.
+func (j *Judge) Confirmed(at time.Time) {
+	for _, s := range j.series {
+		s.confirmed = at
+	}
+}
+
+// Due lists the custom checks of the current step.
+func (j *Judge) Due() []CustomCheck { return j.due }
+
+// Add takes points of one metric. Those of a metric that the config does not have
+// are dropped, which Replay with another config needs.
+func (j *Judge) Add(metric string, ps ...Point) {
+	if s := j.of(metric); s != nil {
+		for _, p := range ps {
+			s.add(p)
+		}
+	}
+}
+
+// Problem says that a metric's source could not be read.
+func (j *Judge) Problem(metric, why string, at time.Time) {
+	if s := j.of(metric); s != nil {
+		s.problem, s.problemAt = why, at
+	}
+}
+
+// Before is the traffic that a metric saw before the first weight; ok is false when
+// it was watched for less than two seconds.
+func (j *Judge) Before(metric string) (t Traffic, ok bool) {
+	s := j.of(metric)
+	if s == nil {
+		return t, false
+	}
+	seconds := s.before.newest.Sub(s.beganAt).Seconds()
+	if s.beganAt.IsZero() || seconds < 2 {
+		return t, false
+	}
+	return Traffic{Rate: s.before.total / seconds}, true
+}
+
+// Custom takes the result of a custom check of this step.
+func (j *Judge) Custom(f Finding) {
+	if j.custom != nil {
+		j.custom[f.Metric] = f
+	}
+}
+
+func (j *Judge) of(metric string) *series {
+	if i := slices.IndexFunc(j.series, func(s *series) bool { return s.Name == metric }); i >= 0 {
+		return j.series[i]
+	}
+	return nil
+}
+
+// alpha is the error probability of one step. All of them together keep the
+// config's.
+func (j *Judge) alpha() float64 { return j.config.Alpha / float64(j.steps) }
 
 // Look judges what was seen so far. It may be called after every answer. Failed
-// stays Failed whatever is seen later.
-func (j *Judge) Look(o Observation) Result {
+// stays Failed until the next Begin, whatever is seen later.
+func (j *Judge) Look(m Moment) Result {
 	if j.final != nil {
 		return *j.final
 	}
-	r := Result{Canary: numbers(o.Canary), Stable: numbers(o.Stable), Unattributed: o.Unattributed.Failed}
-	r.Evidence = min(evidence(o.Canary.Total, o.Canary.Failed, j.limits.ErrorRate)/math.Log(1/j.limits.Alpha), maxEvidence)
-	for _, check := range []func(Observation, *Result) bool{
-		j.condition, j.errors, j.unattributed, j.latency, j.dwell, j.samples, j.measured, j.doubt,
-	} {
-		if check(o, &r) {
-			break
+	var ts []test
+	for _, s := range j.series {
+		s.look(m.Elapsed)
+		ts = append(ts, s.tests()...)
+	}
+	j.reject(ts)
+	if m.Elapsed < m.Dwell && !slices.ContainsFunc(ts, test.decides) && !j.customFailed() {
+		return Result{Verdict: Pending, Reason: j.soFar()}
+	}
+	var r Result
+	for _, t := range ts {
+		r.Findings = append(r.Findings, t.finding())
+	}
+	for _, s := range j.series {
+		r.Measured = append(r.Measured, s.measured())
+	}
+	for _, k := range j.due {
+		if f, done := j.custom[k.Name]; done {
+			r.Findings = append(r.Findings, f)
 		}
 	}
-	if r.Verdict == "" {
-		r.decide(Successful, RulePassed, "%s, limit %s%s", failedOf("the canary", r.Canary), percent(j.limits.ErrorRate), medians(o, r))
+	if i := slices.IndexFunc(r.Findings, Finding.decides); i >= 0 {
+		r.Verdict, r.Reason = Failed, r.Findings[i].Sentence
+	} else {
+		j.conclude(&r, m)
 	}
-	r.Looks = j.look
 	if r.Verdict == Failed {
 		j.final = &r
 	}
 	return r
 }
 
-func (r *Result) decide(v Verdict, rule Rule, format string, args ...any) bool {
-	r.Verdict, r.Rule, r.Reason = v, rule, fmt.Sprintf(format, args...)
-	return true
-}
+// decides says whether a finding fails its step, whatever else there is.
+func (f Finding) decides() bool { return f.Verdict == Failed && f.Critical }
 
-func (j *Judge) condition(o Observation, r *Result) bool {
-	if len(o.Conditions) == 0 {
-		return false
-	}
-	c := o.Conditions[0]
-	words := conditionWords[c.Kind]
-	if words == "" {
-		words = string(c.Kind)
-	}
-	if c.Detail != "" {
-		words += ": " + c.Detail
-	}
-	return r.decide(Failed, RuleCondition, "%s", words)
-}
+func (t test) decides() bool { return t.Finding.decides() }
 
-func (j *Judge) errors(o Observation, r *Result) bool {
-	if r.Evidence < 1 {
-		return false
-	}
-	also := ""
-	if r.Stable.ErrorRate > j.limits.ErrorRate {
-		also = "; " + failedOf("stable", r.Stable) + " too"
-	}
-	return r.decide(Failed, RuleErrors, "%s, limit %s%s", failedOf("the canary", r.Canary), percent(j.limits.ErrorRate), also)
-}
-
-// unsigned returns the canary's answers and failures with every failure that
-// nobody signed added, and the highest share of failures in these that a canary
-// within its limit makes. Of all answers a share of weight is the canary's and a
-// share of background fails unsigned as it did before.
-func (j *Judge) unsigned(o Observation) (total, failed int64, limit float64) {
-	u := o.Unattributed.Failed
-	if u == 0 || o.Weight <= 0 {
-		return 0, 0, 1
-	}
-	background := 0.0
-	if b := o.Before; b.Total > 0 {
-		// What was not seen before may still be usual; allow up to 1 % of it.
-		_, high := split.ShareInterval(int(b.Failed), int(b.Total), .95)
-		background = max(float64(b.Failed)/float64(b.Total), min(high, .01))
-	}
-	w := float64(o.Weight) / 100
-	return o.Canary.Total + u, o.Canary.Failed + u, (j.limits.ErrorRate*w + background) / (w + background)
-}
-
-func (j *Judge) unattributed(o Observation, r *Result) bool {
-	total, failed, limit := j.unsigned(o)
-	if evidence(total, failed, limit) < math.Log(1/j.limits.Alpha) {
-		return false
-	}
-	return r.decide(Failed, RuleUnattributed, "%d requests failed without an answer from either version, beside %d answers of the canary, at weight %d",
-		o.Unattributed.Failed, o.Canary.Total, o.Weight)
-}
-
-func (j *Judge) latency(o Observation, r *Result) bool {
-	look := int(o.Elapsed/time.Second) + 1
-	if look <= j.look {
-		return false
-	}
-	j.look = look
-	alpha := j.limits.Alpha * 6 / (math.Pi * math.Pi * float64(look) * float64(look))
-	canary, _ := bounds(o.Canary.Latency, .5, alpha/2)
-	_, stable := bounds(o.stableLatency(), .5, alpha/2)
-	if canary > 0 && stable > 0 && j.slower(canary, stable) {
-		return r.decide(Failed, RuleLatency, "the canary's median is %v against %v of stable, allowing for chance at least %v against at most %v; limit %g times",
-			round(r.Canary.P50), round(quantile(o.stableLatency(), .5)), round(canary), round(stable), j.limits.LatencyRatio)
-	}
-	if low, _ := bounds(o.Canary.Latency, .95, alpha); j.limits.LatencyMax > 0 && low > j.limits.LatencyMax {
-		return r.decide(Failed, RuleLatencyMax, "the canary's p95 is %v, limit %v", round(r.Canary.P95), j.limits.LatencyMax)
+func (j *Judge) customFailed() bool {
+	for _, f := range j.custom {
+		if f.decides() {
+			return true
+		}
 	}
 	return false
 }
 
-// slower says whether canary is past the limit relative to stable.
-func (j *Judge) slower(canary, stable time.Duration) bool {
-	return float64(canary) > j.limits.LatencyRatio*float64(stable) && canary-stable >= j.limits.LatencyFloor
+// reject fails the findings whose p-values fall together (Holm); those of metrics
+// that are not critical have a family of their own.
+func (j *Judge) reject(fs []test) {
+	for _, critical := range []bool{true, false} {
+		var ps []float64
+		var at []int
+		for i, f := range fs {
+			if f.Critical == critical && isTest(f.Check) {
+				ps, at = append(ps, f.P), append(at, i)
+			}
+		}
+		for k, rejected := range stat.Holm(ps, j.alpha()) {
+			if rejected {
+				fs[at[k]].Verdict = Failed
+			}
+		}
+	}
 }
 
-func (o Observation) stableLatency() Distribution {
-	if o.Weight == 100 && o.Stable.Total == 0 {
-		return o.Reference
-	}
-	return o.Stable.Latency
+func isTest(c Check) bool {
+	return c != CheckGauge && c != CheckData && c != CheckCustom && c != CheckScore
 }
 
-func (j *Judge) dwell(o Observation, r *Result) bool {
-	if o.Elapsed >= o.Dwell {
-		return false
+// conclude judges a dwell that is over.
+func (j *Judge) conclude(r *Result, m Moment) {
+	for _, s := range j.series {
+		r.Findings = append(r.Findings, j.data(s, m)...)
+		j.settle(s, r.Findings)
 	}
-	if o.Canary.Total == 0 {
-		return r.decide(Pending, RuleDwell, "no answer from the canary yet")
+	for _, k := range j.due {
+		if _, done := j.custom[k.Name]; !done {
+			r.Findings = append(r.Findings, Finding{Metric: k.Name, Check: CheckCustom, Verdict: Inconclusive, Policy: PolicyExtend, Critical: true, P: 1,
+				Sentence: "the check " + k.Name + " has not ended yet"})
+		}
 	}
-	return r.decide(Pending, RuleDwell, "%s so far, limit %s", failedOf("the canary", r.Canary), percent(j.limits.ErrorRate))
+	r.Warnings = ignored(r.Findings)
+	score := j.score(r.Findings)
+	r.Score = score
+	decide := func(v Verdict, f Finding) { r.Verdict, r.Reason, r.Policy = v, f.Sentence, f.Policy }
+	has := func(ok func(Finding) bool) (Finding, bool) {
+		i := slices.IndexFunc(r.Findings, ok)
+		if i < 0 {
+			return Finding{}, false
+		}
+		return r.Findings[i], true
+	}
+	policy := func(p Policy) func(Finding) bool {
+		return func(f Finding) bool { return f.Verdict == Inconclusive && f.Policy == p }
+	}
+	if f, ok := has(Finding.decides); ok {
+		decide(Failed, f)
+	} else if f, ok := has(policy(PolicyFail)); ok {
+		decide(Failed, f)
+	} else if f, ok := has(policy(PolicyHold)); ok {
+		decide(Inconclusive, f)
+	} else if f, ok := has(policy(PolicyExtend)); ok {
+		decide(Inconclusive, f)
+	} else if score == nil {
+		r.Verdict, r.Policy, r.Reason = Inconclusive, PolicyExtend, "there is nothing left to judge by"
+	} else {
+		j.byScore(r, *score)
+	}
 }
 
-func (j *Judge) samples(o Observation, r *Result) bool {
-	switch {
-	case o.Canary.Total+o.Stable.Total+o.Unattributed.Total == 0:
-		return r.decide(Inconclusive, RuleNoData, "there were no answers at all")
-	case o.Age > j.limits.Stale:
-		return r.decide(Inconclusive, RuleStale, "the newest answer is %v old, limit %v", o.Age.Round(time.Second), j.limits.Stale)
-	case o.Stable.Total == 0 && o.Weight < 100:
-		return r.decide(Inconclusive, RuleNoStable, "stable answered nothing at weight %d, so there is nothing to compare with", o.Weight)
-	case o.Canary.Total < j.limits.MinSamples:
-		return r.decide(Inconclusive, RuleSamples, "%s; that is too few to judge, at least %d answers are needed", failedOf("the canary", r.Canary), j.limits.MinSamples)
+// settle gives the findings of a metric that passed all its tests the verdict
+// that the end of the dwell allows.
+func (j *Judge) settle(s *series, fs []Finding) {
+	for i := range fs {
+		f := &fs[i]
+		if f.Metric != s.Name || f.Verdict != Pending {
+			continue
+		}
+		f.Verdict = Successful
+		if isTest(f.Check) && f.P <= doubt {
+			f.Verdict, f.Policy = Inconclusive, s.OnFewSamples
+			f.Sentence += "; that may be chance"
+		}
 	}
-	return false
 }
 
-func (j *Judge) measured(_ Observation, r *Result) bool {
-	l := j.limits
-	switch c := r.Canary; {
-	case c.ErrorRate > l.ErrorRate:
-		return r.decide(Failed, RuleErrors, "%s, limit %s", failedOf("the canary", c), percent(l.ErrorRate))
-	case float64(c.Total-c.Failed) < l.SuccessRate*float64(c.Total):
-		return r.decide(Failed, RuleErrors, "%s, at least %s have to succeed", failedOf("the canary", c), percent(l.SuccessRate))
-	case l.LatencyMax > 0 && c.P95 > l.LatencyMax:
-		return r.decide(Failed, RuleLatencyMax, "the canary's p95 is %v, limit %v", round(c.P95), l.LatencyMax)
+// doubt is the p-value at which a step that did not fail is no success either.
+const doubt = .05
+
+// score is the weighted share of metrics that passed, by group; nil when none has
+// anything to say.
+func (j *Judge) score(fs []Finding) *float64 {
+	sum, weights := 0.0, 0.0
+	groups := map[string][2]float64{} // passed and all, by group
+	for _, s := range j.series {
+		speaks, passed := false, true
+		for _, f := range fs {
+			if f.Metric != s.Name {
+				continue
+			}
+			if f.Verdict == Inconclusive && f.Policy == PolicyIgnore {
+				speaks = false
+				break
+			}
+			speaks, passed = true, passed && f.Verdict == Successful
+		}
+		if !speaks {
+			continue
+		}
+		g := groups[s.Group]
+		if passed {
+			g[0] += s.Weight
+		}
+		g[1] += s.Weight
+		groups[s.Group] = g
 	}
-	return false
+	for name, g := range groups {
+		w := 1.0
+		if given, ok := j.config.Groups[name]; ok {
+			w = given
+		}
+		sum, weights = sum+w*g[0]/g[1], weights+w
+	}
+	if weights == 0 {
+		return nil
+	}
+	return ptr(math.Round(1e4*sum/weights) / 100)
 }
 
-func (j *Judge) doubt(o Observation, r *Result) bool {
-	if s := quantile(o.stableLatency(), .5); s > 0 && j.slower(r.Canary.P50, s) {
-		return r.decide(Inconclusive, RuleLatency, "the canary's median is %v against %v of stable, limit %g times, but in %d answers that may be chance",
-			round(r.Canary.P50), round(s), j.limits.LatencyRatio, r.Canary.Total)
+// measured are the numbers of one metric.
+func (s *series) measured() Measured {
+	m := Measured{Metric: s.Name, Canary: numbers(s.sides[Canary]), Stable: numbers(s.sides[Stable]), Unsigned: s.sides[Unsigned].failed}
+	if s.standIn() {
+		m.Against = "previous"
 	}
-	if total, failed, limit := j.unsigned(o); total > 0 && float64(failed) > limit*float64(total) {
-		return r.decide(Inconclusive, RuleUnattributed, "%d requests failed without an answer from either version, beside %d answers of the canary; whose they are is not known",
-			o.Unattributed.Failed, o.Canary.Total)
-	}
-	return false
-}
-
-// evidence returns the logarithm of what a stake of 1 has grown to by betting on
-// an error rate above limit, spread evenly over the rates from limit to 1. Under
-// any rate up to limit it is a supermartingale, in whatever order answers came.
-func evidence(total, failed int64, limit float64) float64 {
-	switch {
-	case failed == 0 && limit <= 0, limit >= 1, total == 0:
-		return 0
-	case limit <= 0:
-		return math.Inf(1) // impossible under the limit
-	}
-	const bets = 50
-	k, n := float64(failed), float64(total)
-	logs, most := [bets]float64{}, math.Inf(-1)
-	for i := range logs {
-		q := limit + (1-limit)*(float64(i)+.5)/bets
-		logs[i] = k*math.Log(q/limit) + (n-k)*math.Log((1-q)/(1-limit))
-		most = max(most, logs[i])
-	}
-	sum := 0.0
-	for _, l := range logs {
-		sum += math.Exp(l - most)
-	}
-	return most + math.Log(sum/bets)
-}
-
-// bounds returns latencies that the true quantile q is under, or over, with a
-// probability of at most tail each, whatever the distribution: the number of
-// samples under the true quantile is binomial. 0 means no such bound yet.
-func bounds(d Distribution, q, tail float64) (low, high time.Duration) {
-	if d == nil || d.Len() == 0 {
-		return 0, 0
-	}
-	n := d.Len()
-	lo, hi := split.Interval(int(n), q, 1-2*tail)
-	if lo >= 1 {
-		low = d.At(int64(lo))
-	}
-	if int64(hi) < n {
-		high = d.At(int64(hi) + 1)
-	}
-	return low, high
-}
-
-func quantile(d Distribution, q float64) time.Duration {
-	if d == nil || d.Len() == 0 {
-		return 0
-	}
-	return d.At(max(1, int64(math.Ceil(q*float64(d.Len())))))
-}
-
-func numbers(c Counts) Numbers {
-	n := Numbers{Total: c.Total, Failed: c.Failed,
-		P50: quantile(c.Latency, .5), P95: quantile(c.Latency, .95), P99: quantile(c.Latency, .99)}
-	if c.Total > 0 {
-		n.ErrorRate = float64(c.Failed) / float64(c.Total)
-	}
-	n.ErrorLow, n.ErrorHigh = split.ShareInterval(int(c.Failed), int(c.Total), .95)
-	return n
-}
-
-// failedOf says "the canary failed 3 of 40 answers (7.5 %, 95 % interval 1.6 % to 20.4 %)".
-func failedOf(who string, n Numbers) string {
-	return fmt.Sprintf("%s failed %d of %d answers (%s, 95 %% interval %s to %s)", who, n.Failed, n.Total, percent(n.ErrorRate), percent(n.ErrorLow), percent(n.ErrorHigh))
-}
-
-func medians(o Observation, r Result) string {
-	s := quantile(o.stableLatency(), .5)
-	if s == 0 {
-		return fmt.Sprintf("; median %v, nothing of stable to compare it with", round(r.Canary.P50))
-	}
-	return fmt.Sprintf("; median %v against %v of stable", round(r.Canary.P50), round(s))
-}
-
-func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }
-
-func round(d time.Duration) time.Duration {
-	switch {
-	case d > 10*time.Second:
-		return d.Round(100 * time.Millisecond)
-	case d > 100*time.Millisecond:
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(10 * time.Microsecond)
+	return m
 }

@@ -1,120 +1,169 @@
 package analysis
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-const ms = time.Millisecond
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// sorted is a Distribution of samples in order.
-type sorted []time.Duration
-
-func (s sorted) Len() int64                  { return int64(len(s)) }
-func (s sorted) At(rank int64) time.Duration { return s[min(max(rank, 1), int64(len(s)))-1] }
-
-// flat is n latencies, evenly from lo to hi.
-type flat struct {
-	n      int64
-	lo, hi time.Duration
+// An app answers requests in a simulated world, a second at a time.
+type app struct {
+	errors  float64                  // share of failed requests
+	latency func(*rand.Rand) float64 // seconds
 }
 
-func (f flat) Len() int64 { return f.n }
-func (f flat) At(rank int64) time.Duration {
-	return f.lo + time.Duration(float64(f.hi-f.lo)*float64(rank)/float64(f.n))
+func lognormal(median, sigma float64) func(*rand.Rand) float64 {
+	return func(r *rand.Rand) float64 { return median * math.Exp(sigma*r.NormFloat64()) }
 }
 
-func counts(total, failed int64) Counts {
-	return Counts{Total: total, Failed: failed, Latency: flat{total - failed, 10 * ms, 30 * ms}}
+func good() app { return app{errors: .001, latency: lognormal(.02, .5)} }
+
+// A lab is a judge with a step under way.
+type lab struct {
+	r      *rand.Rand
+	judge  *Judge
+	weight int
+	rate   int // requests per second, all versions together
+	canary app
+	stable app
+	dwell  time.Duration
+	now    time.Time
+	metric string
+	mute   map[Version]bool
 }
 
-// healthy is a step at its end with nothing wrong.
-func healthy() Observation {
-	return Observation{Elapsed: time.Minute, Dwell: time.Minute, Weight: 25, Canary: counts(1000, 3), Stable: counts(3000, 5)}
+func newLab(seed uint64, c Config, weight int) *lab {
+	l := &lab{r: rand.New(rand.NewPCG(seed, 1)), judge: NewJudge(c, 4), weight: weight, rate: 100, canary: good(), stable: good(), dwell: time.Minute, now: epoch, metric: ProbeMetric, mute: map[Version]bool{}}
+	l.second(0) // what was answered before
+	l.judge.Begin(Begin{Weight: weight, At: l.now})
+	l.judge.Confirmed(l.now)
+	return l
 }
 
-func TestLook(t *testing.T) {
+// second lets one second pass in which the canary gets weight percent.
+func (l *lab) second(weight int) {
+	l.now = l.now.Add(time.Second)
+	n := map[Version]int{}
+	for range l.rate {
+		if l.r.IntN(100) < weight {
+			n[Canary]++
+		} else {
+			n[Stable]++
+		}
+	}
+	for v, a := range map[Version]app{Canary: l.canary, Stable: l.stable} {
+		if l.mute[v] {
+			continue
+		}
+		p := Point{At: l.now, Version: v, Total: float64(n[v])}
+		r := rand.New(rand.NewPCG(l.r.Uint64(), uint64(len(v))))
+		for range n[v] {
+			if r.Float64() < a.errors {
+				p.Failed++
+				continue
+			}
+			at := Number(a.latency(r))
+			p.Latency = append(p.Latency, Bucket{at, at, 1})
+		}
+		l.judge.Add(l.metric, p)
+	}
+}
+
+func (l *lab) look() Result {
+	return l.judge.Look(Moment{Now: l.now, Elapsed: l.now.Sub(epoch) - time.Second, Dwell: l.dwell})
+}
+
+// run goes on until the judge has spoken, and returns how long that took.
+func (l *lab) run() (Result, time.Duration) {
+	for {
+		l.second(l.weight)
+		if r := l.look(); r.Verdict != Pending {
+			return r, l.now.Sub(epoch) - time.Second
+		}
+	}
+}
+
+// decided names the check of the finding that a result's reason is from.
+func decided(r Result) Check {
+	for _, f := range r.Findings {
+		if f.Sentence == r.Reason {
+			return f.Check
+		}
+	}
+	return ""
+}
+
+func TestVerdicts(t *testing.T) {
 	t.Parallel()
-	slow := func(n int64, lo, hi time.Duration) Counts { return Counts{Total: n, Latency: flat{n, lo, hi}} }
 	for _, c := range []struct {
 		name    string
-		change  func(*Observation)
+		change  func(*lab)
 		verdict Verdict
-		rule    Rule
+		check   Check
+		within  time.Duration
 		reason  string
 	}{
-		{"healthy", func(*Observation) {}, Successful, RulePassed, "failed 3 of 1000 answers (0.3 %"},
-		{"still dwelling", func(o *Observation) { o.Elapsed = time.Second }, Pending, RuleDwell, "so far"},
-		{"nothing yet", func(o *Observation) { o.Elapsed = time.Second; o.Canary = Counts{} }, Pending, RuleDwell, "no answer"},
+		{"healthy", func(*lab) {}, Successful, "", time.Minute, "limit 5 %"},
+		{"30 % errors", func(l *lab) { l.canary.errors = .3 }, Failed, CheckErrors, 9 * time.Second, "the canary failed"},
+		{"all fail", func(l *lab) { l.canary.errors = 1 }, Failed, CheckErrorRate, 3 * time.Second, "(100 %"},
+		{"2 % errors against 0.1 %", func(l *lab) { l.canary.errors, l.weight, l.dwell = .02, 25, 5*time.Minute }, Failed, CheckErrors, 3 * time.Minute, "at the same time stable failed"},
+		{"both at 3 %", func(l *lab) { l.canary.errors, l.stable.errors = .03, .03 }, Successful, "", time.Minute, ""},
+		{"both at 30 %", func(l *lab) { l.canary.errors, l.stable.errors = .3, .3 }, Failed, CheckErrorRate, 30 * time.Second, "stable failed"},
+		{"twice as slow", func(l *lab) { l.canary.latency = lognormal(.04, .3); l.stable.latency = lognormal(.02, .3) }, Failed, CheckLatency, 40 * time.Second, "slower by"},
+		{"10 % slower", func(l *lab) { l.canary.latency = lognormal(.022, .5) }, Successful, "", time.Minute, "than stable (95 % interval of the difference"},
+		{"ten times as slow but by 2 ms", func(l *lab) { l.canary.latency, l.stable.latency = lognormal(.0022, .1), lognormal(.0002, .1) }, Successful, "", time.Minute, ""},
+		{"one answer in four takes 3 s more", func(l *lab) {
+			l.weight, l.dwell = 25, 2*time.Minute
+			l.canary.latency = func(r *rand.Rand) float64 {
+				if r.IntN(4) == 0 {
+					return 1.5
+				}
+				return .02
+			}
+		}, Failed, CheckSlow, time.Minute, "times as often"},
+		{"p95 of 2.5 s on both", func(l *lab) {
+			l.weight = 50
+			l.canary.latency, l.stable.latency = lognormal(2.5, .01), lognormal(2.5, .01)
+		}, Failed, CheckLatencyMax, 10 * time.Second, "limit 2s"},
 
-		{"crash, at once", func(o *Observation) {
-			o.Elapsed = time.Second
-			o.Conditions = []Condition{{CrashLoop, "web-canary-1: exit code 1"}}
-		}, Failed, RuleCondition, "crashes again and again: web-canary-1"},
-		{"a fact without words", func(o *Observation) { o.Conditions = []Condition{{Kind: "Evicted"}} }, Failed, RuleCondition, "Evicted"},
-		{"a fact outranks everything", func(o *Observation) {
-			*o = Observation{Conditions: []Condition{{Kind: ImagePull}}}
-		}, Failed, RuleCondition, "cannot be pulled"},
-
-		{"30 % errors, at once", func(o *Observation) { o.Elapsed = time.Second; o.Canary = counts(40, 12) }, Failed, RuleErrors, "12 of 40"},
-		{"both fail", func(o *Observation) { o.Canary = counts(400, 120); o.Stable = counts(400, 110) }, Failed, RuleErrors, "stable failed 110 of 400"},
-		{"at the limit", func(o *Observation) { o.Canary = counts(1000, 50) }, Successful, RulePassed, "5 %"},
-		{"just past the limit", func(o *Observation) { o.Canary = counts(1000, 51) }, Failed, RuleErrors, "5.1 %"},
-		{"past it while dwelling: not yet", func(o *Observation) { o.Elapsed = time.Second; o.Canary = counts(1000, 51) }, Pending, RuleDwell, ""},
-
-		{"dead canary behind the gateway, weight 5", func(o *Observation) {
-			o.Elapsed, o.Weight, o.Canary, o.Stable, o.Unattributed = 2*time.Second, 5, Counts{}, counts(95, 0), counts(5, 5)
-		}, Failed, RuleUnattributed, "5 requests failed without an answer from either"},
-		{"the same was usual before", func(o *Observation) {
-			o.Weight, o.Canary, o.Stable, o.Unattributed, o.Before = 5, counts(300, 0), counts(5700, 0), counts(60, 60), counts(5000, 50)
-		}, Successful, RulePassed, ""},
-		{"some, and not known whose", func(o *Observation) {
-			o.Weight, o.Canary, o.Stable, o.Unattributed = 5, counts(300, 0), counts(5700, 0), counts(20, 20)
-		}, Inconclusive, RuleUnattributed, "whose they are is not known"},
-		{"unsigned but answered", func(o *Observation) { o.Unattributed = counts(500, 0) }, Successful, RulePassed, ""},
-
-		{"no answers", func(o *Observation) { o.Canary, o.Stable = Counts{}, Counts{} }, Inconclusive, RuleNoData, "no answers at all"},
-		{"old answers", func(o *Observation) { o.Age = time.Minute }, Inconclusive, RuleStale, "1m0s old"},
-		{"stable silent", func(o *Observation) { o.Stable = Counts{} }, Inconclusive, RuleNoStable, "nothing to compare"},
-		{"stable silent at 100", func(o *Observation) { o.Weight, o.Stable = 100, Counts{} }, Successful, RulePassed, "nothing of stable to compare"},
-		{"canary silent", func(o *Observation) { o.Canary = Counts{} }, Inconclusive, RuleSamples, "too few"},
-		{"few answers", func(o *Observation) { o.Canary = counts(99, 0) }, Inconclusive, RuleSamples, "at least 100"},
-		{"few answers, many of them failed", func(o *Observation) { o.Canary = counts(10, 2) }, Inconclusive, RuleSamples, "2 of 10"},
-
-		{"three times as slow, at once", func(o *Observation) {
-			o.Elapsed, o.Canary = 2*time.Second, slow(500, 50*ms, 70*ms)
-		}, Failed, RuleLatency, "60 ms against"},
-		{"three times as slow but by 2 ms", func(o *Observation) {
-			o.Canary, o.Stable = slow(500, 3*ms, 3*ms), slow(500, 1*ms, 1*ms)
-		}, Successful, RulePassed, ""},
-		{"slower, within the ratio", func(o *Observation) { o.Canary = slow(500, 30*ms, 40*ms) }, Successful, RulePassed, ""},
-		{"slower by chance perhaps", func(o *Observation) {
-			o.Canary, o.Stable = slow(100, 2*ms, 84*ms), slow(100, 2*ms, 38*ms)
-		}, Inconclusive, RuleLatency, "may be chance"},
-		{"slow at 100, against before", func(o *Observation) {
-			o.Weight, o.Stable, o.Reference = 100, Counts{}, flat{1000, 10 * ms, 20 * ms}
-			o.Canary = slow(500, 50*ms, 60*ms)
-		}, Failed, RuleLatency, "median"},
-		{"p95 past the limit, at once", func(o *Observation) {
-			o.Elapsed = time.Second
-			o.Canary, o.Stable = slow(500, 2100*ms, 2200*ms), slow(500, 2000*ms, 2200*ms)
-		}, Failed, RuleLatencyMax, "limit 2s"},
-		{"p95 just past it", func(o *Observation) {
-			o.Canary, o.Stable = slow(1000, 1000*ms, 2060*ms), slow(1000, 1000*ms, 2060*ms)
-		}, Failed, RuleLatencyMax, "limit 2s"},
+		{"the canary is silent", func(l *lab) { l.mute[Canary] = true }, Inconclusive, CheckData, time.Minute, "old"},
+		{"stable is silent", func(l *lab) { l.mute[Stable] = true }, Inconclusive, CheckData, time.Minute, "old"},
+		{"nobody answers", func(l *lab) { l.mute[Stable], l.mute[Canary] = true, true }, Inconclusive, CheckData, time.Minute, "no data at all"},
+		{"thin traffic", func(l *lab) { l.rate = 10 }, Inconclusive, CheckData, time.Minute, "too few to judge"},
+		{"stable is silent at 100", func(l *lab) {
+			l.weight = 100
+			l.judge.Begin(Begin{Weight: 100, At: l.now})
+			l.judge.Confirmed(l.now)
+		}, Successful, "", time.Minute, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			o := healthy()
-			c.change(&o)
-			r := NewJudge(DefaultLimits()).Look(o)
-			if r.Verdict != c.verdict || r.Rule != c.rule || !strings.Contains(strings.ReplaceAll(r.Reason, "60ms", "60 ms"), c.reason) {
-				t.Errorf("got %s by %s: %s\nwant %s by %s with %q", r.Verdict, r.Rule, r.Reason, c.verdict, c.rule, c.reason)
+			l := newLab(7, DefaultConfig(), 5)
+			c.change(l)
+			if l.weight != 5 && l.weight != 100 {
+				l.judge.Begin(Begin{Weight: l.weight, At: l.now})
+				l.judge.Confirmed(l.now)
+			}
+			if l.weight == 5 {
+				l.rate = max(l.rate, 10)
+			}
+			if c.verdict == Successful && l.weight == 5 {
+				l.rate = 100
+			}
+			r, took := l.run()
+			if r.Verdict != c.verdict || c.check != "" && decided(r) != c.check || !strings.Contains(r.Reason, c.reason) {
+				t.Errorf("%s by %q after %v: %s\nwant %s by %q with %q", r.Verdict, decided(r), took, r.Reason, c.verdict, c.check, c.reason)
+			}
+			if took > c.within {
+				t.Errorf("took %v, want at most %v", took, c.within)
 			}
 			if strings.Contains(r.Reason, "%!") || r.Reason == "" {
 				t.Errorf("reason %q", r.Reason)
@@ -126,307 +175,416 @@ func TestLook(t *testing.T) {
 	}
 }
 
-func TestFailedStays(t *testing.T) {
+// A failure that no version signed counts against the canary, beyond what was
+// usual before.
+func TestUnsignedFailures(t *testing.T) {
 	t.Parallel()
-	j := NewJudge(DefaultLimits())
-	o := healthy()
-	o.Conditions = []Condition{{Kind: Restarted}}
-	first := j.Look(o)
-	if again := j.Look(healthy()); again != first || again.Verdict != Failed {
-		t.Errorf("then %+v, first %+v", again, first)
+	for _, c := range []struct {
+		name          string
+		before, after float64 // unsigned failures a second
+		verdict       Verdict
+	}{{"none before", 0, 5, Failed}, {"as many before", 5, 5, Successful}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			j := NewJudge(Config{Version: 1, Metrics: []Metric{{Name: ProbeMetric, Errors: &ErrorLimits{}}}}.WithDefaults(Metric{}), 1)
+			at := epoch
+			for range 60 {
+				at = at.Add(time.Second)
+				j.Add(ProbeMetric, Point{At: at, Version: Stable, Total: 100}, Point{At: at, Version: Unsigned, Total: c.before, Failed: c.before})
+			}
+			j.Begin(Begin{Weight: 5, At: at})
+			j.Confirmed(at)
+			began := at
+			var r Result
+			for range 60 {
+				at = at.Add(time.Second)
+				j.Add(ProbeMetric, Point{At: at, Version: Stable, Total: 95}, Point{At: at, Version: Canary, Total: 5}, Point{At: at, Version: Unsigned, Total: c.after, Failed: c.after})
+				if r = j.Look(Moment{at, at.Sub(began), time.Minute}); r.Verdict != Pending {
+					break
+				}
+			}
+			if r.Verdict != c.verdict {
+				t.Errorf("%s: %s, want %s", r.Verdict, r.Reason, c.verdict)
+			}
+		})
+	}
+}
+
+func TestFailedStaysUntilTheNextStep(t *testing.T) {
+	t.Parallel()
+	l := newLab(1, DefaultConfig(), 50)
+	l.canary.errors = 1
+	first, _ := l.run()
+	l.canary.errors = 0
+	for range 100 {
+		l.second(50)
+	}
+	if again := l.look(); again.Verdict != Failed || again.Reason != first.Reason {
+		t.Errorf("then %s: %s, first %s: %s", again.Verdict, again.Reason, first.Verdict, first.Reason)
+	}
+	l.judge.Begin(Begin{Step: 1, Weight: 100, At: l.now})
+	if r := l.judge.Look(Moment{Now: l.now, Dwell: time.Minute}); r.Verdict != Pending {
+		t.Errorf("a new step begins with %s: %s", r.Verdict, r.Reason)
 	}
 }
 
 func TestZeroErrorLimit(t *testing.T) {
 	t.Parallel()
-	l := DefaultLimits()
-	l.ErrorRate, l.SuccessRate = 0, 1
-	o := healthy()
-	o.Elapsed, o.Canary = time.Second, counts(50, 1)
-	if r := NewJudge(l).Look(o); r.Verdict != Failed || r.Evidence != maxEvidence {
-		t.Errorf("one failure: %+v", r)
+	c := Config{Version: 1, Metrics: []Metric{{Name: ProbeMetric, Errors: &ErrorLimits{Rate: ptr(0.0), Success: ptr(100.0)}}}}.WithDefaults(Metric{})
+	l := newLab(1, c, 50)
+	l.canary.errors = .05
+	if r, took := l.run(); r.Verdict != Failed || took > 3*time.Second {
+		t.Errorf("one failure is not allowed: %s after %v: %s", r.Verdict, took, r.Reason)
 	}
-	o.Elapsed, o.Canary = time.Minute, counts(500, 0)
-	if r := NewJudge(l).Look(o); r.Verdict != Successful {
-		t.Errorf("no failure: %+v", r)
+	l = newLab(1, c, 50)
+	l.canary.errors = 0
+	if r, _ := l.run(); r.Verdict != Successful {
+		t.Errorf("no failure: %s: %s", r.Verdict, r.Reason)
 	}
 }
 
-func TestLimitsValidate(t *testing.T) {
+// cpu is a config with one gauge beside the probe stream.
+func cpu(critical bool, limit GaugeLimit, change func(*Metric)) Config {
+	m := Metric{Name: "cpu", Source: Source{Kubernetes: &KubernetesSource{Resource: "cpu"}}, Limit: &limit, Critical: &critical}
+	if change != nil {
+		change(&m)
+	}
+	return Config{Version: 1, Metrics: []Metric{m}}.WithDefaults(Metric{})
+}
+
+func TestGauges(t *testing.T) {
 	t.Parallel()
-	if err := DefaultLimits().Validate(); err != nil {
+	limit := GaugeLimit{Max: ptr(.9), Clear: ptr(.8), For: Duration(10 * time.Second)}
+	steady := func(v float64) func(int) float64 { return func(int) float64 { return v } }
+	for _, c := range []struct {
+		name    string
+		config  Config
+		value   func(second int) float64
+		verdict Verdict
+		policy  Policy
+		reason  string
+	}{
+		{"within", cpu(true, limit, nil), steady(.5), Successful, "", ""},
+		{"past for long", cpu(true, limit, nil), steady(.95), Failed, "", "pod-1 has 0.95, limit at most 0.9 for longer than 10s, past it for 10s"},
+		{"past now and then", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .95, .95, .7}[s%4] }, Successful, "", ""},
+		{"between clear and limit is not back", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .85}[s%2] }, Failed, "", ""},
+		{"not a number", cpu(true, limit, nil), steady(math.NaN()), Inconclusive, PolicyExtend, "60 of 60 values are not a number"},
+		{"not a number, policy fail", cpu(true, limit, func(m *Metric) { m.OnNaN = PolicyFail }), steady(math.NaN()), Failed, PolicyFail, "not a number"},
+		{"not a number, policy hold", cpu(true, limit, func(m *Metric) { m.OnNaN = PolicyHold }), steady(math.NaN()), Inconclusive, PolicyHold, "not a number"},
+		{"not a number, ignored", cpu(true, limit, func(m *Metric) { m.OnNaN = PolicyIgnore }), steady(math.NaN()), Successful, "", ""},
+		{"no value", cpu(true, limit, nil), nil, Inconclusive, PolicyExtend, "has no value"},
+		{"a minimum", cpu(true, GaugeLimit{Min: ptr(2.0)}, nil), steady(1), Failed, "", "at least 2"},
+		{"past, not critical: half the score", cpu(false, limit, nil), steady(.95), Failed, "", "score 50 of 100"},
+		{"past, not critical and light: held", cpu(false, limit, func(m *Metric) { m.Weight = .2 }), steady(.95), Inconclusive, PolicyHold, "score 83.33"},
+		{"past, not critical and lighter", cpu(false, limit, func(m *Metric) { m.Weight = .01 }), steady(.95), Successful, "", "score 99"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if err := c.config.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			l := newLab(3, c.config, 50)
+			var r Result
+			for s := range 200 {
+				l.second(50)
+				if c.value != nil {
+					v := Number(c.value(s))
+					l.judge.Add("cpu", Point{At: l.now, Version: Canary, Subject: "pod-1", Value: &v})
+				}
+				if r = l.look(); r.Verdict != Pending {
+					break
+				}
+			}
+			if r.Verdict != c.verdict || r.Policy != c.policy || !strings.Contains(r.Reason, c.reason) {
+				t.Errorf("%s, policy %q: %s\nwant %s, policy %q, with %q", r.Verdict, r.Policy, r.Reason, c.verdict, c.policy, c.reason)
+			}
+			if strings.HasSuffix(c.name, "ignored") && len(r.Warnings) != 1 {
+				t.Errorf("warnings %q, want one that says what was not judged", r.Warnings)
+			}
+			if _, err := json.Marshal(r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestEverythingIgnoredIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	c := DefaultConfig()
+	m := &c.Metrics[0]
+	m.OnNoData, m.OnFewSamples, m.OnNaN = PolicyIgnore, PolicyIgnore, PolicyIgnore
+	l := newLab(1, c, 5)
+	l.mute[Canary], l.mute[Stable] = true, true
+	if r, _ := l.run(); r.Verdict != Inconclusive || !strings.Contains(r.Reason, "nothing left to judge by") {
+		t.Errorf("%s: %s, want inconclusive", r.Verdict, r.Reason)
+	}
+}
+
+// What is wrong with the data is never a pass, and says what it is.
+func TestBadData(t *testing.T) {
+	t.Parallel()
+	users := func() Config {
+		return Config{Version: 1, Metrics: []Metric{{Name: "users", Source: Source{HTTP: &HTTPSource{URL: "http://x/${version}", Total: "$.t", Failed: "$.f"}}, Errors: &ErrorLimits{}}}}.WithDefaults(Metric{})
+	}
+	for name, c := range map[string]struct {
+		feed   func(l *lab, second int)
+		reason string
+	}{
+		"down":             {func(l *lab, _ int) { l.judge.Problem("users", "read http://x: connection refused", l.now) }, "connection refused"},
+		"empty":            {func(*lab, int) {}, "no data at all"},
+		"one version only": {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}) }, "old"},
+		"stable missing":   {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Version: Canary, Total: 100}) }, "nothing of stable"},
+		"stale": {func(l *lab, s int) {
+			if s < 20 {
+				l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}, Point{At: l.now, Version: Canary, Total: 100})
+			}
+		}, "old, limit 30s"},
+		"clock ahead": {func(l *lab, _ int) {
+			at := l.now.Add(time.Hour)
+			l.judge.Add("users", Point{At: at, Version: Stable, Total: 100}, Point{At: at, Version: Canary, Total: 100})
+		}, "in the future: the clocks disagree"},
+		"clock behind": {func(l *lab, _ int) {
+			at := l.now.Add(-time.Hour)
+			l.judge.Add("users", Point{At: at, Version: Stable, Total: 100}, Point{At: at, Version: Canary, Total: 100})
+		}, "no data at all"},
+		"wrong version": {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Version: "blue", Total: 100}) }, "no data at all"},
+		"no latencies where they are asked for": {func(l *lab, _ int) {
+			l.judge.series[1].Latency = (&LatencyLimits{}).from(nil)
+			l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}, Point{At: l.now, Version: Canary, Total: 100})
+		}, "0 latencies of the canary"},
+		"goes away at the end": {func(l *lab, s int) {
+			if s < 55 {
+				l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}, Point{At: l.now, Version: Canary, Total: 100})
+			} else {
+				l.judge.Problem("users", "timed out", l.now)
+			}
+		}, "timed out"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(5, users(), 50)
+			var r Result
+			for s := 0; r.Verdict == "" || r.Verdict == Pending; s++ {
+				l.second(50)
+				c.feed(l, s)
+				r = l.look()
+			}
+			if r.Verdict != Inconclusive || r.Policy != PolicyExtend || !strings.Contains(r.Reason, c.reason) {
+				t.Errorf("%s, policy %q: %s\nwant inconclusive, extend, with %q", r.Verdict, r.Policy, r.Reason, c.reason)
+			}
+		})
+	}
+}
+
+func TestCustomChecks(t *testing.T) {
+	t.Parallel()
+	c := Config{Version: 1, Checks: []CustomCheck{{Name: "smoke", Command: []string{"true"}, At: []int{50}}}}.WithDefaults(Metric{})
+	l := newLab(1, c, 50)
+	if len(l.judge.Due()) != 1 {
+		t.Fatalf("due %v", l.judge.Due())
+	}
+	if r, _ := l.run(); r.Verdict != Inconclusive || !strings.Contains(r.Reason, "smoke has not ended") {
+		t.Errorf("a check that runs: %s: %s", r.Verdict, r.Reason)
+	}
+	l.judge.Custom(Finding{Metric: "smoke", Check: CheckCustom, Verdict: Successful, Critical: true, P: 1, Sentence: "smoke: exit status 0"})
+	if r := l.look(); r.Verdict != Successful {
+		t.Errorf("a check that passed: %s: %s", r.Verdict, r.Reason)
+	}
+	l.judge.Custom(Finding{Metric: "smoke", Check: CheckCustom, Verdict: Failed, Critical: true, P: 1, Sentence: "smoke: exit status 3"})
+	if r := l.look(); r.Verdict != Failed || r.Reason != "smoke: exit status 3" {
+		t.Errorf("a check that failed: %s: %s", r.Verdict, r.Reason)
+	}
+	l.judge.Begin(Begin{Weight: 100, At: l.now})
+	if len(l.judge.Due()) != 0 {
+		t.Errorf("due at 100: %v", l.judge.Due())
+	}
+}
+
+// The last release stands in where stable is too thin to compare with.
+func TestPreviousStandsIn(t *testing.T) {
+	t.Parallel()
+	last := newLab(1, DefaultConfig(), 50)
+	last.run()
+	previous := last.judge.Summaries()
+	if n := len(previous[ProbeMetric]); n != keptBlocks {
+		t.Fatalf("%d blocks kept, want %d", n, keptBlocks)
+	}
+	run := func(median float64) Result {
+		l := newLab(2, DefaultConfig(), 100)
+		l.judge.Begin(Begin{Weight: 100, At: l.now, Previous: previous})
+		l.judge.Confirmed(l.now)
+		l.canary.latency = lognormal(median, .3)
+		r, _ := l.run()
+		return r
+	}
+	if r := run(.02); r.Verdict != Successful {
+		t.Errorf("as fast as the last release: %s: %s", r.Verdict, r.Reason)
+	}
+	r := run(.08)
+	if r.Verdict != Failed || !strings.Contains(r.Reason, "against the last release") {
+		t.Errorf("four times as slow as the last release: %s: %s", r.Verdict, r.Reason)
+	}
+	if r.Measured[0].Against != "previous" {
+		t.Errorf("against %q, want previous", r.Measured[0].Against)
+	}
+}
+
+func TestReplaySaysTheSame(t *testing.T) {
+	t.Parallel()
+	for name, errors := range map[string]float64{"healthy": .001, "broken": .3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var file bytes.Buffer
+			rec := NewRecorder(&file, Start{Target: "shop/web", Image: "web:2", Steps: 4, Config: DefaultConfig()})
+			l := newLab(1, DefaultConfig(), 25)
+			l.canary.errors = errors
+			var want Result
+			l.now = epoch.Add(time.Second)
+			rec.Begin(Begin{Weight: 25, At: l.now})
+			rec.Confirmed(l.now)
+			for want.Verdict == "" || want.Verdict == Pending {
+				l.second(25)
+				v := Number(.02)
+				rec.Add(ProbeMetric, Point{At: l.now, Version: Canary, Total: 25, Failed: math.Round(25 * errors), Latency: []Bucket{{v, v, 20}}},
+					Point{At: l.now, Version: Stable, Total: 75, Latency: []Bucket{{v, v, 75}}})
+				want = rec.Look(Moment{l.now, l.now.Sub(epoch) - time.Second, time.Minute})
+			}
+			if rec.Err() != nil {
+				t.Fatal(rec.Err())
+			}
+			text := file.String()
+			start, steps, err := Replay(strings.NewReader(text), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if start.Target != "shop/web" || len(steps) != 1 {
+				t.Fatalf("%+v, %d steps", start, len(steps))
+			}
+			if diff := cmp.Diff(want, steps[0].Now); diff != "" {
+				t.Errorf("replay differs (-recorded +replayed):\n%s", diff)
+			}
+			if steps[0].Recorded.Verdict != want.Verdict {
+				t.Errorf("recorded %s, want %s", steps[0].Recorded.Verdict, want.Verdict)
+			}
+			// Other settings come to another end.
+			_, steps, err = Replay(strings.NewReader(text), func(c Config) (Config, error) {
+				c.Metrics[0].Errors = &ErrorLimits{Rate: ptr(60.0), Success: ptr(40.0), Ratio: 1000}
+				return c, nil
+			})
+			if err != nil || steps[0].Now.Verdict == Failed {
+				t.Errorf("with a limit of 60 %%: %v, %s: %s", err, steps[0].Now.Verdict, steps[0].Now.Reason)
+			}
+		})
+	}
+}
+
+func TestReplayRefuses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                               "it is empty",
+		"nonsense":                       "line 1",
+		`{"look":{"verdict":"Pending"}}`: "does not begin with the start",
+		`{"start":{"version":99}}`:       "version 99, want 1",
+		`{"start":{"version":1,"config":{"version":1,"alpha":7}}}`: "alpha is 7",
+	} {
+		if _, _, err := Replay(strings.NewReader(text), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Replay(%q) = %v, want %q", text, err, want)
+		}
+	}
+}
+
+func FuzzReplay(f *testing.F) {
+	f.Add(`{"start":{"version":1,"steps":1,"config":{"version":1}}}` + "\n" + `{"begin":{"weight":5,"at":"2026-01-02T03:04:05Z"}}` + "\n" +
+		`{"points":{"metric":"probe","points":[{"at":"2026-01-02T03:04:06Z","version":"canary","total":5,"latency":[{"over":0.1,"upto":"+Inf","n":3}]}]}}` + "\n" +
+		`{"look":{"now":"2026-01-02T03:04:07Z","elapsed":1000000000,"dwell":1,"verdict":"Pending","reason":""}}`)
+	f.Add(`{"start":{"version":1}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		_, steps, err := Replay(strings.NewReader(text), nil)
+		if err != nil {
+			return
+		}
+		for _, s := range steps {
+			if s.Now.Verdict == Successful && s.Now.Score == nil {
+				t.Errorf("a success without a score: %+v", s)
+			}
+		}
+	})
+}
+
+func TestPower(t *testing.T) {
+	t.Parallel()
+	c := DefaultConfig()
+	p, ok := c.PowerOf(c.Metrics[0], Traffic{Rate: 3}, 4, 5, 5*time.Minute)
+	if !ok || p.Enough || p.Canary != 45 || p.Suggest < 600 {
+		t.Errorf("3 requests/s at 5 %%: %+v, want too few and a longer dwell", p)
+	}
+	if !strings.Contains(p.Sentence, "too few for 100 requests and twice the error limit (10 %): hold the step for") {
+		t.Errorf("sentence %q", p.Sentence)
+	}
+	p, _ = c.PowerOf(c.Metrics[0], Traffic{Rate: 1000, Errors: .001}, 4, 25, 5*time.Minute)
+	if !p.Enough || p.Seen > .01 || p.Ratio > 1.6 {
+		t.Errorf("1000 requests/s at 25 %%: %+v, want small changes seen", p)
+	}
+	if _, ok := c.PowerOf(Metric{Limit: &GaugeLimit{}}, Traffic{Rate: 10}, 1, 5, time.Minute); ok {
+		t.Error("a gauge has no power")
+	}
+	if p, _ = c.PowerOf(c.Metrics[0], Traffic{}, 1, 5, time.Minute); p.Enough || !strings.Contains(p.Sentence, "nothing can be seen") {
+		t.Errorf("no traffic: %+v", p)
+	}
+	if _, err := json.Marshal(p); err != nil {
 		t.Error(err)
 	}
-	err := Limits{ErrorRate: 1, SuccessRate: 2, LatencyFloor: -1, LatencyMax: -1}.Validate()
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	if err := DefaultConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := Config{Version: 2, Alpha: 3, MaxExtensions: ptr(-1), Then: "pass", Stale: -1, Score: &Score{Pass: 10, Marginal: 20},
+		Groups: map[string]float64{"g": 0},
+		Metrics: []Metric{
+			{Name: "a b", Errors: &ErrorLimits{Rate: ptr(100.0), Ratio: .5}, OnNaN: "pass"},
+			{Name: "x", Source: Source{HTTP: &HTTPSource{}, Kubernetes: &KubernetesSource{}}, Group: "nowhere"},
+			{Name: "x", Source: Source{HTTP: &HTTPSource{}}, Limit: &GaugeLimit{}},
+		},
+		Checks: []CustomCheck{{Name: "c"}, {Name: "w", Webhook: "https://x"}},
+	}.WithDefaults(Metric{})
+	err := bad.Validate()
 	if err == nil {
 		t.Fatal("want an error")
 	}
-	for _, want := range []string{"error rate", "success rate", "min samples", "ratio", "floor", "max", "stale", "alpha"} {
+	for _, want := range []string{"version is 2", "alpha is 3", "max-extensions is -1", `then is "pass"`, "stale is", "score is", "groups.g is 0",
+		`metrics[1].name is "a b"`, "metrics[1].errors.rate is 100", "errors.ratio is 0.5", `on-nan is "pass"`, "metrics[1] is a metric with 0 sources",
+		"metrics[2] is a metric with 2 sources", `group is "nowhere"`, `metrics[3].name is "x": want a name of its own`, "metrics[3].limit is empty",
+		`metrics[3].http.url is ""`, "metrics[3].http is without a path", "checks[0] is a check with 0 ways to run", "checks[1].secret-env"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error lacks %q:\n%v", want, err)
+			t.Errorf("the error lacks %q:\n%v", want, err)
 		}
 	}
 }
 
-// Whatever is seen, success needs fresh answers of both within the limits.
-func TestSuccessIsEarned(t *testing.T) {
+// Metrics inherit the limits that the inputs give.
+func TestDefaultsAreInherited(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(1, 2))
-	l := DefaultLimits()
-	n := 0
-	for range 5000 {
-		c := func() Counts {
-			total := r.Int64N(400)
-			if r.IntN(5) == 0 {
-				total = 0
-			}
-			failed := int64(0)
-			if total > 0 && r.IntN(2) == 0 {
-				failed = r.Int64N(total/8 + 1)
-			}
-			return Counts{total, failed, flat{total - failed, ms, time.Duration(r.Int64N(int64(3 * time.Second)))}}
-		}
-		o := Observation{Elapsed: time.Duration(r.IntN(3)) * time.Minute, Dwell: time.Minute, Age: time.Duration(r.IntN(20)) * time.Second,
-			Weight: []int{0, 5, 25, 100}[r.IntN(4)], Canary: c(), Stable: c(), Unattributed: c()}
-		res := NewJudge(l).Look(o)
-		if res.Verdict != Successful {
-			continue
-		}
-		n++
-		if o.Elapsed < o.Dwell || o.Age > l.Stale || o.Canary.Total < l.MinSamples || o.Stable.Total == 0 && o.Weight < 100 ||
-			res.Canary.ErrorRate > l.ErrorRate || res.Canary.P95 > l.LatencyMax || len(o.Conditions) > 0 {
-			t.Fatalf("%+v\nis a success: %+v", o, res)
-		}
+	c := Config{Version: 1, Metrics: []Metric{{Name: "users", Source: Source{HTTP: &HTTPSource{}}, Errors: &ErrorLimits{Rate: ptr(1.0)}}}}.
+		WithDefaults(Metric{MinSamples: 7, Errors: &ErrorLimits{Rate: ptr(3.0), Success: ptr(90.0)}, Latency: &LatencyLimits{Ratio: 4}, OnNoData: PolicyHold})
+	probe, users := c.Metrics[0], c.Metrics[1]
+	if probe.Name != ProbeMetric || *probe.Errors.Rate != 3 || probe.Latency.Ratio != 4 || probe.MinSamples != 7 || probe.OnNoData != PolicyHold {
+		t.Errorf("probe: %+v", probe)
 	}
-	if n == 0 {
-		t.Error("nothing was successful, the test tests nothing")
-	}
-}
-
-// The stake is fair: at the limit itself its mean is 1 after any number of answers.
-func TestEvidenceIsFair(t *testing.T) {
-	t.Parallel()
-	for _, limit := range []float64{.01, .05, .2} {
-		for _, n := range []int64{1, 10, 200} {
-			mean := 0.0
-			for k := range n + 1 {
-				lk, _ := math.Lgamma(float64(k) + 1)
-				ln, _ := math.Lgamma(float64(n) + 1)
-				lnk, _ := math.Lgamma(float64(n-k) + 1)
-				mean += math.Exp(ln - lk - lnk + float64(k)*math.Log(limit) + float64(n-k)*math.Log1p(-limit) + evidence(n, k, limit))
-			}
-			if math.Abs(mean-1) > 1e-9 {
-				t.Errorf("limit %v, %d answers: mean %v, want 1", limit, n, mean)
-			}
-		}
-	}
-}
-
-// answersToFail returns how many answers of a canary failing at rate it took, -1
-// when most were not enough. Evidence rises at failures alone, so looking at these
-// is looking at every answer.
-func answersToFail(r *rand.Rand, l Limits, rate float64, most int64) int64 {
-	failed := int64(0)
-	for n := int64(1); n <= most; n++ {
-		if r.Float64() >= rate {
-			continue
-		}
-		failed++
-		if evidence(n, failed, l.ErrorRate) >= math.Log(1/l.Alpha) {
-			return n
-		}
-	}
-	return -1
-}
-
-func TestBrokenCanaryIsOutSoon(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(3, 4))
-	for _, c := range []struct {
-		rate        float64
-		median, p95 int64
-	}{{.10, 400, 900}, {.20, 60, 130}, {.30, 25, 50}, {.50, 10, 20}, {1, 3, 3}} {
-		var ns []int64
-		for range 2000 {
-			n := answersToFail(r, DefaultLimits(), c.rate, 5000)
-			if n < 0 {
-				t.Fatalf("a canary failing %v of its answers stayed for 5000", c.rate)
-			}
-			ns = append(ns, n)
-		}
-		slices.Sort(ns)
-		m, p := ns[len(ns)/2], ns[len(ns)*95/100]
-		t.Logf("%3.0f %% errors: out after %3d answers (median), %3d (p95)", 100*c.rate, m, p)
-		if m > c.median || p > c.p95 {
-			t.Errorf("%v errors: median %d, p95 %d answers, want at most %d and %d", c.rate, m, p, c.median, c.p95)
-		}
-	}
-}
-
-// The judge itself, asked after every answer, stops where the simulation does.
-func TestLookAfterEveryAnswer(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(20) {
-		want := answersToFail(rand.New(rand.NewPCG(5, seed)), DefaultLimits(), .3, 5000)
-		r, j := rand.New(rand.NewPCG(5, seed)), NewJudge(DefaultLimits())
-		o := Observation{Dwell: time.Hour, Weight: 5, Stable: counts(1000, 0)}
-		for j.Look(o).Verdict == Pending {
-			o.Canary.Total++
-			if r.Float64() < .3 {
-				o.Canary.Failed++
-			}
-		}
-		if o.Canary.Total != want {
-			t.Errorf("seed %d: out after %d answers, want %d", seed, o.Canary.Total, want)
-		}
-	}
-}
-
-// binomial counts successes by the gaps between them.
-func binomial(r *rand.Rand, n int64, p float64, each func(at, k int64)) (k int64) {
-	for at := int64(0); ; {
-		at += 1 + int64(math.Log(1-r.Float64())/math.Log1p(-p))
-		if at > n {
-			return k
-		}
-		k++
-		each(at, k)
-	}
-}
-
-func TestHealthyCanariesGoOn(t *testing.T) {
-	t.Parallel()
-	const rollouts = 10_000
-	l := DefaultLimits()
-	r := rand.New(rand.NewPCG(7, 8))
-	stopped := map[Rule]int{}
-	all := 0
-	for range rollouts {
-		rate, perSecond := .001+.009*r.Float64(), 35+r.Float64()*165
-	steps:
-		for _, weight := range []int{5, 25, 50, 100} {
-			n := int64(perSecond * 60 * float64(weight) / 100)
-			crossed := false
-			failed := binomial(r, n, rate, func(at, k int64) {
-				// At a rate within the limit every bet has lost.
-				crossed = crossed || float64(k) > l.ErrorRate*float64(at) && evidence(at, k, l.ErrorRate) >= math.Log(1/l.Alpha)
-			})
-			none := func(int64, int64) {}
-			o := Observation{Elapsed: time.Minute, Dwell: time.Minute, Weight: weight, Canary: counts(n, failed),
-				Unattributed: counts(0, binomial(r, int64(perSecond*60), .0005, none)),
-				Before:       counts(1000, binomial(r, 1000, .0005, none))}
-			if weight < 100 {
-				m := int64(perSecond * 60 * float64(100-weight) / 100)
-				o.Stable = counts(m, binomial(r, m, rate, none))
-			}
-			switch res := NewJudge(l).Look(o); {
-			case crossed:
-				stopped[RuleErrors]++
-			case res.Verdict != Successful:
-				stopped[res.Rule]++
-			default:
-				continue
-			}
-			all++
-			break steps
-		}
-	}
-	t.Logf("%d of %d healthy rollouts stopped: %v", all, rollouts, stopped)
-	if all*100 >= rollouts {
-		t.Errorf("%d of %d healthy rollouts stopped, want under 1 %%", all, rollouts)
-	}
-}
-
-// With the same latencies on both sides, a look every second for a minute finds
-// no difference, heavy tails and all.
-func TestSameLatencyGoesOn(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(9, 10))
-	const runs = 50
-	stopped := 0
-	for range runs {
-		j := NewJudge(DefaultLimits())
-		var canary, stable sorted
-		add := func(s sorted, n int) sorted {
-			for range n {
-				s = append(s, time.Duration(20*math.Exp(r.NormFloat64())*float64(ms)))
-			}
-			slices.Sort(s)
-			return s
-		}
-		for second := range 61 {
-			canary, stable = add(canary, 5), add(stable, 20)
-			o := Observation{Elapsed: time.Duration(second) * time.Second, Dwell: time.Minute, Weight: 20,
-				Canary: Counts{Total: canary.Len(), Latency: canary}, Stable: Counts{Total: stable.Len(), Latency: stable}}
-			if v := j.Look(o).Verdict; v == Failed || v == Inconclusive {
-				stopped++
-				break
-			}
-		}
-	}
-	if stopped > 0 {
-		t.Errorf("%d of %d rollouts stopped", stopped, runs)
-	}
-}
-
-func TestSlowCanaryIsOutSoon(t *testing.T) {
-	t.Parallel()
-	r := rand.New(rand.NewPCG(11, 12))
-	var took []int
-	for range 100 {
-		j := NewJudge(DefaultLimits())
-		var canary, stable sorted
-		for second := 1; ; second++ {
-			for range 5 {
-				canary = append(canary, time.Duration(60*math.Exp(.5*r.NormFloat64())*float64(ms)))
-			}
-			for range 95 {
-				stable = append(stable, time.Duration(20*math.Exp(.5*r.NormFloat64())*float64(ms)))
-			}
-			slices.Sort(canary)
-			slices.Sort(stable)
-			o := Observation{Elapsed: time.Duration(second) * time.Second, Dwell: time.Hour, Weight: 5,
-				Canary: Counts{Total: canary.Len(), Latency: canary}, Stable: Counts{Total: stable.Len(), Latency: stable}}
-			if j.Look(o).Verdict == Failed {
-				took = append(took, second)
-				break
-			}
-			if second > 120 {
-				t.Fatal("a canary three times as slow stayed for two minutes")
-			}
-		}
-	}
-	slices.Sort(took)
-	t.Logf("three times the median at 5 answers a second: out after %d s (median), %d s (p95)", took[50], took[95])
-	if took[50] > 30 {
-		t.Errorf("median %d s, want at most 30", took[50])
-	}
-}
-
-func TestBounds(t *testing.T) {
-	t.Parallel()
-	var s sorted
-	for i := range 100 {
-		s = append(s, time.Duration(i+1)*ms)
-	}
-	// P(Bin(100, 1/2) <= 39) = 0.0176 and <= 40 is over 0.025, so 40 and 61.
-	if lo, hi := bounds(s, .5, .025); lo != 40*ms || hi != 61*ms {
-		t.Errorf("bounds of the median %v, %v, want 40ms, 61ms", lo, hi)
-	}
-	if lo, hi := bounds(s[:3], .5, .025); lo != 0 || hi != 0 {
-		t.Errorf("three samples have no bounds, got %v, %v", lo, hi)
-	}
-	if lo, hi := bounds(nil, .5, .025); lo != 0 || hi != 0 {
-		t.Errorf("no samples: %v, %v", lo, hi)
+	if *users.Errors.Rate != 1 || *users.Errors.Success != 90 || users.Latency != nil || users.MinSamples != 7 {
+		t.Errorf("users: %+v", users)
 	}
 }
 
 func BenchmarkLook(b *testing.B) {
-	o := healthy()
-	o.Canary, o.Stable = counts(60_000, 100), counts(60_000, 100)
-	j := NewJudge(DefaultLimits())
+	l := newLab(1, DefaultConfig(), 5)
+	for range 300 {
+		l.second(5)
+	}
 	for b.Loop() {
-		o.Elapsed = time.Duration(b.N) * time.Second
-		j.Look(o)
+		l.judge.series[0].nextLook = 0
+		l.judge.Look(Moment{l.now, time.Minute, time.Hour})
 	}
 }

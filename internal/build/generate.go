@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +13,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
-// A section is a part of a file that is made from a Spec. It stands between a
-// line with "generated:NAME" and the next one with "end:NAME".
+// A section is a part of a file that is made from the code. It stands between a
+// line with "generated:NAME" and the next one with "end:NAME"; without a name it
+// is the whole file.
 type section struct {
 	file string // below the repository's root
 	name string
@@ -31,6 +33,7 @@ func sections() []section {
 		{"actions/deploy/action.yml", "action", spec.ActionYAML()},
 		{"actions/deploy/README.md", "inputs", spec.InputTable()},
 		{"actions/deploy/README.md", "outputs", spec.OutputTable()},
+		{schemaFile, "", schemaJSON()},
 	}
 }
 
@@ -46,11 +49,15 @@ func exitTable() string {
 	return b.String()
 }
 
-// Generate writes the generated sections of the files below root.
+// Generate writes the generated sections of the files below root, and the files
+// that are generated as a whole.
 func Generate(root string) error {
 	return eachFile(root, func(path, old, fresh string) error {
 		if old == fresh {
 			return nil
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
 		}
 		return os.WriteFile(path, []byte(fresh), 0o644)
 	})
@@ -81,7 +88,7 @@ func eachFile(root string, f func(path, old, fresh string) error) error {
 	for _, file := range files {
 		path := filepath.Join(root, filepath.FromSlash(file))
 		old, err := os.ReadFile(path)
-		if err != nil {
+		if whole := byFile[file][0].name == ""; err != nil && (!whole || !errors.Is(err, fs.ErrNotExist)) {
 			errs = append(errs, err)
 			continue
 		}
@@ -95,8 +102,11 @@ func eachFile(root string, f func(path, old, fresh string) error) error {
 	return errors.Join(errs...)
 }
 
-// replace puts the section's text between its marks.
+// replace puts the section's text between its marks, or in place of all.
 func (s section) replace(text string) (string, error) {
+	if s.name == "" {
+		return s.text, nil
+	}
 	var b strings.Builder
 	inside, found := false, false
 	for line := range strings.Lines(text) {

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -29,6 +30,10 @@ type Config struct {
 	ResponseRatio float64
 	ResponseMax   time.Duration
 	MinSamples    int
+	AnalysisFile  string
+	// Analysis is how the rollout is judged: the file's, with the limits
+	// above where it has none of its own.
+	Analysis analysis.Config
 
 	ProbeURL      string
 	ProbePath     string
@@ -77,6 +82,7 @@ func configOf(v input.Values) Config {
 		ResponseRatio: v.Float("response-time-ratio"),
 		ResponseMax:   v.Duration("response-time-threshold"),
 		MinSamples:    v.Int("min-samples"),
+		AnalysisFile:  v.String("analysis-file"),
 
 		ProbePath:     v.String("probe-path"),
 		ProbeRate:     v.Int("probe-rate"),
@@ -117,15 +123,13 @@ const (
 	// finish bounds one acting stage. An API server that is away for a
 	// restart is back by then.
 	finish = 2 * time.Minute
-	// maxExtensions is how often an inconclusive dwell is repeated.
-	maxExtensions = 2
 )
 
 // plan is the rollout that c asks for, given the grace period of the live
 // pods. The drain window is the longest of the setting and the grace period.
 func (c Config) plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
-		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: maxExtensions,
+		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: *c.Analysis.MaxExtensions, Then: rollout.Policy(c.Analysis.Then),
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
 		Drain: max(c.Drain, grace), KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
 	}
@@ -152,4 +156,19 @@ func dwell(p rollout.Plan) time.Duration {
 		d += s.Dwell
 	}
 	return d
+}
+
+// limits are the limits that the inputs set; a metric of the analysis file takes
+// them where it has none of its own.
+func (c Config) limits() analysis.Metric {
+	policy := map[rollout.Policy]analysis.Policy{
+		rollout.PolicyExtend: analysis.PolicyExtend, rollout.PolicyHold: analysis.PolicyHold, rollout.PolicyAbort: analysis.PolicyFail,
+	}[c.Inconclusive]
+	p95 := analysis.Duration(c.ResponseMax)
+	return analysis.Metric{
+		MinSamples: float64(c.MinSamples),
+		Errors:     &analysis.ErrorLimits{Rate: &c.ErrorRate, Success: &c.SuccessRate},
+		Latency:    &analysis.LatencyLimits{Ratio: c.ResponseRatio, P95: &p95},
+		OnNoData:   policy, OnNaN: policy, OnFewSamples: policy,
+	}
 }

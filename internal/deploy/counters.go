@@ -18,8 +18,7 @@ type counters struct {
 	source prom.Source
 	names  []string // the user's Service, the second one
 
-	last  []prom.Counts // the newest reading, nil before the first of a weight
-	steps map[int][]prom.Counts
+	last []prom.Counts // the newest reading, nil before the first of a weight
 }
 
 // count reads the counters until ctx ends. A reading that fails adds nothing:
@@ -66,15 +65,10 @@ func (t *traffic) counted(c *counters, now []prom.Counts, began time.Time) {
 		t.notify()
 		return
 	}
-	key := t.steps[len(t.steps)-1].key
-	sum := c.steps[key]
-	if sum == nil {
-		sum = make([]prom.Counts, 2)
-		c.steps[key] = sum
-	}
-	for i, add := range []prom.Counts{stable, canary} {
-		sum[i].Total += add.Total
-		sum[i].Failed += add.Failed
+	if t.judge != nil {
+		t.judge.counted(analysis.Stable, stable.Total, stable.Failed)
+		t.judge.counted(analysis.Canary, canary.Total, canary.Failed)
+		t.judge.flush(time.Now())
 	}
 	t.confirm(int(stable.Total), int(canary.Total))
 }
@@ -90,20 +84,6 @@ func (t *traffic) confirm(stable, canary int) {
 		}
 	}
 	t.notify()
-}
-
-// observed replaces, in what the judge sees, what the answers cannot say.
-func (c *counters) observed(o analysis.Observation, key int) analysis.Observation {
-	sum := c.steps[key]
-	if sum == nil {
-		return o
-	}
-	o.Stable = analysis.Counts{Total: int64(sum[0].Total), Failed: int64(sum[0].Failed)}
-	o.Canary = analysis.Counts{Total: int64(sum[1].Total), Failed: int64(sum[1].Failed)}
-	// The probes' failures are among the counted ones.
-	o.Unattributed = analysis.Counts{}
-	o.Before.Failed = 0
-	return o
 }
 
 // evidence is what a confirmation was read off, for the report.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
@@ -37,12 +38,16 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		id:      kube.RunID{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
 		signals: signals(ctx),
 		started: started,
+		getenv:  a.Getenv,
 	}
 	var err error
 	if r.tell, err = newTeller(a, cfg); err != nil {
 		return action.Result{}, err
 	}
 	defer r.tell.close()
+	if r.cfg.Analysis, err = judgefile.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
+		return r.conclude(nil, &action.ExitError{Outcome: action.BadInput, Err: err, Hint: "docs/analysis.md says what the file takes"})
+	}
 	// From here a signal is the rollout's to handle: it puts traffic back.
 	steady := context.WithoutCancel(ctx)
 	closeStage, err := r.connect(ctx)

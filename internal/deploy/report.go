@@ -185,7 +185,9 @@ func (t *traffic) describe(r *report.Result) {
 			},
 			Latency: report.Latencies{Stable: latencyOf(c.Stable), Canary: latencyOf(c.Canary)},
 			Verdict: string(s.Verdict.Verdict), Reason: s.Verdict.Reason, Confirmation: report.Unconfirmed,
+			Findings: s.Verdict.Findings, Measured: s.Verdict.Measured, Score: s.Verdict.Score,
 		}
+		r.Warnings = append(r.Warnings, s.Verdict.Warnings...)
 		if s.Name == promotionStep {
 			step.Reason = "the promotion: hand-over, return of the route, selectors"
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -21,6 +22,7 @@ type run struct {
 	tell    *teller
 	signals <-chan string
 	started time.Time
+	getenv  func(string) string
 }
 
 // A refusal says that nothing was changed because of what was found.
@@ -39,7 +41,7 @@ func (r *refusal) Error() string {
 // survey reads the cluster and returns what a rollout would work on. All that
 // speaks against it is in one error; nothing is changed.
 func (r *run) survey(ctx context.Context) (*kube.Found, error) {
-	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace)
+	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, r.cfg.more()...)
 	if err != nil {
 		return nil, fmt.Errorf("ask cluster %s: %w", r.cluster.Host, err)
 	}
@@ -83,6 +85,9 @@ func (r *run) check(found *kube.Found) error {
 // one, nil when nothing was changed.
 func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	r.started = time.Now()
+	if err := prepared(r.cfg.Analysis.Checks, r.getenv); err != nil {
+		return nil, err
+	}
 	found, err := r.survey(ctx)
 	if err != nil {
 		return nil, err
@@ -201,12 +206,20 @@ func (r *run) rollOut(ctx context.Context, found *kube.Found, lease *kube.Lease)
 	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	record.Reach = rand.Text()
+	if found.Previous != nil {
+		record.Baseline = found.Previous.Baseline
+	}
 
 	traffic, err := r.probe(ctx, found.EntryPoint, record, false)
 	if err != nil {
 		return nil, err
 	}
 	defer traffic.stop()
+	start := analysis.Start{Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis}
+	if err := traffic.judgeBy(start); err != nil {
+		return nil, err
+	}
+	defer traffic.endJudging(r.tell)
 	if err := traffic.baseline(ctx, r.tell); err != nil {
 		return nil, err
 	}
@@ -216,6 +229,12 @@ func (r *run) rollOut(ctx context.Context, found *kube.Found, lease *kube.Lease)
 		return nil, err
 	}
 	defer target.Close()
+
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	if err := r.measure(watching, traffic, target, found.EntryPoint.URL); err != nil {
+		return nil, err
+	}
 
 	d := &delivery{found: found, record: record, traffic: traffic}
 	d.state, d.saveErr = r.drive(ctx, target, traffic, record.Plan, record.State)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -140,8 +141,8 @@ func judgeInputs() []input.Def {
 			Help: "The fewest requests to the new version that must succeed; the stricter of the two limits counts",
 		},
 		{
-			Name: "response-time-ratio", Kind: input.Float, Default: "2", Range: &input.Range{Min: 1, Max: 100},
-			Help: "How many times slower than the stable version, at the same time, is too slow",
+			Name: "response-time-ratio", Kind: input.Float, Default: "1.5", Range: &input.Range{Min: 1, Max: 100},
+			Help: "How many times as long as the stable version's, at the same time, answers may take; stricter than the seed's 2, so that twice as slow is past the limit and not on it",
 		},
 		{
 			Name: "response-time-threshold", Kind: input.Duration, Env: "RESPONSE_TIME_THRESHOLD", Default: "2000ms",
@@ -154,7 +155,11 @@ func judgeInputs() []input.Def {
 		},
 		{
 			Name: "inconclusive-policy", Kind: input.Enum, Default: "extend", Allowed: []string{"extend", "abort", "hold"},
-			Help: "What follows when a step's requests prove nothing: watch longer, put traffic back, or stay",
+			Help: "What follows when a step cannot be judged: watch longer (twice at most, then stay), put traffic back, or stay",
+		},
+		{
+			Name: "analysis-file", Env: "ANALYSIS_FILE", Discovered: "the probe stream alone is judged",
+			Help: "A YAML file with metrics, limits and checks of your own; docs/analysis.md says what it takes", Example: "deploy/analysis.yaml",
 		},
 	}
 }
@@ -242,7 +247,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself asks GitHub for nothing"},
 	}
-	for _, p := range kube.Permissions {
+	for _, p := range slices.Concat(kube.Permissions, kube.UsagePermissions, kube.JobPermissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group

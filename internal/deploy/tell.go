@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/report"
@@ -32,6 +33,7 @@ type teller struct {
 	events   []report.Event
 	step     int
 	stage    rollout.Stage
+	extended int               // how often the dwell of this stage was
 	state    func() view.Event // what the run is at, nil when nothing runs
 }
 
@@ -129,6 +131,9 @@ func (t *teller) await(what string, until time.Time) {
 
 func (t *teller) redact(s string) string { return t.out.Redact(s) }
 
+// secret keeps a value out of everything that is said from now on.
+func (t *teller) secret(s string) { t.out.Mask(s) }
+
 func (t *teller) warned() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -174,8 +179,37 @@ func (t *teller) plan(c Config, f *kube.Found) {
 	t.say("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
 		strings.Join(weights, ", "), c.StepDuration, p.Drain, p.KeepWarm)
 	t.say("takes %s of dwell, at the very most %s in all", dwell(p), worstCase(p).Round(time.Minute))
+	for i, step := range p.Steps {
+		t.power(c.Analysis, analysis.ProbeMetric, analysis.Traffic{Rate: float64(c.ProbeRate)}, len(p.Steps), step, i == 0)
+	}
 	for _, w := range f.Warnings {
 		t.warn(w)
+	}
+}
+
+// power says what a step can see of a metric, and warns where that is too little.
+func (t *teller) power(c analysis.Config, metric string, traffic analysis.Traffic, steps int, step rollout.Step, always bool) {
+	i := slices.IndexFunc(c.Metrics, func(m analysis.Metric) bool { return m.Name == metric })
+	power, ok := c.PowerOf(c.Metrics[i], traffic, steps, step.Weight, step.Dwell)
+	switch {
+	case ok && !power.Enough && step.Dwell > 0:
+		t.warn(power.Sentence)
+	case ok && always:
+		t.say("%s", power.Sentence)
+	}
+}
+
+// usual says, from the traffic that the other metrics saw before the first weight,
+// what the steps can see of them.
+func (t *teller) usual(p rollout.Plan, tr *traffic) {
+	for _, m := range tr.cfg.Analysis.Metrics {
+		seen, ok := tr.before(m.Name)
+		if m.Name == analysis.ProbeMetric || !ok {
+			continue
+		}
+		for i, step := range p.Steps {
+			t.power(tr.cfg.Analysis, m.Name, seen, len(p.Steps), step, i == 0)
+		}
 	}
 }
 
@@ -195,8 +229,9 @@ func (t *teller) orphan(r *kube.Record) {
 // progress takes one decision of the loop.
 func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pods func() []kube.PodView, tr *traffic) {
 	t.mu.Lock()
-	changed, newStep := s.Stage != t.stage, s.Phase == rollout.PhaseProgressing && s.Step+1 != t.step
-	t.stage = s.Stage
+	longer := s.Stage == rollout.StageDwell && s.Extensions > t.extended
+	changed, newStep := s.Stage != t.stage || longer, s.Phase == rollout.PhaseProgressing && s.Step+1 != t.step
+	t.stage, t.extended = s.Stage, s.Extensions
 	t.state = func() view.Event { return tr.state(pods()) }
 	if a.Kind == rollout.KindStop {
 		t.state = nil
@@ -211,7 +246,7 @@ func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pod
 		t.note(view.Event{Kind: view.KindWait})
 		t.note(view.Event{Kind: view.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
 	case a.Kind == rollout.KindWait:
-		if changed && s.Stage == rollout.StageDwell {
+		if changed && !longer && s.Stage == rollout.StageDwell {
 			t.say("%s", tr.confirmation())
 		}
 		if changed {
@@ -222,6 +257,9 @@ func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pod
 	case a.Kind == rollout.KindWeight:
 		if changed && a.Weight == 0 {
 			t.note(view.Event{Kind: view.KindVerdict, Message: "back to stable: " + s.Reason})
+		}
+		if changed && s.Step == 0 && a.Weight > 0 {
+			t.usual(p, tr)
 		}
 		t.note(view.Event{Kind: view.KindWeight, Weight: a.Weight})
 	case changed:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,6 @@ import (
 type traffic struct {
 	cfg    Config
 	plan   rollout.Plan
-	limits analysis.Limits
 	book   *probe.Book
 	mark   probe.Marker
 	tally  probe.Tally
@@ -40,6 +40,8 @@ type traffic struct {
 	sized    chan struct{} // closed when the canary's slot exists
 
 	changed chan struct{}
+	// ask runs a custom check at a weight; nil where none is to be run.
+	ask func(analysis.CustomCheck, int) analysis.Finding
 
 	mu         sync.Mutex
 	parts      int // of the tally
@@ -48,7 +50,7 @@ type traffic struct {
 	share      int       // the weight that was written last
 	writtenAt  time.Time // answers sent before belong to what was before
 	confirmer  *split.Confirmer
-	judge      *analysis.Judge
+	judge      *judging // nil where an earlier run is brought to its end
 	confirmed  bool
 	followed   time.Time // when the gateway likely began to follow the weight
 	countErr   error     // of the newest reading of the counters
@@ -96,7 +98,7 @@ const baselineAnswers = 20
 // resumed the marker is taken from its record: what stable says of itself
 // cannot be learnt while two versions answer.
 func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Record, resumed bool) (*traffic, error) {
-	t := &traffic{cfg: r.cfg, limits: r.cfg.limits(), changed: make(chan struct{}, 1), record: record,
+	t := &traffic{cfg: r.cfg, changed: make(chan struct{}, 1), record: record,
 		sized: make(chan struct{}), reach: rollout.SplitBlind}
 	target := probe.Target{URL: strings.TrimSuffix(entry.URL, "/") + r.cfg.ProbePath, Host: entry.Host}
 	status := 0
@@ -146,7 +148,6 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 		t.counters = &counters{
 			source: prom.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
 			names:  []string{record.Service, record.SecondName()},
-			steps:  map[int][]prom.Counts{},
 		}
 		if _, err := t.counters.source.Read(ctx, t.counters.names...); err != nil {
 			t.cancel()
@@ -282,7 +283,13 @@ func (t *traffic) answer(a probe.Answer) {
 			t.notify()
 		}
 	}
-	if t.writtenAt.IsZero() || a.Sent.Before(t.writtenAt) {
+	if t.writtenAt.IsZero() {
+		if t.judge != nil { // what is usual before any change
+			t.judge.answer(a, time.Now())
+		}
+		return
+	}
+	if a.Sent.Before(t.writtenAt) {
 		return
 	}
 	if a.Slot == probe.Unknown || t.counters != nil {
@@ -297,9 +304,13 @@ func (t *traffic) answer(a probe.Answer) {
 			t.notify()
 		}
 	}
+	now := time.Now()
+	if t.judge != nil && t.counters == nil {
+		t.judge.answer(a, now)
+	}
 	// The judge's tests are valid at every answer, so a failure is looked
 	// at when it comes; without one a look a second is enough.
-	if now := time.Now(); a.Failed || now.Sub(t.notifiedAt) >= time.Second {
+	if a.Failed || now.Sub(t.notifiedAt) >= time.Second {
 		t.notifiedAt = now
 		t.notify()
 	}
@@ -331,9 +342,13 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 			name = "back to stable"
 		}
 		t.begin(name, a.Weight, at)
+		if t.judge != nil {
+			t.judge.begin(s.Step, a.Weight, at)
+		}
 	case rollout.KindHandOver:
 		// From here the weight of the route says nothing about versions:
 		// both sides are the promoted pods.
+		t.keepBaselines()
 		t.tallyFrom(promotionStep, 100, at)
 	case rollout.KindWarm:
 		t.warmAt, t.old, t.new = at, 0, 0
@@ -346,10 +361,6 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 func (t *traffic) begin(name string, weight int, at time.Time) {
 	t.confirmer = split.NewConfirmer(float64(t.share)/100, float64(weight)/100)
 	t.confirmed, t.followed = false, time.Time{}
-	t.judge = nil
-	if weight > 0 {
-		t.judge = analysis.NewJudge(t.limits)
-	}
 	t.share, t.writtenAt = weight, at
 	t.weights = append(t.weights, weightAt{At: at, Weight: weight})
 	t.tallyFrom(name, weight, at)
@@ -392,7 +403,7 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 	o.OldAnswers, o.NewAnswers = t.old, t.new
 	if len(t.steps) == 0 {
 		// Nothing but preparations: what fails now fails because of them.
-		if c := t.tally.Step(probe.Before); c.Total() >= baselineAnswers && float64(c.Failed()) > t.limits.ErrorRate*float64(c.Total()) {
+		if c := t.tally.Step(probe.Before); c.Total() >= baselineAnswers && 100*float64(c.Failed()) > t.cfg.ErrorRate*float64(c.Total()) {
 			o.Verdict, o.Reason = rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
 		}
 		return o
@@ -413,6 +424,10 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 			step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
 			step.Split = t.confirmer.Progress()
 			step.seenKey = t.begun(o.Now)
+			if t.judge != nil {
+				t.judge.confirmed(o.Now)
+				t.startChecks(step.Weight)
+			}
 		}
 	}
 	if t.judge == nil || s.Phase != rollout.PhaseProgressing {
@@ -423,8 +438,8 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 		elapsed = o.Now.Sub(s.Since)
 		step.DwellFrom, step.Dwell = s.Since, elapsed
 	}
-	result := t.judge.Look(t.observe(step, o.Now, elapsed, dwell))
-	o.Verdict, o.Reason = rollout.Verdict(result.Verdict), result.Reason
+	result := t.judge.Look(analysis.Moment{Now: o.Now, Elapsed: elapsed, Dwell: dwell})
+	o.Verdict, o.Reason, o.Policy = rollout.Verdict(result.Verdict), result.Reason, rollout.Policy(result.Policy)
 	// After the dwell the judge goes on watching, until the next weight is
 	// written; the step's verdict is then spoken and only a failure changes it.
 	over := s.Stage == rollout.StageScale || s.Stage == rollout.StageReady || s.Stage == rollout.StageWeight
@@ -434,33 +449,60 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 	return o
 }
 
-// observe is what the judge gets to see of a step. Failures count from the
-// write; latencies only from when answers showed the weight, since before that
-// the two versions did not share the traffic. At 100 % stable answers nothing, and
-// its latency of the steps before is no reference: the whole system may have
-// become slower since. There the absolute limit alone guards the latency.
-func (t *traffic) observe(step *stepRecord, now time.Time, elapsed, dwell time.Duration) analysis.Observation {
-	c, before := t.since(step), t.tally.Step(probe.Before)
-	var seen probe.Counts
-	if step.seenKey > 0 {
-		seen = t.tally.Step(step.seenKey)
-	}
-	o := analysis.Observation{
-		Elapsed: elapsed, Dwell: dwell, Age: now.Sub(c.All().Newest), Weight: step.Weight,
-		Canary: counts(c.Canary, seen.Canary.Latency), Stable: counts(c.Stable, seen.Stable.Latency), Unattributed: counts(c.Unknown, nil),
-		Before: analysis.Counts{Total: before.Total(), Failed: before.Unknown.Failed},
-	}
-	if step.Weight == 100 {
-		o.Stable = analysis.Counts{}
-	}
+// judgeBy gives the rollout a judge.
+func (t *traffic) judgeBy(start analysis.Start) error {
 	if t.counters != nil {
-		return t.counters.observed(o, step.key)
+		// A gateway's request counters have no latencies to compare.
+		start.Config.Metrics = slices.Clone(start.Config.Metrics)
+		for i := range start.Config.Metrics {
+			if m := &start.Config.Metrics[i]; m.Name == analysis.ProbeMetric {
+				m.Latency = nil
+			}
+		}
 	}
-	return o
+	j, err := newJudging(t.cfg, start, t.record.Baseline)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.judge = j
+	t.mu.Unlock()
+	return nil
 }
 
-func counts(c probe.SlotCounts, latency probe.Latencies) analysis.Counts {
-	return analysis.Counts{Total: c.Total, Failed: c.Failed, Latency: latency}
+// endJudging ends the recording of the judge.
+func (t *traffic) endJudging(tell *teller) {
+	t.mu.Lock()
+	j := t.judge
+	t.judge = nil
+	t.mu.Unlock()
+	if err := j.close(); err != nil {
+		tell.warn(err.Error())
+	}
+}
+
+// before is what a metric saw before the first weight.
+func (t *traffic) before(metric string) (analysis.Traffic, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.judge == nil {
+		return analysis.Traffic{}, false
+	}
+	return t.judge.Before(metric)
+}
+
+// keepBaselines puts this release's latencies into its record, where the next
+// release finds them.
+func (t *traffic) keepBaselines() {
+	if t.judge == nil {
+		return
+	}
+	t.judge.keep()
+	raw, err := json.Marshal(t.judge.kept)
+	if err != nil {
+		panic("deploy: encode numbers: " + err.Error())
+	}
+	t.record.Baseline = raw
 }
 
 // stop ends the stream and waits for the answers that are under way.
@@ -492,15 +534,4 @@ func (t *traffic) baseline(ctx context.Context, tell *teller) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// limits are the judge's limits as c sets them.
-func (c Config) limits() analysis.Limits {
-	l := analysis.DefaultLimits()
-	l.ErrorRate = c.ErrorRate / 100
-	l.SuccessRate = c.SuccessRate / 100
-	l.LatencyRatio = c.ResponseRatio
-	l.LatencyMax = c.ResponseMax
-	l.MinSamples = int64(c.MinSamples)
-	return l
 }

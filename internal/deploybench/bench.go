@@ -5,20 +5,24 @@
 package deploybench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/stage"
 )
@@ -49,6 +53,9 @@ type Figure struct {
 	Outside         int       `json:"shares_outside_interval"`
 	DurationSeconds float64   `json:"duration_seconds"`
 	OverheadSeconds float64   `json:"overhead_seconds"`
+	// DetectedSeconds is the time from the canary's first answer to the
+	// verdict, as the judge's recording has it, for a release that failed.
+	DetectedSeconds float64 `json:"detected_seconds,omitempty"`
 	// BackSeconds is the time from the canary's first answer to its last,
 	// for a release that was put back; FailedAfter counts requests that
 	// failed after it.
@@ -58,10 +65,15 @@ type Figure struct {
 
 // A scenario is a kind of application behind a kind of gateway.
 type scenario struct {
-	name     string
-	slow     bool              // the gateway that takes 5 s to apply a route
-	env      map[string]string // of every version
-	probes   int               // per second
+	name   string
+	slow   bool              // the gateway that takes 5 s to apply a route
+	env    map[string]string // of every version
+	before map[string]string // of version 1 alone
+	probes int               // per second
+	load   int               // requests per second from outside; loadRate where 0
+	// analysis is an analysis file; PROMETHEUS stands for the stage's.
+	analysis string
+	flags    []string
 	releases []release
 }
 
@@ -73,8 +85,23 @@ type release struct {
 
 var good = []release{{tag: "v2"}, {tag: "v3"}, {tag: "v4"}}
 
+// byPrometheus leaves the verdict to the users' requests as Prometheus counts them.
+const byPrometheus = `version: 1
+metrics:
+- {name: probe, errors: {rate: 99, success: 1, ratio: 1000, floor: 99}, latency: {ratio: 1000, p95: 1m}}
+- {name: users, prometheus: {url: PROMETHEUS, gateway: traefik}, errors: {}, latency: {}}
+`
+
+var slower = []release{{tag: "slow", env: map[string]string{"LATENCY": "100ms"}, want: 4}}
+
+var broken = []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3"}, want: 4}}
+
 var scenarios = []scenario{
-	{name: "30 % errors", probes: 300, releases: []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3"}, want: 4}}},
+	{name: "judge: 30 % errors, by probes", probes: 100, load: 100, releases: broken},
+	{name: "judge: 30 % errors, by Prometheus", probes: 20, load: 100, analysis: byPrometheus, releases: broken},
+	{name: "judge: latency twice, by probes", probes: 100, load: 100, before: map[string]string{"LATENCY": "50ms"}, flags: []string{"--step-duration", "60s"}, releases: slower},
+	{name: "judge: latency twice, by Prometheus", probes: 20, load: 100, before: map[string]string{"LATENCY": "50ms"}, analysis: byPrometheus, flags: []string{"--step-duration", "60s"}, releases: slower},
+	{name: "30 % errors", probes: 300, releases: broken},
 	{name: "gateway applies routes within 2 s", probes: 100, releases: good},
 	{name: "gateway applies routes within 5 s", probes: 100, slow: true, releases: good},
 	{name: "pods exit at once on SIGTERM", probes: 100, env: map[string]string{"EXIT_ON_SIGTERM": "now"}, releases: good},
@@ -132,7 +159,7 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 	if sc.slow {
 		b.gateway = b.stage.SlowGateway
 	}
-	image, err := stage.WebsiteImage(ctx, b.stage, "v1", nil)
+	image, err := stage.WebsiteImage(ctx, b.stage, tagOf(release{tag: "v1", env: sc.before}), sc.before)
 	if err != nil {
 		return nil, err
 	}
@@ -149,22 +176,22 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 	}()
 	var figures []Figure
 	for _, r := range sc.releases {
-		f, err := b.release(ctx, sc.probes, r)
+		f, err := b.release(ctx, sc, r)
 		f.Scenario = sc.name
 		figures = append(figures, f)
 		if err != nil {
 			return figures, err
 		}
-		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s, canary answered for %.1f s, %d failed after it\n",
-			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds, f.BackSeconds, f.FailedAfter)
+		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s, judged bad after %.1f s, canary answered for %.1f s, %d failed after it\n",
+			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds, f.DetectedSeconds, f.BackSeconds, f.FailedAfter)
 	}
 	return figures, nil
 }
 
 // release runs the tool once under load.
-func (b *bench) release(ctx context.Context, probes int, r release) (Figure, error) {
+func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, error) {
 	f := Figure{Release: r.tag}
-	image, err := stage.WebsiteImage(ctx, b.stage, r.tag, r.env)
+	image, err := stage.WebsiteImage(ctx, b.stage, tagOf(r), r.env)
 	if err != nil {
 		return f, err
 	}
@@ -172,9 +199,17 @@ func (b *bench) release(ctx context.Context, probes int, r release) (Figure, err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return f, err
 	}
-	l := b.load()
+	args := append([]string{"--image", image, "--namespace", b.ns, "--step-duration", "10s", "--probe-rate", fmt.Sprint(sc.probes), "--report-dir", dir}, sc.flags...)
+	if sc.analysis != "" {
+		file := filepath.Join(dir, "analysis.yaml")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(sc.analysis, "PROMETHEUS", b.stage.Prometheus)), 0o644); err != nil {
+			return f, err
+		}
+		args = append(args, "--analysis-file", file)
+	}
+	l := b.load(cmp.Or(sc.load, loadRate))
 	defer l.stop()
-	cmd := exec.CommandContext(ctx, b.tool, "--image", image, "--namespace", b.ns, "--step-duration", "10s", "--probe-rate", fmt.Sprint(probes), "--report-dir", dir)
+	cmd := exec.CommandContext(ctx, b.tool, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+b.stage.Kubeconfig)
 	text, err := cmd.CombinedOutput()
 	f.ExitCode = cmd.ProcessState.ExitCode()
@@ -190,6 +225,9 @@ func (b *bench) release(ctx context.Context, probes int, r release) (Figure, err
 	}
 	var result report.Result
 	if err := json.Unmarshal(raw, &result); err != nil {
+		return f, err
+	}
+	if f.DetectedSeconds, err = detected(filepath.Join(dir, "canary-deployment-analysis.jsonl")); err != nil {
 		return f, err
 	}
 	f.Outcome = result.Outcome
@@ -208,6 +246,48 @@ func (b *bench) release(ctx context.Context, probes int, r release) (Figure, err
 	return f, nil
 }
 
+// tagOf is a tag of the release's own: two of the same name may differ.
+func tagOf(r release) string {
+	if r.env == nil {
+		return r.tag
+	}
+	var parts []string
+	for k, v := range r.env {
+		parts = append(parts, strings.ToLower(k+"-"+v))
+	}
+	slices.Sort(parts)
+	return r.tag + "-" + strings.NewReplacer("_", "-", " ", "").Replace(strings.Join(parts, "-"))
+}
+
+// detected reads from a recording how long after the canary's first answer it was
+// failed; 0 when it was not.
+func detected(recording string) (float64, error) {
+	file, err := os.Open(recording)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	var first time.Time
+	for d := json.NewDecoder(file); ; {
+		var e analysis.Event
+		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+			return 0, nil
+		} else if err != nil {
+			return 0, fmt.Errorf("read %s: %w", recording, err)
+		}
+		if e.Points != nil && first.IsZero() {
+			for _, p := range e.Points.Points {
+				if p.Version == analysis.Canary && p.Total > 0 {
+					first = p.At
+				}
+			}
+		}
+		if e.Look != nil && e.Look.Verdict == analysis.Failed {
+			return e.Look.Now.Sub(first).Seconds(), nil
+		}
+	}
+}
+
 // A load is traffic from outside of the tool.
 type load struct {
 	stop          func()
@@ -216,11 +296,11 @@ type load struct {
 	first, last   map[string]time.Time // answer of each version, by time of sending
 }
 
-func (b *bench) load() *load {
+func (b *bench) load(rate int) *load {
 	l := &load{first: map[string]time.Time{}, last: map[string]time.Time{}}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.KeepAlive(true), vegeta.Connections(100), vegeta.MaxWorkers(400))
 	target := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: b.gateway.URL + "/", Header: http.Header{"Host": {b.ns + ".example.com"}}})
-	results := attacker.Attack(target, vegeta.ConstantPacer{Freq: loadRate, Per: time.Second}, 15*time.Minute, "load")
+	results := attacker.Attack(target, vegeta.ConstantPacer{Freq: rate, Per: time.Second}, 15*time.Minute, "load")
 	done := make(chan struct{})
 	l.stop = sync.OnceFunc(func() { attacker.Stop(); <-done })
 	go func() {
@@ -248,7 +328,7 @@ func (l *load) back(r release) (seconds float64, failedAfter int) {
 	if r.want == 0 {
 		return 0, 0
 	}
-	first, last := l.first[r.tag], l.last[r.tag]
+	first, last := l.first[tagOf(r)], l.last[tagOf(r)]
 	for _, at := range l.failures {
 		if at.After(last) {
 			failedAfter++
@@ -259,17 +339,18 @@ func (l *load) back(r release) (seconds float64, failedAfter int) {
 
 func table(figures []Figure) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-36s %-7s %-9s %9s %6s %7s %9s %8s  %s\n", "scenario", "release", "outcome", "requests", "failed", "probes", "overhead", "back", "shares")
+	fmt.Fprintf(&b, "%-36s %-7s %-9s %9s %6s %10s %9s %8s %8s  %s\n", "scenario", "release", "outcome", "requests", "failed", "probes", "overhead", "judged", "back", "shares (outside their interval)")
 	for _, f := range figures {
-		back := "-"
+		back, judged := "-", "-"
 		if f.BackSeconds > 0 {
-			back = fmt.Sprintf("%.1f s", f.BackSeconds)
+			back, judged = fmt.Sprintf("%.1f s", f.BackSeconds), fmt.Sprintf("%.1f s", f.DetectedSeconds)
 		}
 		var shares []string
 		for _, s := range f.Shares {
 			shares = append(shares, fmt.Sprintf("%.1f", 100*s))
 		}
-		fmt.Fprintf(&b, "%-36s %-7s %-9s %9d %6d %3d/%-5d %7.1f s %8s  %s\n", f.Scenario, f.Release, f.Outcome, f.Requests, f.Failed, f.ProbeFailed, f.ProbeRequests, f.OverheadSeconds, back, strings.Join(shares, " "))
+		fmt.Fprintf(&b, "%-36s %-7s %-9s %9d %6d %4d/%-5d %7.1f s %8s %8s  %s (%d)\n", f.Scenario, f.Release, f.Outcome, f.Requests, f.Failed, f.ProbeFailed, f.ProbeRequests,
+			f.OverheadSeconds, judged, back, strings.Join(shares, " "), f.Outside)
 	}
 	return b.String()
 }

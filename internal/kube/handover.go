@@ -419,8 +419,11 @@ func (t *Target) retirePrevious(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if deref(rs.Spec.Replicas) > 0 || len(pods) > 0 {
-			return fmt.Errorf("%w: %d pods are stopping", errNotYet, len(pods))
+		// Pods that are stopping are no endpoints any more; how long they
+		// take for it is nothing to wait for.
+		running := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+		if deref(rs.Spec.Replicas) > 0 || len(running) > 0 {
+			return fmt.Errorf("%w: %d pods are still running", errNotYet, len(running))
 		}
 		return nil
 	})

@@ -97,6 +97,9 @@ type Record struct {
 	// Marker is what the owner of the run needs to tell answers of the two
 	// versions apart; this package only keeps it.
 	Marker json.RawMessage `json:"marker,omitempty"`
+	// Baseline is what the owner of the run keeps for the next release to
+	// compare itself with; this package only keeps it.
+	Baseline json.RawMessage `json:"baseline,omitempty"`
 	// Reach is the value of ReachHeader that leads a request to the canary
 	// before it has any weight; "" opens no such way.
 	Reach string        `json:"reach,omitempty"`

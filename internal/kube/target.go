@@ -288,7 +288,9 @@ func (t *Target) noteCanary(ctx context.Context, trial *appsv1.Deployment) error
 	for i := range sets.Items {
 		rs := &sets.Items[i]
 		if metav1.IsControlledBy(rs, trial) && rs.Spec.Template.Labels[t.record.VersionLabel] == RoleCanary {
+			t.mu.Lock() // sources of the analysis look at it from elsewhere
 			t.record.Canary = slotOf(rs, t.record.Container)
+			t.mu.Unlock()
 			return nil
 		}
 	}

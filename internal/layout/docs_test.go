@@ -37,7 +37,7 @@ type block struct {
 func blocks(t *testing.T) []block {
 	t.Helper()
 	var found []block
-	for _, pattern := range []string{"*.md", "actions/*/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "actions/*/*.md"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)

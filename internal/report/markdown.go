@@ -25,6 +25,7 @@ func markdown(r Result, keep int) string {
 	facts(&b, r)
 	steps(&b, r)
 	chart(&b, r)
+	compare(&b, r)
 	failure(&b, r)
 	if keep > 0 {
 		details(&b, r)
@@ -111,6 +112,30 @@ func chart(b *strings.Builder, r Result) {
 	b.WriteString("\n")
 }
 
+// compare draws the 95th percentile of both versions by step.
+func compare(b *strings.Builder, r Result) {
+	var names, canary, stable []string
+	for _, s := range r.StepRecords {
+		if s.Latency.Canary != nil && s.Latency.Stable != nil {
+			names = append(names, fmt.Sprintf("%q", s.title()))
+			canary = append(canary, fmt.Sprintf("%.1f", s.Latency.Canary.P95))
+			stable = append(stable, fmt.Sprintf("%.1f", s.Latency.Stable.P95))
+		}
+	}
+	if len(names) < 2 {
+		return
+	}
+	b.WriteString(block("mermaid", []string{
+		"xychart-beta",
+		`    title "p95 in ms by step: bars the new version, line the old one"`,
+		"    x-axis [" + strings.Join(names, ", ") + "]",
+		`    y-axis "ms"`,
+		"    bar [" + strings.Join(canary, ", ") + "]",
+		"    line [" + strings.Join(stable, ", ") + "]",
+	}))
+	b.WriteString("\n")
+}
+
 func failure(b *strings.Builder, r Result) {
 	f := r.PodFailure
 	if f == nil {
@@ -159,6 +184,7 @@ func details(b *strings.Builder, r Result) {
 		rows = append(rows, line)
 	}
 	fold("Why each step ended as it did", rows)
+	fold("What the judge found", findings(r))
 
 	rows = nil
 	for _, p := range r.Pods {
@@ -249,4 +275,23 @@ func link(text, url string) string {
 		return code(text)
 	}
 	return fmt.Sprintf("[%s](%s)", escape(text), url)
+}
+
+// findings are the judge's checks of all steps as a table, with the output of
+// custom checks below it.
+func findings(r Result) []string {
+	var rows, outputs []string
+	for _, s := range r.StepRecords {
+		for _, f := range s.Findings {
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s |", s.title(), cell(f.Metric), cell(string(f.Check)), cell(string(f.Verdict)), cell(f.Sentence)))
+			if len(f.Output) > 0 {
+				lines, _ := tail(f.Output, 20)
+				outputs = append(outputs, "", fmt.Sprintf("%s at %s printed:", code(f.Metric), s.title()), "", block("text", lines))
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return slices.Concat([]string{"| Step | Metric | Check | Verdict | In words |", "|---|---|---|---|---|"}, rows, outputs)
 }

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
 )
 
 // SchemaVersion is the version of Result's JSON form. Fields are added under the
@@ -127,6 +129,11 @@ type Step struct {
 	// Unconfirmed; ConfirmedBy says by what: "612 answers by header:X-Version".
 	Confirmation string `json:"confirmation"`
 	ConfirmedBy  string `json:"confirmed_by"`
+	// Findings are what the judge's checks came to, one by one, and Measured
+	// the numbers behind them, by metric.
+	Findings []analysis.Finding  `json:"findings,omitempty"`
+	Measured []analysis.Measured `json:"measured,omitempty"`
+	Score    *float64            `json:"score,omitempty"`
 }
 
 // The values of Step.Confirmation.
@@ -235,6 +242,9 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 	r.StepRecords = cutList(r.StepRecords, max(keep, 1), &lost, func(s *Step) []*string {
 		return []*string{&s.Name, &s.Verdict, &s.Reason, &s.Confirmation, &s.ConfirmedBy}
 	})
+	for i := range r.StepRecords {
+		r.StepRecords[i].cut(keep, &lost)
+	}
 	r.Weights = cutList(r.Weights, max(keep, 2), &lost, func(*WeightAt) []*string { return nil })
 	r.Pods = cutList(r.Pods, keep, &lost, func(p *Pod) []*string { return []*string{&p.Name, &p.UID} })
 	r.ImageDigests = cutList(r.ImageDigests, keep, &lost, itself)
@@ -288,4 +298,21 @@ func middle[T any](s []T, n int) ([]T, int) {
 func tail[T any](s []T, n int) ([]T, int) {
 	from := max(0, len(s)-n)
 	return append(make([]T, 0, len(s)-from), s[from:]...), from
+}
+
+// cut bounds what a step lists.
+func (s *Step) cut(keep int, lost *int) {
+	if s.Findings != nil {
+		s.Findings = cutList(s.Findings, keep, lost, func(f *analysis.Finding) []*string {
+			return []*string{&f.Metric, (*string)(&f.Check), (*string)(&f.Verdict), &f.Sentence, (*string)(&f.Policy)}
+		})
+	}
+	for i := range s.Findings {
+		if f := &s.Findings[i]; f.Output != nil {
+			f.Output = cutList(f.Output, keep, lost, itself)
+		}
+	}
+	if s.Measured != nil {
+		s.Measured = cutList(s.Measured, keep, lost, func(m *analysis.Measured) []*string { return []*string{&m.Metric, &m.Against} })
+	}
 }

@@ -201,15 +201,20 @@ func dwell(p Plan, s State, o Observation) (State, Action) {
 
 func inconclusive(p Plan, s State, o Observation, reason string) (State, Action) {
 	reason = "inconclusive: " + reason
-	switch p.Inconclusive {
-	case PolicyHold:
-		return end(s, o, PhaseHeld, reason)
-	case PolicyExtend:
-		if s.Stage == StageDwell && s.Extensions < p.MaxExtensions {
+	policy := p.Inconclusive
+	if o.Policy != "" {
+		policy = o.Policy
+	}
+	if policy == PolicyExtend && s.Stage == StageDwell {
+		if s.Extensions < p.MaxExtensions {
 			s.Extensions++
 			until := s.Since.Add(p.Steps[s.Step].Dwell * time.Duration(1+s.Extensions))
 			return s, wait(s, until, fmt.Sprintf("a longer dwell at %d %% (%s)", s.Weight, reason))
 		}
+		policy = p.Then
+	}
+	if policy == PolicyHold {
+		return end(s, o, PhaseHeld, reason)
 	}
 	return fail(p, s, o, reason)
 }

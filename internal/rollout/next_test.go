@@ -175,6 +175,17 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictInconclusive, "3 samples" }),
 		},
 		{
+			name: "inconclusive is extended once, then held", phase: PhaseHeld, reason: "inconclusive: 3 samples", weights: []int{5}, last: "dwell",
+			plan: func(p *Plan) { p.Then = PolicyHold },
+			bend: at(0, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictInconclusive, "3 samples" }),
+		},
+		{
+			name: "the judge's own policy counts", phase: PhaseHeld, reason: "inconclusive: a score of 80", weights: []int{5}, last: "dwell",
+			bend: at(0, StageDwell, func(o *Observation) {
+				o.Verdict, o.Reason, o.Policy = VerdictInconclusive, "a score of 80", PolicyHold
+			}),
+		},
+		{
 			name: "no verdict is no pass", phase: PhaseAborted, reason: "no verdict", weights: []int{5, 0}, last: "abort-remove",
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictPending }),
 		},
@@ -294,6 +305,7 @@ func TestEveryPathEnds(t *testing.T) {
 		w := &world{plan: plan()}
 		w.plan.Rollback = chance(0.8)
 		w.plan.Inconclusive = []Policy{PolicyAbort, PolicyExtend, PolicyHold}[r.IntN(3)]
+		w.plan.Then = []Policy{PolicyAbort, PolicyHold}[r.IntN(2)]
 		failed, signal, ceiling := false, "", 100
 		w.bend = func(o *Observation, s State) {
 			o.Split = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
@@ -334,7 +346,7 @@ func TestEveryPathEnds(t *testing.T) {
 		if failed && w.weights != nil && w.weights[len(w.weights)-1] > ceiling {
 			t.Fatalf("seed %d: weights %v rose over %d after a failed verdict", seed, w.weights, ceiling)
 		}
-		if end.Phase == PhaseHeld && w.plan.Rollback && w.plan.Inconclusive != PolicyHold {
+		if end.Phase == PhaseHeld && w.plan.Rollback && w.plan.Inconclusive != PolicyHold && w.plan.Then != PolicyHold {
 			t.Fatalf("seed %d: held although the plan asks for a rollback: %s", seed, end.Reason)
 		}
 		for i := 1; i < len(w.weights); i++ {

@@ -85,7 +85,7 @@ type Policy string
 
 // The policies for an inconclusive verdict.
 const (
-	PolicyExtend Policy = "extend" // dwell again, up to MaxExtensions times, then abort
+	PolicyExtend Policy = "extend" // dwell again, up to MaxExtensions times; then what Plan.Then says
 	PolicyAbort  Policy = "abort"
 	PolicyHold   Policy = "hold"
 )
@@ -104,6 +104,7 @@ type Plan struct {
 	Rollback         bool          `json:"rollback"`
 	Inconclusive     Policy        `json:"inconclusive"`
 	MaxExtensions    int           `json:"max_extensions"`
+	Then             Policy        `json:"then,omitempty"`    // abort where it is empty
 	ProgressDeadline time.Duration `json:"progress_deadline"` // for pods to become ready
 	Propagation      time.Duration `json:"propagation"`       // for a route to be accepted and then observed
 	Drain            time.Duration `json:"drain"`             // least time between the last request and a selector change
@@ -202,6 +203,9 @@ type Observation struct {
 	NewAnswers int
 	Verdict    Verdict
 	Reason     string // the judge's sentence
+	// Policy is what an inconclusive verdict leads to, where the judge has
+	// an opinion of its own; else the plan's counts.
+	Policy Policy
 
 	Interrupted string // the signal, when one arrived
 	Drift       string // who else wrote the route or the Deployment, and what

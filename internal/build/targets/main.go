@@ -14,31 +14,50 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/build"
 	"github.com/candlefish/deploy-action/internal/deploybench"
+	"github.com/candlefish/deploy-action/internal/judgebench"
+	"github.com/candlefish/deploy-action/internal/replay"
 	"github.com/candlefish/deploy-action/internal/stage"
 )
 
-var targets = map[string]func(context.Context, io.Writer) error{
-	"bench:deploy": deploybench.Run,
-	"build":        build.Build,
-	"check":        build.Check,
-	"generate":     func(context.Context, io.Writer) error { return build.Generate(".") },
-	"lint":         build.Lint,
-	"stage:up": func(ctx context.Context, out io.Writer) error {
+// A target writes to out what it has to say. It gets the arguments behind its
+// name; one that takes none is made by plain.
+type target func(ctx context.Context, out io.Writer, args []string) error
+
+var targets = map[string]target{
+	"bench:deploy": plain(deploybench.Run),
+	"bench:judge":  plain(judgebench.Run),
+	"build":        plain(build.Build),
+	"check":        plain(build.Check),
+	"generate":     plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
+	"judge:replay": replay.Run,
+	"lint":         plain(build.Lint),
+	"stage:up": plain(func(ctx context.Context, out io.Writer) error {
 		s, err := stage.Up(ctx, stage.Options{Progress: out})
 		if err != nil {
 			return err
 		}
 		return s.Close()
-	},
-	"stage:down": func(ctx context.Context, out io.Writer) error { return stage.Down(ctx, stage.Options{Progress: out}) },
-	"stage:status": func(ctx context.Context, out io.Writer) error {
+	}),
+	"stage:down": plain(func(ctx context.Context, out io.Writer) error { return stage.Down(ctx, stage.Options{Progress: out}) }),
+	"stage:status": plain(func(ctx context.Context, out io.Writer) error {
 		status, err := stage.Inspect(ctx, stage.Options{})
 		return errors.Join(err, first(fmt.Fprint(out, status)))
-	},
-	"test": build.Test,
-	"vuln": build.Vulnerabilities,
+	}),
+	"test": plain(build.Test),
+	"vuln": plain(build.Vulnerabilities),
+}
+
+// plain is a target without arguments.
+func plain(run func(context.Context, io.Writer) error) target {
+	return func(ctx context.Context, out io.Writer, args []string) error {
+		if len(args) > 0 {
+			return &action.ExitError{Outcome: action.BadInput, Err: fmt.Errorf("%q: it takes no arguments", args)}
+		}
+		return run(ctx, out)
+	}
 }
 
 func first(_ int, err error) error { return err }
@@ -46,12 +65,24 @@ func first(_ int, err error) error { return err }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	if len(os.Args) != 2 || targets[os.Args[1]] == nil {
+	if len(os.Args) < 2 || targets[os.Args[1]] == nil {
 		fmt.Fprintf(os.Stderr, "targets: want one of %q\n", slices.Sorted(maps.Keys(targets)))
-		os.Exit(2)
+		os.Exit(action.BadInput.ExitCode())
 	}
-	if err := targets[os.Args[1]](ctx, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
+	if err := targets[os.Args[1]](ctx, os.Stdout, os.Args[2:]); err != nil {
+		os.Exit(failed(err))
 	}
+}
+
+// failed says what went wrong and returns the exit status.
+func failed(err error) int {
+	fmt.Fprintln(os.Stderr, "Error:", err)
+	var exit *action.ExitError
+	if !errors.As(err, &exit) {
+		return action.CouldNotRun.ExitCode()
+	}
+	if exit.Hint != "" {
+		fmt.Fprintln(os.Stderr, exit.Hint)
+	}
+	return exit.Outcome.ExitCode()
 }

@@ -1,0 +1,152 @@
+package analysis
+
+import (
+	"math"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/stat"
+)
+
+// A Power is what one step can see of one metric before it begins.
+type Power struct {
+	Weight  int     `json:"weight"`
+	Metric  string  `json:"metric"`
+	Canary  float64 `json:"canary_requests"` // in the dwell
+	Seen    float64 `json:"seen_error_rate"` // the smallest error rate, as a share, that is failed four times of five
+	Ratio   Number  `json:"seen_latency_ratio"`
+	Enough  bool    `json:"enough"` // the step sees a canary at twice its error limit
+	Suggest Seconds `json:"suggested_dwell_seconds"`
+	// Sentence says it for a person.
+	Sentence string `json:"sentence"`
+}
+
+// A Traffic is what is known of the requests before a rollout.
+type Traffic struct {
+	Rate float64 // requests per second through the entry point, as the metric sees them
+	// Spread is the standard deviation of the latencies' logarithms; 0.5
+	// when it is not known.
+	Spread float64
+	// Errors is stable's share of failed requests.
+	Errors float64
+}
+
+// PowerOf says what a step at weight, held for dwell, can see through a metric
+// with errors or latencies. A metric without them has none.
+func (c Config) PowerOf(m Metric, t Traffic, steps, weight int, dwell time.Duration) (Power, bool) {
+	if m.Errors == nil && m.Latency == nil {
+		return Power{}, false
+	}
+	alpha := c.Alpha / float64(max(steps, 1)) / tests(m)
+	w := float64(weight) / 100
+	perSecond := t.Rate * w
+	n := perSecond * dwell.Seconds()
+	p := Power{Weight: weight, Metric: m.Name, Canary: math.Floor(n), Seen: 1, Ratio: Number(math.Inf(1)), Enough: n >= m.MinSamples}
+	need := m.MinSamples
+	if m.Errors != nil {
+		limit := m.Errors.limit()
+		p.Seen = seenErrors(*m.Errors, t, w, n, alpha)
+		broken := min(2*limit, 1)
+		p.Enough = p.Enough && p.Seen <= broken
+		need = max(need, requestsToSee(*m.Errors, t, w, broken, alpha))
+	}
+	if m.Latency != nil && w < 1 {
+		spread := t.Spread
+		if spread <= 0 {
+			spread = .5
+		}
+		looks := 1 + int(math.Log(max(dwell.Seconds(), 1))/math.Log(1.15))
+		p.Ratio = Number(m.Latency.Ratio * stat.SeenRatio(n, n*(1-w)/w, spread, alpha/(math.Pi*math.Pi*float64(looks*looks)/6)))
+	}
+	if perSecond > 0 {
+		p.Suggest = math.Ceil(need / perSecond)
+	}
+	p.Sentence = p.words(m, dwell, perSecond)
+	return p, true
+}
+
+// tests is how many tests of a metric share the error probability.
+func tests(m Metric) float64 {
+	n := 0.0
+	if m.Errors != nil {
+		n += 2
+	}
+	if m.Errors != nil && m.Name == ProbeMetric {
+		n++
+	}
+	if m.Latency != nil {
+		n += 3
+	}
+	return max(n, 1)
+}
+
+// seenErrors is the smallest error rate that either of the tests of errors sees.
+func seenErrors(l ErrorLimits, t Traffic, w, n, alpha float64) float64 {
+	lo, hi := 0.0, 1.0
+	if !seesErrors(l, t, w, n, hi, alpha) {
+		return 1
+	}
+	for range 40 {
+		if mid := (lo + hi) / 2; seesErrors(l, t, w, n, mid, alpha) {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return hi
+}
+
+// seesErrors says whether a canary failing at rate is failed within n of its
+// requests with a probability of 80 %, by the limit or against stable.
+func seesErrors(l ErrorLimits, t Traffic, w, n, rate, alpha float64) bool {
+	if n <= 0 {
+		return false
+	}
+	if rate > l.limit() && stat.SeenShare(n, l.limit(), alpha) <= rate {
+		return true
+	}
+	if w >= 1 || rate <= *l.Floor/100 {
+		return false
+	}
+	hits := n*rate - .84*math.Sqrt(n*rate*(1-rate))
+	enough := math.Log(1 / alpha)
+	return hits > 0 && stat.TwoShares(hits, n*(1-w)/w*t.Errors, w, l.Ratio) >= enough && stat.Evidence(n, hits, *l.Floor/100) >= enough
+}
+
+// requestsToSee is how many requests of the canary it takes to fail one at rate.
+func requestsToSee(l ErrorLimits, t Traffic, w, rate, alpha float64) float64 {
+	lo, hi := 0.0, 1.0
+	for !seesErrors(l, t, w, hi, rate, alpha) {
+		if lo, hi = hi, 2*hi; hi > 1e9 {
+			return hi
+		}
+	}
+	for range 40 {
+		if mid := (lo + hi) / 2; seesErrors(l, t, w, mid, rate, alpha) {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	return math.Ceil(hi)
+}
+
+func (p Power) words(m Metric, dwell time.Duration, perSecond float64) string {
+	s := sentence("%s at %d %%: about %.0f requests of the canary in %v", m.Name, p.Weight, p.Canary, dwell)
+	if perSecond <= 0 {
+		return s + ": nothing can be seen"
+	}
+	if m.Errors != nil && p.Seen < 1 {
+		s += sentence("; sees error rates from %s on", percent(p.Seen))
+	}
+	if m.Latency != nil && !math.IsInf(float64(p.Ratio), 1) {
+		s += sentence("; latencies from %.2g times stable's on", float64(p.Ratio))
+	}
+	if !p.Enough {
+		what := sentence("%g requests", m.MinSamples)
+		if m.Errors != nil {
+			what += sentence(" and twice the error limit (%s)", percent(2*m.Errors.limit()))
+		}
+		s += sentence("; too few for %s: hold the step for %v", what, time.Duration(p.Suggest*float64(time.Second)).Round(time.Second))
+	}
+	return s
+}

@@ -1,0 +1,213 @@
+package analysis
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// RecordingVersion is the version of the recording that this package writes.
+const RecordingVersion = 1
+
+// An Event is one line of a recording: something that a Judge was told or asked.
+// Exactly one of the pointers is set.
+type Event struct {
+	Start     *Start     `json:"start,omitempty"`
+	Begin     *Begin     `json:"begin,omitempty"`
+	Confirmed *time.Time `json:"confirmed,omitempty"`
+	Points    *Points    `json:"points,omitempty"`
+	Problem   *Problem   `json:"problem,omitempty"`
+	Custom    *Finding   `json:"custom,omitempty"`
+	Look      *Look      `json:"look,omitempty"`
+}
+
+// A Start is the first line: what rollout this is and how it was judged.
+type Start struct {
+	Version int    `json:"version"`
+	Target  string `json:"target"`
+	Image   string `json:"image"`
+	Steps   int    `json:"steps"`
+	Config  Config `json:"config"`
+}
+
+// A Begin is a weight that was written, and what the last release showed in the
+// same step, by metric.
+type Begin struct {
+	Step     int               `json:"step"`
+	Weight   int               `json:"weight"`
+	At       time.Time         `json:"at"`
+	Previous map[string]Blocks `json:"previous,omitempty"`
+}
+
+// Points are what a metric's source yielded.
+type Points struct {
+	Metric string  `json:"metric"`
+	Points []Point `json:"points"`
+}
+
+// A Problem is a source that could not be read.
+type Problem struct {
+	Metric string    `json:"metric"`
+	Why    string    `json:"why"`
+	At     time.Time `json:"at"`
+}
+
+// A Look is a question and its answer.
+type Look struct {
+	Moment
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason"`
+}
+
+// A Recorder is a Judge that writes down all that it is told and asked, one JSON
+// object a line. What it writes to is not waited for at a Look: the first error
+// is kept and returned by Err.
+type Recorder struct {
+	*Judge
+	out *json.Encoder
+	err error
+}
+
+// NewRecorder returns a Judge for the rollout of s that writes to w.
+func NewRecorder(w io.Writer, s Start) *Recorder {
+	s.Version = RecordingVersion
+	r := &Recorder{Judge: NewJudge(s.Config, s.Steps), out: json.NewEncoder(w)}
+	r.write(Event{Start: &s})
+	return r
+}
+
+func (r *Recorder) write(e Event) {
+	if err := r.out.Encode(e); err != nil && r.err == nil {
+		r.err = fmt.Errorf("record the analysis: %w", err)
+	}
+}
+
+// Err returns the first error of writing.
+func (r *Recorder) Err() error { return r.err }
+
+// Begin is Judge's, and recorded.
+func (r *Recorder) Begin(b Begin) {
+	r.write(Event{Begin: &b})
+	r.Judge.Begin(b)
+}
+
+// Confirmed is Judge's, and recorded.
+func (r *Recorder) Confirmed(at time.Time) {
+	r.write(Event{Confirmed: &at})
+	r.Judge.Confirmed(at)
+}
+
+// Add is Judge's, and recorded.
+func (r *Recorder) Add(metric string, ps ...Point) {
+	if len(ps) > 0 {
+		r.write(Event{Points: &Points{metric, ps}})
+		r.Judge.Add(metric, ps...)
+	}
+}
+
+// Problem is Judge's, and recorded.
+func (r *Recorder) Problem(metric, why string, at time.Time) {
+	r.write(Event{Problem: &Problem{metric, why, at}})
+	r.Judge.Problem(metric, why, at)
+}
+
+// Custom is Judge's, and recorded.
+func (r *Recorder) Custom(f Finding) {
+	r.write(Event{Custom: &f})
+	r.Judge.Custom(f)
+}
+
+// Look is Judge's, and recorded.
+func (r *Recorder) Look(m Moment) Result {
+	result := r.Judge.Look(m)
+	r.write(Event{Look: &Look{m, result.Verdict, result.Reason}})
+	return result
+}
+
+// A Replayed is what became of one step in a replay.
+type Replayed struct {
+	Step, Weight int
+	// Recorded and Now are the last verdicts of the step, then and in the
+	// replay; At is how long into the dwell the replay's was reached.
+	Recorded Look
+	Now      Result
+	At       time.Duration
+}
+
+// errRecording is wrapped by everything that is wrong with a recording.
+var errRecording = errors.New("not a recording of this version")
+
+// Replay judges a recorded rollout again, with another config or, where change is
+// nil, with its own. It stops at the first step that fails: what came after it
+// would not have happened. change gets the recorded config.
+func Replay(r io.Reader, change func(Config) (Config, error)) (Start, []Replayed, error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 64<<20)
+	var start Start
+	var judge *Judge
+	var steps []Replayed
+	for n := 1; lines.Scan(); n++ {
+		var e Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			return start, nil, fmt.Errorf("line %d: %w: %w", n, errRecording, err)
+		}
+		switch {
+		case e.Start != nil && judge == nil:
+			start = *e.Start
+			if start.Version != RecordingVersion {
+				return start, nil, fmt.Errorf("line %d: %w: it has version %d, want %d", n, errRecording, start.Version, RecordingVersion)
+			}
+			if change != nil {
+				c, err := change(start.Config)
+				if err != nil {
+					return start, nil, err
+				}
+				start.Config = c
+			}
+			start.Config = start.Config.WithDefaults(Metric{})
+			if err := start.Config.Validate(); err != nil {
+				return start, nil, err
+			}
+			judge = NewJudge(start.Config, start.Steps)
+		case judge == nil:
+			return start, nil, fmt.Errorf("line %d: %w: it does not begin with the start of a rollout", n, errRecording)
+		case e.Begin != nil:
+			judge.Begin(*e.Begin)
+			if k := len(steps); k == 0 || steps[k-1].Step != e.Begin.Step {
+				steps = append(steps, Replayed{Step: e.Begin.Step, Weight: e.Begin.Weight})
+			}
+		case e.Look != nil && len(steps) > 0:
+			s := &steps[len(steps)-1]
+			s.Recorded, s.Now, s.At = *e.Look, judge.Look(e.Look.Moment), e.Look.Elapsed
+			if s.Now.Verdict == Failed {
+				return start, steps, nil
+			}
+		default:
+			judge.apply(e)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return start, nil, fmt.Errorf("%w: %w", errRecording, err)
+	}
+	if judge == nil {
+		return start, nil, fmt.Errorf("%w: it is empty", errRecording)
+	}
+	return start, steps, nil
+}
+
+// apply is what only tells the judge something.
+func (j *Judge) apply(e Event) {
+	switch {
+	case e.Confirmed != nil:
+		j.Confirmed(*e.Confirmed)
+	case e.Points != nil:
+		j.Add(e.Points.Metric, e.Points.Points...)
+	case e.Problem != nil:
+		j.Problem(e.Problem.Metric, e.Problem.Why, e.Problem.At)
+	case e.Custom != nil:
+		j.Custom(*e.Custom)
+	}
+}

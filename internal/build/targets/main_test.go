@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/candlefish/deploy-action/internal/action"
+)
+
+func TestExitStatus(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{errors.New("no network"), 1},
+		{&action.ExitError{Outcome: action.BadInput, Err: errors.New("no such file"), Hint: "name one"}, 2},
+		{fmt.Errorf("replay: %w", &action.ExitError{Outcome: action.BadInput, Err: errors.New("no such file")}), 2},
+	} {
+		if got := failed(c.err); got != c.want {
+			t.Errorf("failed(%v) = %d, want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestPlainTargetsTakeNoArguments(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	target := plain(func(context.Context, io.Writer) error { ran++; return nil })
+	if err := target(t.Context(), io.Discard, nil); err != nil || ran != 1 {
+		t.Errorf("without arguments: ran %d times, %v", ran, err)
+	}
+	var exit *action.ExitError
+	if err := target(t.Context(), io.Discard, []string{"--fast"}); !errors.As(err, &exit) || exit.Outcome != action.BadInput || ran != 1 {
+		t.Errorf("with an argument: ran %d times, %v", ran, err)
+	}
+}
+
+// Judging again is a target, and bad files are bad input.
+func TestReplayIsATarget(t *testing.T) {
+	t.Parallel()
+	var exit *action.ExitError
+	if err := targets["judge:replay"](t.Context(), io.Discard, []string{"--file=none.jsonl"}); !errors.As(err, &exit) || exit.Outcome != action.BadInput {
+		t.Errorf("a missing file: %v, want bad input", err)
+	}
+}
