@@ -28,6 +28,8 @@ type ConnectOptions struct {
 	Profile string // of the shared files; empty means $AWS_PROFILE or the default one
 	// Endpoint replaces the URL of every service, for test servers.
 	Endpoint string
+	// Clock is what waits go by; the zero value is the system's.
+	Clock Clock
 
 	credentials aws.CredentialsProvider // for tests; nil means the SDK's rules
 }
@@ -35,6 +37,7 @@ type ConnectOptions struct {
 // An Account is an AWS account in one region.
 type Account struct {
 	config aws.Config
+	clock  Clock
 }
 
 // Connect reads the configuration. It asks AWS for nothing: a credential that
@@ -60,7 +63,7 @@ func Connect(ctx context.Context, o ConnectOptions) (*Account, error) {
 	if c.Region == "" {
 		return nil, ErrNoRegion
 	}
-	return &Account{config: c}, nil
+	return &Account{config: c, clock: o.Clock.orSystem()}, nil
 }
 
 // Region is where the account's services are asked.

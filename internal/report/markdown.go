@@ -20,7 +20,7 @@ func Markdown(r Result) string {
 
 func markdown(r Result, keep int) string {
 	var b strings.Builder
-	w := writer{code: code, text: escape}
+	w := writer{code: Code, text: Escape}
 	fmt.Fprintf(&b, "**%s**\n\n", r.verdict(w))
 	facts(&b, r)
 	steps(&b, r)
@@ -39,13 +39,13 @@ func markdown(r Result, keep int) string {
 // facts lists why, what to do, and what to know.
 func facts(b *strings.Builder, r Result) {
 	if r.Reason != "" {
-		fmt.Fprintf(b, "Why: %s\n\n", escape(r.Reason))
+		fmt.Fprintf(b, "Why: %s\n\n", Escape(r.Reason))
 	}
 	if r.Hint != "" {
-		fmt.Fprintf(b, "What to do: %s\n\n", escape(r.Hint))
+		fmt.Fprintf(b, "What to do: %s\n\n", Escape(r.Hint))
 	}
 	for _, w := range r.Warnings {
-		fmt.Fprintf(b, "- Warning: %s\n", escape(w))
+		fmt.Fprintf(b, "- Warning: %s\n", Escape(w))
 	}
 	if r.UnsentRequests > 0 {
 		fmt.Fprintf(b, "- Warning: %s probes could not be sent in time and are in no count\n", number(r.UnsentRequests))
@@ -66,7 +66,7 @@ func steps(b *strings.Builder, r Result) {
 	b.WriteString("|---:|---|---|---:|---:|---:|---:|---|---|\n")
 	of := func(c Counts) string { return number(c.Failed) + " of " + number(c.Total) }
 	for _, s := range r.StepRecords {
-		verdict := escape(s.Verdict)
+		verdict := Escape(s.Verdict)
 		if s.Confirmation == Unconfirmed {
 			verdict += ", weight not confirmed"
 		}
@@ -141,7 +141,7 @@ func failure(b *strings.Builder, r Result) {
 	if f == nil {
 		return
 	}
-	fmt.Fprintf(b, "Pod %s: %s. %s\n\n", code(f.Pod), escape(f.Reason), escape(f.Message))
+	fmt.Fprintf(b, "Pod %s: %s. %s\n\n", Code(f.Pod), Escape(f.Reason), Escape(f.Message))
 	if len(f.LastLogLines) > 0 {
 		lines, _ := tail(f.LastLogLines, 50)
 		b.WriteString(block("text", lines) + "\n")
@@ -163,23 +163,23 @@ func details(b *strings.Builder, r Result) {
 	names := func(pairs ...string) {
 		for i := 0; i < len(pairs); i += 2 {
 			if pairs[i+1] != "" {
-				row(pairs[i], code(pairs[i+1]))
+				row(pairs[i], Code(pairs[i+1]))
 			}
 		}
 	}
 	names("Environment", r.Environment, "Strategy", r.Strategy, "Service", r.Service, "Route", r.Route,
 		"Image", r.Image, "Image before", r.PreviousImage)
 	for _, d := range r.ImageDigests {
-		row("Digest in the pods", code(d))
+		row("Digest in the pods", Code(d))
 	}
-	row("Run", link(r.RunID, r.RunURL))
+	row("Run", Link(r.RunID, r.RunURL))
 	fold("What was deployed", rows)
 
 	rows = nil
 	for _, s := range r.StepRecords {
-		line := fmt.Sprintf("- %s: %s", s.title(), escape(s.Reason))
+		line := fmt.Sprintf("- %s: %s", s.title(), Escape(s.Reason))
 		if s.ConfirmedBy != "" {
-			line += "; seen by " + escape(s.ConfirmedBy)
+			line += "; seen by " + Escape(s.ConfirmedBy)
 		}
 		rows = append(rows, line)
 	}
@@ -188,7 +188,7 @@ func details(b *strings.Builder, r Result) {
 
 	rows = nil
 	for _, p := range r.Pods {
-		rows = append(rows, fmt.Sprintf("| %s | %s | %d | %d |", cell(p.Name), cell(p.UID), p.RestartsBefore, p.RestartsAfter))
+		rows = append(rows, fmt.Sprintf("| %s | %s | %d | %d |", Cell(p.Name), Cell(p.UID), p.RestartsBefore, p.RestartsAfter))
 	}
 	if len(rows) > 0 {
 		rows = append([]string{"| Pod | UID | Restarts before | and after promotion |", "|---|---|---:|---:|"}, rows...)
@@ -197,14 +197,14 @@ func details(b *strings.Builder, r Result) {
 
 	rows = nil
 	for _, e := range r.Events {
-		rows = append(rows, fmt.Sprintf("- %s %s", e.At.UTC().Format("15:04:05.0"), escape(e.Message)))
+		rows = append(rows, fmt.Sprintf("- %s %s", e.At.UTC().Format("15:04:05.0"), Escape(e.Message)))
 	}
 	fold("What happened", rows)
 }
 
-// escape makes a sentence of s that Markdown shows as it is: no markup, no HTML,
+// Escape makes a sentence of s that Markdown shows as it is: no markup, no HTML,
 // no link, no mention of a person or an issue.
-func escape(s string) string {
+func Escape(s string) string {
 	s = plain(clip(s, 2000))
 	var b strings.Builder
 	for i, r := range s {
@@ -222,8 +222,8 @@ func escape(s string) string {
 	return b.String()
 }
 
-// code shows s literally.
-func code(s string) string {
+// Code shows s literally.
+func Code(s string) string {
 	s = strings.TrimSpace(plain(clip(s, 500)))
 	if s == "" {
 		return "(unknown)"
@@ -235,8 +235,8 @@ func code(s string) string {
 	return fence + s + fence
 }
 
-// cell is code for a table, where a bar would end the cell.
-func cell(s string) string { return strings.ReplaceAll(code(s), "|", `\|`) }
+// Cell is code for a table, where a bar would end the cell.
+func Cell(s string) string { return strings.ReplaceAll(Code(s), "|", `\|`) }
 
 // block shows lines literally.
 func block(lang string, lines []string) string {
@@ -262,8 +262,8 @@ func longestRun(s string) int {
 	return most
 }
 
-// link shows text, as a link when url is one that needs no escaping.
-func link(text, url string) string {
+// Link shows text, as a link when url is one that needs no escaping.
+func Link(text, url string) string {
 	if text == "" {
 		text = url
 	}
@@ -272,9 +272,9 @@ func link(text, url string) string {
 	}
 	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("<>()[]\\`|\"", r) }
 	if !strings.HasPrefix(url, "https://") || strings.ContainsFunc(url, odd) {
-		return code(text)
+		return Code(text)
 	}
-	return fmt.Sprintf("[%s](%s)", escape(text), url)
+	return fmt.Sprintf("[%s](%s)", Escape(text), url)
 }
 
 // findings are the judge's checks of all steps as a table, with the output of
@@ -283,10 +283,10 @@ func findings(r Result) []string {
 	var rows, outputs []string
 	for _, s := range r.StepRecords {
 		for _, f := range s.Findings {
-			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s |", s.title(), cell(f.Metric), cell(string(f.Check)), cell(string(f.Verdict)), cell(f.Sentence)))
+			rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s | %s |", s.title(), Cell(f.Metric), Cell(string(f.Check)), Cell(string(f.Verdict)), Cell(f.Sentence)))
 			if len(f.Output) > 0 {
 				lines, _ := tail(f.Output, 20)
-				outputs = append(outputs, "", fmt.Sprintf("%s at %s printed:", code(f.Metric), s.title()), "", block("text", lines))
+				outputs = append(outputs, "", fmt.Sprintf("%s at %s printed:", Code(f.Metric), s.title()), "", block("text", lines))
 			}
 		}
 	}

@@ -1,7 +1,7 @@
 // Package report holds the result of one run and renders it.
 //
 // Result is the one value that report file, outputs, summary, comment and exit
-// code are made of, so that they cannot contradict each other. Everything in it
+// Code are made of, so that they cannot contradict each other. Everything in it
 // was measured: a time that was not seen is absent, and "0 failed" is said only
 // where requests were counted. The renderers are pure functions. Strings in a
 // Result may come from anywhere, a pod's last words included: each renderer makes

@@ -301,12 +301,12 @@ func FuzzEscape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for name, got := range map[string]string{"escape": escape(s), "code": code(s), "cell": cell(s), "plain": plain(s)} {
+		for name, got := range map[string]string{"escape": Escape(s), "code": Code(s), "cell": Cell(s), "plain": plain(s)} {
 			if !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x1b\x00\u202e") {
 				t.Errorf("%s(%q) = %q", name, s, got)
 			}
 		}
-		e := escape(s)
+		e := Escape(s)
 		for i := 0; i < len(e); i++ {
 			if e[i] == '\\' {
 				i++ // whatever follows is shown as it is
@@ -319,7 +319,7 @@ func FuzzEscape(f *testing.F) {
 		if strings.Contains(e, "://") || strings.Contains(strings.ToLower(e), "www.") {
 			t.Errorf("escape(%q) = %q has a link", s, e)
 		}
-		c := code(s)
+		c := Code(s)
 		fence := c[:len(c)-len(strings.TrimLeft(c, "`"))]
 		if inner := strings.TrimSuffix(strings.TrimPrefix(c, fence), fence); fence != "" && longestRun(inner) >= len(fence) {
 			t.Errorf("code(%q) = %q can be left", s, c)
