@@ -347,8 +347,8 @@ func TestABadVersionIsPutBack(t *testing.T) {
 		args []string
 		want []string // in what it prints
 	}{
-		{"30 % errors", map[string]string{"ERROR_RATE": "0.3"}, nil, []string{"failed", "limit 5 %"}},
-		{"twice as slow and more", map[string]string{"LATENCY": "300ms"}, []string{"--step-duration", "20s"}, []string{"median"}},
+		{"30 % errors", map[string]string{"ERROR_RATE": "0.3"}, nil, []string{"back to stable: the canary failed", "limit"}},
+		{"twice as slow and more", map[string]string{"LATENCY": "300ms"}, []string{"--step-duration", "20s"}, []string{"back to stable: the canary ", "stable"}},
 		{"never ready", map[string]string{"NEVER_READY": "true"}, []string{"--progress-deadline", "10s"}, []string{"progress deadline", "0 of 1"}},
 		{"crashes", map[string]string{"CRASH_AFTER": "1s"}, nil, []string{"crashing, as CRASH_AFTER says"}},
 	}

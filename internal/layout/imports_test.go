@@ -71,7 +71,7 @@ func own(t *testing.T) []pkg {
 // adds one says here where it belongs.
 var (
 	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/stat", "internal/report"}
-	adapters = []string{"internal/aws", "internal/datadog", "internal/hook", "internal/httpjson", "internal/kube", "internal/probe", "internal/prom", "internal/view"}
+	adapters = []string{"internal/aws", "internal/datadog", "internal/github", "internal/hook", "internal/httpjson", "internal/kube", "internal/probe", "internal/prom", "internal/view"}
 	support  = []string{"internal/judgefile", "internal/redact"}
 	useCases = []string{"internal/deploy", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
@@ -141,6 +141,7 @@ var fences = map[string][]string{
 	"github.com/aclements/go-moremath":                {"internal/stat"},
 	"charm.land/bubbletea/v2":                         {"internal/view"},
 	"charm.land/lipgloss/v2":                          {"internal/view"},
+	"github.com/google/go-github/v62":                 {"internal/github"},
 	"github.com/google/go-containerregistry":          {"internal/stage"},
 	"github.com/invopop/jsonschema":                   {"internal/build"},
 	"github.com/prometheus/client_golang":             {"internal/prom"},
