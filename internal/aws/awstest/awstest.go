@@ -1,6 +1,7 @@
 // Package awstest gives tests an AWS that is not Amazon's: moto_server, which
 // keeps the state of CloudWatch, CloudFormation, Lambda and others behind their
-// real wire protocols.
+// real wire protocols; and CFN, CloudFormation in this process, for the states,
+// failures and timings that moto_server does not have.
 //
 // Each Start is a server of its own, so that tests stay apart. It holds what is
 // put into it; what it does not imitate, such as percentiles, a test has to say
@@ -34,9 +35,19 @@ var listening = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 // of every service. It takes any credentials and any region.
 func Start(t testing.TB) (endpoint string) {
 	t.Helper()
+	endpoint, stop, err := Serve(t.Context())
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(stop)
+	return endpoint
+}
+
+// Serve runs a moto_server until stop is called. ctx bounds its start alone.
+func Serve(ctx context.Context) (endpoint string, stop func(), err error) {
 	program, err := moto()
 	if err != nil {
-		t.Fatalf("find moto_server: %v", err)
+		return "", nil, fmt.Errorf("find moto_server: %w", err)
 	}
 	// Port 0: the server takes a free one and says which, so that no other
 	// can take it in between.
@@ -44,30 +55,31 @@ func Start(t testing.TB) (endpoint string) {
 	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
 	out, in, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		return "", nil, err
 	}
 	cmd.Stdout, cmd.Stderr = in, in
 	err = cmd.Start()
 	in.Close()
 	if err != nil {
 		out.Close()
-		t.Fatalf("start %s: %v", program, err)
+		return "", nil, fmt.Errorf("start %s: %w", program, err)
 	}
-	t.Cleanup(func() {
+	stop = func() {
 		_ = cmd.Process.Kill() // by its pid; it may have ended
 		_ = cmd.Wait()
 		out.Close()
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	endpoint, err = address(ctx, out)
 	if err == nil {
 		err = answers(ctx, endpoint)
 	}
 	if err != nil {
-		t.Fatalf("start %s: %v", program, err)
+		stop()
+		return "", nil, fmt.Errorf("start %s: %w", program, err)
 	}
-	return endpoint
+	return endpoint, stop, nil
 }
 
 // address reads where the server listens, and goes on reading so that it is
@@ -120,13 +132,39 @@ var moto = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return install(filepath.Join(cache, "candlefish-moto"))
+	return install(filepath.Join(cache, "candlefish-moto"), "moto_server", "moto[server]")
 })
 
-// install makes the environment in dir unless it is there and complete. Test
-// binaries that run at once wait for the first of them.
-func install(dir string) (string, error) {
-	program := filepath.Join(dir, "bin", "moto_server")
+// cfnLint is the program, found like moto.
+var cfnLint = sync.OnceValues(func() (string, error) {
+	if path, err := exec.LookPath("cfn-lint"); err == nil {
+		return path, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return install(filepath.Join(cache, "candlefish-cfn-lint"), "cfn-lint", "cfn-lint")
+})
+
+// Lint fails the test for each thing that cfn-lint finds in a CloudFormation
+// template, warnings too.
+func Lint(t testing.TB, path string) {
+	t.Helper()
+	program, err := cfnLint()
+	if err != nil {
+		t.Fatalf("find cfn-lint: %v", err)
+	}
+	if out, err := exec.CommandContext(t.Context(), program, path).CombinedOutput(); err != nil {
+		t.Errorf("%s %s: %v\n%s", program, path, err, out)
+	}
+}
+
+// install makes a virtual environment with a package in dir unless it is there
+// and complete, and returns the package's program. Test binaries that run at once
+// wait for the first of them.
+func install(dir, name, pkg string) (string, error) {
+	program := filepath.Join(dir, "bin", name)
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
 		return program, nil
 	}
@@ -143,7 +181,7 @@ func install(dir string) (string, error) {
 	}
 	for _, args := range [][]string{
 		{"python3", "-m", "venv", "--clear", dir},
-		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", "moto[server]"},
+		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", pkg},
 	} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("it is not on the PATH, and %s: %w: %s", strings.Join(args, " "), err, out)
