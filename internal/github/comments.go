@@ -1,0 +1,131 @@
+package github
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+// A Comment is one on a pull request's conversation.
+type Comment struct {
+	ID        int64
+	Author    string // the login, with [bot] if it is one
+	Body      string
+	URL       string
+	Minimized bool // hidden by somebody; known only of those that Comments found
+	node      string
+}
+
+// Found are the comments that carry a marker.
+type Found struct {
+	Ours    []Comment // oldest first
+	Foreign int       // by somebody else, who may have copied the marker
+	Pages   int       // read
+}
+
+// Comments reads all comments of a pull request and keeps those that hold marker
+// and are by the Viewer.
+func (c *Client) Comments(ctx context.Context, repo string, n int, marker string) (Found, error) {
+	owner, name, err := item(repo, n)
+	if err != nil {
+		return Found{}, err
+	}
+	if marker == "" {
+		return Found{}, errors.New("no marker is given")
+	}
+	me, err := c.Viewer(ctx)
+	if err != nil {
+		return Found{}, err
+	}
+	var found Found
+	o := read("pull-requests", "list the comments of %s#%d", repo, n)
+	found.Pages, err = pages(ctx, c, o, func(page gh.ListOptions) ([]*gh.IssueComment, *gh.Response, error) {
+		return c.gh.Issues.ListComments(ctx, owner, name, n, &gh.IssueListCommentsOptions{ListOptions: page})
+	}, func(answer *gh.IssueComment) error {
+		one, err := comment(answer)
+		switch {
+		case err != nil:
+			return err
+		case !strings.Contains(one.Body, marker):
+		case !isViewer(me, answer.GetUser()):
+			found.Foreign++
+		default:
+			found.Ours = append(found.Ours, one)
+		}
+		return nil
+	})
+	if err != nil {
+		return Found{}, err
+	}
+	slices.SortFunc(found.Ours, func(a, b Comment) int { return cmp.Compare(a.ID, b.ID) })
+	found.Ours = slices.CompactFunc(found.Ours, func(a, b Comment) bool { return a.ID == b.ID })
+	return found, c.minimized(ctx, o, found.Ours)
+}
+
+// CreateComment writes a new one. It is not tried again if GitHub may have
+// written it: look with Comments first.
+func (c *Client) CreateComment(ctx context.Context, repo string, n int, body string) (Comment, error) {
+	owner, name, err := item(repo, n)
+	if err != nil {
+		return Comment{}, err
+	}
+	o := create("pull-requests", "comment on %s#%d", repo, n)
+	answer, _, err := call(ctx, c, o, func() (*gh.IssueComment, *gh.Response, error) {
+		return c.gh.Issues.CreateComment(ctx, owner, name, n, &gh.IssueComment{Body: &body})
+	})
+	return c.written(o, answer, err)
+}
+
+// EditComment gives a comment another body; ErrNotFound if it was deleted.
+func (c *Client) EditComment(ctx context.Context, repo string, id int64, body string) (Comment, error) {
+	owner, name, err := split(repo)
+	if err != nil {
+		return Comment{}, err
+	}
+	o := write("pull-requests", "edit comment %d of %s", id, repo)
+	answer, _, err := call(ctx, c, o, func() (*gh.IssueComment, *gh.Response, error) {
+		return c.gh.Issues.EditComment(ctx, owner, name, id, &gh.IssueComment{Body: &body})
+	})
+	return c.written(o, answer, err)
+}
+
+// DeleteComment deletes a comment. It is no error if it is gone already.
+func (c *Client) DeleteComment(ctx context.Context, repo string, id int64) error {
+	owner, name, err := split(repo)
+	if err != nil {
+		return err
+	}
+	_, _, err = call(ctx, c, write("pull-requests", "delete comment %d of %s", id, repo), func() (struct{}, *gh.Response, error) {
+		resp, err := c.gh.Issues.DeleteComment(ctx, owner, name, id)
+		return struct{}{}, resp, err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (c *Client) written(o op, answer *gh.IssueComment, err error) (Comment, error) {
+	if err != nil {
+		return Comment{}, err
+	}
+	one, err := comment(answer)
+	if err != nil {
+		return Comment{}, c.wrap(o, err)
+	}
+	return one, nil
+}
+
+func comment(answer *gh.IssueComment) (Comment, error) {
+	if answer.GetID() <= 0 {
+		return Comment{}, errors.New("a comment without an id")
+	}
+	return Comment{
+		ID: answer.GetID(), Author: answer.GetUser().GetLogin(), Body: answer.GetBody(),
+		URL: answer.GetHTMLURL(), node: answer.GetNodeID(),
+	}, nil
+}

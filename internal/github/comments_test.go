@@ -1,0 +1,171 @@
+package github
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/candlefish/deploy-action/internal/github/githubtest"
+)
+
+const marker = "<!-- candlefish:preview -->"
+
+func TestCommentsOverManyPages(t *testing.T) {
+	t.Parallel()
+	c, server, _ := open(t, githubtest.Options{})
+	var ours []Comment
+	for i := range 1500 {
+		one := githubtest.Comment{Number: 7, Author: "ann", Body: fmt.Sprintf("comment %d", i)}
+		switch i {
+		case 3, 1499: // somebody else's, and one who is called as we are
+			one.Author, one.Body = []string{"mallory", "github-actions"}[i%2], marker
+		case 120, 1010, 1498:
+			one.Author, one.Body, one.Minimized = githubtest.Bot, marker+"\nold", i == 1010
+		case 500:
+			one.Author = githubtest.Bot // of another action
+		}
+		id := server.AddComment(shop, one)
+		if one.Author == githubtest.Bot && strings.Contains(one.Body, marker) {
+			ours = append(ours, Comment{
+				ID: id, Author: one.Author, Body: one.Body, Minimized: one.Minimized,
+				URL: fmt.Sprintf("https://github.com/acme/shop/pull/7#issuecomment-%d", id),
+			})
+		}
+	}
+	found, err := c.Comments(t.Context(), shop, 7, marker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Found{Ours: ours, Foreign: 2, Pages: 15}, found, cmpopts.IgnoreUnexported(Comment{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := count(server, "GET /repos/acme/shop/issues/7/comments"); got != 15 || c.Requests() != 18 {
+		t.Errorf("%d pages in %d requests, want 15 in 18: who we are takes two, what is hidden one", got, c.Requests())
+	}
+	if _, err := c.Comments(t.Context(), shop, 7, "<!-- another -->"); err != nil || c.Requests() != 33 {
+		t.Errorf("the second time: %d requests, error %v, want 15 more", c.Requests(), err)
+	}
+}
+
+func TestCommentsWithoutTheOtherAPI(t *testing.T) {
+	t.Parallel()
+	c, server, _ := open(t, githubtest.Options{})
+	server.Inject(githubtest.Fault{Path: "/graphql", Do: githubtest.Forbidden("Resource not accessible by integration")})
+	server.AddComment(shop, githubtest.Comment{Number: 7, Author: githubtest.Bot, Body: marker, Minimized: true})
+	found, err := c.Comments(t.Context(), shop, 7, marker)
+	if err != nil || len(found.Ours) != 1 || found.Ours[0].Minimized {
+		t.Errorf("%+v, error %v", found, err)
+	}
+}
+
+func TestALimitInTheMiddle(t *testing.T) {
+	t.Parallel()
+	c, server, clock := open(t, githubtest.Options{Login: "ann"})
+	for range 250 {
+		server.AddComment(shop, githubtest.Comment{Number: 7, Author: "ann", Body: "hello"})
+	}
+	server.Inject(githubtest.Fault{Skip: 2, Times: 1, Do: githubtest.SecondaryLimit(5e9)})
+	found, err := c.Comments(t.Context(), shop, 7, marker)
+	if err != nil || found.Pages != 3 || c.Requests() != 5 || len(clock.waits) != 1 {
+		t.Errorf("%+v in %d requests, waits %v, error %v", found, c.Requests(), clock.waits, err)
+	}
+}
+
+func TestLifeOfAComment(t *testing.T) {
+	t.Parallel()
+	c, server, _ := open(t, githubtest.Options{})
+	ctx := t.Context()
+	body := marker + "\n<b>&amp; ü 🎭</b>"
+	made, err := c.CreateComment(ctx, shop, 7, body)
+	if err != nil || made.Body != body || made.Author != githubtest.Bot || made.ID == 0 {
+		t.Fatalf("%+v, error %v", made, err)
+	}
+	if edited, err := c.EditComment(ctx, shop, made.ID, "gone"); err != nil || edited.Body != "gone" || edited.ID != made.ID {
+		t.Errorf("%+v, error %v", edited, err)
+	}
+	for range 2 {
+		if err := c.DeleteComment(ctx, shop, made.ID); err != nil || len(server.Comments(shop, 7)) != 0 {
+			t.Errorf("%v, error %v", server.Comments(shop, 7), err)
+		}
+	}
+	if _, err := c.EditComment(ctx, shop, made.ID, "back"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("edit of a deleted one: %v", err)
+	}
+	if _, err := c.CreateComment(ctx, shop, 8, body); !errors.Is(err, ErrNotFound) {
+		t.Errorf("comment on no pull request: %v", err)
+	}
+}
+
+func TestCommentLength(t *testing.T) {
+	t.Parallel()
+	c, _, _ := open(t, githubtest.Options{})
+	made, err := c.CreateComment(t.Context(), shop, 7, strings.Repeat("🎭", MaxComment))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", MaxComment+1)
+	_, err1 := c.CreateComment(t.Context(), shop, 7, long)
+	_, err2 := c.EditComment(t.Context(), shop, made.ID, long)
+	for _, err := range []error{err1, err2} {
+		if err == nil || !strings.Contains(err.Error(), "422 Unprocessable Entity: Validation Failed: Body is too long (maximum is 65536 characters)") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestViewer(t *testing.T) {
+	t.Parallel()
+	closed := githubtest.Fault{Path: "/graphql", Do: githubtest.Forbidden("Resource not accessible by integration")}
+	broken := githubtest.Fault{Path: "/user", Do: githubtest.Answer(500, "")}
+	for _, test := range []struct {
+		name, login string
+		fault       githubtest.Fault
+		want        string
+		requests    int
+	}{
+		{"a user", "ann", githubtest.Fault{Path: "-"}, "ann", 1},
+		{"GITHUB_TOKEN", githubtest.Bot, githubtest.Fault{Path: "-"}, githubtest.Bot, 2},
+		{"an app", "candlefish[bot]", githubtest.Fault{Path: "-"}, "candlefish[bot]", 2},
+		{"no other API", githubtest.Bot, closed, githubtest.Bot, 2},
+		{"trouble", "ann", broken, "", 4},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, server, _ := open(t, githubtest.Options{Login: test.login})
+			server.Inject(test.fault)
+			got, err := c.Viewer(t.Context())
+			if got != test.want || (err != nil) != (test.want == "") || c.Requests() != test.requests {
+				t.Errorf("Viewer = %q, %v in %d requests, want %q in %d", got, err, c.Requests(), test.want, test.requests)
+			}
+			if again, _ := c.Viewer(t.Context()); again != test.want || test.want != "" && c.Requests() != test.requests {
+				t.Errorf("again: %q in %d requests", again, c.Requests())
+			}
+		})
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	c, server, _ := open(t, githubtest.Options{})
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if _, err := c.CreateComment(t.Context(), shop, 7, fmt.Sprint(marker, i)); err != nil {
+				t.Error(err)
+			}
+			if _, err := c.Comments(t.Context(), shop, 7, marker); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	found, err := c.Comments(t.Context(), shop, 7, marker)
+	if err != nil || len(found.Ours) != 20 || len(server.Comments(shop, 7)) != 20 {
+		t.Errorf("%d of ours, error %v", len(found.Ours), err)
+	}
+}

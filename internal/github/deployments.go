@@ -1,0 +1,168 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+// inactive is the state of a deployment that is no longer there.
+const inactive = "inactive"
+
+// maxDescription is GitHub's limit, in characters.
+const maxDescription = 140
+
+// Deploy records that a commit is about to be deployed into an environment, which
+// comes to be with its first deployment. GitHub neither merges the base branch
+// into it nor waits for checks, and takes the environment as one that will go
+// away. Descriptions are cut at 140 characters.
+func (c *Client) Deploy(ctx context.Context, repo, env, sha, description string, payload any) (int64, error) {
+	owner, name, err := environment(repo, env)
+	if err != nil {
+		return 0, err
+	}
+	if !commitID.MatchString(sha) {
+		return 0, fmt.Errorf("commit %q: want all its hexadecimal digits", sha)
+	}
+	o := create("deployments", "record a deployment of %s to %q of %s", sha, env, repo)
+	d, _, err := call(ctx, c, o, func() (*gh.Deployment, *gh.Response, error) {
+		return c.gh.Repositories.CreateDeployment(ctx, owner, name, &gh.DeploymentRequest{
+			Ref: &sha, Environment: &env, Description: new(cut(description)), Payload: payload,
+			AutoMerge: new(false), RequiredContexts: &[]string{},
+			TransientEnvironment: new(true), ProductionEnvironment: new(false),
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	if d.GetID() <= 0 {
+		return 0, fmt.Errorf("%s: the answer holds no id", o.what)
+	}
+	return d.GetID(), nil
+}
+
+// DeploymentStatus says how a deployment is: queued, in_progress, success,
+// failure, error or inactive. With success, GitHub sets earlier ones of the
+// environment inactive, but not transient ones as Deploy makes them: for these,
+// call DeactivateDeployments with this one excepted.
+func (c *Client) DeploymentStatus(ctx context.Context, repo string, id int64, state, envURL, logURL, description string) error {
+	owner, name, err := split(repo)
+	if err != nil {
+		return err
+	}
+	request := &gh.DeploymentStatusRequest{
+		State: &state, EnvironmentURL: optional(envURL), LogURL: optional(logURL),
+		Description: optional(cut(description)), AutoInactive: new(true),
+	}
+	_, _, err = call(ctx, c, create("deployments", "set deployment %d of %s to %s", id, repo, state), func() (*gh.DeploymentStatus, *gh.Response, error) {
+		return c.gh.Repositories.CreateDeploymentStatus(ctx, owner, name, id, request)
+	})
+	return err
+}
+
+// DeactivateDeployments sets all deployments of the environment but those named
+// inactive, and returns how many it had to.
+func (c *Client) DeactivateDeployments(ctx context.Context, repo, env string, except ...int64) (int, error) {
+	owner, name, err := environment(repo, env)
+	if err != nil {
+		return 0, err
+	}
+	var ids []int64
+	_, err = pages(ctx, c, read("deployments", "list the deployments to %q of %s", env, repo), func(page gh.ListOptions) ([]*gh.Deployment, *gh.Response, error) {
+		return c.gh.Repositories.ListDeployments(ctx, owner, name, &gh.DeploymentsListOptions{Environment: env, ListOptions: page})
+	}, func(d *gh.Deployment) error {
+		if d.GetID() <= 0 || d.GetEnvironment() != env {
+			return fmt.Errorf("deployment %d to %q was not asked for", d.GetID(), d.GetEnvironment())
+		}
+		if !slices.Contains(except, d.GetID()) {
+			ids = append(ids, d.GetID())
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	done := 0
+	for _, id := range ids {
+		changed, err := c.deactivate(ctx, repo, id)
+		if err != nil {
+			return done, err
+		}
+		if changed {
+			done++
+		}
+	}
+	return done, nil
+}
+
+func (c *Client) deactivate(ctx context.Context, repo string, id int64) (changed bool, err error) {
+	state, err := c.deploymentState(ctx, repo, id)
+	if err != nil || state == inactive {
+		return false, err
+	}
+	return true, c.DeploymentStatus(ctx, repo, id, inactive, "", "", "")
+}
+
+// deploymentState is the newest state, "" if there is none yet.
+func (c *Client) deploymentState(ctx context.Context, repo string, id int64) (string, error) {
+	owner, name, err := split(repo)
+	if err != nil {
+		return "", err
+	}
+	o := read("deployments", "read the state of deployment %d of %s", id, repo)
+	newest, _, err := call(ctx, c, o, func() ([]*gh.DeploymentStatus, *gh.Response, error) {
+		return c.gh.Repositories.ListDeploymentStatuses(ctx, owner, name, id, &gh.ListOptions{PerPage: 1})
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case newest == nil:
+		return "", fmt.Errorf("%s: the answer holds no list", o.what)
+	case len(newest) == 0:
+		return "", nil
+	}
+	return newest[0].GetState(), nil
+}
+
+// DeleteEnvironment deletes the environment with its settings. It is no error if
+// it is gone. A *ForbiddenError is the rule with GITHUB_TOKEN, which never
+// administers a repository: a caller can say so and go on.
+func (c *Client) DeleteEnvironment(ctx context.Context, repo, env string) error {
+	owner, name, err := environment(repo, env)
+	if err != nil {
+		return err
+	}
+	_, _, err = call(ctx, c, write(administrator, "delete environment %q of %s", env, repo), func() (struct{}, *gh.Response, error) {
+		resp, err := c.gh.Repositories.DeleteEnvironment(ctx, owner, name, url.PathEscape(env))
+		return struct{}{}, resp, err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func environment(repo, env string) (owner, name string, err error) {
+	if env == "" || env == "." || env == ".." { // an empty one would mean all
+		return "", "", fmt.Errorf("environment %q of %s: want a name", env, repo)
+	}
+	return split(repo)
+}
+
+func optional(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func cut(text string) string {
+	if runes := []rune(text); len(runes) > maxDescription {
+		return string(runes[:maxDescription-1]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,127 @@
+package githubtest
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// maxComment is the most characters of a comment.
+const maxComment = 65536
+
+// A Comment is one on a pull request.
+type Comment struct {
+	ID        int64 // given by the server
+	Number    int   // of the pull request
+	Author    string
+	Body      string
+	Minimized bool
+	created   time.Time
+}
+
+// AddComment writes a comment as its author would, and returns its id.
+func (s *Server) AddComment(repo string, c Comment) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addComment(s.repo(repo), c).ID
+}
+
+func (s *Server) addComment(repo *repository, c Comment) *Comment {
+	c.ID, c.created = s.id(), s.options.Now().UTC()
+	repo.comments = append(repo.comments, &c)
+	return &c
+}
+
+// Comments are those of a pull request, oldest first.
+func (s *Server) Comments(repo string, n int) []Comment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Comment
+	for _, c := range s.repo(repo).comments {
+		if c.Number == n {
+			all = append(all, *c)
+		}
+	}
+	return all
+}
+
+func (c *Comment) node() string { return fmt.Sprintf("IC_%d", c.ID) }
+
+func (c *Comment) wire(repo *repository) map[string]any {
+	at := c.created.Format(time.RFC3339)
+	return map[string]any{
+		"id": c.ID, "node_id": c.node(), "user": user(c.Author), "body": c.Body, "created_at": at, "updated_at": at,
+		"html_url": fmt.Sprintf("https://github.com/%s/pull/%d#issuecomment-%d", repo.name, c.Number, c.ID),
+	}
+}
+
+func (s *Server) listComments(repo *repository, r *http.Request) answer {
+	n := int(number(r, "number"))
+	if repo.pulls[n] == nil {
+		return notFound
+	}
+	var items []any
+	for _, c := range repo.comments {
+		if c.Number == n {
+			items = append(items, c.wire(repo))
+		}
+	}
+	return s.paged(r, items)
+}
+
+func (s *Server) createComment(repo *repository, r *http.Request) answer {
+	n := int(number(r, "number"))
+	if repo.pulls[n] == nil {
+		return notFound
+	}
+	body, bad := commentBody(r)
+	if bad != nil {
+		return *bad
+	}
+	c := s.addComment(repo, Comment{Number: n, Author: s.options.Login, Body: body})
+	return answer{status: http.StatusCreated, body: c.wire(repo)}
+}
+
+func (s *Server) editComment(repo *repository, r *http.Request) answer {
+	i := commentIndex(repo, r)
+	if i < 0 {
+		return notFound
+	}
+	body, bad := commentBody(r)
+	if bad != nil {
+		return *bad
+	}
+	repo.comments[i].Body = body
+	return answer{status: http.StatusOK, body: repo.comments[i].wire(repo)}
+}
+
+func (s *Server) deleteComment(repo *repository, r *http.Request) answer {
+	i := commentIndex(repo, r)
+	if i < 0 {
+		return notFound
+	}
+	repo.comments = slices.Delete(repo.comments, i, i+1)
+	return answer{status: http.StatusNoContent}
+}
+
+func commentIndex(repo *repository, r *http.Request) int {
+	return slices.IndexFunc(repo.comments, func(c *Comment) bool { return c.ID == number(r, "id") })
+}
+
+func commentBody(r *http.Request) (body string, bad *answer) {
+	var c struct{ Body string }
+	a := problems
+	switch ok := decode(r, &c); {
+	case !ok:
+	case strings.TrimSpace(c.Body) == "":
+		a = invalid("IssueComment", "data", "Body cannot be blank")
+	case utf8.RuneCountInString(c.Body) > maxComment:
+		a = invalid("IssueComment", "data", fmt.Sprintf("Body is too long (maximum is %d characters)", maxComment))
+	default:
+		return c.Body, nil
+	}
+	return "", &a
+}

@@ -1,0 +1,174 @@
+package githubtest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+type repository struct {
+	name         string
+	pulls        map[int]*Pull
+	branches     map[string]string // name to commit
+	renamed      map[string]string // old name to new
+	comments     []*Comment        // oldest first
+	deployments  []*Deployment     // oldest first
+	environments map[string]bool
+}
+
+// A Pull is a pull request.
+type Pull struct {
+	Number   int
+	Title    string
+	Author   string // "" for ann
+	State    string // open, "", or closed
+	Merged   bool
+	HeadSHA  string
+	HeadRef  string
+	HeadRepo string // "" for the repository itself
+	HeadGone bool   // the head's repository was deleted
+	BaseRef  string // "" for main
+}
+
+// AddRepo makes a repository, if there is none of that name.
+func (s *Server) AddRepo(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repo(name)
+}
+
+func (s *Server) repo(name string) *repository {
+	if s.repos[name] == nil {
+		s.repos[name] = &repository{
+			name: name, pulls: map[int]*Pull{}, branches: map[string]string{}, renamed: map[string]string{}, environments: map[string]bool{},
+		}
+	}
+	return s.repos[name]
+}
+
+// AddPull opens a pull request, or replaces it.
+func (s *Server) AddPull(repo string, p Pull) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.State, p.Author = cmp.Or(p.State, "open"), cmp.Or(p.Author, "ann")
+	p.HeadRepo, p.BaseRef = cmp.Or(p.HeadRepo, repo), cmp.Or(p.BaseRef, "main")
+	s.repo(repo).pulls[p.Number] = &p
+}
+
+// ChangePull changes a pull request: a push, its end, its new beginning. It does
+// nothing if there is none of that number.
+func (s *Server) ChangePull(repo string, n int, change func(*Pull)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.repo(repo).pulls[n]; p != nil {
+		change(p)
+	}
+}
+
+// AddBranch makes a branch, or moves it.
+func (s *Server) AddBranch(repo, name, sha string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.repo(repo).branches[name] = sha
+}
+
+// RenameBranch renames a branch; GitHub sends on who asks for the old name.
+func (s *Server) RenameBranch(repo, from, to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.repo(repo)
+	r.branches[to] = r.branches[from]
+	r.renamed[from] = to
+	delete(r.branches, from)
+}
+
+// DeleteBranch deletes a branch.
+func (s *Server) DeleteBranch(repo, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.repo(repo).branches, name)
+}
+
+// wire is a pull request as a list shows it.
+func (p *Pull) wire(repo *repository) map[string]any {
+	fullName := func(name string) map[string]any {
+		return map[string]any{"full_name": name, "fork": name != repo.name}
+	}
+	var head any
+	if !p.HeadGone {
+		head = fullName(p.HeadRepo)
+	}
+	var merged any
+	if p.Merged {
+		merged = time.Unix(1_780_000_000, 0).UTC().Format(time.RFC3339)
+	}
+	owner, _, _ := strings.Cut(p.HeadRepo, "/")
+	return map[string]any{
+		"number": p.Number, "state": p.State, "title": p.Title, "user": user(p.Author), "merged_at": merged,
+		"html_url": fmt.Sprintf("https://github.com/%s/pull/%d", repo.name, p.Number),
+		"head":     map[string]any{"ref": p.HeadRef, "sha": p.HeadSHA, "label": owner + ":" + p.HeadRef, "repo": head},
+		"base":     map[string]any{"ref": p.BaseRef, "sha": strings.Repeat("0", 40), "repo": fullName(repo.name)},
+	}
+}
+
+func (s *Server) getPull(repo *repository, r *http.Request) answer {
+	p := repo.pulls[int(number(r, "number"))]
+	if p == nil {
+		return notFound
+	}
+	body := p.wire(repo)
+	body["merged"] = p.Merged
+	return answer{status: http.StatusOK, body: body}
+}
+
+func (s *Server) listPulls(repo *repository, r *http.Request) answer {
+	q := r.URL.Query()
+	state := cmp.Or(q.Get("state"), "open")
+	numbers := slices.Sorted(maps.Keys(repo.pulls))
+	if q.Get("direction") != "asc" {
+		slices.Reverse(numbers)
+	}
+	var items []any
+	for _, n := range numbers {
+		if p := repo.pulls[n]; state == "all" || p.State == state {
+			items = append(items, p.wire(repo))
+		}
+	}
+	return s.paged(r, items)
+}
+
+// pullsOf knows the commits of the repository, not those of its forks.
+func (s *Server) pullsOf(repo *repository, r *http.Request) answer {
+	var items []any
+	known := false
+	for _, n := range slices.Sorted(maps.Keys(repo.pulls)) {
+		p := repo.pulls[n]
+		if p.HeadSHA != r.PathValue("sha") {
+			continue
+		}
+		known = true
+		if p.HeadRepo == repo.name && !p.HeadGone {
+			items = append(items, p.wire(repo))
+		}
+	}
+	if !known && !slices.Contains(slices.Collect(maps.Values(repo.branches)), r.PathValue("sha")) {
+		return refuse(http.StatusUnprocessableEntity, "No commit found for SHA: "+r.PathValue("sha"))
+	}
+	return s.paged(r, items)
+}
+
+func (s *Server) getBranch(repo *repository, r *http.Request) answer {
+	name := r.PathValue("branch")
+	if to, ok := repo.renamed[name]; ok && repo.branches[name] == "" {
+		name = to
+	}
+	sha, ok := repo.branches[name]
+	if !ok {
+		return refuse(http.StatusNotFound, "Branch not found")
+	}
+	return answer{status: http.StatusOK, body: map[string]any{"name": name, "commit": map[string]any{"sha": sha}, "protected": false}}
+}

@@ -1,0 +1,344 @@
+// Package githubtest is a GitHub in this process: the part of its REST and
+// GraphQL API that internal/github uses, on the real wire and with a memory. What
+// it has no page for is reported and answered with 404, so that a test fails that
+// asks for something else.
+//
+// It serves tests, by Start, and a preview without an account, by New. Its rules
+// are GitHub's documented ones where a caller could trip over them: paging, the
+// length of a comment, which deployments become inactive, what a read-only token
+// and one of an app may not do, and that the commits of forks have no pull
+// requests. It does not check what nobody here sends.
+package githubtest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bot is who GITHUB_TOKEN writes as.
+const Bot = "github-actions[bot]"
+
+// Options are what New needs; the zero value is a good start.
+type Options struct {
+	Token    string // the one it knows; "" for any
+	Login    string // whose the token is; "" for Bot. With [bot] at its end it is an app's
+	ReadOnly bool   // the token may write nothing, as in a fork's pull request
+	Admin    bool   // it may delete environments
+	Now      func() time.Time
+	// Report is told of every request that the server has no page for.
+	Report func(format string, args ...any)
+}
+
+// A Server is one GitHub. It may be used by several goroutines.
+type Server struct {
+	options Options
+	url     string
+	http    *http.Server
+	mux     *http.ServeMux
+
+	mu       sync.Mutex
+	closed   bool
+	repos    map[string]*repository
+	faults   []*Fault
+	requests []string
+	lastID   int64
+}
+
+// New starts a server on the loopback interface. The caller closes it.
+func New(o Options) (*Server, error) {
+	if o.Login == "" {
+		o.Login = Bot
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Report == nil {
+		o.Report = func(string, ...any) {}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("serve a GitHub: %w", err)
+	}
+	s := &Server{options: o, url: "http://" + listener.Addr().String(), repos: map[string]*repository{}, lastID: 1_000_000}
+	s.mux = s.routes()
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.http.Serve(listener) }() // until Close
+	return s, nil
+}
+
+// A TB is what Start needs of a *testing.T.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
+
+// Start starts a server for a test, which fails upon a request that the server
+// has no page for.
+func Start(t TB, o Options) *Server {
+	t.Helper()
+	if o.Report == nil {
+		o.Report = t.Errorf
+	}
+	s, err := New(o)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// URL is where the API is.
+func (s *Server) URL() string { return s.url }
+
+// Close ends the server and the requests that are still open.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	_ = s.http.Close()
+}
+
+// Requests are the requests so far, as "GET /user".
+func (s *Server) Requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// SetReadOnly gives and takes the right to write.
+func (s *Server) SetReadOnly(readOnly bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.ReadOnly = readOnly
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+	fault := s.fault(r)
+	s.mu.Unlock()
+	if fault != nil {
+		fault(w, r, s.mux)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// An answer is one to a request.
+type answer struct {
+	status int
+	body   any // nil for none
+	link   string
+}
+
+func refuse(status int, message string, errs ...map[string]string) answer {
+	body := map[string]any{"message": message, "documentation_url": "https://docs.github.com/rest", "status": strconv.Itoa(status)}
+	if len(errs) > 0 {
+		body["errors"] = errs
+	}
+	return answer{status: status, body: body}
+}
+
+func invalid(resource, field, message string) answer {
+	return refuse(http.StatusUnprocessableEntity, "Validation Failed", map[string]string{"resource": resource, "field": field, "code": "unprocessable", "message": message})
+}
+
+var (
+	notFound     = refuse(http.StatusNotFound, "Not Found")
+	inaccessible = refuse(http.StatusForbidden, "Resource not accessible by integration")
+)
+
+// A page answers one kind of request. The server is locked meanwhile.
+type page func(repo *repository, r *http.Request) answer
+
+func (s *Server) routes() *http.ServeMux {
+	m := http.NewServeMux()
+	const repo = "/repos/{owner}/{repo}"
+	for pattern, p := range map[string]page{
+		"GET " + repo + "/pulls":                         s.listPulls,
+		"GET " + repo + "/pulls/{number}":                s.getPull,
+		"GET " + repo + "/commits/{sha}/pulls":           s.pullsOf,
+		"GET " + repo + "/branches/{branch...}":          s.getBranch,
+		"GET " + repo + "/issues/{number}/comments":      s.listComments,
+		"POST " + repo + "/issues/{number}/comments":     s.createComment,
+		"PATCH " + repo + "/issues/comments/{id}":        s.editComment,
+		"DELETE " + repo + "/issues/comments/{id}":       s.deleteComment,
+		"GET " + repo + "/deployments":                   s.listDeployments,
+		"POST " + repo + "/deployments":                  s.createDeployment,
+		"GET " + repo + "/deployments/{id}/statuses":     s.listStatuses,
+		"POST " + repo + "/deployments/{id}/statuses":    s.createStatus,
+		"DELETE " + repo + "/environments/{environment}": s.deleteEnvironment,
+	} {
+		m.HandleFunc(pattern, s.serve(p, true))
+	}
+	m.HandleFunc("GET /user", s.serve(s.user, false))
+	m.HandleFunc("POST /graphql", s.serve(s.graphQL, false))
+	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.report("%s %s: no such page", r.Method, r.URL)
+		s.write(w, r, notFound)
+	})
+	return m
+}
+
+func (s *Server) serve(p page, ofRepo bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		a := s.admit(p, ofRepo, r)
+		s.mu.Unlock()
+		s.write(w, r, a)
+	}
+}
+
+func (s *Server) admit(p page, ofRepo bool, r *http.Request) answer {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || s.options.Token != "" && token != s.options.Token {
+		return refuse(http.StatusUnauthorized, "Bad credentials")
+	}
+	if !ofRepo {
+		return p(nil, r)
+	}
+	repo := s.repos[r.PathValue("owner")+"/"+r.PathValue("repo")]
+	if repo == nil {
+		return notFound
+	}
+	if r.Method != http.MethodGet && s.options.ReadOnly {
+		return inaccessible
+	}
+	return p(repo, r)
+}
+
+func (s *Server) write(w http.ResponseWriter, _ *http.Request, a answer) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("X-RateLimit-Limit", "5000")
+	h.Set("X-RateLimit-Remaining", "4999")
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(s.options.Now().Add(time.Hour).Unix(), 10))
+	if a.link != "" {
+		h.Set("Link", a.link)
+	}
+	w.WriteHeader(a.status)
+	if a.body != nil {
+		_ = json.NewEncoder(w).Encode(a.body) // a client that is gone needs none
+	}
+}
+
+// report tells of an unexpected request, unless the test is over.
+func (s *Server) report(format string, args ...any) {
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if !closed {
+		s.options.Report("githubtest: "+format, args...)
+	}
+}
+
+// id is a new one, greater than all before.
+func (s *Server) id() int64 {
+	s.lastID++
+	return s.lastID
+}
+
+// paged is one page of a list, with GitHub's Link header.
+func (s *Server) paged(r *http.Request, items []any) answer {
+	q := r.URL.Query()
+	size, err := strconv.Atoi(q.Get("per_page"))
+	if err != nil || size < 1 {
+		size = 30
+	}
+	size = min(size, 100)
+	number, err := strconv.Atoi(q.Get("page"))
+	if err != nil || number < 1 {
+		number = 1
+	}
+	last := max((len(items)+size-1)/size, 1)
+	begin := min((number-1)*size, len(items))
+	var links []string
+	link := func(page int, rel string) {
+		q.Set("page", strconv.Itoa(page))
+		links = append(links, fmt.Sprintf(`<%s%s?%s>; rel=%q`, s.url, r.URL.EscapedPath(), q.Encode(), rel))
+	}
+	if number > 1 {
+		link(number-1, "prev")
+	}
+	if number < last {
+		link(number+1, "next")
+		link(last, "last")
+	}
+	if number > 1 {
+		link(1, "first")
+	}
+	return answer{status: http.StatusOK, body: append([]any{}, items[begin:min(begin+size, len(items))]...), link: strings.Join(links, ", ")}
+}
+
+// decode reads a request's body.
+func decode(r *http.Request, into any) bool {
+	return json.NewDecoder(http.MaxBytesReader(nil, r.Body, 8<<20)).Decode(into) == nil
+}
+
+var problems = refuse(http.StatusBadRequest, "Problems parsing JSON")
+
+func number(r *http.Request, name string) int64 {
+	n, err := strconv.ParseInt(r.PathValue(name), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func user(login string) map[string]any {
+	kind := "User"
+	if strings.HasSuffix(login, "[bot]") {
+		kind = "Bot"
+	}
+	return map[string]any{"login": login, "type": kind}
+}
+
+func (s *Server) user(_ *repository, _ *http.Request) answer {
+	if strings.HasSuffix(s.options.Login, "[bot]") {
+		return inaccessible
+	}
+	return answer{status: http.StatusOK, body: user(s.options.Login)}
+}
+
+func (s *Server) graphQL(_ *repository, r *http.Request) answer {
+	var q struct {
+		Query     string
+		Variables struct{ IDs []string }
+	}
+	switch {
+	case !decode(r, &q):
+		return problems
+	case strings.Contains(q.Query, "viewer{login}"):
+		return answer{status: http.StatusOK, body: map[string]any{"data": map[string]any{"viewer": map[string]any{"login": s.options.Login}}}}
+	case strings.Contains(q.Query, "nodes(ids:$ids)"):
+		return answer{status: http.StatusOK, body: map[string]any{"data": map[string]any{"nodes": s.nodes(q.Variables.IDs)}}}
+	}
+	return refuse(http.StatusBadRequest, "A query that this GitHub does not know")
+}
+
+func (s *Server) nodes(ids []string) []any {
+	nodes := []any{}
+	for _, id := range ids {
+		var found any
+		for _, repo := range s.repos {
+			for _, c := range repo.comments {
+				if c.node() == id {
+					found = map[string]any{"id": id, "isMinimized": c.Minimized}
+				}
+			}
+		}
+		nodes = append(nodes, found)
+	}
+	return nodes
+}

@@ -1,0 +1,147 @@
+package github
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	gh "github.com/google/go-github/v62/github"
+)
+
+// actionsBot is who GITHUB_TOKEN writes as.
+const actionsBot = "github-actions" + bot
+
+const bot = "[bot]"
+
+// Viewer is the login that the token writes as: a user's, or with [bot] at its
+// end an app's. It is asked for once.
+func (c *Client) Viewer(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	known := c.viewer
+	c.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	login, err := c.askViewer(ctx)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.viewer = login
+	return login, nil
+}
+
+// askViewer: an app's token may not ask for its user, which also tells that it
+// is an app's; GitHub names it only by its other API.
+func (c *Client) askViewer(ctx context.Context) (string, error) {
+	o := op{what: "ask whose the token is"}
+	user, _, err := call(ctx, c, o, func() (*gh.User, *gh.Response, error) { return c.gh.Users.Get(ctx, "") })
+	if err == nil && user.GetLogin() == "" {
+		return "", fmt.Errorf("%s: the answer names no login", o.what)
+	}
+	if err == nil {
+		return user.GetLogin(), nil
+	}
+	if _, ok := errors.AsType[*ForbiddenError](err); !ok {
+		return "", err
+	}
+	app, err := query[struct{ Viewer struct{ Login string } }](ctx, c, o, "query{viewer{login}}", nil)
+	switch {
+	case refused(err) || err == nil && app.Viewer.Login == "":
+		return actionsBot, nil
+	case err != nil:
+		return "", err
+	}
+	return strings.TrimSuffix(app.Viewer.Login, bot) + bot, nil
+}
+
+// isViewer compares logins without [bot], which one of GitHub's APIs leaves out;
+// but a user that is called as an app is, is another.
+func isViewer(me string, author *gh.User) bool {
+	login := author.GetLogin()
+	isBot := author.GetType() == "Bot" || strings.HasSuffix(login, bot)
+	return strings.EqualFold(strings.TrimSuffix(login, bot), strings.TrimSuffix(me, bot)) && isBot == strings.HasSuffix(me, bot)
+}
+
+// minimized fills in which comments are hidden. The API that lists comments does
+// not say, and where the other is closed to the token they count as shown.
+func (c *Client) minimized(ctx context.Context, o op, comments []Comment) error {
+	const text = "query($ids:[ID!]!){nodes(ids:$ids){... on IssueComment{id isMinimized}}}"
+	type nodes struct {
+		Nodes []*struct {
+			ID          string
+			IsMinimized bool
+		}
+	}
+	for begin := 0; begin < len(comments); begin += perPage {
+		some := comments[begin:min(begin+perPage, len(comments))]
+		byNode, ids := map[string]*Comment{}, []string{}
+		for i := range some {
+			byNode[some[i].node] = &some[i]
+			ids = append(ids, some[i].node)
+		}
+		answer, err := query[nodes](ctx, c, o, text, map[string]any{"ids": ids})
+		if refused(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, n := range answer.Nodes {
+			if n != nil && byNode[n.ID] != nil {
+				byNode[n.ID].Minimized = n.IsMinimized
+			}
+		}
+	}
+	return nil
+}
+
+// refused says that the token or the server has no such API.
+func refused(err error) bool {
+	_, forbidden := errors.AsType[*ForbiddenError](err)
+	return forbidden || errors.Is(err, ErrNotFound)
+}
+
+// A graphQLError is a refusal with status 200.
+type graphQLError struct{ kind, said string }
+
+// Error implements error.
+func (e *graphQLError) Error() string { return e.said }
+
+func (c *Client) graphQLRefusal(o op, e *graphQLError) error {
+	switch e.kind {
+	case "RATE_LIMITED":
+		return &RateLimitError{What: o.what}
+	case "FORBIDDEN", "INSUFFICIENT_SCOPES":
+		return &ForbiddenError{What: o.what, Said: c.words(e.said), Hint: hint(o, e.said)}
+	}
+	return fmt.Errorf("%s: %s", o.what, c.words(e.said))
+}
+
+// query reads by GraphQL. Nodes that are gone are null beside their errors, so
+// errors count only where there is no data.
+func query[T any](ctx context.Context, c *Client, o op, text string, variables map[string]any) (*T, error) {
+	data, _, err := call(ctx, c, o, func() (*T, *gh.Response, error) {
+		req, err := c.gh.NewRequest(http.MethodPost, c.graphQL, map[string]any{"query": text, "variables": variables})
+		if err != nil {
+			return nil, nil, err
+		}
+		var answer struct {
+			Data   *T
+			Errors []struct{ Type, Message string }
+		}
+		resp, err := c.gh.Do(ctx, req, &answer)
+		if err == nil && answer.Data == nil {
+			e := &graphQLError{}
+			if len(answer.Errors) > 0 {
+				e.kind, e.said = answer.Errors[0].Type, answer.Errors[0].Message
+			}
+			err = e
+		}
+		return answer.Data, resp, err
+	})
+	return data, err
+}
