@@ -1,0 +1,310 @@
+// Package browser looks at pages in a real browser: what axe-core finds that
+// people with a disability can't use, and whether a page looks as it did before.
+//
+// The work is done by a small script (check.mjs) with playwright-core in node and
+// the machine's own Chromium. The script's modules are pinned, checked by their
+// hashes and installed once into a cache. Pages are not trusted: the browser sees
+// none of our environment, axe runs where the page's scripts can't reach it, and
+// neither browser nor script outlives a run.
+//
+// What is wrong with a page is a Result. An error means that nothing could be
+// found out, which is never a pass. Which violations matter is the caller's to
+// judge.
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// A Checker runs the checks with what this machine has.
+type Checker struct {
+	// Cache is the folder in which the script's modules live; empty is a folder
+	// of ours in the user's cache.
+	Cache string
+	// Chromium is the browser's program; empty is the first of chromium,
+	// chromium-browser and google-chrome in PATH.
+	Chromium string
+	// Say gets lines of progress; it may be nil.
+	Say func(string)
+}
+
+// A Page is something to look at.
+type Page struct {
+	URL  string // http or https
+	Name string // for people and file names; empty is made of the URL's path
+}
+
+// A Viewport is the window a page is seen through, in CSS pixels.
+type Viewport struct {
+	Name   string `json:"name"`
+	Width  int    `json:"width"`
+	Height int    `json:"height"`
+	Mobile bool   `json:"mobile"` // a touch screen that honours the page's viewport tag
+}
+
+// Viewports are what pages are seen through if nothing else is said.
+func Viewports() []Viewport {
+	return []Viewport{{"desktop", 1280, 800, false}, {"mobile", 390, 844, true}}
+}
+
+// Options say what to look at and how.
+type Options struct {
+	Pages     []Page
+	Viewports []Viewport // none are Viewports()
+	// Out is the folder for NAME-VIEWPORT.png, .diff.png and .axe.json, and for
+	// results.json. It is made if need be.
+	Out string
+	// Baseline is a folder with pictures of an earlier run, its Out; empty is
+	// none. It may be Out itself, and need not have every picture.
+	Baseline string
+	// Accessibility and Visual say which checks are made; at least one.
+	Accessibility, Visual bool
+	// MaxDiff is the share of a picture's pixels that may differ: 0.001 is 0.1 %.
+	MaxDiff float64
+	// Timeout is for one page in one viewport; 0 is 30 s.
+	Timeout time.Duration
+	// Time is what the pages' clocks say; zero is a fixed day. It has to be the
+	// same as in the run that made the baseline.
+	Time time.Time
+}
+
+// A Result is what was seen of one page in one viewport. Its files are named
+// relative to Options.Out.
+type Result struct {
+	Page       string      `json:"page"`
+	Viewport   string      `json:"viewport"`
+	Violations []Violation `json:"violations"` // worst first
+	Picture    string      `json:"picture,omitempty"`
+	// Baseline says that there was an earlier picture to compare with. Changed,
+	// Diff, DiffShare and Note mean nothing without it.
+	Baseline bool `json:"baseline"`
+	// Changed is whether more than MaxDiff differs, or the size does.
+	Changed   bool    `json:"changed"`
+	Diff      string  `json:"diff,omitempty"` // the differences in red, if Changed
+	DiffShare float64 `json:"diff_share"`     // of the pixels
+	Note      string  `json:"note,omitempty"` // names the two sizes if they differ
+	// Err is why the page could not be looked at. What is set beside it was seen
+	// before that.
+	Err string `json:"err,omitempty"`
+}
+
+// A Violation is a rule of WCAG 2.2, level A or AA, that a page breaks.
+type Violation struct {
+	ID     string `json:"id"`     // axe-core's, as in "image-alt"
+	Impact string `json:"impact"` // critical, serious, moderate or minor
+	Help   string `json:"help"`   // what the rule asks for
+	URL    string `json:"url"`    // where it is explained
+	Nodes  int    `json:"nodes"`  // how many elements break it; .axe.json names them
+}
+
+const (
+	defaultTimeout = 30 * time.Second
+	workers        = 2 // pages at a time
+)
+
+// axeTags choose axe-core's rules: the standard, none of its "best practices".
+var axeTags = []string{"wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"}
+
+// flags are for a browser in a container that talks to nobody but the pages.
+var flags = []string{
+	"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+	"--disable-component-update", "--disable-sync", "--disable-breakpad", "--disable-dev-shm-usage",
+}
+
+// A job is what the script is told.
+type job struct {
+	Views         []view   `json:"views"`
+	Out           string   `json:"out"`
+	Baseline      string   `json:"baseline"`
+	Accessibility bool     `json:"accessibility"`
+	Visual        bool     `json:"visual"`
+	MaxDiff       float64  `json:"maxDiff"`
+	TimeoutMS     int64    `json:"timeoutMS"`
+	TimeMS        int64    `json:"timeMS"`
+	AxeTags       []string `json:"axeTags"`
+	Workers       int      `json:"workers"`
+	Executable    string   `json:"executable"`
+	Flags         []string `json:"flags"`
+}
+
+// A view is a page in a viewport.
+type view struct {
+	Page     string   `json:"page"`
+	URL      string   `json:"url"`
+	File     string   `json:"file"`
+	Viewport Viewport `json:"viewport"`
+}
+
+// Run looks at every page in every viewport, in one browser, and returns the
+// results in that order. It also writes them to results.json in Out.
+func (c Checker) Run(ctx context.Context, opts Options) ([]Result, error) {
+	j, err := newJob(opts)
+	if err != nil {
+		return nil, err
+	}
+	tools, err := c.find()
+	if err != nil {
+		return nil, err
+	}
+	modules, err := c.install(ctx, tools)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(j.Out, 0o755); err != nil {
+		return nil, err
+	}
+	results, err := c.check(ctx, tools, modules, j)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.MarshalIndent(results, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return results, os.WriteFile(filepath.Join(j.Out, "results.json"), append(raw, '\n'), 0o644)
+}
+
+// newJob checks the options, all of them, before anything is touched.
+func newJob(opts Options) (job, error) {
+	views, err := views(opts.Pages, opts.Viewports)
+	errs := []error{err}
+	if !opts.Accessibility && !opts.Visual {
+		errs = append(errs, errors.New("neither accessibility nor visual: want at least one check"))
+	}
+	if opts.Out == "" {
+		errs = append(errs, errors.New("no folder for the pictures"))
+	}
+	if !(opts.MaxDiff >= 0 && opts.MaxDiff <= 1) {
+		errs = append(errs, fmt.Errorf("MaxDiff %v: want 0 to 1", opts.MaxDiff))
+	}
+	if opts.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("timeout %v: want none or more than 0", opts.Timeout))
+	}
+	out, err := filepath.Abs(opts.Out)
+	errs = append(errs, err)
+	j := job{
+		Views: views, Out: out, Accessibility: opts.Accessibility, Visual: opts.Visual, MaxDiff: opts.MaxDiff,
+		TimeoutMS: orDefault(opts.Timeout, defaultTimeout).Milliseconds(),
+		TimeMS:    orDefault(opts.Time, time.Date(2026, time.January, 15, 12, 0, 0, 0, time.UTC)).UnixMilli(),
+		AxeTags:   axeTags, Workers: workers, Flags: flags,
+	}
+	if opts.Baseline != "" {
+		j.Baseline, err = filepath.Abs(opts.Baseline)
+		errs = append(errs, err)
+	}
+	return j, errors.Join(errs...)
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// views crosses pages with viewports.
+func views(pages []Page, viewports []Viewport) ([]view, error) {
+	if len(viewports) == 0 {
+		viewports = Viewports()
+	}
+	var vs []view
+	var errs []error
+	if len(pages) == 0 {
+		errs = append(errs, errors.New("no pages to look at"))
+	}
+	taken := map[string]string{} // file name in lower case, as some systems see it, to what has it
+	for _, p := range pages {
+		u, err := url.Parse(p.URL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("page %q: %q is not an http or https URL", p.Name, p.URL))
+			continue
+		}
+		name := p.Name
+		if name == "" {
+			name = nameOf(u)
+		}
+		for _, v := range viewports {
+			file := fileName(name + "-" + v.Name)
+			what := fmt.Sprintf("page %q in viewport %q", name, v.Name)
+			if other, ok := taken[strings.ToLower(file)]; ok {
+				errs = append(errs, fmt.Errorf("%s and %s are both %s.png: give them other names", other, what, file))
+			}
+			taken[strings.ToLower(file)] = what
+			vs = append(vs, view{Page: name, URL: p.URL, File: file, Viewport: v})
+		}
+	}
+	for _, v := range viewports {
+		if v.Name == "" || min(v.Width, v.Height) < 1 || max(v.Width, v.Height) > 4096 {
+			errs = append(errs, fmt.Errorf("viewport %q: %dx%d, want a name and 1 to 4096 pixels", v.Name, v.Width, v.Height))
+		}
+	}
+	return vs, errors.Join(errs...)
+}
+
+// nameOf names a page by its path and query: home, docs_api.
+func nameOf(u *url.URL) string {
+	name := strings.ReplaceAll(strings.Trim(u.Path, "/"), "/", "_")
+	if u.RawQuery != "" {
+		name += "-" + u.RawQuery
+	}
+	if name == "" {
+		return "home"
+	}
+	return name
+}
+
+var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
+
+// fileName is s with nothing in it that a shell, an archive or another system
+// takes for something else.
+func fileName(s string) string {
+	name := strings.TrimLeft(notInFileNames.ReplaceAllString(s, "-"), ".-")
+	if len(name) > 150 {
+		name = name[:75] + name[len(name)-75:] // the end has the viewport
+	}
+	return name
+}
+
+// limit bounds the whole run, should the script's own limits fail.
+func (j job) limit() time.Duration {
+	each := time.Duration(j.TimeoutMS)*time.Millisecond + 10*time.Second
+	rounds := math.Ceil(float64(len(j.Views)) / float64(j.Workers))
+	return time.Duration(rounds)*each + time.Minute
+}
+
+// read takes the script's answer apart and refuses all that is not one.
+func (j job) read(stdout []byte) ([]Result, error) {
+	var answer struct {
+		Browser string
+		Results []Result
+	}
+	if err := json.Unmarshal(stdout, &answer); err != nil {
+		return nil, fmt.Errorf("read its answer: %w", err)
+	}
+	if len(answer.Results) != len(j.Views) {
+		return nil, fmt.Errorf("it has %d results for %d views", len(answer.Results), len(j.Views))
+	}
+	for i, r := range answer.Results {
+		if v := j.Views[i]; r.Page != v.Page || r.Viewport != v.Viewport.Name {
+			return nil, fmt.Errorf("result %d is of %q in %q, want %q in %q", i, r.Page, r.Viewport, v.Page, v.Viewport.Name)
+		}
+	}
+	return answer.Results, nil
+}
+
+func (c Checker) say(format string, args ...any) {
+	if c.Say != nil {
+		c.Say(fmt.Sprintf(format, args...))
+	}
+}

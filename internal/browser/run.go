@@ -1,0 +1,131 @@
+package browser
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// check runs the script. When it returns, script and browser are gone, and so is
+// the folder in which the browser had its profile.
+func (c Checker) check(ctx context.Context, t tools, m modules, j job) (results []Result, err error) {
+	dir, err := os.MkdirTemp("", "candlefish-browser-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, removeAll(dir)) }()
+	j.Executable = launcher(t, m)
+	raw, err := json.Marshal(j)
+	if err != nil {
+		return nil, err
+	}
+	jobFile, open := filepath.Join(dir, "job.json"), filepath.Join(dir, "open")
+	if err := errors.Join(os.WriteFile(jobFile, raw, 0o600), os.WriteFile(open, nil, 0o600)); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, endBrowser(dir)) }()
+	bounded, cancel := context.WithTimeout(ctx, j.limit())
+	defer cancel()
+	cmd := command(bounded, t.node, m.script, jobFile)
+	cmd.Dir, cmd.Env = dir, environment(dir, t.chromium)
+	stdout, log, err := c.output(cmd)
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("look at the pages: %w", ctx.Err())
+	case bounded.Err() != nil:
+		return nil, fmt.Errorf("look at the pages: not done within %v\n%s", j.limit(), log)
+	case err != nil:
+		return nil, fmt.Errorf("look at the pages: %w\n%s", err, log)
+	}
+	if results, err = j.read(stdout); err != nil {
+		return nil, fmt.Errorf("look at the pages: %w\n%s", err, log)
+	}
+	return results, nil
+}
+
+// output runs the script with a stdin that ends only with us, passes its progress
+// on and returns what it printed, and the end of what else it said.
+func (c Checker) output(cmd *exec.Cmd) (stdout, log []byte, err error) {
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer stdin.Close()
+	var out bytes.Buffer
+	var rest tail
+	cmd.Stdout = &out
+	stderr, w := io.Pipe()
+	cmd.Stderr = w
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.listen(stderr, &rest)
+	}()
+	err = cmd.Run()
+	w.Close()
+	<-done
+	return out.Bytes(), rest.Bytes(), err
+}
+
+// listen tells progress from what is kept for an error.
+func (c Checker) listen(stderr io.Reader, rest *tail) {
+	lines := bufio.NewReader(stderr)
+	for {
+		line, err := lines.ReadString('\n')
+		if said, ok := strings.CutPrefix(line, "say: "); ok {
+			c.say("%s", strings.TrimSpace(said))
+		} else {
+			_, _ = rest.Write([]byte(line))
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// environment is what script and browser see: nothing of ours but the way to the
+// network, and a home and a place for profiles that go away with dir.
+func environment(dir, chromium string) []string {
+	env := []string{"HOME=" + dir, "TMPDIR=" + dir, "TMP=" + dir, "TEMP=" + dir, "CANDLEFISH_RUN=" + dir, "CANDLEFISH_CHROMIUM=" + chromium}
+	for _, name := range []string{"PATH", "LANG", "SystemRoot", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
+		if v := os.Getenv(name); v != "" {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// removeAll removes a folder in which processes that were killed may still have
+// been writing.
+func removeAll(dir string) error {
+	var err error
+	for range 20 {
+		if err = os.RemoveAll(dir); err == nil {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
+const keptBytes = 4 << 10
+
+// A tail keeps the last bytes written to it.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	n, err := t.Buffer.Write(p)
+	if extra := t.Len() - keptBytes; extra > 0 {
+		t.Next(extra)
+	}
+	return n, err
+}
