@@ -51,6 +51,41 @@ func (Judge) Replay(ctx context.Context, file, analysis *string) error {
 	return target(ctx, "judge:replay", gobuild.Flags("file", file, "analysis", analysis)...)
 }
 
+// Preview measures publishing a large site beside netlify-cli.
+func (Bench) Preview(ctx context.Context) error { return target(ctx, "bench:preview") }
+
+// Preview keeps the previews of pull requests; without accounts, a sample on this
+// machine.
+type Preview mg.Namespace
+
+// Up brings the preview of a pull request to its newest commit.
+//
+// Inputs come from the environment (GITHUB_TOKEN, PR_NUMBER, NETLIFY_AUTH_TOKEN, ...)
+// or as the options here; -flags takes all others, as in -flags="--api-code=api".
+func (Preview) Up(ctx context.Context, prNumber, dir, flags *string) error {
+	return preview(ctx, "up", flags, "pr-number", prNumber, "dir", dir)
+}
+
+// Down removes the preview of a pull request, and looks whether it is gone.
+func (Preview) Down(ctx context.Context, prNumber, flags *string) error {
+	return preview(ctx, "down", flags, "pr-number", prNumber)
+}
+
+// Status says what there is of the preview of a pull request.
+func (Preview) Status(ctx context.Context, prNumber, flags *string) error {
+	return preview(ctx, "status", flags, "pr-number", prNumber)
+}
+
+// Sweep lists previews that nobody needs any more, and with -delete removes them.
+func (Preview) Sweep(ctx context.Context, delete *bool, flags *string) error {
+	return preview(ctx, "sweep", flags, "delete", delete)
+}
+
+func preview(ctx context.Context, goal string, flags *string, pairs ...any) error {
+	args := append([]string{"preview", "--goal", goal}, gobuild.Flags(pairs...)...)
+	return become(ctx, "./internal/build/targets", append(args, gobuild.Split(flags)...)...)
+}
+
 // Stage is a real cluster on this machine, for tests and for trying a deploy.
 type Stage mg.Namespace
 

@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview"
 )
 
 // A section is a part of a file that is made from the code. It stands between a
@@ -23,7 +24,7 @@ type section struct {
 }
 
 func sections() []section {
-	spec := deploy.Spec()
+	spec, previews := deploy.Spec(), preview.Spec()
 	return []section{
 		{"action.yml", "action", spec.ActionYAML()},
 		{"README.md", "inputs", spec.InputTable()},
@@ -33,12 +34,16 @@ func sections() []section {
 		{"actions/deploy/action.yml", "action", spec.ActionYAML()},
 		{"actions/deploy/README.md", "inputs", spec.InputTable()},
 		{"actions/deploy/README.md", "outputs", spec.OutputTable()},
+		{"actions/pr-preview/action.yml", "action", previews.ActionYAML()},
+		{"actions/pr-preview/README.md", "inputs", previews.InputTable()},
+		{"actions/pr-preview/README.md", "outputs", previews.OutputTable()},
+		{"actions/pr-preview/README.md", "permissions", previews.PermissionTable()},
 		{schemaFile, "", schemaJSON()},
 	}
 }
 
 // Specs returns the Spec of every use case.
-func Specs() []input.Spec { return []input.Spec{deploy.Spec()} }
+func Specs() []input.Spec { return []input.Spec{deploy.Spec(), preview.Spec()} }
 
 func exitTable() string {
 	var b strings.Builder

@@ -71,11 +71,11 @@ func own(t *testing.T) []pkg {
 // adds one says here where it belongs.
 var (
 	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/stat", "internal/report"}
-	adapters = []string{"internal/aws", "internal/datadog", "internal/github", "internal/hook", "internal/httpjson", "internal/kube", "internal/probe", "internal/prom", "internal/view"}
+	adapters = []string{"internal/aws", "internal/browser", "internal/datadog", "internal/github", "internal/hook", "internal/httpjson", "internal/kube", "internal/netlify", "internal/probe", "internal/prom", "internal/view"}
 	support  = []string{"internal/judgefile", "internal/redact"}
-	useCases = []string{"internal/deploy", "internal/replay"}
+	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
-	tooling  = []string{"internal/build", "internal/deploybench", "internal/gobuild", "internal/judgebench", "internal/layout", "internal/stage"}
+	tooling  = []string{"internal/build", "internal/deploybench", "internal/gobuild", "internal/judgebench", "internal/layout", "internal/previewbench", "internal/stage", "internal/previewlocal"}
 )
 
 // rules say what a layer may import of this module. A package may always import
@@ -96,6 +96,8 @@ var rules = []struct {
 	{[]string{"internal/gobuild"}, nil},
 	{[]string{"internal/stage"}, []string{"internal/gobuild"}},
 	{[]string{"internal/judgebench"}, domain},
+	{[]string{"internal/previewlocal"}, slices.Concat(useCases, adapters, edge)},
+	{[]string{"internal/previewbench"}, []string{"internal/netlify"}},
 	{[]string{"internal/deploybench"}, slices.Concat(domain, []string{"internal/stage"})},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},
 }
@@ -134,31 +136,45 @@ func sameFolder(a, b string, folders []string) bool {
 // fences say which packages may import an outside module. A module that is not
 // here belongs to nobody yet.
 var fences = map[string][]string{
-	"github.com/HdrHistogram/hdrhistogram-go":         {"internal/probe"},
-	"github.com/aws/aws-sdk-go-v2":                    {"internal/aws"},
-	"github.com/aws/aws-sdk-go-v2/config":             {"internal/aws"},
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch": {"internal/aws"},
-	"github.com/aclements/go-moremath":                {"internal/stat"},
-	"charm.land/bubbletea/v2":                         {"internal/view"},
-	"charm.land/lipgloss/v2":                          {"internal/view"},
-	"github.com/google/go-github/v62":                 {"internal/github"},
-	"github.com/google/go-containerregistry":          {"internal/stage"},
-	"github.com/invopop/jsonschema":                   {"internal/build"},
-	"github.com/prometheus/client_golang":             {"internal/prom"},
-	"github.com/prometheus/client_model":              {"internal/prom"},
-	"github.com/prometheus/common":                    {"internal/prom"},
-	"github.com/sethvargo/go-githubactions":           {"internal/action"},
-	"github.com/theory/jsonpath":                      {"internal/hook", "internal/httpjson"},
-	"github.com/tsenart/vegeta/v12":                   {"internal/probe", "internal/deploybench"},
-	"golang.org/x/sys":                                {"internal/stage"},
-	"golang.org/x/term":                               {"internal/view"},
-	"k8s.io/api":                                      {"internal/kube"},
-	"k8s.io/apimachinery":                             {"internal/kube"},
-	"k8s.io/client-go":                                {"internal/kube"},
-	"k8s.io/utils":                                    {"internal/kube"},
-	"sigs.k8s.io/gateway-api":                         {"internal/kube"},
-	"sigs.k8s.io/yaml":                                {"internal/judgefile", "internal/stage"}, // a format, no outside system
-	"sigs.k8s.io/structured-merge-diff/v6":            {"internal/kube"},
+	"github.com/HdrHistogram/hdrhistogram-go":             {"internal/probe"},
+	"github.com/aws/aws-sdk-go-v2":                        {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/config":                 {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/apigateway":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation": {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs": {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb":       {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/iam":            {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/lambda":         {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
+	"github.com/aws/smithy-go":                            {"internal/aws"},
+	"go.yaml.in/yaml/v3":                                  {"internal/aws"},     // a format: of templates, whose tags sigs.k8s.io/yaml loses
+	"github.com/BurntSushi/toml":                          {"internal/netlify"}, // a format
+	"github.com/go-openapi/runtime":                       {"internal/netlify"},
+	"github.com/go-openapi/strfmt":                        {"internal/netlify"},
+	"github.com/netlify/open-api/v2":                      {"internal/netlify"},
+	"github.com/aclements/go-moremath":                    {"internal/stat"},
+	"charm.land/bubbletea/v2":                             {"internal/view"},
+	"charm.land/lipgloss/v2":                              {"internal/view"},
+	"github.com/google/go-github/v62":                     {"internal/github"},
+	"github.com/google/go-containerregistry":              {"internal/stage"},
+	"github.com/invopop/jsonschema":                       {"internal/build"},
+	"github.com/prometheus/client_golang":                 {"internal/prom"},
+	"github.com/prometheus/client_model":                  {"internal/prom"},
+	"github.com/prometheus/common":                        {"internal/prom"},
+	"github.com/sethvargo/go-githubactions":               {"internal/action"},
+	"github.com/theory/jsonpath":                          {"internal/hook", "internal/httpjson"},
+	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/deploybench"},
+	"golang.org/x/sys":                                    {"internal/stage"},
+	"golang.org/x/term":                                   {"internal/view"},
+	"k8s.io/api":                                          {"internal/kube"},
+	"k8s.io/apimachinery":                                 {"internal/kube"},
+	"k8s.io/client-go":                                    {"internal/kube"},
+	"k8s.io/utils":                                        {"internal/kube"},
+	"sigs.k8s.io/gateway-api":                             {"internal/kube"},
+	"sigs.k8s.io/yaml":                                    {"internal/judgefile", "internal/stage"}, // a format, no outside system
+	"sigs.k8s.io/structured-merge-diff/v6":                {"internal/kube"},
 }
 
 // Each outside module is imported by one package, so that its next version

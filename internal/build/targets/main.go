@@ -18,6 +18,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/build"
 	"github.com/candlefish/deploy-action/internal/deploybench"
 	"github.com/candlefish/deploy-action/internal/judgebench"
+	"github.com/candlefish/deploy-action/internal/previewbench"
+	"github.com/candlefish/deploy-action/internal/previewlocal"
 	"github.com/candlefish/deploy-action/internal/replay"
 	"github.com/candlefish/deploy-action/internal/stage"
 )
@@ -27,13 +29,17 @@ import (
 type target func(ctx context.Context, out io.Writer, args []string) error
 
 var targets = map[string]target{
-	"bench:deploy": plain(deploybench.Run),
-	"bench:judge":  plain(judgebench.Run),
-	"build":        plain(build.Build),
-	"check":        plain(build.Check),
-	"generate":     plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
-	"judge:replay": replay.Run,
-	"lint":         plain(build.Lint),
+	"bench:deploy":  plain(deploybench.Run),
+	"bench:judge":   plain(judgebench.Run),
+	"bench:preview": plain(previewbench.Run),
+	"build":         plain(build.Build),
+	"check":         plain(build.Check),
+	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
+	"judge:replay":  replay.Run,
+	"lint":          plain(build.Lint),
+	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
+		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
+	},
 	"stage:up": plain(func(ctx context.Context, out io.Writer) error {
 		s, err := stage.Up(ctx, stage.Options{Progress: out})
 		if err != nil {
@@ -62,6 +68,12 @@ func plain(run func(context.Context, io.Writer) error) target {
 
 func first(_ int, err error) error { return err }
 
+// exitStatus is how a run ended that has said all there is to say.
+type exitStatus int
+
+// Error is for those who print it all the same.
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -76,6 +88,10 @@ func main() {
 
 // failed says what went wrong and returns the exit status.
 func failed(err error) int {
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
 	fmt.Fprintln(os.Stderr, "Error:", err)
 	var exit *action.ExitError
 	if !errors.As(err, &exit) {

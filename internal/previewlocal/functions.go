@@ -1,0 +1,122 @@
+package previewlocal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/candlefish/deploy-action/internal/aws"
+)
+
+// functions is moto_server with something in front of it: moto keeps the function
+// and its API, but runs neither without a container engine, so requests to the API
+// are answered by the same code in node on this machine.
+type functions struct {
+	url    string
+	stop   func()
+	server *http.Server
+	code   string
+	moto   http.Handler
+}
+
+func newFunctions(endpoint string, stop func(), code string) (*functions, error) {
+	to, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(code)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	f := &functions{url: "http://" + l.Addr().String(), stop: stop, code: path}
+	f.moto = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = r.In.Host // it is signed
+	}}
+	f.server = &http.Server{Handler: f, ReadHeaderTimeout: closeLimit}
+	go func() { _ = f.server.Serve(l) }() // until close
+	return f, nil
+}
+
+// runner calls a handler as Lambda does and prints what it returns.
+const runner = `const m = await import(process.argv[1]); process.stdout.write(JSON.stringify(await m.handler(JSON.parse(process.argv[2]))))`
+
+// ServeHTTP runs the function for paths below /_api/STACK/preview, and leaves the rest
+// to moto.
+func (f *functions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rest, isAPI := strings.CutPrefix(r.URL.Path, "/_api/")
+	if !isAPI {
+		f.moto.ServeHTTP(w, r)
+		return
+	}
+	_, path, _ := strings.Cut(rest, "/preview")
+	answer, err := f.call(r.Context(), path)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	for name, value := range answer.Headers {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(answer.StatusCode)
+	_, _ = w.Write([]byte(answer.Body))
+}
+
+type lambdaAnswer struct {
+	StatusCode int
+	Headers    map[string]string
+	Body       string
+}
+
+func (f *functions) call(ctx context.Context, path string) (lambdaAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, closeLimit)
+	defer cancel()
+	event, err := json.Marshal(map[string]string{"path": path, "httpMethod": http.MethodGet})
+	if err != nil {
+		return lambdaAnswer{}, err
+	}
+	cmd := exec.CommandContext(ctx, "node", "--input-type=module", "-e", runner, f.code, string(event))
+	cmd.Env = append(os.Environ(), "COMMIT_SHA="+commit, fmt.Sprintf("PR_NUMBER=%d", number))
+	out, err := cmd.Output()
+	if err != nil {
+		return lambdaAnswer{}, fmt.Errorf("run the function in node: %w", err)
+	}
+	var a lambdaAnswer
+	if err := json.Unmarshal(out, &a); err != nil || a.StatusCode == 0 {
+		return a, fmt.Errorf("the function returned %q", out)
+	}
+	return a, nil
+}
+
+// inventory lists all that there is in the account.
+func (f *functions) inventory(ctx context.Context) ([]string, error) {
+	account, err := aws.Connect(ctx, aws.ConnectOptions{Region: "us-east-1", Endpoint: f.url})
+	if err != nil {
+		return nil, err
+	}
+	found, err := account.Inventory(ctx, func(map[string]string, string) bool { return true })
+	var list []string
+	for _, r := range found {
+		list = append(list, r.String())
+	}
+	return list, err
+}
+
+func (f *functions) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit/10)
+	defer cancel()
+	_ = f.server.Shutdown(ctx)
+	f.stop()
+}
