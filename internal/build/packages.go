@@ -71,10 +71,14 @@ func (p pkg) needsStage() bool { return slices.Contains(p.needs, stagetest) }
 // libraries nor the Go command: then the race detector costs little.
 func (p pkg) pure() bool {
 	tested := len(p.TestGoFiles)+len(p.XTestGoFiles) > 0
-	return tested && !strings.Contains(p.ImportPath, "/internal/build") && !slices.ContainsFunc(p.needs, func(path string) bool {
+	return tested && !slices.ContainsFunc(elsewhere, func(path string) bool { return strings.Contains(p.ImportPath, path) }) && !slices.ContainsFunc(p.needs, func(path string) bool {
 		return strings.HasPrefix(path, "k8s.io/") || strings.Contains(path, "/internal/stage")
 	})
 }
+
+// elsewhere are packages whose tests wait for programs of their own, or compute for
+// a long time alone: the race detector makes them slow and sees nothing there.
+var elsewhere = []string{"/internal/build", "/internal/browser", "/internal/judgebench", "/internal/previewbench", "/internal/stat"}
 
 var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 

@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/redact"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -25,11 +26,12 @@ const (
 // summary, the outputs and the outcome are read off one value.
 func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	outcome, reason, hint := r.outcome(d, err)
-	result := r.result(d, outcome, reason, hint)
+	// Before it is rendered: what is escaped no longer looks like a secret.
+	result := redact.Deep(r.result(d, outcome, reason, hint), r.tell.redact)
 	raw, renderErr := report.JSON(result)
 	path := filepath.Join(r.cfg.ReportDir, reportFile)
 	if renderErr == nil {
-		renderErr = os.WriteFile(path, []byte(r.tell.redact(string(raw))), 0o644)
+		renderErr = os.WriteFile(path, raw, 0o644)
 	}
 	if renderErr != nil {
 		// The cluster's state decides the outcome, but a success that

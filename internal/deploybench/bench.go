@@ -73,7 +73,7 @@ type scenario struct {
 	load   int               // requests per second from outside; loadRate where 0
 	// analysis is an analysis file; PROMETHEUS stands for the stage's.
 	analysis string
-	flags    []string
+	dwell    string // of each step; 10s where ""
 	releases []release
 }
 
@@ -99,8 +99,8 @@ var broken = []release{{tag: "broken", env: map[string]string{"ERROR_RATE": "0.3
 var scenarios = []scenario{
 	{name: "judge: 30 % errors, by probes", probes: 100, load: 100, releases: broken},
 	{name: "judge: 30 % errors, by Prometheus", probes: 20, load: 100, analysis: byPrometheus, releases: broken},
-	{name: "judge: latency twice, by probes", probes: 100, load: 100, before: map[string]string{"LATENCY": "50ms"}, flags: []string{"--step-duration", "60s"}, releases: slower},
-	{name: "judge: latency twice, by Prometheus", probes: 20, load: 100, before: map[string]string{"LATENCY": "50ms"}, analysis: byPrometheus, flags: []string{"--step-duration", "60s"}, releases: slower},
+	{name: "judge: latency twice, by probes", probes: 100, load: 100, before: map[string]string{"LATENCY": "50ms"}, dwell: "60s", releases: slower},
+	{name: "judge: latency twice, by Prometheus", probes: 20, load: 100, before: map[string]string{"LATENCY": "50ms"}, analysis: byPrometheus, dwell: "60s", releases: slower},
 	{name: "30 % errors", probes: 300, releases: broken},
 	{name: "gateway applies routes within 2 s", probes: 100, releases: good},
 	{name: "gateway applies routes within 5 s", probes: 100, slow: true, releases: good},
@@ -125,7 +125,7 @@ func Run(ctx context.Context, out io.Writer) error {
 	}
 	var figures []Figure
 	for i, sc := range scenarios {
-		fmt.Fprintf(out, "%s: %d releases under %d requests/s\n", sc.name, len(sc.releases), loadRate)
+		fmt.Fprintf(out, "%s: %d releases under %d requests/s\n", sc.name, len(sc.releases), cmp.Or(sc.load, loadRate))
 		b := bench{stage: s, tool: tool, dir: dir, ns: fmt.Sprintf("bench-%d-%d", i, os.Getpid()), out: out}
 		got, err := b.run(ctx, sc)
 		figures = append(figures, got...)
@@ -199,7 +199,7 @@ func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, er
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return f, err
 	}
-	args := append([]string{"--image", image, "--namespace", b.ns, "--step-duration", "10s", "--probe-rate", fmt.Sprint(sc.probes), "--report-dir", dir}, sc.flags...)
+	args := []string{"--image", image, "--namespace", b.ns, "--step-duration", cmp.Or(sc.dwell, "10s"), "--probe-rate", fmt.Sprint(sc.probes), "--report-dir", dir}
 	if sc.analysis != "" {
 		file := filepath.Join(dir, "analysis.yaml")
 		if err := os.WriteFile(file, []byte(strings.ReplaceAll(sc.analysis, "PROMETHEUS", b.stage.Prometheus)), 0o644); err != nil {

@@ -34,8 +34,11 @@ func (s *session) backend(ctx context.Context) (*cloud, error) {
 	c := &cloud{
 		bucket: s.v.String("artifacts-bucket"), code: s.v.String("api-code"), own: s.v.String("api-template"),
 		protect: s.v.Bool("protect"), runID: s.runID,
-		set: stack.Settings{Runtime: s.v.String("api-runtime"), Handler: s.v.String("api-handler"),
+		set: stack.Settings{Image: s.v.String("api-image"), Runtime: s.v.String("api-runtime"), Handler: s.v.String("api-handler"),
 			CertificateArn: s.v.String("certificate-arn"), HostedZoneID: s.v.String("hosted-zone-id")},
+	}
+	if c.set.Image != "" {
+		c.set.Runtime, c.set.Handler = "", ""
 	}
 	if c.set.CertificateArn != "" || c.set.HostedZoneID != "" {
 		c.set.BaseDomain = s.v.String("base-domain")

@@ -15,11 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
+	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/netlify"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 	"github.com/candlefish/deploy-action/internal/preview/stack"
@@ -94,7 +96,7 @@ func (p *peer) keeper() *Keeper {
 	b := *p.backend
 	b.runID = fmt.Sprintf("%d.1", p.runs.Add(1))
 	return &Keeper{Forge: hub{client}, Host: netlifySite{&netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, "site"}, Backend: &b, Web: p,
-		Now: time.Now, After: time.After, Say: func(string) {}}
+		Now: time.Now, After: time.After, Say: func(string) {}, Secret: func(string) {}, Clean: func(s string) string { return s }}
 }
 
 // wish is the sample site at a commit, in a folder of its own.
@@ -368,6 +370,37 @@ func TestForksAreRefusedAndTaken(t *testing.T) {
 	}
 	if n := len(p.netlify.Deploys()); n != 1 {
 		t.Errorf("%d deploys, want the allowed one", n)
+	}
+}
+
+// What a stack hands back may be secret, and so may what a failure says.
+func TestStackOutputsStaySecret(t *testing.T) {
+	t.Parallel()
+	p := newPeer(t, githubtest.Options{})
+	step := p.step(nil, "", "")
+	r := step.Run(func(env action.Env, args []string) int {
+		return action.Run(env, args, Spec(), func(_ context.Context, a *action.Action, v input.Values) (action.Result, error) {
+			s := &session{a: a, v: v, runID: "1.1"}
+			a.Mask("postgres://planted") // as the keeper does when it learns of it
+			return s.conclude(Result{
+				Goal: GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
+				Frontend: Part{Name: "Frontend", Status: Failing, Detail: "the build log says postgres://planted"}, API: Part{Name: "API", Status: Ready},
+				Warnings: []string{"postgres://planted"},
+			}, nil)
+		})
+	})
+	report, err := os.ReadFile(r.Outputs["report"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.ReplaceAll(r.Log, "::add-mask::postgres://planted", "")
+	for where, text := range map[string]string{"log": shown, "summary": r.Summary, "report": string(report)} {
+		if strings.Contains(text, "planted") {
+			t.Errorf("the %s shows the secret:\n%s", where, text)
+		}
+	}
+	if r.Code != 1 || r.Outputs["status"] != "partial" || strings.Contains(fmt.Sprint(r.Outputs), "planted") {
+		t.Errorf("%d, %v", r.Code, r.Outputs)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/redact"
 )
 
 // reportFile is what a run leaves, in report-dir.
@@ -109,6 +110,9 @@ func (s *session) complete() error {
 		missing = append(missing, errors.New("repository: required where GITHUB_REPOSITORY is not set"))
 	}
 	derived := s.event.Name == "workflow_run" && s.commit != ""
+	if s.v.String("api-code") != "" && s.v.String("api-image") != "" {
+		missing = append(missing, errors.New("api-code and api-image: one of them"))
+	}
 	if s.key.Number == 0 && s.goal != GoalSweep && !derived {
 		missing = append(missing, errors.New("pr-number: required where the event is not a pull request's"))
 	}
@@ -189,6 +193,8 @@ func (s *session) admit(ctx context.Context, k *Keeper) (refused string, err err
 
 // conclude makes all that a run says from its result.
 func (s *session) conclude(r Result, err error) (action.Result, error) {
+	// Before it is rendered: what is escaped no longer looks like a secret.
+	r = redact.Deep(r, s.a.Redact)
 	path, reportErr := s.report(r)
 	out := action.Result{Outputs: map[string]string{
 		"status": statusOf(r, err), "deploy-id": r.Frontend.ID, "comment-url": r.CommentURL, "report": path,
@@ -300,7 +306,8 @@ func (s *session) report(value any) (string, error) {
 
 // keeper joins what the inputs give. Nothing of it asks for anything yet.
 func (s *session) keeper(ctx context.Context, forge Forge) (*Keeper, error) {
-	k := &Keeper{Forge: forge, Web: newVisitor(), Now: time.Now, After: time.After, Say: func(line string) { s.a.Print(line) }}
+	k := &Keeper{Forge: forge, Web: newVisitor(), Now: time.Now, After: time.After,
+		Say: func(line string) { s.a.Print(line) }, Secret: s.a.Mask, Clean: s.a.Redact}
 	var err error
 	if k.Eye, err = s.eye(); err != nil {
 		return nil, err
@@ -309,7 +316,7 @@ func (s *session) keeper(ctx context.Context, forge Forge) (*Keeper, error) {
 	if s.v.String("netlify-auth-token") != "" && parts != "api" {
 		k.Host = s.host()
 	}
-	wanted := s.v.String("api-code") != "" || s.v.String("api-template") != "" || s.goal != GoalUp && s.v.String("aws-region") != ""
+	wanted := s.v.String("api-code") != "" || s.v.String("api-image") != "" || s.v.String("api-template") != "" || s.goal != GoalUp && s.v.String("aws-region") != ""
 	if wanted && parts != "frontend" {
 		b, err := s.backend(ctx)
 		if err != nil {

@@ -190,7 +190,7 @@ func (w *world) Get(_ context.Context, address string) (int, string, error) {
 }
 
 func (w *world) keeper() *Keeper {
-	return &Keeper{Forge: w, Host: w, Backend: backend{w}, Web: w, Now: time.Now, After: time.After, Say: func(s string) {
+	return &Keeper{Forge: w, Host: w, Backend: backend{w}, Web: w, Now: time.Now, After: time.After, Secret: func(string) {}, Clean: func(s string) string { return s }, Say: func(s string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.said = append(w.said, s)

@@ -69,6 +69,9 @@ func inputs() []input.Def {
 			Name: "api-code", Discovered: "the API is not used", Help: "The API's code: a folder or a zip archive", Example: "api/dist",
 		},
 		{
+			Name: "api-image", Discovered: "the API's code is in api-code", Help: "The API's function as an image in ECR, instead of api-code",
+		},
+		{
 			Name: "api-runtime", Default: "nodejs22.x", Help: "The runtime of the API's function",
 		},
 		{

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/preview/stack"
+	"github.com/candlefish/deploy-action/internal/redact"
 )
 
 // A Web asks for pages as a browser would. Pages are cut at a MiB.
@@ -24,6 +27,10 @@ type Keeper struct {
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
 	Say     func(string) // progress, for people
+	// Secret is told of values that must not be shown; Clean takes them out of
+	// what is.
+	Secret func(string)
+	Clean  func(string) string
 }
 
 // A Want is a preview as it should be.
@@ -167,6 +174,11 @@ func (k *Keeper) api(ctx context.Context, w Want, r *Result) bool {
 	a, err := k.Backend.Apply(ctx, Owner{w.Key, w.Commit, w.Expires}, k.Say)
 	r.API.Took = k.Now().Sub(began)
 	r.API.URL, r.API.ID, r.Outputs = a.URL(), a.ID, a.Outputs
+	for name, value := range a.Outputs {
+		if !slices.Contains(stack.Outputs, name) { // those of a template of the user's own
+			k.Secret(value)
+		}
+	}
 	switch {
 	case err != nil:
 		r.API.Detail = err.Error()
@@ -237,7 +249,7 @@ func (k *Keeper) comment(ctx context.Context, runID string, r *Result) {
 		r.Warnings = append(r.Warnings, "the comment is by a newer run of the same commit and stays")
 		return
 	}
-	r.CommentURL, _, err = k.Forge.Comment(ctx, r.Key, marker, Body(*r, runID, last))
+	r.CommentURL, _, err = k.Forge.Comment(ctx, r.Key, marker, Body(redact.Deep(*r, k.Clean), runID, last))
 	if err != nil {
 		r.Warnings = append(r.Warnings, "no comment: "+err.Error())
 	}

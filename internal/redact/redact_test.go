@@ -79,3 +79,27 @@ func FuzzString(f *testing.F) {
 		}
 	})
 }
+
+func TestDeep(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Text   *string
+		hidden string
+	}
+	type outer struct {
+		Name  string
+		List  []inner
+		Map   map[string]string
+		Empty []string
+		N     int
+	}
+	text := "s3cret b"
+	in := outer{"s3cret", []inner{{&text, "s3cret"}}, map[string]string{"k": "a s3cret"}, nil, 7}
+	got := Deep(in, func(s string) string { return strings.ReplaceAll(s, "s3cret", "***") })
+	if got.Name != "***" || *got.List[0].Text != "*** b" || got.Map["k"] != "a ***" || got.Empty != nil || got.N != 7 {
+		t.Errorf("Deep = %+v", got)
+	}
+	if in.Name != "s3cret" || text != "s3cret b" || in.Map["k"] != "a s3cret" || got.List[0].hidden != "s3cret" {
+		t.Errorf("the original changed: %+v", in)
+	}
+}

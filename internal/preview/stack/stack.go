@@ -23,6 +23,9 @@ var preview []byte
 // Capability is what making the stack needs: its role has a name.
 const Capability = "CAPABILITY_NAMED_IAM"
 
+// Outputs are what the template's stacks hand back: names and an address, no secret.
+var Outputs = []string{"ApiUrl", "ApiId", "LambdaFunctionArn", "DynamoDBTableName", "S3BucketName"}
+
 // Template is the template, as YAML.
 func Template() []byte { return slices.Clone(preview) }
 

@@ -1,0 +1,47 @@
+package redact
+
+import "reflect"
+
+// Deep returns a copy of v in which every string, wherever it is, went through
+// clean. It is for values that are rendered later: what is escaped for Markdown or
+// JSON no longer looks like the secret that it is. Only exported fields are
+// reached; maps keep their keys.
+func Deep[T any](v T, clean func(string) string) T {
+	return deep(reflect.ValueOf(&v).Elem(), clean).Interface().(T)
+}
+
+func deep(v reflect.Value, clean func(string) string) reflect.Value {
+	out := reflect.New(v.Type()).Elem()
+	out.Set(v)
+	switch v.Kind() {
+	case reflect.String:
+		out.SetString(clean(v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			p := reflect.New(v.Type().Elem())
+			p.Elem().Set(deep(v.Elem(), clean))
+			out.Set(p)
+		}
+	case reflect.Slice:
+		if !v.IsNil() {
+			out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
+			for i := range v.Len() {
+				out.Index(i).Set(deep(v.Index(i), clean))
+			}
+		}
+	case reflect.Map:
+		if !v.IsNil() {
+			out.Set(reflect.MakeMapWithSize(v.Type(), v.Len()))
+			for _, k := range v.MapKeys() {
+				out.SetMapIndex(k, deep(v.MapIndex(k), clean))
+			}
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				out.Field(i).Set(deep(v.Field(i), clean))
+			}
+		}
+	}
+	return out
+}
