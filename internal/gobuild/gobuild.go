@@ -99,7 +99,7 @@ type progress struct {
 	total, done int
 	downloads   int
 	last        string // the package that was begun last
-	tail        tail
+	tail        Tail
 }
 
 // run runs a Go command: list, whose output is the packages to build, or build, whose stderr names each package as it is begun.
@@ -222,10 +222,11 @@ func (p *progress) reportEvery(interval time.Duration, say func(string)) (stop f
 	return func() { close(quit); <-ended }
 }
 
-// A tail keeps the last few kilobytes written to it.
-type tail struct{ bytes.Buffer }
+// A Tail keeps the last few kilobytes written to it.
+type Tail struct{ bytes.Buffer }
 
-func (t *tail) Write(b []byte) (int, error) {
+// Write implements io.Writer.
+func (t *Tail) Write(b []byte) (int, error) {
 	n, err := t.Buffer.Write(b)
 	if extra := t.Len() - 8<<10; extra > 0 {
 		t.Next(extra)

@@ -11,12 +11,15 @@ import (
 type netlifySite struct {
 	account *netlify.Account
 	site    string
+	// domain is the one below which Netlify gives each alias a name; "" for
+	// Netlify's own addresses.
+	domain string
 }
 
 var _ Host = netlifySite{}
 
 func (s *session) host() netlifySite {
-	return netlifySite{&netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String()}, s.v.String("netlify-site-id")}
+	return netlifySite{&netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String()}, s.v.String("netlify-site-id"), s.v.String("site-domain")}
 }
 
 // Publish implements Host.
@@ -28,13 +31,17 @@ func (n netlifySite) Publish(ctx context.Context, b Build) (Site, error) {
 	if err != nil {
 		return Site{}, err
 	}
-	site := site(d)
+	site := n.named(d)
 	site.Files, site.Uploaded = stats.Files, stats.Uploads
 	return site, nil
 }
 
-func site(d netlify.Deploy) Site {
-	return Site{ID: d.ID, URL: d.URL, AliasURL: d.AliasURL, Title: d.Title, Alias: d.Alias, State: d.State, Created: d.Created}
+func (n netlifySite) named(d netlify.Deploy) Site {
+	s := Site{ID: d.ID, URL: d.URL, AliasURL: d.AliasURL, Title: d.Title, Alias: d.Alias, State: d.State, Created: d.Created}
+	if n.domain != "" {
+		s.AliasURL = "https://" + d.Alias + "." + n.domain
+	}
+	return s
 }
 
 // Sites implements Host.
@@ -45,7 +52,7 @@ func (n netlifySite) Sites(ctx context.Context, alias string) ([]Site, error) {
 	}
 	sites := make([]Site, len(deploys))
 	for i, d := range deploys {
-		sites[i] = site(d)
+		sites[i] = n.named(d)
 	}
 	return sites, nil
 }

@@ -95,7 +95,7 @@ func (p *peer) keeper() *Keeper {
 	}
 	b := *p.backend
 	b.runID = fmt.Sprintf("%d.1", p.runs.Add(1))
-	return &Keeper{Forge: hub{client}, Host: netlifySite{&netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, "site"}, Backend: &b, Web: p,
+	return &Keeper{Forge: hub{client}, Host: netlifySite{account: &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, site: "site"}, Backend: &b, Web: p,
 		Now: time.Now, After: time.After, Say: func(string) {}, Secret: func(string) {}, Clean: func(s string) string { return s }}
 }
 

@@ -66,6 +66,10 @@ func inputs() []input.Def {
 			Name: "netlify-site-id", Env: "NETLIFY_PREVIEW_SITE_ID", Discovered: "the frontend is not used", Help: "The Netlify site that keeps the previews",
 		},
 		{
+			Name: "site-domain", Form: input.FormName, Discovered: "Netlify's own addresses",
+			Help: "The domain below which Netlify gives each alias a name, pr-N.DOMAIN; it is used only as far as it answers with the commit",
+		},
+		{
 			Name: "api-code", Discovered: "the API is not used", Help: "The API's code: a folder or a zip archive", Example: "api/dist",
 		},
 		{

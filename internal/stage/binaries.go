@@ -238,7 +238,7 @@ func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
-	var errs tailBuffer
+	var errs gobuild.Tail
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if errors.Is(err, exec.ErrNotFound) {

@@ -2,7 +2,6 @@ package stage
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/gobuild"
 )
 
 // elsewhere ends every message that refuses this machine.
@@ -165,7 +166,7 @@ func denyServices() (undo func(), err error) {
 func apt(ctx context.Context, opts Options, args ...string) error {
 	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	var tail tailBuffer
+	var tail gobuild.Tail
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -184,15 +185,4 @@ func apt(ctx context.Context, opts Options, args ...string) error {
 		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, tail.Bytes())
 	}
 	return nil
-}
-
-// tailBuffer keeps the last few kilobytes written to it.
-type tailBuffer struct{ bytes.Buffer }
-
-func (b *tailBuffer) Write(p []byte) (int, error) {
-	n, err := b.Buffer.Write(p)
-	if extra := b.Len() - 8<<10; extra > 0 {
-		b.Next(extra)
-	}
-	return n, err
 }

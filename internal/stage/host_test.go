@@ -49,15 +49,3 @@ func TestMissingPackages(t *testing.T) {
 		t.Errorf("missing packages (-want +got):\n%s", diff)
 	}
 }
-
-func TestTailBufferKeepsTheEnd(t *testing.T) {
-	t.Parallel()
-	var b tailBuffer
-	for range 3 {
-		b.Write([]byte(strings.Repeat("x", 7000)))
-	}
-	b.Write([]byte("the end"))
-	if b.Len() != 8<<10 || !strings.HasSuffix(b.String(), "the end") {
-		t.Errorf("kept %d bytes ending in %q", b.Len(), b.String()[b.Len()-7:])
-	}
-}
