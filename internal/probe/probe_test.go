@@ -3,6 +3,9 @@ package probe
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -345,7 +348,7 @@ func TestCleanError(t *testing.T) {
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	ms := time.Millisecond
-	s := schedule{every: 10 * ms}
+	s := schedule{every: 10 * ms, rand: func(n time.Duration) time.Duration { return n / 2 }}
 	for i, c := range []struct {
 		elapsed, wait time.Duration
 		missed        uint64
@@ -362,6 +365,36 @@ func TestSchedule(t *testing.T) {
 		wait, missed := s.next(c.elapsed)
 		if wait != c.wait || missed != c.missed {
 			t.Errorf("%d: next(%v) = %v, %d, want %v, %d", i, c.elapsed, wait, missed, c.wait, c.missed)
+		}
+	}
+}
+
+// A gateway that shares requests out in turn under an even load, at rates in
+// step with the probes': the probes see the share that the users see.
+func TestProbesSeeTheShareOfARoundRobin(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, load := range []int{0, 50, 100, 200, 300, 500, 1000} {
+		for _, cycle := range []int{2, 4, 20} { // one request in so many goes to the canary
+			t.Run(fmt.Sprintf("%d per second, 1 in %d", load, cycle), func(t *testing.T) {
+				s := schedule{every: 10 * time.Millisecond, rand: func(n time.Duration) time.Duration {
+					return time.Duration(random.Int64N(int64(n)))
+				}}
+				const probes = 6000
+				var now time.Duration
+				canary := 0
+				for n := range probes {
+					wait, _ := s.next(now)
+					now += wait
+					before := int(now * time.Duration(load) / time.Second)
+					if (before+n)%cycle == 0 {
+						canary++
+					}
+				}
+				if share, want := float64(canary)/probes, 1/float64(cycle); math.Abs(share-want) > 0.1*want {
+					t.Errorf("share seen %.3f, want %.3f", share, want)
+				}
+			})
 		}
 	}
 }
