@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 // check runs the script. When it returns, script and browser are gone, and so is
@@ -52,6 +54,8 @@ func (c Checker) check(ctx context.Context, t tools, m modules, j job) (results 
 	return results, nil
 }
 
+const keptBytes = 4 << 10 // of what else a program says
+
 // output runs the script with a stdin that ends only with us, passes its progress
 // on and returns what it printed, and the end of what else it said.
 func (c Checker) output(cmd *exec.Cmd) (stdout, log []byte, err error) {
@@ -61,7 +65,7 @@ func (c Checker) output(cmd *exec.Cmd) (stdout, log []byte, err error) {
 	}
 	defer stdin.Close()
 	var out bytes.Buffer
-	var rest tail
+	rest := tail.Buffer{Limit: keptBytes}
 	cmd.Stdout = &out
 	stderr, w := io.Pipe()
 	cmd.Stderr = w
@@ -77,7 +81,7 @@ func (c Checker) output(cmd *exec.Cmd) (stdout, log []byte, err error) {
 }
 
 // listen tells progress from what is kept for an error.
-func (c Checker) listen(stderr io.Reader, rest *tail) {
+func (c Checker) listen(stderr io.Reader, rest *tail.Buffer) {
 	lines := bufio.NewReader(stderr)
 	for {
 		line, err := lines.ReadString('\n')
@@ -115,17 +119,4 @@ func removeAll(dir string) error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return err
-}
-
-const keptBytes = 4 << 10
-
-// A tail keeps the last bytes written to it.
-type tail struct{ bytes.Buffer }
-
-func (t *tail) Write(p []byte) (int, error) {
-	n, err := t.Buffer.Write(p)
-	if extra := t.Len() - keptBytes; extra > 0 {
-		t.Next(extra)
-	}
-	return n, err
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 //go:embed check.mjs launch.sh package.json package-lock.json
@@ -146,7 +148,7 @@ func (c Checker) npm(ctx context.Context, t tools, dir string) error {
 	// All of the environment: it may hold the registry and what opens it. No
 	// module's own code runs here.
 	cmd.Env = append(os.Environ(), "NO_UPDATE_NOTIFIER=1")
-	var log tail
+	log := tail.Buffer{Limit: keptBytes}
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {

@@ -6,7 +6,6 @@ package gobuild
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 // limit bounds one build; the longest, of all of Kubernetes, takes about ten
@@ -99,7 +100,7 @@ type progress struct {
 	total, done int
 	downloads   int
 	last        string // the package that was begun last
-	tail        Tail
+	tail        tail.Buffer
 }
 
 // run runs a Go command: list, whose output is the packages to build, or build, whose stderr names each package as it is begun.
@@ -220,16 +221,4 @@ func (p *progress) reportEvery(interval time.Duration, say func(string)) (stop f
 		}
 	}()
 	return func() { close(quit); <-ended }
-}
-
-// A Tail keeps the last few kilobytes written to it.
-type Tail struct{ bytes.Buffer }
-
-// Write implements io.Writer.
-func (t *Tail) Write(b []byte) (int, error) {
-	n, err := t.Buffer.Write(b)
-	if extra := t.Len() - 8<<10; extra > 0 {
-		t.Next(extra)
-	}
-	return n, err
 }

@@ -137,15 +137,3 @@ func TestFlags(t *testing.T) {
 		t.Errorf("Split(nil) = %q", got)
 	}
 }
-
-func TestTailKeepsTheEnd(t *testing.T) {
-	t.Parallel()
-	var b Tail
-	for range 3 {
-		b.Write([]byte(strings.Repeat("x", 7000)))
-	}
-	b.Write([]byte("the end"))
-	if b.Len() != 8<<10 || !strings.HasSuffix(b.String(), "the end") {
-		t.Errorf("kept %d bytes ending in %q", b.Len(), b.String()[b.Len()-7:])
-	}
-}

@@ -22,6 +22,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 // An Answer is what a hook said.
@@ -54,11 +56,8 @@ func (r Release) Variables() map[string]string {
 	}
 }
 
-// keptLines and keptBytes bound what is kept of an output.
-const (
-	keptLines = 20
-	keptBytes = 8 << 10
-)
+// keptLines bounds what is kept of an output.
+const keptLines = 20
 
 // Command runs a program and waits until it or ctx ends; then it is asked to end,
 // and killed two seconds later. Exit status 0 passes, 75 (EX_TEMPFAIL of
@@ -74,7 +73,7 @@ func Command(ctx context.Context, argv []string, r Release, getenv func(string) 
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	out := &tail{}
+	out := &tail.Buffer{}
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 2 * time.Second
@@ -97,17 +96,6 @@ func Command(ctx context.Context, argv []string, r Release, getenv func(string) 
 	passed := true
 	answer.Passed, answer.Reason = &passed, argv[0]+": exit status 0"
 	return answer, nil
-}
-
-// A tail keeps the last bytes written to it.
-type tail struct{ bytes.Buffer }
-
-func (t *tail) Write(p []byte) (int, error) {
-	n, err := t.Buffer.Write(p)
-	if extra := t.Len() - keptBytes; extra > 0 {
-		t.Next(extra)
-	}
-	return n, err
 }
 
 func lastLines(s string) []string {

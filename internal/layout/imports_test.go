@@ -72,7 +72,7 @@ func own(t *testing.T) []pkg {
 var (
 	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/stat", "internal/report"}
 	adapters = []string{"internal/aws", "internal/browser", "internal/datadog", "internal/github", "internal/hook", "internal/httpjson", "internal/kube", "internal/netlify", "internal/probe", "internal/prom", "internal/view"}
-	support  = []string{"internal/judgefile", "internal/redact"}
+	support  = []string{"internal/judgefile", "internal/redact", "internal/tail"}
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
 	tooling  = []string{"internal/build", "internal/deploybench", "internal/gobuild", "internal/judgebench", "internal/layout", "internal/previewbench", "internal/stage", "internal/previewlocal"}
@@ -93,8 +93,8 @@ var rules = []struct {
 	{useCases, slices.Concat(domain, adapters, support, edge, []string{"internal/stage"})},
 	{[]string{"internal/build/targets"}, slices.Concat(tooling, useCases, edge)},
 	{[]string{"internal/build"}, slices.Concat(domain, useCases, edge, []string{"internal/stage"})},
-	{[]string{"internal/gobuild"}, nil},
-	{[]string{"internal/stage"}, []string{"internal/gobuild"}},
+	{[]string{"internal/gobuild"}, []string{"internal/tail"}},
+	{[]string{"internal/stage"}, []string{"internal/gobuild", "internal/tail"}},
 	{[]string{"internal/judgebench"}, domain},
 	{[]string{"internal/previewlocal"}, slices.Concat(useCases, adapters, edge)},
 	{[]string{"internal/previewbench"}, []string{"internal/netlify"}},

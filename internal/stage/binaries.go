@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/gobuild"
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 // EnvCache names the environment variable with the directory of built binaries.
@@ -238,7 +239,7 @@ func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
-	var errs gobuild.Tail
+	var errs tail.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if errors.Is(err, exec.ErrNotFound) {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/gobuild"
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 // elsewhere ends every message that refuses this machine.
@@ -166,12 +166,12 @@ func denyServices() (undo func(), err error) {
 func apt(ctx context.Context, opts Options, args ...string) error {
 	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-	var tail gobuild.Tail
+	var end tail.Buffer
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	cmd.Stderr = &tail
+	cmd.Stderr = &end
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func apt(ctx context.Context, opts Options, args ...string) error {
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, tail.Bytes())
+		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, end.Bytes())
 	}
 	return nil
 }
