@@ -1,6 +1,7 @@
 package datadog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,6 @@ import (
 const (
 	patience = 15 * time.Second // for an answer
 	maxSize  = 8 << 20          // of an answer, in bytes
-	longest  = 300              // of Datadog's own words in an error
 )
 
 // A client asks Datadog's API.
@@ -167,13 +167,7 @@ func (c client) whichKey(ctx context.Context) string {
 }
 
 func (c client) words(text string) string {
-	if text = c.secrets.String(text); len(text) > longest {
-		text = text[:longest] + "..."
-	}
-	if text == "" {
-		return "no reason is given"
-	}
-	return text
+	return cmp.Or(c.secrets.Excerpt(text), "no reason is given")
 }
 
 // A series is one line of an answer.

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -238,14 +239,6 @@ func hint(o op, said string) string {
 	return "give the job permissions: " + o.needs
 }
 
-const longest = 300 // of GitHub's own words in an error
-
 func (c *Client) words(text string) string {
-	if text = c.secrets.String(text); len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "..."
-	}
-	if text == "" {
-		return "no reason is given"
-	}
-	return text
+	return cmp.Or(c.secrets.Excerpt(text), "no reason is given")
 }

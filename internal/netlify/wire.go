@@ -131,7 +131,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer resp.Body.Close()
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what was read will do
-	return nil, &StatusError{Status: resp.StatusCode, Message: w.secrets.String(words(raw)), header: resp.Header}
+	return nil, &StatusError{Status: resp.StatusCode, Message: w.secrets.Excerpt(words(raw)), header: resp.Header}
 }
 
 // words are what a refusal says: the message of its JSON, or its text.
@@ -143,11 +143,7 @@ func words(raw []byte) string {
 	} else if strings.HasPrefix(text, "<") {
 		text = "" // a page
 	}
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
-	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "..."
-	}
-	return text
+	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
 }
 
 // A StatusError is Netlify's refusal of a request.

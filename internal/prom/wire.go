@@ -104,9 +104,6 @@ func (b *bounded) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *bounded) Close() error { return b.body.Close() }
 
-// longest is how much of a server's own words goes into an error.
-const longest = 300
-
 // plain turns the library's errors into ones that hold neither the address, which
 // may have credentials in it, nor a page of HTML.
 func plain(err error, secrets *redact.Redactor) error {
@@ -114,11 +111,7 @@ func plain(err error, secrets *redact.Redactor) error {
 		return e.Err
 	}
 	if e, ok := errors.AsType[*v1.Error](err); ok {
-		message := secrets.String(e.Msg)
-		if len(message) > longest {
-			message = message[:longest] + "..."
-		}
-		return fmt.Errorf("%s: %s", e.Type, message)
+		return fmt.Errorf("%s: %s", e.Type, secrets.Excerpt(e.Msg))
 	}
 	return err
 }

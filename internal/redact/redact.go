@@ -87,6 +87,19 @@ func (r *Redactor) String(text string) string {
 	return text
 }
 
+// longest is how much of somebody else's words an error holds, in bytes.
+const longest = 300
+
+// Excerpt returns the beginning of a text, such as a server's reason for a refusal,
+// without the secrets: at most 300 bytes, and dots where more was. It looks for
+// secrets before it cuts, so that no half of one is left.
+func (r *Redactor) Excerpt(text string) string {
+	if text = r.String(text); len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	}
+	return text
+}
+
 // shapes are what credentials look like wherever they turn up.
 var shapes = []struct {
 	pattern *regexp.Regexp

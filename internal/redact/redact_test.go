@@ -103,3 +103,18 @@ func TestDeep(t *testing.T) {
 		t.Errorf("the original changed: %+v", in)
 	}
 }
+
+func TestExcerptLooksForSecretsBeforeItCuts(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2hunter2"
+	long := strings.Repeat("x", 293) + secret + " and more"
+	if got, want := New(secret).Excerpt(long), strings.Repeat("x", 293)+"*** and..."; got != want {
+		t.Errorf("Excerpt = %q, want %q", got, want)
+	}
+	if got := New().Excerpt(strings.Repeat("x", 299) + "ü"); got != strings.Repeat("x", 299)+"..." {
+		t.Errorf("Excerpt leaves half a letter: %q", got[290:])
+	}
+	if got := New().Excerpt("short"); got != "short" {
+		t.Errorf("Excerpt(short) = %q", got)
+	}
+}
