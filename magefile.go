@@ -12,7 +12,7 @@ import (
 
 	"github.com/magefile/mage/mg"
 
-	"github.com/candlefish/deploy-action/internal/gobuild"
+	"github.com/candlefish/deploy-action/internal/devtools/gobuild"
 )
 
 // Default is the target of a bare "go tool mage".
@@ -21,7 +21,7 @@ var Default = Check
 // Deploy releases images.
 type Deploy mg.Namespace
 
-// Canary releases an image step by step; without a cluster, on the stage.
+// Canary releases an image step by step; without a cluster, on the sandbox.
 //
 // Inputs come from the environment (IMAGE, NAMESPACE, STEP_DURATION, ...) or as
 // the options here; -flags takes all others, as in -flags="--probe-rate=200".
@@ -34,7 +34,7 @@ func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace,
 // Bench measures the real thing and writes its figures below out.
 type Bench mg.Namespace
 
-// Deploy measures releases on the stage under load; it takes about ten minutes.
+// Deploy measures releases on the sandbox under load; it takes about ten minutes.
 func (Bench) Deploy(ctx context.Context) error { return target(ctx, "bench:deploy") }
 
 // Judge measures the judge on simulated rollouts; it takes about ten minutes.
@@ -83,22 +83,22 @@ func (Preview) Sweep(ctx context.Context, delete *bool, flags *string) error {
 
 func preview(ctx context.Context, goal string, flags *string, pairs ...any) error {
 	args := append([]string{"preview", "--goal", goal}, gobuild.Flags(pairs...)...)
-	return become(ctx, "./internal/build/targets", append(args, gobuild.Split(flags)...)...)
+	return become(ctx, "./internal/devtools/build/targets", append(args, gobuild.Split(flags)...)...)
 }
 
-// Stage is a real cluster on this machine, for tests and for trying a deploy.
-type Stage mg.Namespace
+// Sandbox is a real cluster on this machine, for tests and for trying a deploy.
+type Sandbox mg.Namespace
 
-// Up starts the stage; the first time on a machine it builds Kubernetes.
-func (Stage) Up(ctx context.Context) error { return target(ctx, "stage:up") }
+// Up starts the sandbox; the first time on a machine it builds Kubernetes.
+func (Sandbox) Up(ctx context.Context) error { return target(ctx, "sandbox:up") }
 
-// Down stops the stage and removes what it left.
-func (Stage) Down(ctx context.Context) error { return target(ctx, "stage:down") }
+// Down stops the sandbox and removes what it left.
+func (Sandbox) Down(ctx context.Context) error { return target(ctx, "sandbox:down") }
 
-// Status shows whether the stage is up and where it listens.
-func (Stage) Status(ctx context.Context) error { return target(ctx, "stage:status") }
+// Status shows whether the sandbox is up and where it listens.
+func (Sandbox) Status(ctx context.Context) error { return target(ctx, "sandbox:status") }
 
-// Test runs every test, on a stage of its own that is stopped at the end.
+// Test runs every test, on a sandbox of its own that is stopped at the end.
 func Test(ctx context.Context) error { return target(ctx, "test") }
 
 // Lint runs the linters over code and workflows.
@@ -117,7 +117,7 @@ func Build(ctx context.Context) error { return target(ctx, "build") }
 func Check(ctx context.Context) error { return target(ctx, "check") }
 
 func target(ctx context.Context, name string, args ...string) error {
-	return become(ctx, "./internal/build/targets", append([]string{name}, args...)...)
+	return become(ctx, "./internal/devtools/build/targets", append([]string{name}, args...)...)
 }
 
 // become turns this process into a program of the module. CANDLEFISH_MAGE tells

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
-	"github.com/candlefish/deploy-action/internal/prom"
+	"github.com/candlefish/deploy-action/internal/source/prometheus"
 )
 
 // counterInterval is how often the gateway's counters are read.
@@ -15,10 +15,10 @@ const counterInterval = 500 * time.Millisecond
 // gateway's own count of requests to the two Services. They cover users'
 // requests too, not only the probes.
 type counters struct {
-	source prom.Source
+	source prometheus.Source
 	names  []string // the user's Service, the second one
 
-	last []prom.Counts // the newest reading, nil before the first of a weight
+	last []prometheus.Counts // the newest reading, nil before the first of a weight
 }
 
 // count reads the counters until ctx ends. A reading that fails adds nothing:
@@ -47,7 +47,7 @@ func (t *traffic) count(ctx context.Context, c *counters) {
 
 // counted takes one reading. Its difference to the one before belongs to the
 // newest weight only when that one was begun after the write.
-func (t *traffic) counted(c *counters, now []prom.Counts, began time.Time) {
+func (t *traffic) counted(c *counters, now []prometheus.Counts, began time.Time) {
 	last := c.last
 	if began.Before(t.writtenAt) {
 		c.last = nil

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
-	"github.com/candlefish/deploy-action/internal/hook"
+	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
 // A checker runs the custom checks of the analysis file.
 type checker struct {
-	release hook.Release // without the weight
+	release check.Release // without the weight
 	target  *kube.Target
 	getenv  func(string) string
 	redact  func(string) string
@@ -46,25 +46,25 @@ func (c checker) run(ctx context.Context, k analysis.CustomCheck, weight int) an
 	return f
 }
 
-func (c checker) ask(ctx context.Context, k analysis.CustomCheck, weight int) (hook.Answer, error) {
+func (c checker) ask(ctx context.Context, k analysis.CustomCheck, weight int) (check.Answer, error) {
 	release := c.release
 	release.Weight = weight
 	switch {
 	case len(k.Command) > 0:
-		return hook.Command(ctx, k.Command, release, c.getenv)
+		return check.Command(ctx, k.Command, release, c.getenv)
 	case k.Webhook != "":
-		return hook.Webhook(ctx, http.DefaultClient, k.Webhook, c.getenv(k.SecretEnv), release, time.Now())
+		return check.Webhook(ctx, http.DefaultClient, k.Webhook, c.getenv(k.SecretEnv), release, time.Now())
 	}
 	manifest, err := os.ReadFile(k.Job)
 	if err != nil {
-		return hook.Answer{}, err
+		return check.Answer{}, err
 	}
 	job, err := kube.ParseJob(manifest)
 	if err != nil {
-		return hook.Answer{}, err
+		return check.Answer{}, err
 	}
 	result, err := c.target.RunJob(ctx, job, release.Variables())
-	return hook.Answer{Passed: &result.Succeeded, Reason: result.Reason, Output: result.Log}, err
+	return check.Answer{Passed: &result.Succeeded, Reason: result.Reason, Output: result.Log}, err
 }
 
 // prepared says what is wrong with the checks before anything is changed: a file

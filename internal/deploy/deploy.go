@@ -50,11 +50,11 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	}
 	// From here a signal is the rollout's to handle: it puts traffic back.
 	steady := context.WithoutCancel(ctx)
-	closeStage, err := r.connect(ctx)
+	closeSandbox, err := r.connect(ctx)
 	if err != nil {
 		return r.conclude(nil, err)
 	}
-	defer closeStage()
+	defer closeSandbox()
 	d, err := r.deliver(steady)
 	return r.conclude(d, err)
 }
@@ -95,5 +95,5 @@ func (r *run) connect(ctx context.Context) (func(), error) {
 	if !errors.Is(err, kube.ErrNoCluster) {
 		return func() {}, err
 	}
-	return r.onStage(ctx)
+	return r.onSandbox(ctx)
 }

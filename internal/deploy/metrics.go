@@ -12,11 +12,11 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/aws"
-	"github.com/candlefish/deploy-action/internal/datadog"
-	"github.com/candlefish/deploy-action/internal/hook"
-	"github.com/candlefish/deploy-action/internal/httpjson"
+	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/kube"
-	"github.com/candlefish/deploy-action/internal/prom"
+	"github.com/candlefish/deploy-action/internal/source/datadog"
+	"github.com/candlefish/deploy-action/internal/source/httpjson"
+	"github.com/candlefish/deploy-action/internal/source/prometheus"
 )
 
 // A source yields what it has learnt of both versions since it was last read.
@@ -42,7 +42,7 @@ func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entr
 	}
 	checks := checker{
 		target: target, getenv: r.getenv, redact: r.tell.redact,
-		release: hook.Release{Namespace: t.record.Namespace, Deployment: t.record.Deployment, Image: t.record.Image,
+		release: check.Release{Namespace: t.record.Namespace, Deployment: t.record.Deployment, Image: t.record.Image,
 			RunID: r.id.ID, RunURL: r.id.URL, EntryPoint: entry},
 	}
 	t.ask = func(k analysis.CustomCheck, weight int) analysis.Finding { return checks.run(ctx, k, weight) }
@@ -137,11 +137,11 @@ func (r *run) prometheus(m analysis.Metric, names analysis.Names) (source, error
 	if err != nil {
 		return nil, err
 	}
-	server := prom.Server{URL: os.Expand(p.URL, r.getenv), Header: header}
+	server := prometheus.Server{URL: os.Expand(p.URL, r.getenv), Header: header}
 	if p.Gateway == "" {
-		return server.Ask(prom.Queries{Total: p.Total, Failed: p.Failed, Latency: p.Latency, Value: p.Value, By: p.By}, names)
+		return server.Ask(prometheus.Queries{Total: p.Total, Failed: p.Failed, Latency: p.Latency, Value: p.Value, By: p.By}, names)
 	}
-	return server.Ready(prom.Ready{Preset: prom.Preset(p.Gateway), Names: names, Errors: m.Errors != nil, Latency: m.Latency != nil, VersionLabel: p.By, Plus: p.Plus})
+	return server.Ready(prometheus.Ready{Preset: prometheus.Preset(p.Gateway), Names: names, Errors: m.Errors != nil, Latency: m.Latency != nil, VersionLabel: p.By, Plus: p.Plus})
 }
 
 // kubernetes reads the pods. Values are shares of what of says, or counts.

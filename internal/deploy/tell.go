@@ -12,11 +12,11 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/view"
 )
 
 // A teller says what happens while it happens: on the terminal or in the CI log,
@@ -28,13 +28,13 @@ type teller struct {
 	done chan struct{}
 
 	mu       sync.Mutex
-	views    []view.Observer
+	views    []console.Observer
 	warnings []string
 	events   []report.Event
 	step     int
 	stage    rollout.Stage
-	extended int               // how often the dwell of this stage was
-	state    func() view.Event // what the run is at, nil when nothing runs
+	extended int                  // how often the dwell of this stage was
+	state    func() console.Event // what the run is at, nil when nothing runs
 }
 
 func newTeller(a *action.Action, c Config) (*teller, error) {
@@ -46,11 +46,11 @@ func newTeller(a *action.Action, c Config) (*teller, error) {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	t := &teller{out: a, log: log, stop: make(chan struct{}), done: make(chan struct{})}
-	o := view.Options{Out: printer{a.Print}, Getenv: a.Getenv, Group: a.Group, EndGroup: a.EndGroup}
-	if stdout := a.Stdout(); stdout != nil && view.TerminalWidth(stdout)() > 0 {
-		o.Out, o.Width = stdout, view.TerminalWidth(stdout)
+	o := console.Options{Out: printer{a.Print}, Getenv: a.Getenv, Group: a.Group, EndGroup: a.EndGroup}
+	if stdout := a.Stdout(); stdout != nil && console.TerminalWidth(stdout)() > 0 {
+		o.Out, o.Width = stdout, console.TerminalWidth(stdout)
 	}
-	t.views = []view.Observer{view.New(o), view.NewPlain(log, nil, nil)}
+	t.views = []console.Observer{console.New(o), console.NewPlain(log, nil, nil)}
 	go t.beat()
 	return t, nil
 }
@@ -78,14 +78,14 @@ func (t *teller) beat() {
 		if t.state != nil {
 			t.show(t.state())
 		}
-		t.show(view.Event{Kind: view.KindTick})
+		t.show(console.Event{Kind: console.KindTick})
 		t.mu.Unlock()
 	}
 }
 
 // show gives an event to all views; t.mu is held. What it says passes the
 // redactor first, since a live view writes to the terminal by itself.
-func (t *teller) show(e view.Event) {
+func (t *teller) show(e console.Event) {
 	e.At = time.Now()
 	e.Message, e.Await = t.out.Redact(e.Message), t.out.Redact(e.Await)
 	for i := range e.Pods {
@@ -97,11 +97,11 @@ func (t *teller) show(e view.Event) {
 }
 
 // note shows an event and keeps its message for the report.
-func (t *teller) note(e view.Event) {
+func (t *teller) note(e console.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	message := e.Message
-	if e.Kind == view.KindWait && e.Await != "" {
+	if e.Kind == console.KindWait && e.Await != "" {
 		message = "waiting for " + e.Await
 	}
 	if message != "" {
@@ -111,7 +111,7 @@ func (t *teller) note(e view.Event) {
 }
 
 func (t *teller) say(format string, args ...any) {
-	t.note(view.Event{Kind: view.KindMessage, Message: fmt.Sprintf(format, args...)})
+	t.note(console.Event{Kind: console.KindMessage, Message: fmt.Sprintf(format, args...)})
 }
 
 func (t *teller) warn(text string) {
@@ -122,11 +122,11 @@ func (t *teller) warn(text string) {
 		t.out.Annotate(action.Annotation{Level: action.Warning, Message: text})
 		return
 	}
-	t.show(view.Event{Kind: view.KindWarning, Message: text})
+	t.show(console.Event{Kind: console.KindWarning, Message: text})
 }
 
 func (t *teller) await(what string, until time.Time) {
-	t.note(view.Event{Kind: view.KindWait, Await: what, Until: until})
+	t.note(console.Event{Kind: console.KindWait, Await: what, Until: until})
 }
 
 func (t *teller) redact(s string) string { return t.out.Redact(s) }
@@ -151,7 +151,7 @@ func (t *teller) lines() io.Writer {
 	return printer{func(line string) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.show(view.Event{Kind: view.KindMessage, Message: line})
+		t.show(console.Event{Kind: console.KindMessage, Message: line})
 	}}
 }
 
@@ -173,7 +173,7 @@ func (t *teller) plan(c Config, f *kube.Found) {
 	for _, s := range p.Steps {
 		weights = append(weights, fmt.Sprintf("%d %%", s.Weight))
 	}
-	t.note(view.Event{Kind: view.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
+	t.note(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
 		f.Record.Namespace, f.Record.Deployment, c.Image, f.Record.Stable.Image)})
 	t.say("through %s by %s and service %s, %d pods", f.EntryPoint.URL, routeNames(f.Record), f.Record.Service, f.Record.Replicas)
 	t.say("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
@@ -232,19 +232,19 @@ func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pod
 	longer := s.Stage == rollout.StageDwell && s.Extensions > t.extended
 	changed, newStep := s.Stage != t.stage || longer, s.Phase == rollout.PhaseProgressing && s.Step+1 != t.step
 	t.stage, t.extended = s.Stage, s.Extensions
-	t.state = func() view.Event { return tr.state(pods()) }
+	t.state = func() console.Event { return tr.state(pods()) }
 	if a.Kind == rollout.KindStop {
 		t.state = nil
 	}
 	if newStep {
 		t.step = s.Step + 1
-		t.show(view.Event{Kind: view.KindStep, Step: t.step, Steps: len(p.Steps), Weight: p.Steps[s.Step].Weight})
+		t.show(console.Event{Kind: console.KindStep, Step: t.step, Steps: len(p.Steps), Weight: p.Steps[s.Step].Weight})
 	}
 	t.mu.Unlock()
 	switch {
 	case a.Kind == rollout.KindStop:
-		t.note(view.Event{Kind: view.KindWait})
-		t.note(view.Event{Kind: view.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
+		t.note(console.Event{Kind: console.KindWait})
+		t.note(console.Event{Kind: console.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
 	case a.Kind == rollout.KindWait:
 		if changed && !longer && s.Stage == rollout.StageDwell {
 			t.say("%s", tr.confirmation())
@@ -256,12 +256,12 @@ func (t *teller) progress(p rollout.Plan, s rollout.State, a rollout.Action, pod
 		t.say("sizing the canary for the next step, %d %%", p.Steps[s.Sized].Weight)
 	case a.Kind == rollout.KindWeight:
 		if changed && a.Weight == 0 {
-			t.note(view.Event{Kind: view.KindVerdict, Message: "back to stable: " + s.Reason})
+			t.note(console.Event{Kind: console.KindVerdict, Message: "back to stable: " + s.Reason})
 		}
 		if changed && s.Step == 0 && a.Weight > 0 {
 			t.usual(p, tr)
 		}
-		t.note(view.Event{Kind: view.KindWeight, Weight: a.Weight})
+		t.note(console.Event{Kind: console.KindWeight, Weight: a.Weight})
 	case changed:
 		t.say("%s", doing(s, a))
 	}
@@ -289,16 +289,16 @@ func doing(s rollout.State, a rollout.Action) string {
 }
 
 // state is the traffic and the pods as they are now.
-func (t *traffic) state(pods []kube.PodView) view.Event {
+func (t *traffic) state(pods []kube.PodView) console.Event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := view.Event{Kind: view.KindState, Share: -1}
+	e := console.Event{Kind: console.KindState, Share: -1}
 	for _, p := range pods {
 		slot := "stable"
 		if p.Role == kube.RoleCanary {
 			slot = "canary"
 		}
-		e.Pods = append(e.Pods, view.Pod{Name: p.Name, Slot: slot, Ready: p.Ready, Restarts: int(p.Restarts), Reason: p.Reason})
+		e.Pods = append(e.Pods, console.Pod{Name: p.Name, Slot: slot, Ready: p.Ready, Restarts: int(p.Restarts), Reason: p.Reason})
 	}
 	c, written := t.tally.Step(probe.Before), len(t.steps) > 0
 	if written {
@@ -311,8 +311,8 @@ func (t *traffic) state(pods []kube.PodView) view.Event {
 	return e
 }
 
-func statsOf(c probe.SlotCounts) view.Stats {
-	return view.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
+func statsOf(c probe.SlotCounts) console.Stats {
+	return console.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
 }
 
 // confirmation is what confirmed the newest weight.

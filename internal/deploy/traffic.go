@@ -14,8 +14,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
-	"github.com/candlefish/deploy-action/internal/prom"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source/prometheus"
 	"github.com/candlefish/deploy-action/internal/split"
 )
 
@@ -146,7 +146,7 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 	}
 	if t.why != "" && r.cfg.MetricsURL != "" {
 		t.counters = &counters{
-			source: prom.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
+			source: prometheus.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
 			names:  []string{record.Service, record.SecondName()},
 		}
 		if _, err := t.counters.source.Read(ctx, t.counters.names...); err != nil {

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// measured is what metrics-server said of a pod of the sample on a stage.
+// measured is what metrics-server said of a pod of the sample on a sandbox.
 const measured = `{"metadata":{"name":"candlefish-website-canary-5c4d488dfd-h2h7h","namespace":"t-testusageofbothversions-tcco2g","creationTimestamp":"2026-11-24T08:16:25Z",
 "labels":{"app":"candlefish-website","pod-template-hash":"5c4d488dfd","version":"canary"}},
 "timestamp":"2026-11-24T08:16:25Z","window":"9.998s","containers":[{"name":"website","usage":{"cpu":"409005n","memory":"1920Ki"}}]}`

@@ -1,0 +1,106 @@
+// Command targets is what the magefile's targets are made of. It is a program of
+// its own so that the magefile, which every call compiles first, imports next to
+// nothing, and what takes long to compile can say how far it is.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/devtools/bench/deploybench"
+	"github.com/candlefish/deploy-action/internal/devtools/bench/judgebench"
+	"github.com/candlefish/deploy-action/internal/devtools/bench/previewbench"
+	"github.com/candlefish/deploy-action/internal/devtools/build"
+	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/replay"
+)
+
+// A target writes to out what it has to say. It gets the arguments behind its
+// name; one that takes none is made by plain.
+type target func(ctx context.Context, out io.Writer, args []string) error
+
+var targets = map[string]target{
+	"bench:deploy":  plain(deploybench.Run),
+	"bench:judge":   plain(judgebench.Run),
+	"bench:preview": plain(previewbench.Run),
+	"build":         plain(build.Build),
+	"check":         plain(build.Check),
+	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
+	"judge:replay":  replay.Run,
+	"lint":          plain(build.Lint),
+	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
+		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
+	},
+	"sandbox:up": plain(func(ctx context.Context, out io.Writer) error {
+		s, err := sandbox.Up(ctx, sandbox.Options{Progress: out})
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	}),
+	"sandbox:down": plain(func(ctx context.Context, out io.Writer) error {
+		return sandbox.Down(ctx, sandbox.Options{Progress: out})
+	}),
+	"sandbox:status": plain(func(ctx context.Context, out io.Writer) error {
+		status, err := sandbox.Inspect(ctx, sandbox.Options{})
+		return errors.Join(err, first(fmt.Fprint(out, status)))
+	}),
+	"test": plain(build.Test),
+	"vuln": plain(build.Vulnerabilities),
+}
+
+// plain is a target without arguments.
+func plain(run func(context.Context, io.Writer) error) target {
+	return func(ctx context.Context, out io.Writer, args []string) error {
+		if len(args) > 0 {
+			return &action.ExitError{Outcome: action.BadInput, Err: fmt.Errorf("%q: it takes no arguments", args)}
+		}
+		return run(ctx, out)
+	}
+}
+
+func first(_ int, err error) error { return err }
+
+// exitStatus is how a run ended that has said all there is to say.
+type exitStatus int
+
+// Error is for those who print it all the same.
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	if len(os.Args) < 2 || targets[os.Args[1]] == nil {
+		fmt.Fprintf(os.Stderr, "targets: want one of %q\n", slices.Sorted(maps.Keys(targets)))
+		os.Exit(action.BadInput.ExitCode())
+	}
+	if err := targets[os.Args[1]](ctx, os.Stdout, os.Args[2:]); err != nil {
+		os.Exit(failed(err))
+	}
+}
+
+// failed says what went wrong and returns the exit status.
+func failed(err error) int {
+	var status exitStatus
+	if errors.As(err, &status) {
+		return int(status)
+	}
+	fmt.Fprintln(os.Stderr, "Error:", err)
+	var exit *action.ExitError
+	if !errors.As(err, &exit) {
+		return action.CouldNotRun.ExitCode()
+	}
+	if exit.Hint != "" {
+		fmt.Fprintln(os.Stderr, exit.Hint)
+	}
+	return exit.Outcome.ExitCode()
+}

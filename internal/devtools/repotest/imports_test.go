@@ -1,0 +1,209 @@
+package repotest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const module = "github.com/candlefish/deploy-action/"
+
+type pkg struct {
+	ImportPath string
+	Name       string
+	Doc        string
+	GoFiles    []string
+	Imports    []string
+	Standard   bool
+	Module     *struct{ Path string }
+}
+
+// path is the package's path below the module.
+func (p pkg) path() string { return strings.TrimPrefix(p.ImportPath, module) }
+
+// packages lists the module's own packages and all they depend on.
+var packages = sync.OnceValues(func() (map[string]pkg, error) {
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Name,Doc,GoFiles,Imports,Standard,Module", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, err
+	}
+	pkgs := map[string]pkg{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return pkgs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		pkgs[p.ImportPath] = p
+	}
+})
+
+func own(t *testing.T) []pkg {
+	t.Helper()
+	all, err := packages()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var mine []pkg
+	for _, p := range all {
+		if strings.HasPrefix(p.ImportPath, module) {
+			mine = append(mine, p)
+		}
+	}
+	slices.SortFunc(mine, func(a, b pkg) int { return strings.Compare(a.ImportPath, b.ImportPath) })
+	if len(mine) == 0 {
+		t.Fatal("go list names no package of the module")
+	}
+	return mine
+}
+
+// The layers of the module. A package that is in none fails the test: whoever
+// adds one says here where it belongs.
+var (
+	domain   = []string{"internal/rollout", "internal/analysis", "internal/split", "internal/stat", "internal/report"}
+	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/source"}
+	support  = []string{"internal/judgefile", "internal/redact", "internal/tail"}
+	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
+	edge     = []string{"internal/action", "internal/input"}
+	devtools = []string{"internal/devtools"}
+)
+
+// rules say what a layer may import of this module. A package may always import
+// what is below its own folder. The first rule that names a package counts.
+var rules = []struct {
+	who []string
+	may []string
+}{
+	{domain, domain},
+	{[]string{"internal/judgefile"}, []string{"internal/analysis"}},
+	{support, nil},
+	{adapters, slices.Concat(domain, support)},
+	{[]string{"internal/input"}, support},
+	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/input"})},
+	{useCases, slices.Concat(domain, adapters, support, edge, []string{"internal/devtools/sandbox"})},
+	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, edge)},
+	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
+	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
+	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, edge, []string{"internal/devtools/sandbox"})},
+	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/sandbox"})},
+	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build"}},
+	{[]string{"actions"}, slices.Concat(useCases, edge)},
+}
+
+func TestImportDirection(t *testing.T) {
+	t.Parallel()
+	for _, p := range own(t) {
+		i := slices.IndexFunc(rules, func(r struct{ who, may []string }) bool { return within(p.path(), r.who) })
+		if i < 0 {
+			t.Errorf("%s is in no layer", p.path())
+			continue
+		}
+		for _, imp := range p.Imports {
+			imp, ours := strings.CutPrefix(imp, module)
+			if ours && !within(imp, rules[i].may) && !sameFolder(p.path(), imp, rules[i].who) {
+				t.Errorf("%s imports %s", p.path(), imp)
+			}
+		}
+	}
+}
+
+// within reports whether path is one of the folders or below one.
+func within(path string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") })
+}
+
+// sameFolder reports whether both are in the same one of the folders.
+func sameFolder(a, b string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool {
+		return within(a, []string{f}) && within(b, []string{f})
+	})
+}
+
+// fences say which packages may import an outside module. A module that is not
+// here belongs to nobody yet.
+var fences = map[string][]string{
+	"github.com/HdrHistogram/hdrhistogram-go":             {"internal/probe"},
+	"github.com/aws/aws-sdk-go-v2":                        {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/config":                 {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/apigateway":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation": {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs": {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb":       {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/iam":            {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/lambda":         {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
+	"github.com/aws/smithy-go":                            {"internal/aws"},
+	"go.yaml.in/yaml/v3":                                  {"internal/aws"},     // a format: of templates, whose tags sigs.k8s.io/yaml loses
+	"github.com/BurntSushi/toml":                          {"internal/netlify"}, // a format
+	"github.com/go-openapi/runtime":                       {"internal/netlify"},
+	"github.com/go-openapi/strfmt":                        {"internal/netlify"},
+	"github.com/netlify/open-api/v2":                      {"internal/netlify"},
+	"github.com/aclements/go-moremath":                    {"internal/stat"},
+	"charm.land/bubbletea/v2":                             {"internal/console"},
+	"charm.land/lipgloss/v2":                              {"internal/console"},
+	"github.com/google/go-github/v62":                     {"internal/github"},
+	"github.com/google/go-containerregistry":              {"internal/devtools/sandbox"},
+	"github.com/invopop/jsonschema":                       {"internal/devtools/build"},
+	"github.com/prometheus/client_golang":                 {"internal/source/prometheus"},
+	"github.com/prometheus/client_model":                  {"internal/source/prometheus"},
+	"github.com/prometheus/common":                        {"internal/source/prometheus"},
+	"github.com/sethvargo/go-githubactions":               {"internal/action"},
+	"github.com/theory/jsonpath":                          {"internal/check", "internal/source/httpjson"},
+	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench"},
+	"golang.org/x/sys":                                    {"internal/devtools/sandbox"},
+	"golang.org/x/term":                                   {"internal/console"},
+	"k8s.io/api":                                          {"internal/kube"},
+	"k8s.io/apimachinery":                                 {"internal/kube"},
+	"k8s.io/client-go":                                    {"internal/kube"},
+	"k8s.io/utils":                                        {"internal/kube"},
+	"sigs.k8s.io/gateway-api":                             {"internal/kube"},
+	"sigs.k8s.io/yaml":                                    {"internal/judgefile", "internal/devtools/sandbox"}, // a format, no outside system
+	"sigs.k8s.io/structured-merge-diff/v6":                {"internal/kube"},
+}
+
+// Each outside module is imported by one package, so that its next version
+// touches one folder. The load of deploybench is the exception: it must not be
+// the stream that it checks.
+func TestVendorFences(t *testing.T) {
+	t.Parallel()
+	all, err := packages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range own(t) {
+		for _, imp := range p.Imports {
+			dep, ok := all[imp]
+			if !ok || dep.Standard || dep.Module == nil || strings.HasPrefix(imp+"/", module) {
+				continue
+			}
+			if owners := fences[dep.Module.Path]; !within(p.path(), owners) {
+				t.Errorf("%s imports %s; the module belongs to %q", p.path(), imp, owners)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	t.Parallel()
+	for _, p := range own(t) {
+		want := "Package " + p.Name + " "
+		if p.Name == "main" {
+			want = "" // any comment will do
+		}
+		if len(p.GoFiles) > 0 && (p.Doc == "" || !strings.HasPrefix(p.Doc, want)) {
+			t.Errorf("%s: the package comment is %q, want it to begin with %q", p.path(), p.Doc, want)
+		}
+	}
+}

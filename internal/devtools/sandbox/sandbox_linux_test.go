@@ -1,0 +1,312 @@
+package sandbox_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
+	"golang.org/x/sys/unix"
+)
+
+// envCaller makes the test binary a process that starts an ephemeral sandbox and then waits to be killed.
+const envCaller = "SANDBOX_TEST_CALLER"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(envCaller); dir != "" {
+		_, err := sandbox.Up(context.Background(), sandbox.Options{Dir: dir, Ephemeral: true, Progress: os.Stderr})
+		fmt.Println("up:", err)
+		select {}
+	}
+	os.Exit(m.Run())
+}
+
+// TestSampleAnswersThroughBothGateways is the whole of what a sandbox is for.
+func TestSampleAnswersThroughBothGateways(t *testing.T) {
+	t.Parallel()
+	s := sandboxtest.Start(t)
+	for _, g := range []sandbox.Gateway{s.Gateway, s.SlowGateway} {
+		t.Run(g.Name, func(t *testing.T) {
+			t.Parallel()
+			ns := sandboxtest.Namespace(t, s)
+			image := sandboxtest.Website(t, s, "sandbox-test", nil)
+			sandboxtest.Deploy(t, s, sandbox.Sample{Namespace: ns, Image: image, Replicas: 2, Gateway: g})
+			req, err := http.NewRequestWithContext(t.Context(), "GET", g.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = ns + ".example.com"
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if v := resp.Header.Get("X-Version"); resp.StatusCode != 200 || v != "sandbox-test" {
+				t.Errorf("GET %s for %s = %s, X-Version %q, want 200 and sandbox-test", g.URL, req.Host, resp.Status, v)
+			}
+		})
+	}
+}
+
+func TestTagKeepsItsContent(t *testing.T) {
+	t.Parallel()
+	s := sandboxtest.Start(t)
+	sandboxtest.Website(t, s, "fixed", nil)
+	sandboxtest.Website(t, s, "fixed", nil)
+	if _, err := sandbox.WebsiteImage(t.Context(), s, "fixed", map[string]string{"LEAK": "1"}); err == nil || !strings.Contains(err.Error(), "choose another tag") {
+		t.Errorf("other content under the same tag = %v, want a refusal", err)
+	}
+}
+
+// TestPrometheusSeesTheGateway asks for the series that an analysis rests on.
+func TestPrometheusSeesTheGateway(t *testing.T) {
+	t.Parallel()
+	s := sandboxtest.Start(t)
+	tick := time.NewTicker(200 * time.Millisecond) // there is a scrape a second
+	defer tick.Stop()
+	for range 150 {
+		var answer struct {
+			Data struct{ Result []any }
+		}
+		getJSON(t, s.Prometheus+"/api/v1/query?query=up==1", &answer)
+		if len(answer.Data.Result) == 2 {
+			return
+		}
+		<-tick.C
+	}
+	t.Error("Prometheus does not scrape both gateways")
+}
+
+func getJSON(t *testing.T, url string, into any) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLife goes through the life of a sandbox of its own: it is reused, it is killed, it comes up again, it is killed and taken down.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Progress: t.Output()}
+	t.Cleanup(func() { takeDown(t, opts) })
+
+	first := up(t, opts)
+	image := sandboxtest.Website(t, first, "v1", nil)
+	sandboxtest.Deploy(t, first, sandbox.Sample{Image: image})
+	pid := inspect(t, opts).PID
+
+	second := up(t, opts)
+	if got := inspect(t, opts).PID; got != pid || second.EntryPoint != first.EntryPoint {
+		t.Errorf("a second Up has supervisor %d at %s, want that of the first, %d at %s", got, second.EntryPoint, pid, first.EntryPoint)
+	}
+
+	left := tracesOf(t, pid)
+	kill(t, pid)
+	left.check(t)
+	if s := inspect(t, opts); s.Up || s.Healthy || s.Problem == "" {
+		t.Errorf("after kill -9: up %t, healthy %t, problem %q, want a dead sandbox with a problem", s.Up, s.Healthy, s.Problem)
+	}
+	third := up(t, opts)
+	pid = inspect(t, opts).PID
+	image = sandboxtest.Website(t, third, "v1", nil)
+	sandboxtest.Deploy(t, third, sandbox.Sample{Image: image, Replicas: 1})
+
+	left = tracesOf(t, pid)
+	kill(t, pid)
+	if err := sandbox.Down(ctx, opts); err != nil {
+		t.Fatal(err)
+	}
+	left.check(t)
+	checkHost(t, opts.Dir)
+	if s := inspect(t, opts); s.Up || s.Problem != "" {
+		t.Errorf("after Down: %+v, want nothing", s)
+	}
+	if err := sandbox.Down(ctx, opts); err != nil {
+		t.Errorf("a second Down = %v, want nothing to do", err)
+	}
+}
+
+// TestEphemeralSandboxEndsWithItsCaller kills the only user of a sandbox.
+func TestEphemeralSandboxEndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Ephemeral: true, Progress: t.Output()}
+	t.Cleanup(func() { takeDown(t, opts) })
+	caller := exec.CommandContext(t.Context(), os.Args[0])
+	caller.Env = append(os.Environ(), envCaller+"="+opts.Dir)
+	caller.Stderr = t.Output()
+	out, err := caller.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caller.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "up: <nil>\n" {
+		t.Fatalf("the caller says %q (%v)", line, err)
+	}
+	pid := inspect(t, opts).PID
+	left := tracesOf(t, pid)
+	ended := watch(t, pid)
+	caller.Process.Kill()
+	caller.Wait()
+	ended()
+	left.check(t)
+	checkHost(t, opts.Dir)
+}
+
+// TestCloseEndsAnEphemeralSandbox: the last user that closes it has ended it when Close returns; one that was not the last has not.
+func TestCloseEndsAnEphemeralSandbox(t *testing.T) {
+	t.Parallel()
+	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Ephemeral: true, Progress: t.Output()}
+	t.Cleanup(func() { takeDown(t, opts) })
+	one, two := up(t, opts), up(t, opts)
+	left := tracesOf(t, inspect(t, opts).PID)
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := inspect(t, opts); !s.Healthy || s.Users != 1 {
+		t.Errorf("after the first Close: healthy %t, %d users, want a healthy sandbox with one", s.Healthy, s.Users)
+	}
+	if err := two.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left.check(t)
+	checkHost(t, opts.Dir)
+}
+
+func up(t *testing.T, opts sandbox.Options) *sandbox.Sandbox {
+	t.Helper()
+	s, err := sandbox.Up(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func takeDown(t *testing.T, opts sandbox.Options) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := sandbox.Down(ctx, opts); err != nil {
+		t.Error(err)
+	}
+}
+
+func inspect(t *testing.T, opts sandbox.Options) sandbox.Status {
+	t.Helper()
+	s, err := sandbox.Inspect(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// kill is kill -9, and returns when the process has ended.
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	ended := watch(t, pid)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ended()
+}
+
+// watch returns a function that waits until the process of now, not a later one of the same number, has ended.
+func watch(t *testing.T, pid int) (ended func()) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		defer unix.Close(fd)
+		for t.Context().Err() == nil {
+			if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000); n > 0 {
+				return
+			}
+		}
+		t.Errorf("process %d did not end", pid)
+	}
+}
+
+// traces is how a sandbox's processes are recognised: all are in its namespaces, whatever they are called. An open file keeps the
+// namespace's number from being given to another.
+type traces map[string]*os.File
+
+// tracesOf notes the namespaces of a supervisor.
+func tracesOf(t *testing.T, supervisor int) traces {
+	t.Helper()
+	left := traces{}
+	for _, kind := range []string{"pid_for_children", "net", "mnt"} {
+		own, err := os.Readlink("/proc/self/ns/" + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := fmt.Sprintf("/proc/%d/ns/%s", supervisor, kind)
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := os.Readlink(path)
+		if err != nil || id == own {
+			t.Fatalf("the supervisor's %s is %s (%v), the machine's own", kind, id, err)
+		}
+		left[id] = f
+	}
+	return left
+}
+
+// check fails the test if a process is in a namespace of the sandbox. Without one, the kernel removes the namespace and all
+// devices, rules and mounts in it.
+func (l traces) check(t *testing.T) {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/ns/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		id, err := os.Readlink(link)
+		if err != nil || l[id] == nil {
+			continue
+		}
+		status, err := os.ReadFile(filepath.Join(filepath.Dir(link), "../status"))
+		if err != nil || strings.Contains(string(status), "State:\tZ") { // gone, whether its parent knows already or not
+			continue
+		}
+		t.Errorf("%s is still %s:\n%s", link, id, status)
+	}
+	for _, f := range l {
+		f.Close()
+	}
+}
+
+// checkHost fails the test if the machine's own mounts or files show a sandbox in dir.
+func checkHost(t *testing.T, dir string) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), dir) {
+		t.Errorf("mounts of %s are left:\n%s", dir, mounts)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", dir, err)
+	}
+}

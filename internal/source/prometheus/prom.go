@@ -1,0 +1,173 @@
+// Package prometheus reads what Prometheus can tell of either version, in two ways.
+//
+// A Source reads a gateway's own request counters, in Prometheus' text format,
+// straight from the gateway: a server that scrapes it would be seconds behind. It
+// knows the counters that tell the backends of one route apart (Traefik's per
+// service, Istio's per destination) and refuses a gateway that has none, since a
+// number that mixes versions says nothing about either.
+//
+// A Server is a Prometheus that scrapes gateways or the application. Its API is
+// asked for raw samples, not for rates: an instant query of a range, so that each
+// sample comes with the time of its scrape, and what counters gained between two of
+// them is worked out here. A rate over a window would smear a step's first failures
+// over the time before it, guess at the window's edges, and never say how many
+// requests it stands for, which is what a test needs to know. Nothing here judges:
+// a version that is missing gives no points, and what cannot be understood is an
+// error.
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// ErrNoCounters says that the metrics hold no request counter per backend.
+var ErrNoCounters = errors.New("no request counter tells the backends apart")
+
+// maxSize bounds one reading: a gateway of a thousand services writes some MiB.
+const maxSize = 64 << 20
+
+// Counts are requests since the gateway started.
+type Counts struct {
+	Total, Failed uint64 // failed: answered with a status of 500 or more
+}
+
+// Since is what was added to an earlier reading. A counter that is smaller
+// than before has started anew, so all of it is new.
+func (c Counts) Since(earlier Counts) Counts {
+	if c.Total < earlier.Total || c.Failed < earlier.Failed {
+		return c
+	}
+	return Counts{Total: c.Total - earlier.Total, Failed: c.Failed - earlier.Failed}
+}
+
+// A Source is one gateway's metrics.
+type Source struct {
+	URL       string
+	Namespace string
+	Client    *http.Client // nil for the default one
+}
+
+// Read returns the counts of each of the Services, in their order. A Service
+// without a counter has had no request. ErrNoCounters is returned when the
+// metrics have none for any backend at all.
+func (s Source) Read(ctx context.Context, services ...string) ([]Counts, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL, nil)
+	if err != nil {
+		return nil, fmt.Errorf("read gateway metrics: %w", err)
+	}
+	client := s.Client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("read gateway metrics: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("read gateway metrics: %s", resp.Status)
+	}
+	return parse(io.LimitReader(resp.Body, maxSize), s.Namespace, services)
+}
+
+func parse(r io.Reader, namespace string, services []string) ([]Counts, error) {
+	families, err := decode(r)
+	if err != nil {
+		return nil, fmt.Errorf("read gateway metrics: %w", err)
+	}
+	counts := make([]Counts, len(services))
+	known := false
+	for _, kind := range kinds {
+		family := families[kind.name]
+		if family == nil {
+			continue
+		}
+		known = true
+		for _, m := range family.Metric {
+			for i, service := range services {
+				if kind.is(labels(m), namespace, service, services) {
+					counts[i].add(m, kind.code)
+				}
+			}
+		}
+	}
+	if !known {
+		return nil, fmt.Errorf("read gateway metrics: %w", ErrNoCounters)
+	}
+	return counts, nil
+}
+
+// decode turns a panic of the library into an error: fuzzing found lines at
+// which its text parser uses a metric that it has not begun ("{}", for one).
+// What a server sends must not end a rollout.
+func decode(r io.Reader) (families map[string]*dto.MetricFamily, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			families, err = nil, fmt.Errorf("malformed text: %v", p)
+		}
+	}()
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	return parser.TextToMetricFamilies(r)
+}
+
+func labels(m *dto.Metric) map[string]string {
+	l := make(map[string]string, len(m.Label))
+	for _, pair := range m.Label {
+		l[pair.GetName()] = pair.GetValue()
+	}
+	return l
+}
+
+func (c *Counts) add(m *dto.Metric, code string) {
+	n := uint64(m.GetCounter().GetValue() + m.GetUntyped().GetValue())
+	c.Total += n
+	if strings.HasPrefix(labels(m)[code], "5") || labels(m)[code] == "0" { // Istio's code for no answer
+		c.Failed += n
+	}
+}
+
+// A kind is one gateway's counter.
+type kind struct {
+	name, code string
+	is         func(labels map[string]string, namespace, service string, all []string) bool
+}
+
+var kinds = []kind{
+	{"traefik_service_requests_total", "code", traefik},
+	{"istio_requests_total", "response_code", func(l map[string]string, namespace, service string, _ []string) bool {
+		return l["destination_service_name"] == service && l["destination_service_namespace"] == namespace
+	}},
+}
+
+// traefik names a backend NAMESPACE-SERVICE-PORT@kubernetesgateway, with the
+// port's name before its number if it has one. A name that fits two Services
+// is the longer one's.
+func traefik(l map[string]string, namespace, service string, all []string) bool {
+	name, ok := strings.CutSuffix(l["service"], "@kubernetesgateway")
+	if !ok || !fits(name, namespace, service) {
+		return false
+	}
+	for _, other := range all {
+		if len(other) > len(service) && strings.HasPrefix(other, service) && fits(name, namespace, other) {
+			return false
+		}
+	}
+	return true
+}
+
+var port = regexp.MustCompile(`^(-[a-z0-9-]+)?-[0-9]+$`)
+
+func fits(name, namespace, service string) bool {
+	rest, ok := strings.CutPrefix(name, namespace+"-"+service)
+	return ok && port.MatchString(rest)
+}

@@ -1,0 +1,118 @@
+package prometheus
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+)
+
+// Queries are a user's own questions, in PromQL, with ${version}, ${service} and
+// ${namespace} for what the versions are called. Each must differ between the
+// versions, unless By is set.
+type Queries struct {
+	// Total and Failed requests: counters, each as a metric with its
+	// matchers, such as
+	//	http_requests_total{app="web",version="${version}",code=~"5.."}
+	// and not as an expression: rate and sum would hide when it was counted.
+	// They come together or not at all. Until a request fails there may be no
+	// series of failed ones, which counts as none; a Failed query with a
+	// mistake in it looks the same.
+	Total, Failed string
+	// Latency is a classic histogram in seconds, as the metric of its buckets
+	// with matchers, of requests that did not fail.
+	Latency string
+	// Value is any expression whose result is a gauge: a number, or one for
+	// each pod or other subject. A value that the server itself has not seen
+	// for longer than the window is no value.
+	Value string
+	// By is the label by whose values, which are Names.Stable and
+	// Names.Canary, the series of one answer are told apart.
+	By string
+}
+
+var (
+	label    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
+	selector = regexp.MustCompile("^\\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\\s*(\\{([^\"'`{}]|\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`)*\\})?\\s*$")
+)
+
+// Ask returns an API that asks a user's own queries. It refuses queries whose
+// answers would mix the versions (analysis.ErrMixed), with the reason.
+func (s Server) Ask(q Queries, names analysis.Names) (*API, error) {
+	questions, err := q.questions(names)
+	if err != nil {
+		return nil, fmt.Errorf("prometheus queries: %w", err)
+	}
+	return s.open(questions)
+}
+
+func (q Queries) questions(names analysis.Names) ([]*question, error) {
+	if (q.Total == "") != (q.Failed == "") {
+		return nil, errors.New("total and failed come together: one says nothing without the other")
+	}
+	if q.By != "" && !label.MatchString(q.By) {
+		return nil, fmt.Errorf("by: %q is no label", q.By)
+	}
+	var questions []*question
+	for _, part := range []struct {
+		field field
+		text  string
+	}{{total, q.Total}, {failed, q.Failed}, {latency, q.Latency}, {value, q.Value}} { // requests first: see release
+		if part.text == "" {
+			continue
+		}
+		if part.field != value && !selector.MatchString(part.text) {
+			return nil, fmt.Errorf("%s: %q is not a metric with its matchers: rate, sum and ranges are not for counters here", part.field, part.text)
+		}
+		some, err := q.both(part.field, part.text, names)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", part.field, err)
+		}
+		questions = append(questions, some...)
+	}
+	if questions == nil {
+		return nil, errors.New("there is none")
+	}
+	return questions, nil
+}
+
+// both returns one question for each version, or one for both if a label tells
+// the series apart.
+func (q Queries) both(field field, text string, names analysis.Names) ([]*question, error) {
+	if q.By != "" {
+		text, err := analysis.Fill(text, map[string]string{"namespace": names.Namespace})
+		if err != nil {
+			return nil, err
+		}
+		if err := analysis.TellsApart(names.Of(analysis.Stable), names.Of(analysis.Canary)); err != nil {
+			return nil, err
+		}
+		return []*question{{field: field, text: text, scale: 1, version: byLabel(q.By, names)}}, nil
+	}
+	stable, canary, err := names.FillBoth(text)
+	if err != nil {
+		return nil, err
+	}
+	return []*question{
+		{field: field, text: stable, scale: 1, version: always(analysis.Stable)},
+		{field: field, text: canary, scale: 1, version: always(analysis.Canary)},
+	}, nil
+}
+
+func always(v analysis.Version) func(model.Metric) (analysis.Version, bool) {
+	return func(model.Metric) (analysis.Version, bool) { return v, true }
+}
+
+func byLabel(name string, names analysis.Names) func(model.Metric) (analysis.Version, bool) {
+	return func(m model.Metric) (analysis.Version, bool) {
+		for _, v := range []analysis.Version{analysis.Stable, analysis.Canary} {
+			if string(m[model.LabelName(name)]) == names.Of(v) {
+				return v, true
+			}
+		}
+		return "", false
+	}
+}
