@@ -30,30 +30,10 @@
 // does with a recording.
 package analysis
 
-import "time"
+import (
+	"time"
 
-// A Verdict is what the judge says of a step.
-type Verdict string
-
-// The verdicts. Only Pending may be followed by another.
-const (
-	Pending      Verdict = "Pending"
-	Successful   Verdict = "Successful"
-	Failed       Verdict = "Failed"
-	Inconclusive Verdict = "Inconclusive"
-)
-
-// A Policy says what follows when a metric cannot be judged.
-type Policy string
-
-// The policies. None of them leads to success by itself: what is ignored no
-// longer speaks, the other metrics still do.
-const (
-	PolicyFail   Policy = "fail"
-	PolicyHold   Policy = "hold"   // stop where it is, for a person
-	PolicyExtend Policy = "extend" // watch longer
-	PolicyIgnore Policy = "ignore" // judge by the other metrics, and warn
-	PolicyAbort  Policy = "abort"  // for a whole rollout: put traffic back
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A Check names one thing that a metric is judged by.
@@ -61,16 +41,16 @@ type Check string
 
 // The checks.
 const (
-	CheckErrorRate  Check = "error-rate"       // the canary's failures against the limit
-	CheckErrors     Check = "errors-vs-stable" // against stable's at the same time
-	CheckUnsigned   Check = "unsigned"         // failures that no version signed
-	CheckLatency    Check = "latency-vs-stable"
-	CheckSlow       Check = "slow-vs-stable" // the slow end of the latencies
-	CheckLatencyMax Check = "latency-max"    // the 95th percentile against the limit
-	CheckGauge      Check = "limit"
-	CheckData       Check = "data"   // whether there is enough to judge by
-	CheckCustom     Check = "custom" // a job, a command or a webhook
-	CheckScore      Check = "score"  // all metrics together
+	CheckErrorRate    Check = "error-rate"       // the canary's failures against the limit
+	CheckErrors       Check = "errors-vs-stable" // against stable's at the same time
+	CheckUnattributed Check = "unattributed"     // failures that no version signed
+	CheckLatency      Check = "latency-vs-stable"
+	CheckSlow         Check = "slow-vs-stable" // the slow end of the latencies
+	CheckLatencyMax   Check = "latency-max"    // the 95th percentile against the limit
+	CheckGauge        Check = "limit"
+	CheckData         Check = "data"   // whether there is enough to judge by
+	CheckCustom       Check = "custom" // a job, a command or a webhook
+	CheckScore        Check = "score"  // all metrics together
 )
 
 // A Moment is when the judge is asked.
@@ -106,18 +86,18 @@ type Shift struct {
 
 // A Finding is what one check of one metric came to.
 type Finding struct {
-	Metric  string  `json:"metric"`
-	Check   Check   `json:"check"`
-	Verdict Verdict `json:"verdict"`
+	Metric  string          `json:"metric"`
+	Check   Check           `json:"check"`
+	Verdict rollout.Verdict `json:"verdict"`
 	// Sentence says it with its numbers, for a person.
 	Sentence string `json:"sentence"`
 	// P is the p-value, valid at every look so far, of "the limit is kept";
 	// 1 where the check is no test.
 	P float64 `json:"p"`
 	// Policy is what follows when the verdict is Inconclusive.
-	Policy   Policy `json:"policy,omitempty"`
-	Critical bool   `json:"critical"`
-	Shift    *Shift `json:"shift,omitempty"`
+	Policy   rollout.Policy `json:"policy,omitempty"`
+	Critical bool           `json:"critical"`
+	Shift    *Shift         `json:"shift,omitempty"`
 	// Output is the end of what a custom check printed.
 	Output []string `json:"output,omitempty"`
 }
@@ -128,22 +108,22 @@ func (f Finding) Evidence(alpha float64) float64 { return evidenceShare(f.P, alp
 
 // Measured is what one metric measured of both versions.
 type Measured struct {
-	Metric   string  `json:"metric"`
-	Canary   Numbers `json:"canary"`
-	Stable   Numbers `json:"stable"`
-	Unsigned float64 `json:"unsigned_failed,omitempty"`
+	Metric       string  `json:"metric"`
+	Canary       Numbers `json:"canary"`
+	Stable       Numbers `json:"stable"`
+	Unattributed float64 `json:"unsigned_failed,omitempty"` // failed requests
 	// Against says what stood in for stable: "previous" is the last release.
 	Against string `json:"against,omitempty"`
 }
 
 // A Result is a verdict with what led to it.
 type Result struct {
-	Verdict Verdict `json:"verdict"`
+	Verdict rollout.Verdict `json:"verdict"`
 	// Reason is one sentence for people: of the finding that decided.
-	Reason   string     `json:"reason"`
-	Policy   Policy     `json:"policy,omitempty"` // when Inconclusive
-	Findings []Finding  `json:"findings,omitempty"`
-	Measured []Measured `json:"measured,omitempty"`
+	Reason   string         `json:"reason"`
+	Policy   rollout.Policy `json:"policy,omitempty"` // when Inconclusive
+	Findings []Finding      `json:"findings,omitempty"`
+	Measured []Measured     `json:"measured,omitempty"`
 	// Score is the weighted share of metrics that passed, 0 to 100; nil
 	// unless every metric has been judged.
 	Score    *float64 `json:"score,omitempty"`

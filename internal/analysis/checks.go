@@ -6,6 +6,8 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/split"
 	"github.com/candlefish/deploy-action/internal/stat"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A test is a finding in the making: its sentence costs more than its p-value and
@@ -30,13 +32,13 @@ func (t test) finding() Finding {
 func (s *series) tests() []test {
 	var ts []test
 	add := func(check Check, p float64, words func() string) {
-		ts = append(ts, test{Finding{Metric: s.Name, Check: check, Verdict: Pending, P: p, Critical: *s.Critical}, s, words})
+		ts = append(ts, test{Finding{Metric: s.Name, Check: check, Verdict: rollout.VerdictPending, P: p, Critical: *s.Critical}, s, words})
 	}
 	if s.Errors != nil {
 		add(CheckErrorRate, s.errorRate(), s.errorRateWords)
 		add(CheckErrors, s.errorsAgainstStable(), s.errorsWords)
 		if s.Name == ProbeMetric {
-			add(CheckUnsigned, s.unsigned(), s.unsignedWords)
+			add(CheckUnattributed, s.unattributed(), s.unattributedWords)
 		}
 	}
 	if s.Latency != nil {
@@ -47,21 +49,21 @@ func (s *series) tests() []test {
 	if s.Limit != nil {
 		add(CheckGauge, 1, s.gaugeWords)
 		if _, g, ok := s.worst(); ok && !g.since.IsZero() && g.at.Sub(g.since) >= time.Duration(s.Limit.For) {
-			ts[len(ts)-1].Verdict = Failed
+			ts[len(ts)-1].Verdict = rollout.VerdictFailed
 		}
 	}
 	return ts
 }
 
 func (s *series) errorRate() float64 {
-	c := s.sides[Canary]
+	c := s.sides[rollout.SideCanary]
 	return s.p(CheckErrorRate, stat.Evidence(c.total, c.failed, s.Errors.limit()))
 }
 
 // errorsAgainstStable is the p-value of "the canary fails at most Ratio times as
 // often as stable, or at most as often as the floor": both have to be refuted.
 func (s *series) errorsAgainstStable() float64 {
-	c, st := s.sides[Canary], s.sides[Stable]
+	c, st := s.sides[rollout.SideCanary], s.sides[rollout.SideStable]
 	if st.total == 0 || c.total == 0 {
 		return s.p(CheckErrors, 0)
 	}
@@ -70,20 +72,20 @@ func (s *series) errorsAgainstStable() float64 {
 	return s.p(CheckErrors, min(ratio, floor))
 }
 
-// unsigned is the p-value of "all failures that nobody signed would be there
+// unattributed is the p-value of "all failures that nobody signed would be there
 // without the canary, or are within its limit". No marker came with them, so they
 // are not known to be the canary's; but the canary is what changed.
-func (s *series) unsigned() float64 {
+func (s *series) unattributed() float64 {
 	total, failed, limit := s.blamed()
-	return s.p(CheckUnsigned, stat.Evidence(total, failed, limit))
+	return s.p(CheckUnattributed, stat.Evidence(total, failed, limit))
 }
 
 // blamed is the canary's answers and failures with every failure that nobody
 // signed added, and the highest share of failures in these that a canary within
 // its limit makes. Of all answers a share of weight is the canary's and a share
-// of background fails unsigned as it did before.
+// of background fails unattributed as it did before.
 func (s *series) blamed() (total, failed, limit float64) {
-	c, u := s.sides[Canary], s.sides[Unsigned].failed
+	c, u := s.sides[rollout.SideCanary], s.sides[rollout.SideUnattributed].failed
 	if u == 0 || s.weight <= 0 {
 		return 0, 0, 1
 	}
@@ -110,24 +112,24 @@ func (s *series) latencyMax() float64 {
 	if limit == 0 {
 		return s.p(CheckLatencyMax, 0)
 	}
-	h := s.sides[Canary].latency
+	h := s.sides[rollout.SideCanary].latency
 	return s.p(CheckLatencyMax, stat.Evidence(h.Total(), h.Above(limit), .05))
 }
 
 // data says whether a metric can be judged at the end of a dwell, and fails it
 // where the measured value itself is past a limit, certain or not.
 func (j *Judge) data(s *series, m Moment) []Finding {
-	f := Finding{Metric: s.Name, Check: CheckData, Verdict: Inconclusive, P: 1, Critical: *s.Critical}
+	f := Finding{Metric: s.Name, Check: CheckData, Verdict: rollout.VerdictInconclusive, P: 1, Critical: *s.Critical}
 	if s.Limit != nil {
 		f = s.gaugeData(f, m, j.config.stale(s.Metric))
 		if s.Errors == nil && s.Latency == nil {
 			return []Finding{f}
 		}
-		if f.Verdict == Inconclusive {
+		if f.Verdict == rollout.VerdictInconclusive {
 			return []Finding{f}
 		}
 	}
-	c, st := s.sides[Canary], s.sides[Stable]
+	c, st := s.sides[rollout.SideCanary], s.sides[rollout.SideStable]
 	stale := j.config.stale(s.Metric)
 	newest := c.newest
 	if st.newest.After(newest) {
@@ -136,7 +138,7 @@ func (j *Judge) data(s *series, m Moment) []Finding {
 	switch {
 	case s.problem != "" && s.problemAt.After(newest):
 		f.Policy, f.Sentence = s.OnNoData, s.Name+": "+s.problem
-	case newest.IsZero() || c.total+st.total+s.sides[Unsigned].total == 0:
+	case newest.IsZero() || c.total+st.total+s.sides[rollout.SideUnattributed].total == 0:
 		f.Policy, f.Sentence = s.OnNoData, s.Name+": no data at all in this step"
 	case newest.Sub(m.Now) > stale:
 		f.Policy, f.Sentence = s.OnNoData, sentence("%s: the newest data is from %v in the future: the clocks disagree", s.Name, newest.Sub(m.Now).Round(time.Second))
@@ -145,11 +147,11 @@ func (j *Judge) data(s *series, m Moment) []Finding {
 	case st.total == 0 && s.weight < 1 && len(s.previous) == 0:
 		f.Policy, f.Sentence = s.OnNoData, sentence("%s: nothing of stable at weight %.0f, so there is nothing to compare with", s.Name, 100*s.weight)
 	case c.total < s.MinSamples:
-		f.Policy, f.Sentence = s.OnFewSamples, sentence("%s: %s; that is too few to judge, at least %g are needed", s.Name, s.failedOf(Canary), s.MinSamples)
+		f.Policy, f.Sentence = s.OnFewSamples, sentence("%s: %s; that is too few to judge, at least %g are needed", s.Name, s.failedOf(rollout.SideCanary), s.MinSamples)
 	case s.Latency != nil && (c.latency.Total() < s.leastLatencies(c) || s.weight < 1 && st.latency.Total() == 0 && len(s.previous) == 0):
 		f.Policy, f.Sentence = s.OnFewSamples, sentence("%s: %.0f latencies of the canary and %.0f of stable since answers showed the weight; that is too few to judge", s.Name, c.latency.Total(), st.latency.Total())
 	default:
-		f.Verdict, f.Sentence = Successful, sentence("%s: %g requests of the canary, %g of stable", s.Name, c.total, st.total)
+		f.Verdict, f.Sentence = rollout.VerdictSuccessful, sentence("%s: %g requests of the canary, %g of stable", s.Name, c.total, st.total)
 		return append([]Finding{f}, s.past95(f)...)
 	}
 	return []Finding{f}
@@ -183,7 +185,7 @@ func (s *series) gaugeData(f Finding, m Moment, stale time.Duration) Finding {
 	case g.at.Sub(m.Now) > stale:
 		f.Policy, f.Sentence = s.OnNoData, sentence("%s: the newest value is from %v in the future: the clocks disagree", s.Name, g.at.Sub(m.Now).Round(time.Second))
 	default:
-		f.Verdict, f.Sentence = Successful, s.gaugeWords()
+		f.Verdict, f.Sentence = rollout.VerdictSuccessful, s.gaugeWords()
 	}
 	return f
 }
@@ -191,8 +193,8 @@ func (s *series) gaugeData(f Finding, m Moment, stale time.Duration) Finding {
 // past95 fails a metric whose measured error rate or p95 is past its absolute
 // limit at the end of a dwell.
 func (s *series) past95(f Finding) []Finding {
-	f.Verdict = Failed
-	c := numbers(s.sides[Canary])
+	f.Verdict = rollout.VerdictFailed
+	c := numbers(s.sides[rollout.SideCanary])
 	var fs []Finding
 	if s.Errors != nil && c.ErrorRate > s.Errors.limit() {
 		f.Check, f.Sentence = CheckErrorRate, s.errorRateWords()
@@ -209,12 +211,12 @@ func (s *series) past95(f Finding) []Finding {
 func (j *Judge) byScore(r *Result, score float64) {
 	switch {
 	case score < j.config.Score.Marginal:
-		r.Verdict, r.Reason = Failed, sentence("score %g of 100, less than %g fails: %s", score, j.config.Score.Marginal, losers(r.Findings))
+		r.Verdict, r.Reason = rollout.VerdictFailed, sentence("score %g of 100, less than %g fails: %s", score, j.config.Score.Marginal, losers(r.Findings))
 	case score < j.config.Score.Pass:
-		r.Verdict, r.Policy = Inconclusive, PolicyHold
+		r.Verdict, r.Policy = rollout.VerdictInconclusive, rollout.PolicyHold
 		r.Reason = sentence("score %g of 100, %g passes and less than %g fails: %s", score, j.config.Score.Pass, j.config.Score.Marginal, losers(r.Findings))
 	default:
-		r.Verdict, r.Reason = Successful, j.passed(*r)
+		r.Verdict, r.Reason = rollout.VerdictSuccessful, j.passed(*r)
 	}
 }
 

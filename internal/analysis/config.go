@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // ConfigVersion is the version of the analysis file that this package reads.
@@ -26,8 +28,8 @@ type Config struct {
 	Alpha float64 `json:"alpha,omitempty"`
 	// MaxExtensions is how often a dwell is repeated that ended inconclusive;
 	// Then is what follows: hold or abort.
-	MaxExtensions *int   `json:"max-extensions,omitempty"`
-	Then          Policy `json:"then,omitempty"`
+	MaxExtensions *int           `json:"max-extensions,omitempty"`
+	Then          rollout.Policy `json:"then,omitempty"`
 	// Stale is the age from which a metric's newest point is too old to
 	// judge by, and how far into the future one may be: 30s without, longer
 	// for sources that are late by their nature.
@@ -58,10 +60,10 @@ type Metric struct {
 	Group    string  `json:"group,omitempty"`
 	Weight   float64 `json:"weight,omitempty"` // in its group; 1 without
 
-	MinSamples   float64 `json:"min-samples,omitempty"`
-	OnNoData     Policy  `json:"on-no-data,omitempty"`
-	OnNaN        Policy  `json:"on-nan,omitempty"`
-	OnFewSamples Policy  `json:"on-few-samples,omitempty"`
+	MinSamples   float64        `json:"min-samples,omitempty"`
+	OnNoData     rollout.Policy `json:"on-no-data,omitempty"`
+	OnNaN        rollout.Policy `json:"on-nan,omitempty"`
+	OnFewSamples rollout.Policy `json:"on-few-samples,omitempty"`
 	// Baseline "previous" lets the last release's measurements at the same
 	// elapsed time stand in where stable has too few; "stable" never does.
 	Baseline string `json:"baseline,omitempty"`
@@ -189,10 +191,10 @@ type CustomCheck struct {
 	Job     string   `json:"job,omitempty"` // a manifest's path
 	Webhook string   `json:"webhook,omitempty"`
 	// SecretEnv is the environment variable with the webhook's secret.
-	SecretEnv string   `json:"secret-env,omitempty"`
-	Timeout   Duration `json:"timeout,omitempty"` // 60s without
-	At        []int    `json:"at,omitempty"`      // weights; every step without
-	OnError   Policy   `json:"on-error,omitempty"`
+	SecretEnv string         `json:"secret-env,omitempty"`
+	Timeout   Duration       `json:"timeout,omitempty"` // 60s without
+	At        []int          `json:"at,omitempty"`      // weights; every step without
+	OnError   rollout.Policy `json:"on-error,omitempty"`
 }
 
 // A Duration is a time.Duration whose JSON is text such as "30s".
@@ -233,7 +235,7 @@ func (c Config) WithDefaults(base Metric) Config {
 		c.MaxExtensions = ptr(2)
 	}
 	if c.Then == "" {
-		c.Then = PolicyHold
+		c.Then = rollout.PolicyHold
 	}
 	if c.Score == nil {
 		c.Score = &Score{Pass: 95, Marginal: 75}
@@ -258,7 +260,7 @@ func (c Config) WithDefaults(base Metric) Config {
 			c.Checks[i].Timeout = Duration(time.Minute)
 		}
 		if c.Checks[i].OnError == "" {
-			c.Checks[i].OnError = PolicyExtend
+			c.Checks[i].OnError = rollout.PolicyExtend
 		}
 	}
 	return c
@@ -284,14 +286,14 @@ func (m Metric) withDefaults(base Metric) Metric {
 		m.MinSamples = 100
 	}
 	for _, p := range []struct {
-		own  *Policy
-		base Policy
+		own  *rollout.Policy
+		base rollout.Policy
 	}{{&m.OnNoData, base.OnNoData}, {&m.OnNaN, base.OnNaN}, {&m.OnFewSamples, base.OnFewSamples}} {
 		if *p.own == "" {
 			*p.own = p.base
 		}
 		if *p.own == "" {
-			*p.own = PolicyExtend
+			*p.own = rollout.PolicyExtend
 		}
 	}
 	if m.Baseline == "" {
@@ -379,7 +381,7 @@ func (c Config) Validate() error {
 	p.want(c.Version == ConfigVersion, "version", c.Version, fmt.Sprint(ConfigVersion))
 	p.want(c.Alpha > 0 && c.Alpha <= .2, "alpha", c.Alpha, "over 0 and at most 0.2")
 	p.want(*c.MaxExtensions >= 0 && *c.MaxExtensions <= 20, "max-extensions", *c.MaxExtensions, "0 to 20")
-	p.oneOf("then", c.Then, PolicyHold, PolicyAbort)
+	p.oneOf("then", c.Then, rollout.PolicyHold, rollout.PolicyAbort)
 	p.want(c.Stale >= 0, "stale", time.Duration(c.Stale), "over 0s")
 	p.want(c.Score.Pass >= c.Score.Marginal && c.Score.Marginal >= 0 && c.Score.Pass <= 100, "score", *c.Score, "0 <= marginal <= pass <= 100")
 	for name, w := range c.Groups {
@@ -404,7 +406,7 @@ func (p *problems) want(ok bool, field string, have any, want string) {
 	}
 }
 
-func (p *problems) oneOf(field string, have Policy, allowed ...Policy) {
+func (p *problems) oneOf(field string, have rollout.Policy, allowed ...rollout.Policy) {
 	p.want(slices.Contains(allowed, have), field, fmt.Sprintf("%q", have), fmt.Sprintf("one of %q", allowed))
 }
 
@@ -426,8 +428,8 @@ func (p *problems) metric(field string, m Metric, groups map[string]float64, see
 	_, known := groups[m.Group]
 	p.want(m.Group == "" || len(groups) == 0 || known, field+".group", fmt.Sprintf("%q", m.Group), "one of groups")
 	p.want(m.Baseline == "previous" || m.Baseline == "stable", field+".baseline", fmt.Sprintf("%q", m.Baseline), `"stable" or "previous"`)
-	for name, policy := range map[string]Policy{"on-no-data": m.OnNoData, "on-nan": m.OnNaN, "on-few-samples": m.OnFewSamples} {
-		p.oneOf(field+"."+name, policy, PolicyFail, PolicyHold, PolicyExtend, PolicyIgnore)
+	for name, policy := range map[string]rollout.Policy{"on-no-data": m.OnNoData, "on-nan": m.OnNaN, "on-few-samples": m.OnFewSamples} {
+		p.oneOf(field+"."+name, policy, rollout.PolicyFail, rollout.PolicyHold, rollout.PolicyExtend, rollout.PolicyIgnore)
 	}
 	if l := m.Errors; l != nil {
 		p.want(*l.Rate >= 0 && *l.Rate < 100, field+".errors.rate", *l.Rate, "0 to less than 100")
@@ -501,7 +503,7 @@ func (p *problems) check(field string, k CustomCheck, seen map[string]bool) {
 	p.want(set == 1, field, fmt.Sprintf("a check with %d ways to run", set), "one of command, job and webhook")
 	p.want(k.Webhook == "" || k.SecretEnv != "", field+".secret-env", `""`, "the variable with the secret that signs the webhook")
 	p.want(k.Timeout > 0 && k.Timeout <= Duration(time.Hour), field+".timeout", time.Duration(k.Timeout), "over 0s and at most 1h")
-	p.oneOf(field+".on-error", k.OnError, PolicyFail, PolicyHold, PolicyExtend, PolicyIgnore)
+	p.oneOf(field+".on-error", k.OnError, rollout.PolicyFail, rollout.PolicyHold, rollout.PolicyExtend, rollout.PolicyIgnore)
 	for _, w := range k.At {
 		p.want(w >= 1 && w <= 100, field+".at", w, "weights from 1 to 100")
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/stat"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A Judge judges the steps of one rollout. It is not safe for concurrent use.
@@ -119,7 +121,7 @@ func (j *Judge) Look(m Moment) Result {
 	}
 	j.reject(ts)
 	if m.Elapsed < m.Dwell && !slices.ContainsFunc(ts, test.decides) && !j.customFailed() {
-		return Result{Verdict: Pending, Reason: j.soFar()}
+		return Result{Verdict: rollout.VerdictPending, Reason: j.soFar()}
 	}
 	var r Result
 	for _, t := range ts {
@@ -134,18 +136,18 @@ func (j *Judge) Look(m Moment) Result {
 		}
 	}
 	if i := slices.IndexFunc(r.Findings, Finding.decides); i >= 0 {
-		r.Verdict, r.Reason = Failed, r.Findings[i].Sentence
+		r.Verdict, r.Reason = rollout.VerdictFailed, r.Findings[i].Sentence
 	} else {
 		j.conclude(&r, m)
 	}
-	if r.Verdict == Failed {
+	if r.Verdict == rollout.VerdictFailed {
 		j.final = &r
 	}
 	return r
 }
 
 // decides says whether a finding fails its step, whatever else there is.
-func (f Finding) decides() bool { return f.Verdict == Failed && f.Critical }
+func (f Finding) decides() bool { return f.Verdict == rollout.VerdictFailed && f.Critical }
 
 func (t test) decides() bool { return t.Finding.decides() }
 
@@ -171,7 +173,7 @@ func (j *Judge) reject(fs []test) {
 		}
 		for k, rejected := range stat.Holm(ps, j.alpha()) {
 			if rejected {
-				fs[at[k]].Verdict = Failed
+				fs[at[k]].Verdict = rollout.VerdictFailed
 			}
 		}
 	}
@@ -189,14 +191,14 @@ func (j *Judge) conclude(r *Result, m Moment) {
 	}
 	for _, k := range j.due {
 		if _, done := j.custom[k.Name]; !done {
-			r.Findings = append(r.Findings, Finding{Metric: k.Name, Check: CheckCustom, Verdict: Inconclusive, Policy: PolicyExtend, Critical: true, P: 1,
+			r.Findings = append(r.Findings, Finding{Metric: k.Name, Check: CheckCustom, Verdict: rollout.VerdictInconclusive, Policy: rollout.PolicyExtend, Critical: true, P: 1,
 				Sentence: "the check " + k.Name + " has not ended yet"})
 		}
 	}
 	r.Warnings = ignored(r.Findings)
 	score := j.score(r.Findings)
 	r.Score = score
-	decide := func(v Verdict, f Finding) { r.Verdict, r.Reason, r.Policy = v, f.Sentence, f.Policy }
+	decide := func(v rollout.Verdict, f Finding) { r.Verdict, r.Reason, r.Policy = v, f.Sentence, f.Policy }
 	has := func(ok func(Finding) bool) (Finding, bool) {
 		i := slices.IndexFunc(r.Findings, ok)
 		if i < 0 {
@@ -204,19 +206,19 @@ func (j *Judge) conclude(r *Result, m Moment) {
 		}
 		return r.Findings[i], true
 	}
-	policy := func(p Policy) func(Finding) bool {
-		return func(f Finding) bool { return f.Verdict == Inconclusive && f.Policy == p }
+	policy := func(p rollout.Policy) func(Finding) bool {
+		return func(f Finding) bool { return f.Verdict == rollout.VerdictInconclusive && f.Policy == p }
 	}
 	if f, ok := has(Finding.decides); ok {
-		decide(Failed, f)
-	} else if f, ok := has(policy(PolicyFail)); ok {
-		decide(Failed, f)
-	} else if f, ok := has(policy(PolicyHold)); ok {
-		decide(Inconclusive, f)
-	} else if f, ok := has(policy(PolicyExtend)); ok {
-		decide(Inconclusive, f)
+		decide(rollout.VerdictFailed, f)
+	} else if f, ok := has(policy(rollout.PolicyFail)); ok {
+		decide(rollout.VerdictFailed, f)
+	} else if f, ok := has(policy(rollout.PolicyHold)); ok {
+		decide(rollout.VerdictInconclusive, f)
+	} else if f, ok := has(policy(rollout.PolicyExtend)); ok {
+		decide(rollout.VerdictInconclusive, f)
 	} else if score == nil {
-		r.Verdict, r.Policy, r.Reason = Inconclusive, PolicyExtend, "there is nothing left to judge by"
+		r.Verdict, r.Policy, r.Reason = rollout.VerdictInconclusive, rollout.PolicyExtend, "there is nothing left to judge by"
 	} else {
 		j.byScore(r, *score)
 	}
@@ -227,12 +229,12 @@ func (j *Judge) conclude(r *Result, m Moment) {
 func (j *Judge) settle(s *series, fs []Finding) {
 	for i := range fs {
 		f := &fs[i]
-		if f.Metric != s.Name || f.Verdict != Pending {
+		if f.Metric != s.Name || f.Verdict != rollout.VerdictPending {
 			continue
 		}
-		f.Verdict = Successful
+		f.Verdict = rollout.VerdictSuccessful
 		if isTest(f.Check) && f.P <= doubt {
-			f.Verdict, f.Policy = Inconclusive, s.OnFewSamples
+			f.Verdict, f.Policy = rollout.VerdictInconclusive, s.OnFewSamples
 			f.Sentence += "; that may be chance"
 		}
 	}
@@ -252,11 +254,11 @@ func (j *Judge) score(fs []Finding) *float64 {
 			if f.Metric != s.Name {
 				continue
 			}
-			if f.Verdict == Inconclusive && f.Policy == PolicyIgnore {
+			if f.Verdict == rollout.VerdictInconclusive && f.Policy == rollout.PolicyIgnore {
 				speaks = false
 				break
 			}
-			speaks, passed = true, passed && f.Verdict == Successful
+			speaks, passed = true, passed && f.Verdict == rollout.VerdictSuccessful
 		}
 		if !speaks {
 			continue
@@ -283,7 +285,7 @@ func (j *Judge) score(fs []Finding) *float64 {
 
 // measured are the numbers of one metric.
 func (s *series) measured() Measured {
-	m := Measured{Metric: s.Name, Canary: numbers(s.sides[Canary]), Stable: numbers(s.sides[Stable]), Unsigned: s.sides[Unsigned].failed}
+	m := Measured{Metric: s.Name, Canary: numbers(s.sides[rollout.SideCanary]), Stable: numbers(s.sides[rollout.SideStable]), Unattributed: s.sides[rollout.SideUnattributed].failed}
 	if s.standIn() {
 		m.Against = "previous"
 	}

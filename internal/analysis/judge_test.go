@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -37,11 +39,11 @@ type lab struct {
 	dwell  time.Duration
 	now    time.Time
 	metric string
-	mute   map[Version]bool
+	mute   map[rollout.Side]bool
 }
 
 func newLab(seed uint64, c Config, weight int) *lab {
-	l := &lab{r: rand.New(rand.NewPCG(seed, 1)), judge: NewJudge(c, 4), weight: weight, rate: 100, canary: good(), stable: good(), dwell: time.Minute, now: epoch, metric: ProbeMetric, mute: map[Version]bool{}}
+	l := &lab{r: rand.New(rand.NewPCG(seed, 1)), judge: NewJudge(c, 4), weight: weight, rate: 100, canary: good(), stable: good(), dwell: time.Minute, now: epoch, metric: ProbeMetric, mute: map[rollout.Side]bool{}}
 	l.second(0) // what was answered before
 	l.judge.Begin(Begin{Weight: weight, At: l.now})
 	l.judge.Confirmed(l.now)
@@ -51,19 +53,19 @@ func newLab(seed uint64, c Config, weight int) *lab {
 // second lets one second pass in which the canary gets weight percent.
 func (l *lab) second(weight int) {
 	l.now = l.now.Add(time.Second)
-	n := map[Version]int{}
+	n := map[rollout.Side]int{}
 	for range l.rate {
 		if l.r.IntN(100) < weight {
-			n[Canary]++
+			n[rollout.SideCanary]++
 		} else {
-			n[Stable]++
+			n[rollout.SideStable]++
 		}
 	}
-	for v, a := range map[Version]app{Canary: l.canary, Stable: l.stable} {
+	for v, a := range map[rollout.Side]app{rollout.SideCanary: l.canary, rollout.SideStable: l.stable} {
 		if l.mute[v] {
 			continue
 		}
-		p := Point{At: l.now, Version: v, Total: float64(n[v])}
+		p := Point{At: l.now, Side: v, Total: float64(n[v])}
 		r := rand.New(rand.NewPCG(l.r.Uint64(), uint64(len(v))))
 		for range n[v] {
 			if r.Float64() < a.errors {
@@ -85,7 +87,7 @@ func (l *lab) look() Result {
 func (l *lab) run() (Result, time.Duration) {
 	for {
 		l.second(l.weight)
-		if r := l.look(); r.Verdict != Pending {
+		if r := l.look(); r.Verdict != rollout.VerdictPending {
 			return r, l.now.Sub(epoch) - time.Second
 		}
 	}
@@ -106,20 +108,20 @@ func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		change  func(*lab)
-		verdict Verdict
+		verdict rollout.Verdict
 		check   Check
 		within  time.Duration
 		reason  string
 	}{
-		{"healthy", func(*lab) {}, Successful, "", time.Minute, "limit 5 %"},
-		{"30 % errors", func(l *lab) { l.canary.errors = .3 }, Failed, CheckErrors, 9 * time.Second, "the canary failed"},
-		{"all fail", func(l *lab) { l.canary.errors = 1 }, Failed, CheckErrorRate, 3 * time.Second, "(100 %"},
-		{"2 % errors against 0.1 %", func(l *lab) { l.canary.errors, l.weight, l.dwell = .02, 25, 5*time.Minute }, Failed, CheckErrors, 3 * time.Minute, "at the same time stable failed"},
-		{"both at 3 %", func(l *lab) { l.canary.errors, l.stable.errors = .03, .03 }, Successful, "", time.Minute, ""},
-		{"both at 30 %", func(l *lab) { l.canary.errors, l.stable.errors = .3, .3 }, Failed, CheckErrorRate, 30 * time.Second, "stable failed"},
-		{"twice as slow", func(l *lab) { l.canary.latency = lognormal(.04, .3); l.stable.latency = lognormal(.02, .3) }, Failed, CheckLatency, 40 * time.Second, "slower by"},
-		{"10 % slower", func(l *lab) { l.canary.latency = lognormal(.022, .5) }, Successful, "", time.Minute, "than stable (95 % interval of the difference"},
-		{"ten times as slow but by 2 ms", func(l *lab) { l.canary.latency, l.stable.latency = lognormal(.0022, .1), lognormal(.0002, .1) }, Successful, "", time.Minute, ""},
+		{"healthy", func(*lab) {}, rollout.VerdictSuccessful, "", time.Minute, "limit 5 %"},
+		{"30 % errors", func(l *lab) { l.canary.errors = .3 }, rollout.VerdictFailed, CheckErrors, 9 * time.Second, "the canary failed"},
+		{"all fail", func(l *lab) { l.canary.errors = 1 }, rollout.VerdictFailed, CheckErrorRate, 3 * time.Second, "(100 %"},
+		{"2 % errors against 0.1 %", func(l *lab) { l.canary.errors, l.weight, l.dwell = .02, 25, 5*time.Minute }, rollout.VerdictFailed, CheckErrors, 3 * time.Minute, "at the same time stable failed"},
+		{"both at 3 %", func(l *lab) { l.canary.errors, l.stable.errors = .03, .03 }, rollout.VerdictSuccessful, "", time.Minute, ""},
+		{"both at 30 %", func(l *lab) { l.canary.errors, l.stable.errors = .3, .3 }, rollout.VerdictFailed, CheckErrorRate, 30 * time.Second, "stable failed"},
+		{"twice as slow", func(l *lab) { l.canary.latency = lognormal(.04, .3); l.stable.latency = lognormal(.02, .3) }, rollout.VerdictFailed, CheckLatency, 40 * time.Second, "slower by"},
+		{"10 % slower", func(l *lab) { l.canary.latency = lognormal(.022, .5) }, rollout.VerdictSuccessful, "", time.Minute, "than stable (95 % interval of the difference"},
+		{"ten times as slow but by 2 ms", func(l *lab) { l.canary.latency, l.stable.latency = lognormal(.0022, .1), lognormal(.0002, .1) }, rollout.VerdictSuccessful, "", time.Minute, ""},
 		{"one answer in four takes 3 s more", func(l *lab) {
 			l.weight, l.dwell = 25, 2*time.Minute
 			l.canary.latency = func(r *rand.Rand) float64 {
@@ -128,21 +130,21 @@ func TestVerdicts(t *testing.T) {
 				}
 				return .02
 			}
-		}, Failed, CheckSlow, time.Minute, "times as often"},
+		}, rollout.VerdictFailed, CheckSlow, time.Minute, "times as often"},
 		{"p95 of 2.5 s on both", func(l *lab) {
 			l.weight = 50
 			l.canary.latency, l.stable.latency = lognormal(2.5, .01), lognormal(2.5, .01)
-		}, Failed, CheckLatencyMax, 10 * time.Second, "limit 2s"},
+		}, rollout.VerdictFailed, CheckLatencyMax, 10 * time.Second, "limit 2s"},
 
-		{"the canary is silent", func(l *lab) { l.mute[Canary] = true }, Inconclusive, CheckData, time.Minute, "old"},
-		{"stable is silent", func(l *lab) { l.mute[Stable] = true }, Inconclusive, CheckData, time.Minute, "old"},
-		{"nobody answers", func(l *lab) { l.mute[Stable], l.mute[Canary] = true, true }, Inconclusive, CheckData, time.Minute, "no data at all"},
-		{"thin traffic", func(l *lab) { l.rate = 10 }, Inconclusive, CheckData, time.Minute, "too few to judge"},
+		{"the canary is silent", func(l *lab) { l.mute[rollout.SideCanary] = true }, rollout.VerdictInconclusive, CheckData, time.Minute, "old"},
+		{"stable is silent", func(l *lab) { l.mute[rollout.SideStable] = true }, rollout.VerdictInconclusive, CheckData, time.Minute, "old"},
+		{"nobody answers", func(l *lab) { l.mute[rollout.SideStable], l.mute[rollout.SideCanary] = true, true }, rollout.VerdictInconclusive, CheckData, time.Minute, "no data at all"},
+		{"thin traffic", func(l *lab) { l.rate = 10 }, rollout.VerdictInconclusive, CheckData, time.Minute, "too few to judge"},
 		{"stable is silent at 100", func(l *lab) {
 			l.weight = 100
 			l.judge.Begin(Begin{Weight: 100, At: l.now})
 			l.judge.Confirmed(l.now)
-		}, Successful, "", time.Minute, ""},
+		}, rollout.VerdictSuccessful, "", time.Minute, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -155,7 +157,7 @@ func TestVerdicts(t *testing.T) {
 			if l.weight == 5 {
 				l.rate = max(l.rate, 10)
 			}
-			if c.verdict == Successful && l.weight == 5 {
+			if c.verdict == rollout.VerdictSuccessful && l.weight == 5 {
 				l.rate = 100
 			}
 			r, took := l.run()
@@ -177,20 +179,20 @@ func TestVerdicts(t *testing.T) {
 
 // A failure that no version signed counts against the canary, beyond what was
 // usual before.
-func TestUnsignedFailures(t *testing.T) {
+func TestUnattributedFailures(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name          string
-		before, after float64 // unsigned failures a second
-		verdict       Verdict
-	}{{"none before", 0, 5, Failed}, {"as many before", 5, 5, Successful}} {
+		before, after float64 // unattributed failures a second
+		verdict       rollout.Verdict
+	}{{"none before", 0, 5, rollout.VerdictFailed}, {"as many before", 5, 5, rollout.VerdictSuccessful}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			j := NewJudge(Config{Version: 1, Metrics: []Metric{{Name: ProbeMetric, Errors: &ErrorLimits{}}}}.WithDefaults(Metric{}), 1)
 			at := epoch
 			for range 60 {
 				at = at.Add(time.Second)
-				j.Add(ProbeMetric, Point{At: at, Version: Stable, Total: 100}, Point{At: at, Version: Unsigned, Total: c.before, Failed: c.before})
+				j.Add(ProbeMetric, Point{At: at, Side: rollout.SideStable, Total: 100}, Point{At: at, Side: rollout.SideUnattributed, Total: c.before, Failed: c.before})
 			}
 			j.Begin(Begin{Weight: 5, At: at})
 			j.Confirmed(at)
@@ -198,8 +200,8 @@ func TestUnsignedFailures(t *testing.T) {
 			var r Result
 			for range 60 {
 				at = at.Add(time.Second)
-				j.Add(ProbeMetric, Point{At: at, Version: Stable, Total: 95}, Point{At: at, Version: Canary, Total: 5}, Point{At: at, Version: Unsigned, Total: c.after, Failed: c.after})
-				if r = j.Look(Moment{at, at.Sub(began), time.Minute}); r.Verdict != Pending {
+				j.Add(ProbeMetric, Point{At: at, Side: rollout.SideStable, Total: 95}, Point{At: at, Side: rollout.SideCanary, Total: 5}, Point{At: at, Side: rollout.SideUnattributed, Total: c.after, Failed: c.after})
+				if r = j.Look(Moment{at, at.Sub(began), time.Minute}); r.Verdict != rollout.VerdictPending {
 					break
 				}
 			}
@@ -219,11 +221,11 @@ func TestFailedStaysUntilTheNextStep(t *testing.T) {
 	for range 100 {
 		l.second(50)
 	}
-	if again := l.look(); again.Verdict != Failed || again.Reason != first.Reason {
+	if again := l.look(); again.Verdict != rollout.VerdictFailed || again.Reason != first.Reason {
 		t.Errorf("then %s: %s, first %s: %s", again.Verdict, again.Reason, first.Verdict, first.Reason)
 	}
 	l.judge.Begin(Begin{Step: 1, Weight: 100, At: l.now})
-	if r := l.judge.Look(Moment{Now: l.now, Dwell: time.Minute}); r.Verdict != Pending {
+	if r := l.judge.Look(Moment{Now: l.now, Dwell: time.Minute}); r.Verdict != rollout.VerdictPending {
 		t.Errorf("a new step begins with %s: %s", r.Verdict, r.Reason)
 	}
 }
@@ -233,12 +235,12 @@ func TestZeroErrorLimit(t *testing.T) {
 	c := Config{Version: 1, Metrics: []Metric{{Name: ProbeMetric, Errors: &ErrorLimits{Rate: ptr(0.0), Success: ptr(100.0)}}}}.WithDefaults(Metric{})
 	l := newLab(1, c, 50)
 	l.canary.errors = .05
-	if r, took := l.run(); r.Verdict != Failed || took > 3*time.Second {
+	if r, took := l.run(); r.Verdict != rollout.VerdictFailed || took > 3*time.Second {
 		t.Errorf("one failure is not allowed: %s after %v: %s", r.Verdict, took, r.Reason)
 	}
 	l = newLab(1, c, 50)
 	l.canary.errors = 0
-	if r, _ := l.run(); r.Verdict != Successful {
+	if r, _ := l.run(); r.Verdict != rollout.VerdictSuccessful {
 		t.Errorf("no failure: %s: %s", r.Verdict, r.Reason)
 	}
 }
@@ -260,23 +262,23 @@ func TestGauges(t *testing.T) {
 		name    string
 		config  Config
 		value   func(second int) float64
-		verdict Verdict
-		policy  Policy
+		verdict rollout.Verdict
+		policy  rollout.Policy
 		reason  string
 	}{
-		{"within", cpu(true, limit, nil), steady(.5), Successful, "", ""},
-		{"past for long", cpu(true, limit, nil), steady(.95), Failed, "", "pod-1 has 0.95, limit at most 0.9 for longer than 10s, past it for 10s"},
-		{"past now and then", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .95, .95, .7}[s%4] }, Successful, "", ""},
-		{"between clear and limit is not back", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .85}[s%2] }, Failed, "", ""},
-		{"not a number", cpu(true, limit, nil), steady(math.NaN()), Inconclusive, PolicyExtend, "60 of 60 values are not a number"},
-		{"not a number, policy fail", cpu(true, limit, func(m *Metric) { m.OnNaN = PolicyFail }), steady(math.NaN()), Failed, PolicyFail, "not a number"},
-		{"not a number, policy hold", cpu(true, limit, func(m *Metric) { m.OnNaN = PolicyHold }), steady(math.NaN()), Inconclusive, PolicyHold, "not a number"},
-		{"not a number, ignored", cpu(true, limit, func(m *Metric) { m.OnNaN = PolicyIgnore }), steady(math.NaN()), Successful, "", ""},
-		{"no value", cpu(true, limit, nil), nil, Inconclusive, PolicyExtend, "has no value"},
-		{"a minimum", cpu(true, GaugeLimit{Min: ptr(2.0)}, nil), steady(1), Failed, "", "at least 2"},
-		{"past, not critical: half the score", cpu(false, limit, nil), steady(.95), Failed, "", "score 50 of 100"},
-		{"past, not critical and light: held", cpu(false, limit, func(m *Metric) { m.Weight = .2 }), steady(.95), Inconclusive, PolicyHold, "score 83.33"},
-		{"past, not critical and lighter", cpu(false, limit, func(m *Metric) { m.Weight = .01 }), steady(.95), Successful, "", "score 99"},
+		{"within", cpu(true, limit, nil), steady(.5), rollout.VerdictSuccessful, "", ""},
+		{"past for long", cpu(true, limit, nil), steady(.95), rollout.VerdictFailed, "", "pod-1 has 0.95, limit at most 0.9 for longer than 10s, past it for 10s"},
+		{"past now and then", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .95, .95, .7}[s%4] }, rollout.VerdictSuccessful, "", ""},
+		{"between clear and limit is not back", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .85}[s%2] }, rollout.VerdictFailed, "", ""},
+		{"not a number", cpu(true, limit, nil), steady(math.NaN()), rollout.VerdictInconclusive, rollout.PolicyExtend, "60 of 60 values are not a number"},
+		{"not a number, policy fail", cpu(true, limit, func(m *Metric) { m.OnNaN = rollout.PolicyFail }), steady(math.NaN()), rollout.VerdictFailed, rollout.PolicyFail, "not a number"},
+		{"not a number, policy hold", cpu(true, limit, func(m *Metric) { m.OnNaN = rollout.PolicyHold }), steady(math.NaN()), rollout.VerdictInconclusive, rollout.PolicyHold, "not a number"},
+		{"not a number, ignored", cpu(true, limit, func(m *Metric) { m.OnNaN = rollout.PolicyIgnore }), steady(math.NaN()), rollout.VerdictSuccessful, "", ""},
+		{"no value", cpu(true, limit, nil), nil, rollout.VerdictInconclusive, rollout.PolicyExtend, "has no value"},
+		{"a minimum", cpu(true, GaugeLimit{Min: ptr(2.0)}, nil), steady(1), rollout.VerdictFailed, "", "at least 2"},
+		{"past, not critical: half the score", cpu(false, limit, nil), steady(.95), rollout.VerdictFailed, "", "score 50 of 100"},
+		{"past, not critical and light: held", cpu(false, limit, func(m *Metric) { m.Weight = .2 }), steady(.95), rollout.VerdictInconclusive, rollout.PolicyHold, "score 83.33"},
+		{"past, not critical and lighter", cpu(false, limit, func(m *Metric) { m.Weight = .01 }), steady(.95), rollout.VerdictSuccessful, "", "score 99"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -289,9 +291,9 @@ func TestGauges(t *testing.T) {
 				l.second(50)
 				if c.value != nil {
 					v := Number(c.value(s))
-					l.judge.Add("cpu", Point{At: l.now, Version: Canary, Subject: "pod-1", Value: &v})
+					l.judge.Add("cpu", Point{At: l.now, Side: rollout.SideCanary, Subject: "pod-1", Value: &v})
 				}
-				if r = l.look(); r.Verdict != Pending {
+				if r = l.look(); r.Verdict != rollout.VerdictPending {
 					break
 				}
 			}
@@ -312,10 +314,10 @@ func TestEverythingIgnoredIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()
 	m := &c.Metrics[0]
-	m.OnNoData, m.OnFewSamples, m.OnNaN = PolicyIgnore, PolicyIgnore, PolicyIgnore
+	m.OnNoData, m.OnFewSamples, m.OnNaN = rollout.PolicyIgnore, rollout.PolicyIgnore, rollout.PolicyIgnore
 	l := newLab(1, c, 5)
-	l.mute[Canary], l.mute[Stable] = true, true
-	if r, _ := l.run(); r.Verdict != Inconclusive || !strings.Contains(r.Reason, "nothing left to judge by") {
+	l.mute[rollout.SideCanary], l.mute[rollout.SideStable] = true, true
+	if r, _ := l.run(); r.Verdict != rollout.VerdictInconclusive || !strings.Contains(r.Reason, "nothing left to judge by") {
 		t.Errorf("%s: %s, want inconclusive", r.Verdict, r.Reason)
 	}
 }
@@ -330,31 +332,35 @@ func TestBadData(t *testing.T) {
 		feed   func(l *lab, second int)
 		reason string
 	}{
-		"down":             {func(l *lab, _ int) { l.judge.Problem("users", "read http://x: connection refused", l.now) }, "connection refused"},
-		"empty":            {func(*lab, int) {}, "no data at all"},
-		"one version only": {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}) }, "old"},
-		"stable missing":   {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Version: Canary, Total: 100}) }, "nothing of stable"},
+		"down":  {func(l *lab, _ int) { l.judge.Problem("users", "read http://x: connection refused", l.now) }, "connection refused"},
+		"empty": {func(*lab, int) {}, "no data at all"},
+		"one version only": {func(l *lab, _ int) {
+			l.judge.Add("users", Point{At: l.now, Side: rollout.SideStable, Total: 100})
+		}, "old"},
+		"stable missing": {func(l *lab, _ int) {
+			l.judge.Add("users", Point{At: l.now, Side: rollout.SideCanary, Total: 100})
+		}, "nothing of stable"},
 		"stale": {func(l *lab, s int) {
 			if s < 20 {
-				l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}, Point{At: l.now, Version: Canary, Total: 100})
+				l.judge.Add("users", Point{At: l.now, Side: rollout.SideStable, Total: 100}, Point{At: l.now, Side: rollout.SideCanary, Total: 100})
 			}
 		}, "old, limit 30s"},
 		"clock ahead": {func(l *lab, _ int) {
 			at := l.now.Add(time.Hour)
-			l.judge.Add("users", Point{At: at, Version: Stable, Total: 100}, Point{At: at, Version: Canary, Total: 100})
+			l.judge.Add("users", Point{At: at, Side: rollout.SideStable, Total: 100}, Point{At: at, Side: rollout.SideCanary, Total: 100})
 		}, "in the future: the clocks disagree"},
 		"clock behind": {func(l *lab, _ int) {
 			at := l.now.Add(-time.Hour)
-			l.judge.Add("users", Point{At: at, Version: Stable, Total: 100}, Point{At: at, Version: Canary, Total: 100})
+			l.judge.Add("users", Point{At: at, Side: rollout.SideStable, Total: 100}, Point{At: at, Side: rollout.SideCanary, Total: 100})
 		}, "no data at all"},
-		"wrong version": {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Version: "blue", Total: 100}) }, "no data at all"},
+		"wrong version": {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Side: "blue", Total: 100}) }, "no data at all"},
 		"no latencies where they are asked for": {func(l *lab, _ int) {
 			l.judge.series[1].Latency = (&LatencyLimits{}).from(nil)
-			l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}, Point{At: l.now, Version: Canary, Total: 100})
+			l.judge.Add("users", Point{At: l.now, Side: rollout.SideStable, Total: 100}, Point{At: l.now, Side: rollout.SideCanary, Total: 100})
 		}, "0 latencies of the canary"},
 		"goes away at the end": {func(l *lab, s int) {
 			if s < 55 {
-				l.judge.Add("users", Point{At: l.now, Version: Stable, Total: 100}, Point{At: l.now, Version: Canary, Total: 100})
+				l.judge.Add("users", Point{At: l.now, Side: rollout.SideStable, Total: 100}, Point{At: l.now, Side: rollout.SideCanary, Total: 100})
 			} else {
 				l.judge.Problem("users", "timed out", l.now)
 			}
@@ -364,12 +370,12 @@ func TestBadData(t *testing.T) {
 			t.Parallel()
 			l := newLab(5, users(), 50)
 			var r Result
-			for s := 0; r.Verdict == "" || r.Verdict == Pending; s++ {
+			for s := 0; r.Verdict == "" || r.Verdict == rollout.VerdictPending; s++ {
 				l.second(50)
 				c.feed(l, s)
 				r = l.look()
 			}
-			if r.Verdict != Inconclusive || r.Policy != PolicyExtend || !strings.Contains(r.Reason, c.reason) {
+			if r.Verdict != rollout.VerdictInconclusive || r.Policy != rollout.PolicyExtend || !strings.Contains(r.Reason, c.reason) {
 				t.Errorf("%s, policy %q: %s\nwant inconclusive, extend, with %q", r.Verdict, r.Policy, r.Reason, c.reason)
 			}
 		})
@@ -383,15 +389,15 @@ func TestCustomChecks(t *testing.T) {
 	if len(l.judge.Due()) != 1 {
 		t.Fatalf("due %v", l.judge.Due())
 	}
-	if r, _ := l.run(); r.Verdict != Inconclusive || !strings.Contains(r.Reason, "smoke has not ended") {
+	if r, _ := l.run(); r.Verdict != rollout.VerdictInconclusive || !strings.Contains(r.Reason, "smoke has not ended") {
 		t.Errorf("a check that runs: %s: %s", r.Verdict, r.Reason)
 	}
-	l.judge.Custom(Finding{Metric: "smoke", Check: CheckCustom, Verdict: Successful, Critical: true, P: 1, Sentence: "smoke: exit status 0"})
-	if r := l.look(); r.Verdict != Successful {
+	l.judge.Custom(Finding{Metric: "smoke", Check: CheckCustom, Verdict: rollout.VerdictSuccessful, Critical: true, P: 1, Sentence: "smoke: exit status 0"})
+	if r := l.look(); r.Verdict != rollout.VerdictSuccessful {
 		t.Errorf("a check that passed: %s: %s", r.Verdict, r.Reason)
 	}
-	l.judge.Custom(Finding{Metric: "smoke", Check: CheckCustom, Verdict: Failed, Critical: true, P: 1, Sentence: "smoke: exit status 3"})
-	if r := l.look(); r.Verdict != Failed || r.Reason != "smoke: exit status 3" {
+	l.judge.Custom(Finding{Metric: "smoke", Check: CheckCustom, Verdict: rollout.VerdictFailed, Critical: true, P: 1, Sentence: "smoke: exit status 3"})
+	if r := l.look(); r.Verdict != rollout.VerdictFailed || r.Reason != "smoke: exit status 3" {
 		t.Errorf("a check that failed: %s: %s", r.Verdict, r.Reason)
 	}
 	l.judge.Begin(Begin{Weight: 100, At: l.now})
@@ -417,11 +423,11 @@ func TestPreviousStandsIn(t *testing.T) {
 		r, _ := l.run()
 		return r
 	}
-	if r := run(.02); r.Verdict != Successful {
+	if r := run(.02); r.Verdict != rollout.VerdictSuccessful {
 		t.Errorf("as fast as the last release: %s: %s", r.Verdict, r.Reason)
 	}
 	r := run(.08)
-	if r.Verdict != Failed || !strings.Contains(r.Reason, "against the last release") {
+	if r.Verdict != rollout.VerdictFailed || !strings.Contains(r.Reason, "against the last release") {
 		t.Errorf("four times as slow as the last release: %s: %s", r.Verdict, r.Reason)
 	}
 	if r.Measured[0].Against != "previous" {
@@ -442,11 +448,11 @@ func TestReplaySaysTheSame(t *testing.T) {
 			l.now = epoch.Add(time.Second)
 			rec.Begin(Begin{Weight: 25, At: l.now})
 			rec.Confirmed(l.now)
-			for want.Verdict == "" || want.Verdict == Pending {
+			for want.Verdict == "" || want.Verdict == rollout.VerdictPending {
 				l.second(25)
 				v := Number(.02)
-				rec.Add(ProbeMetric, Point{At: l.now, Version: Canary, Total: 25, Failed: math.Round(25 * errors), Latency: []Bucket{{v, v, 20}}},
-					Point{At: l.now, Version: Stable, Total: 75, Latency: []Bucket{{v, v, 75}}})
+				rec.Add(ProbeMetric, Point{At: l.now, Side: rollout.SideCanary, Total: 25, Failed: math.Round(25 * errors), Latency: []Bucket{{v, v, 20}}},
+					Point{At: l.now, Side: rollout.SideStable, Total: 75, Latency: []Bucket{{v, v, 75}}})
 				want = rec.Look(Moment{l.now, l.now.Sub(epoch) - time.Second, time.Minute})
 			}
 			if rec.Err() != nil {
@@ -471,7 +477,7 @@ func TestReplaySaysTheSame(t *testing.T) {
 				c.Metrics[0].Errors = &ErrorLimits{Rate: ptr(60.0), Success: ptr(40.0), Ratio: 1000}
 				return c, nil
 			})
-			if err != nil || steps[0].Now.Verdict == Failed {
+			if err != nil || steps[0].Now.Verdict == rollout.VerdictFailed {
 				t.Errorf("with a limit of 60 %%: %v, %s: %s", err, steps[0].Now.Verdict, steps[0].Now.Reason)
 			}
 		})
@@ -504,7 +510,7 @@ func FuzzReplay(f *testing.F) {
 			return
 		}
 		for _, s := range steps {
-			if s.Now.Verdict == Successful && s.Now.Score == nil {
+			if s.Now.Verdict == rollout.VerdictSuccessful && s.Now.Score == nil {
 				t.Errorf("a success without a score: %+v", s)
 			}
 		}
@@ -568,9 +574,9 @@ func TestConfig(t *testing.T) {
 func TestDefaultsAreInherited(t *testing.T) {
 	t.Parallel()
 	c := Config{Version: 1, Metrics: []Metric{{Name: "users", Source: Source{HTTP: &HTTPSource{}}, Errors: &ErrorLimits{Rate: ptr(1.0)}}}}.
-		WithDefaults(Metric{MinSamples: 7, Errors: &ErrorLimits{Rate: ptr(3.0), Success: ptr(90.0)}, Latency: &LatencyLimits{Ratio: 4}, OnNoData: PolicyHold})
+		WithDefaults(Metric{MinSamples: 7, Errors: &ErrorLimits{Rate: ptr(3.0), Success: ptr(90.0)}, Latency: &LatencyLimits{Ratio: 4}, OnNoData: rollout.PolicyHold})
 	probe, users := c.Metrics[0], c.Metrics[1]
-	if probe.Name != ProbeMetric || *probe.Errors.Rate != 3 || probe.Latency.Ratio != 4 || probe.MinSamples != 7 || probe.OnNoData != PolicyHold {
+	if probe.Name != ProbeMetric || *probe.Errors.Rate != 3 || probe.Latency.Ratio != 4 || probe.MinSamples != 7 || probe.OnNoData != rollout.PolicyHold {
 		t.Errorf("probe: %+v", probe)
 	}
 	if *users.Errors.Rate != 1 || *users.Errors.Success != 90 || users.Latency != nil || users.MinSamples != 7 {

@@ -5,17 +5,8 @@ import (
 	"math"
 	"strconv"
 	"time"
-)
 
-// A Version is one side of a rollout. Canary is the one on trial.
-type Version string
-
-// The versions. Unsigned is what no version put its name to: a gateway's own
-// error page, a connection that was refused.
-const (
-	Stable   Version = "stable"
-	Canary   Version = "canary"
-	Unsigned Version = "unsigned"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A Point is what a source measured of one version: what was added since the
@@ -24,8 +15,8 @@ const (
 type Point struct {
 	// At is the end of the time that the point is about, by the source's
 	// clock.
-	At      time.Time `json:"at"`
-	Version Version   `json:"version"`
+	At   time.Time    `json:"at"`
+	Side rollout.Side `json:"version"`
 	// Total requests and the Failed ones among them, since the point before.
 	Total  float64 `json:"total,omitempty"`
 	Failed float64 `json:"failed,omitempty"`

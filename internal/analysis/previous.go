@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/stat"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // Blocks are the latencies of one version over a step, kept for the next release:
@@ -21,7 +23,7 @@ const keptBlocks = 8
 func (j *Judge) Summaries() map[string]Blocks {
 	all := map[string]Blocks{}
 	for _, s := range j.series {
-		if s.Latency == nil || s.sides[Canary].latency.Total() < s.MinSamples {
+		if s.Latency == nil || s.sides[rollout.SideCanary].latency.Total() < s.MinSamples {
 			continue
 		}
 		kept := make([]stat.Hist, keptBlocks)

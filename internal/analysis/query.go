@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // ErrMixed says that a question asked of a source is the same for both
@@ -25,9 +27,9 @@ type Names struct {
 }
 
 // ServiceOf returns the name of a version's Service.
-func (n Names) ServiceOf(v Version) string {
+func (n Names) ServiceOf(v rollout.Side) string {
 	switch {
-	case v != Canary:
+	case v != rollout.SideCanary:
 		return n.Service
 	case n.CanaryService != "":
 		return n.CanaryService
@@ -36,11 +38,11 @@ func (n Names) ServiceOf(v Version) string {
 }
 
 // Of returns what the source calls a version.
-func (n Names) Of(v Version) string {
+func (n Names) Of(v rollout.Side) string {
 	switch {
-	case v == Stable && n.Stable != "":
+	case v == rollout.SideStable && n.Stable != "":
 		return n.Stable
-	case v == Canary && n.Canary != "":
+	case v == rollout.SideCanary && n.Canary != "":
 		return n.Canary
 	}
 	return string(v)
@@ -48,17 +50,17 @@ func (n Names) Of(v Version) string {
 
 // Fill replaces ${version}, ${service} and ${namespace} in a text by those of a
 // version. Any other ${name} is an error, and so is a name that is empty.
-func (n Names) Fill(text string, v Version) (string, error) {
+func (n Names) Fill(text string, v rollout.Side) (string, error) {
 	return Fill(text, map[string]string{"version": n.Of(v), "service": n.ServiceOf(v), "namespace": n.Namespace})
 }
 
 // FillBoth fills a text for either version and returns ErrMixed if the two are
 // the same.
 func (n Names) FillBoth(text string) (stable, canary string, err error) {
-	if stable, err = n.Fill(text, Stable); err != nil {
+	if stable, err = n.Fill(text, rollout.SideStable); err != nil {
 		return "", "", err
 	}
-	if canary, err = n.Fill(text, Canary); err != nil {
+	if canary, err = n.Fill(text, rollout.SideCanary); err != nil {
 		return "", "", err
 	}
 	return stable, canary, TellsApart(stable, canary)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // RecordingVersion is the version of the recording that this package writes.
@@ -58,8 +60,8 @@ type Problem struct {
 // A Look is a question and its answer.
 type Look struct {
 	Moment
-	Verdict Verdict `json:"verdict"`
-	Reason  string  `json:"reason"`
+	Verdict rollout.Verdict `json:"verdict"`
+	Reason  string          `json:"reason"`
 }
 
 // A Recorder is a Judge that writes down all that it is told and asked, one JSON
@@ -182,7 +184,7 @@ func Replay(r io.Reader, change func(Config) (Config, error)) (Start, []Replayed
 		case e.Look != nil && len(steps) > 0:
 			s := &steps[len(steps)-1]
 			s.Recorded, s.Now, s.At = *e.Look, judge.Look(e.Look.Moment), e.Look.Elapsed
-			if s.Now.Verdict == Failed {
+			if s.Now.Verdict == rollout.VerdictFailed {
 				return start, steps, nil
 			}
 		default:

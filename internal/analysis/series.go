@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/stat"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // maxBlocks is how many blocks of time latencies are compared in at most; when
@@ -47,7 +49,7 @@ type series struct {
 	confirmed time.Time // when answers showed its weight; zero before
 	weight    float64   // share of traffic to the canary
 
-	sides  map[Version]*side
+	sides  map[rollout.Side]*side
 	blocks map[int64]*block
 	length time.Duration
 	gauges map[string]*gauge
@@ -70,8 +72,8 @@ type series struct {
 }
 
 func newSeries(m Metric) *series {
-	s := &series{Metric: m, gauges: map[string]*gauge{}, sides: map[Version]*side{}}
-	for _, v := range []Version{Stable, Canary, Unsigned} {
+	s := &series{Metric: m, gauges: map[string]*gauge{}, sides: map[rollout.Side]*side{}}
+	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed} {
 		s.sides[v] = &side{}
 	}
 	s.begin(time.Time{}, 0)
@@ -95,7 +97,7 @@ func (s *series) begin(at time.Time, weight float64) {
 func (s side) afresh() side { return side{newest: s.newest} }
 
 func (s *series) add(p Point) {
-	v := s.sides[p.Version]
+	v := s.sides[p.Side]
 	if v == nil {
 		return
 	}
@@ -119,7 +121,7 @@ func (s *series) add(p Point) {
 	}
 }
 
-// usual takes what was measured before any change. before.failed are unsigned
+// usual takes what was measured before any change. before.failed are unattributed
 // failures alone.
 func (s *series) usual(p Point) {
 	if s.beganAt.IsZero() {
@@ -129,7 +131,7 @@ func (s *series) usual(p Point) {
 		s.before.newest = p.At
 	}
 	s.before.total += p.Total
-	if p.Version == Unsigned {
+	if p.Side == rollout.SideUnattributed {
 		s.before.failed += p.Failed
 	}
 }
@@ -149,18 +151,18 @@ func (s *series) latencies(p Point, v *side) {
 		h.AddRange(float64(b.Over), float64(b.Upto), b.N)
 	}
 	v.latency.Merge(h)
-	if p.Version == Unsigned {
+	if p.Side == rollout.SideUnattributed {
 		return
 	}
 	b := s.block(p.At)
-	if p.Version == Canary {
+	if p.Side == rollout.SideCanary {
 		b.canary.Merge(h)
 	} else {
 		b.stable.Merge(h)
 	}
 	if s.slowFrom > 0 && s.Latency != nil {
 		side, slow := 1, s.slowFrom
-		if p.Version == Canary {
+		if p.Side == rollout.SideCanary {
 			side, slow = 0, s.Latency.allowed(s.slowFrom)
 		}
 		n := h.Above(slow)
@@ -203,7 +205,7 @@ func (s *series) block(at time.Time) *block {
 // gauge takes a value of the canary. Those of stable only show that the source
 // tells the versions apart.
 func (s *series) gauge(p Point) {
-	if p.Version != Canary {
+	if p.Side != rollout.SideCanary {
 		return
 	}
 	s.values++
@@ -268,7 +270,7 @@ func (s *series) look(elapsed time.Duration) {
 		return
 	}
 	s.nextLook = max(elapsed+time.Second, elapsed*23/20)
-	stable := s.sides[Stable].latency
+	stable := s.sides[rollout.SideStable].latency
 	if stable.Total() >= s.MinSamples {
 		s.slowFrom = stable.Quantile(.95)
 	}
@@ -303,7 +305,7 @@ func (s *series) comparable(stable func(*block) stat.Hist, previous func(float64
 
 // standIn says whether the last release stands in for stable.
 func (s *series) standIn() bool {
-	return len(s.previous) > 0 && s.sides[Stable].latency.Total() < s.MinSamples
+	return len(s.previous) > 0 && s.sides[rollout.SideStable].latency.Total() < s.MinSamples
 }
 
 // shift estimates how much slower the canary is, with its 95 % interval; nil when

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 func sentence(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
 // who names the version of a metric: the probe stream needs no name.
-func (s *series) who(v Version) string {
-	name := map[Version]string{Canary: "the canary", Stable: "stable"}[v]
+func (s *series) who(v rollout.Side) string {
+	name := map[rollout.Side]string{rollout.SideCanary: "the canary", rollout.SideStable: "stable"}[v]
 	if s.Name != ProbeMetric {
 		name = s.Name + ": " + name
 	}
@@ -19,7 +21,7 @@ func (s *series) who(v Version) string {
 
 // failedOf says "the canary failed 3 of 40 requests (7.5 %, 95 % interval 1.6 % to
 // 20.4 %)".
-func (s *series) failedOf(v Version) string {
+func (s *series) failedOf(v rollout.Side) string {
 	n := numbers(s.sides[v])
 	if n.Total == 0 {
 		return s.who(v) + " answered nothing"
@@ -29,34 +31,34 @@ func (s *series) failedOf(v Version) string {
 
 func (s *series) errorRateWords() string {
 	also := ""
-	if n := numbers(s.sides[Stable]); n.ErrorRate > s.Errors.limit() {
-		also = "; " + s.failedOf(Stable) + " too"
+	if n := numbers(s.sides[rollout.SideStable]); n.ErrorRate > s.Errors.limit() {
+		also = "; " + s.failedOf(rollout.SideStable) + " too"
 	}
-	return sentence("%s, limit %s%s", s.failedOf(Canary), percent(s.Errors.limit()), also)
+	return sentence("%s, limit %s%s", s.failedOf(rollout.SideCanary), percent(s.Errors.limit()), also)
 }
 
 func (s *series) errorsWords() string {
-	return sentence("%s; at the same time %s; limit %g times as often, from %s on", s.failedOf(Canary), s.failedOf(Stable), s.Errors.Ratio, percent(*s.Errors.Floor/100))
+	return sentence("%s; at the same time %s; limit %g times as often, from %s on", s.failedOf(rollout.SideCanary), s.failedOf(rollout.SideStable), s.Errors.Ratio, percent(*s.Errors.Floor/100))
 }
 
-func (s *series) unsignedWords() string {
+func (s *series) unattributedWords() string {
 	return sentence("%.0f requests failed without an answer from either version, beside %.0f answers of the canary, at weight %.0f; whose they are is not known",
-		s.sides[Unsigned].failed, s.sides[Canary].total, 100*s.weight)
+		s.sides[rollout.SideUnattributed].failed, s.sides[rollout.SideCanary].total, 100*s.weight)
 }
 
 func (s *series) latencyWords() string {
-	c, st := numbers(s.sides[Canary]), numbers(s.sides[Stable])
+	c, st := numbers(s.sides[rollout.SideCanary]), numbers(s.sides[rollout.SideStable])
 	shift := s.shift()
 	if shift == nil {
-		return sentence("%s answers in %s at the median, and there is nothing to compare it with yet", s.who(Canary), short(c.P50))
+		return sentence("%s answers in %s at the median, and there is nothing to compare it with yet", s.who(rollout.SideCanary), short(c.P50))
 	}
 	against := sentence("%s of stable", short(st.P50))
 	if s.standIn() {
 		against = "the last release at the same time of its step"
 	}
 	return sentence("%s answers in %s at the median against %s: %s (95 %% interval of the difference %s to %s, %.0f answers); limit %g times, from %s on",
-		s.who(Canary), short(c.P50), against, shift.words(), short(shift.Low), short(shift.High),
-		s.sides[Canary].latency.Total(), s.Latency.Ratio, time.Duration(*s.Latency.Floor))
+		s.who(rollout.SideCanary), short(c.P50), against, shift.words(), short(shift.Low), short(shift.High),
+		s.sides[rollout.SideCanary].latency.Total(), s.Latency.Ratio, time.Duration(*s.Latency.Floor))
 }
 
 // words says "slower by 3ms" or "faster by 3ms".
@@ -69,14 +71,14 @@ func (s Shift) words() string {
 
 func (s *series) slowWords() string {
 	if s.slowFrom == 0 {
-		return sentence("%s: its slow answers are not compared yet", s.who(Canary))
+		return sentence("%s: its slow answers are not compared yet", s.who(rollout.SideCanary))
 	}
 	return sentence("%s took over %s for %.0f of %.0f answers, while stable took over %s for %.0f of %.0f; limit %d times as often",
-		s.who(Canary), short(s.Latency.allowed(s.slowFrom)), s.slow[0], s.watched[0], short(s.slowFrom), s.slow[1], s.watched[1], slowRatio)
+		s.who(rollout.SideCanary), short(s.Latency.allowed(s.slowFrom)), s.slow[0], s.watched[0], short(s.slowFrom), s.slow[1], s.watched[1], slowRatio)
 }
 
 func (s *series) latencyMaxWords() string {
-	return sentence("%s has a p95 of %s, limit %s", s.who(Canary), short(numbers(s.sides[Canary]).P95), time.Duration(*s.Latency.P95))
+	return sentence("%s has a p95 of %s, limit %s", s.who(rollout.SideCanary), short(numbers(s.sides[rollout.SideCanary]).P95), time.Duration(*s.Latency.P95))
 }
 
 func (s *series) gaugeWords() string {
@@ -112,8 +114,8 @@ func subjectWords(subject string) string {
 func (j *Judge) soFar() string {
 	for _, s := range j.series {
 		if s.Errors != nil {
-			c := s.sides[Canary]
-			return sentence("%s failed %.0f of %.0f requests so far, limit %s", s.who(Canary), c.failed, c.total, percent(s.Errors.limit()))
+			c := s.sides[rollout.SideCanary]
+			return sentence("%s failed %.0f of %.0f requests so far, limit %s", s.who(rollout.SideCanary), c.failed, c.total, percent(s.Errors.limit()))
 		}
 	}
 	return "watching"
@@ -124,7 +126,7 @@ func (j *Judge) passed(r Result) string {
 	var parts []string
 	for _, s := range j.series {
 		if s.Errors != nil {
-			parts = append(parts, sentence("%s, limit %s", s.failedOf(Canary), percent(s.Errors.limit())))
+			parts = append(parts, sentence("%s, limit %s", s.failedOf(rollout.SideCanary), percent(s.Errors.limit())))
 		}
 		if s.Latency != nil {
 			if shift := s.shift(); shift != nil {
@@ -151,7 +153,7 @@ func (j *Judge) passed(r Result) string {
 func losers(fs []Finding) string {
 	var names []string
 	for _, f := range fs {
-		if f.Verdict == Failed {
+		if f.Verdict == rollout.VerdictFailed {
 			names = append(names, f.Sentence)
 		}
 	}
@@ -162,7 +164,7 @@ func losers(fs []Finding) string {
 func ignored(fs []Finding) []string {
 	var warnings []string
 	for _, f := range fs {
-		if f.Verdict == Inconclusive && f.Policy == PolicyIgnore {
+		if f.Verdict == rollout.VerdictInconclusive && f.Policy == rollout.PolicyIgnore {
 			warnings = append(warnings, "not judged, as asked: "+f.Sentence)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const (
@@ -129,7 +130,7 @@ const (
 // A series is one metric of one version.
 type series struct {
 	field   field
-	version analysis.Version
+	version rollout.Side
 	metric  Metric // its dimensions filled
 }
 
@@ -209,8 +210,8 @@ func (m Metrics) both(f field, metric Metric) ([]series, error) {
 	if err := checkStat(f, metric.Stat); err != nil {
 		return nil, err
 	}
-	stable := series{f, analysis.Stable, metric}
-	canary := series{f, analysis.Canary, metric}
+	stable := series{f, rollout.SideStable, metric}
+	canary := series{f, rollout.SideCanary, metric}
 	for _, s := range []*series{&stable, &canary} {
 		s.metric.Dimensions = map[string]string{}
 		for name, text := range metric.Dimensions {
@@ -373,7 +374,7 @@ type points map[key]*joint
 
 type key struct {
 	at      int64 // end of the period, Unix seconds
-	version analysis.Version
+	version rollout.Side
 }
 
 // joint is a point and which counts it has.
@@ -390,7 +391,7 @@ func (p points) add(s series, all []datapoint, period time.Duration) error {
 		}
 		k := key{end.Unix(), s.version}
 		if p[k] == nil {
-			p[k] = &joint{point: analysis.Point{At: end, Version: s.version}}
+			p[k] = &joint{point: analysis.Point{At: end, Side: s.version}}
 		}
 		j := p[k]
 		switch s.field {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const secret = "planted-secret-key"
@@ -96,13 +97,13 @@ func (a *account) reads(s *CloudWatch, at time.Duration, want ...analysis.Point)
 	}
 }
 
-func (a *account) counts(at time.Duration, v analysis.Version, total, failed float64) analysis.Point {
-	return analysis.Point{At: a.at(at), Version: v, Total: total, Failed: failed}
+func (a *account) counts(at time.Duration, v rollout.Side, total, failed float64) analysis.Point {
+	return analysis.Point{At: a.at(at), Side: v, Total: total, Failed: failed}
 }
 
-func (a *account) gauge(at time.Duration, v analysis.Version, value float64) analysis.Point {
+func (a *account) gauge(at time.Duration, v rollout.Side, value float64) analysis.Point {
 	n := analysis.Number(value)
-	return analysis.Point{At: a.at(at), Version: v, Value: &n}
+	return analysis.Point{At: a.at(at), Side: v, Value: &n}
 }
 
 const (
@@ -122,9 +123,9 @@ func TestTargetGroups(t *testing.T) {
 	a.put(s, 110*time.Second, map[string]float64{"total_stable": 10, "total_canary": 2, "failed_canary": 3})
 	a.reads(s, 119*time.Second) // the minute is not over
 	a.put(s, 130*time.Second, map[string]float64{"total_stable": 7})
-	a.reads(s, 150*time.Second, a.counts(2*time.Minute, analysis.Canary, 10, 3), a.counts(2*time.Minute, analysis.Stable, 100, 0))
+	a.reads(s, 150*time.Second, a.counts(2*time.Minute, rollout.SideCanary, 10, 3), a.counts(2*time.Minute, rollout.SideStable, 100, 0))
 	a.reads(s, 150*time.Second)
-	a.reads(s, 5*time.Minute, a.counts(3*time.Minute, analysis.Stable, 7, 0))
+	a.reads(s, 5*time.Minute, a.counts(3*time.Minute, rollout.SideStable, 7, 0))
 }
 
 func TestLambdaAlias(t *testing.T) {
@@ -136,7 +137,7 @@ func TestLambdaAlias(t *testing.T) {
 	}
 	a.reads(s, time.Minute)
 	a.put(s, 61*time.Second, map[string]float64{"total_stable": 95, "failed_stable": 0, "total_canary": 5, "failed_canary": 2})
-	a.reads(s, 2*time.Minute, a.counts(2*time.Minute, analysis.Canary, 5, 2), a.counts(2*time.Minute, analysis.Stable, 95, 0))
+	a.reads(s, 2*time.Minute, a.counts(2*time.Minute, rollout.SideCanary, 5, 2), a.counts(2*time.Minute, rollout.SideStable, 95, 0))
 	// A count whose failures are not known is no success.
 	a.put(s, 121*time.Second, map[string]float64{"total_canary": 5})
 	a.now = a.at(3*time.Minute + time.Second)
@@ -144,7 +145,7 @@ func TestLambdaAlias(t *testing.T) {
 		t.Errorf("Read = %+v, %v, want an error", points, err)
 	}
 	a.put(s, 122*time.Second, map[string]float64{"failed_canary": 1})
-	a.reads(s, 3*time.Minute, a.counts(3*time.Minute, analysis.Canary, 5, 1)) // what an error kept back
+	a.reads(s, 3*time.Minute, a.counts(3*time.Minute, rollout.SideCanary, 5, 1)) // what an error kept back
 }
 
 func TestOwnMetricOfHighResolution(t *testing.T) {
@@ -157,10 +158,10 @@ func TestOwnMetricOfHighResolution(t *testing.T) {
 	})
 	a.put(s, 25*time.Second, map[string]float64{"value_stable": 1})
 	a.put(s, 35*time.Second, map[string]float64{"value_stable": 2, "value_canary": 5})
-	a.reads(s, 42*time.Second, a.gauge(40*time.Second, analysis.Canary, 5), a.gauge(40*time.Second, analysis.Stable, 2)) // at once
+	a.reads(s, 42*time.Second, a.gauge(40*time.Second, rollout.SideCanary, 5), a.gauge(40*time.Second, rollout.SideStable, 2)) // at once
 	a.put(s, 43*time.Second, map[string]float64{"value_canary": 6})
 	a.put(s, 49*time.Second, map[string]float64{"value_canary": 9})
-	a.reads(s, 50*time.Second, a.gauge(50*time.Second, analysis.Canary, 9))
+	a.reads(s, 50*time.Second, a.gauge(50*time.Second, rollout.SideCanary, 9))
 }
 
 func TestRefusedMetrics(t *testing.T) {
@@ -216,7 +217,7 @@ func (p *pages) GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, .
 func TestAnswersOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 8, 30, 0, 0, time.UTC)
-	result := func(version analysis.Version, status types.StatusCode, values ...float64) types.MetricDataResult {
+	result := func(version rollout.Side, status types.StatusCode, values ...float64) types.MetricDataResult {
 		r := types.MetricDataResult{Id: aws.String("value_" + string(version)), StatusCode: status, Values: values}
 		for i := range values {
 			r.Timestamps = append(r.Timestamps, now.Add(time.Duration(i-len(values))*time.Minute))

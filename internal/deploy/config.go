@@ -129,7 +129,7 @@ const (
 // pods. The drain window is the longest of the setting and the grace period.
 func (c Config) plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
-		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: *c.Analysis.MaxExtensions, Then: rollout.Policy(c.Analysis.Then),
+		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: *c.Analysis.MaxExtensions, Then: c.Analysis.Then,
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
 		Drain: max(c.Drain, grace), KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
 	}
@@ -161,9 +161,10 @@ func dwell(p rollout.Plan) time.Duration {
 // limits are the limits that the inputs set; a metric of the analysis file takes
 // them where it has none of its own.
 func (c Config) limits() analysis.Metric {
-	policy := map[rollout.Policy]analysis.Policy{
-		rollout.PolicyExtend: analysis.PolicyExtend, rollout.PolicyHold: analysis.PolicyHold, rollout.PolicyAbort: analysis.PolicyFail,
-	}[c.Inconclusive]
+	policy := c.Inconclusive
+	if policy == rollout.PolicyAbort { // of one metric: it has failed
+		policy = rollout.PolicyFail
+	}
 	p95 := analysis.Duration(c.ResponseMax)
 	return analysis.Metric{
 		MinSamples: float64(c.MinSamples),

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source/prometheus"
 )
 
@@ -66,8 +66,8 @@ func (t *traffic) counted(c *counters, now []prometheus.Counts, began time.Time)
 		return
 	}
 	if t.judge != nil {
-		t.judge.counted(analysis.Stable, stable.Total, stable.Failed)
-		t.judge.counted(analysis.Canary, canary.Total, canary.Failed)
+		t.judge.counted(rollout.SideStable, stable.Total, stable.Failed)
+		t.judge.counted(rollout.SideCanary, canary.Total, canary.Failed)
 		t.judge.flush(time.Now())
 	}
 	t.confirm(int(stable.Total), int(canary.Total))

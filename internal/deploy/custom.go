@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A checker runs the custom checks of the analysis file.
@@ -34,13 +35,13 @@ func (c checker) run(ctx context.Context, k analysis.CustomCheck, weight int) an
 	took := time.Since(began).Round(100 * time.Millisecond)
 	switch {
 	case err != nil:
-		f.Verdict, f.Policy, f.Sentence = analysis.Inconclusive, k.OnError, fmt.Sprintf("%s: %v", k.Name, err)
+		f.Verdict, f.Policy, f.Sentence = rollout.VerdictInconclusive, k.OnError, fmt.Sprintf("%s: %v", k.Name, err)
 	case answer.Passed == nil:
-		f.Verdict, f.Policy, f.Sentence = analysis.Inconclusive, k.OnError, fmt.Sprintf("%s could not tell: %s", k.Name, answer.Reason)
+		f.Verdict, f.Policy, f.Sentence = rollout.VerdictInconclusive, k.OnError, fmt.Sprintf("%s could not tell: %s", k.Name, answer.Reason)
 	case *answer.Passed:
-		f.Verdict, f.Sentence = analysis.Successful, fmt.Sprintf("%s passed in %v: %s", k.Name, took, answer.Reason)
+		f.Verdict, f.Sentence = rollout.VerdictSuccessful, fmt.Sprintf("%s passed in %v: %s", k.Name, took, answer.Reason)
 	default:
-		f.Verdict, f.Sentence = analysis.Failed, fmt.Sprintf("%s failed: %s", k.Name, answer.Reason)
+		f.Verdict, f.Sentence = rollout.VerdictFailed, fmt.Sprintf("%s failed: %s", k.Name, answer.Reason)
 	}
 	f.Sentence = c.redact(f.Sentence)
 	return f

@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/report"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // blindProbe is a metric for the probe stream whose limits nothing breaks, so that
@@ -90,7 +91,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 			}
 			failed := false
 			for _, check := range test.checks {
-				failed = failed || p.finding("users", check).Verdict == analysis.Failed
+				failed = failed || p.finding("users", check).Verdict == rollout.VerdictFailed
 			}
 			if !failed {
 				t.Errorf("none of %q failed:\n%s", test.checks, out)
@@ -108,7 +109,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if last := steps[len(steps)-1]; last.Now.Verdict != analysis.Failed || last.Now.Reason != last.Recorded.Reason {
+			if last := steps[len(steps)-1]; last.Now.Verdict != rollout.VerdictFailed || last.Now.Reason != last.Recorded.Reason {
 				t.Errorf("replayed: %s: %s\nrecorded: %s: %s", last.Now.Verdict, last.Now.Reason, last.Recorded.Verdict, last.Recorded.Reason)
 			}
 		})
@@ -122,7 +123,7 @@ func TestHealthyByPrometheusToo(t *testing.T) {
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "12s", "--analysis-file", w.analysisFile(users, ""))
 	p.ends(0)
 	l.unhurt(t)
-	if f := p.finding("users", analysis.CheckData); f.Verdict != analysis.Successful {
+	if f := p.finding("users", analysis.CheckData); f.Verdict != rollout.VerdictSuccessful {
 		t.Errorf("users: %s: %s", f.Verdict, f.Sentence)
 	}
 }
@@ -159,7 +160,7 @@ func TestCustomChecksDecide(t *testing.T) {
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--step-duration", "8s",
 		"--analysis-file", w.analysisFile(" []", "checks:\n- {name: smoke, job: "+job("EXIT_AFTER", "500ms")+"}\n- {name: look, command: [sh, -c, 'echo $CANDLEFISH_WEIGHT of $CANDLEFISH_IMAGE'], at: [50]}\n"))
 	out := p.ends(0)
-	if f := p.finding("smoke", analysis.CheckCustom); f.Verdict != analysis.Successful || !strings.Contains(strings.Join(f.Output, "\n"), "website v1 listens") {
+	if f := p.finding("smoke", analysis.CheckCustom); f.Verdict != rollout.VerdictSuccessful || !strings.Contains(strings.Join(f.Output, "\n"), "website v1 listens") {
 		t.Errorf("the job: %+v\n%s", f, out)
 	}
 	if f := p.finding("look", analysis.CheckCustom); len(f.Output) != 1 || !strings.HasPrefix(f.Output[0], "50 of ") {

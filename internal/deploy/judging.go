@@ -11,6 +11,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // analysisFile is the recording of all that the judge was told and asked.
@@ -26,7 +27,7 @@ type judging struct {
 	*analysis.Recorder
 	file    *os.File
 	buffer  *bufio.Writer
-	pending map[analysis.Version]*analysis.Point
+	pending map[rollout.Side]*analysis.Point
 	flushed time.Time
 	// kept are this release's latencies by step, for the next one; previous
 	// are the last one's.
@@ -44,7 +45,7 @@ func newJudging(c Config, start analysis.Start, previous json.RawMessage) (*judg
 	if err != nil {
 		return nil, fmt.Errorf("record the analysis: %w", err)
 	}
-	j := &judging{file: file, buffer: bufio.NewWriter(file), pending: map[analysis.Version]*analysis.Point{}, kept: baselines{}, step: -1}
+	j := &judging{file: file, buffer: bufio.NewWriter(file), pending: map[rollout.Side]*analysis.Point{}, kept: baselines{}, step: -1}
 	if len(previous) > 0 {
 		if err := json.Unmarshal(previous, &j.previous); err != nil {
 			return nil, errors.Join(fmt.Errorf("read what the last release left for comparison: %w", err), file.Close())
@@ -59,11 +60,9 @@ func (j *judging) close() error {
 	return errors.Join(j.Err(), j.buffer.Flush(), j.file.Close())
 }
 
-var versionOf = map[probe.Slot]analysis.Version{probe.Stable: analysis.Stable, probe.Canary: analysis.Canary, probe.Unknown: analysis.Unsigned}
-
 // answer takes one answer of the probe stream.
 func (j *judging) answer(a probe.Answer, now time.Time) {
-	p := j.of(versionOf[a.Slot])
+	p := j.of(a.Side)
 	p.Total++
 	if a.Failed {
 		p.Failed++
@@ -77,16 +76,16 @@ func (j *judging) answer(a probe.Answer, now time.Time) {
 }
 
 // counted takes what a gateway's counters have added.
-func (j *judging) counted(v analysis.Version, total, failed uint64) {
+func (j *judging) counted(v rollout.Side, total, failed uint64) {
 	p := j.of(v)
 	p.Total += float64(total)
 	p.Failed += float64(failed)
 }
 
-func (j *judging) of(v analysis.Version) *analysis.Point {
+func (j *judging) of(v rollout.Side) *analysis.Point {
 	p := j.pending[v]
 	if p == nil {
-		p = &analysis.Point{Version: v}
+		p = &analysis.Point{Side: v}
 		j.pending[v] = p
 	}
 	return p
@@ -95,7 +94,7 @@ func (j *judging) of(v analysis.Version) *analysis.Point {
 // flush tells the judge what came since the last time.
 func (j *judging) flush(now time.Time) {
 	j.flushed = now
-	for _, v := range []analysis.Version{analysis.Stable, analysis.Canary, analysis.Unsigned} {
+	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed} {
 		if p := j.pending[v]; p != nil {
 			p.At = now
 			j.Add(analysis.ProbeMetric, *p)
@@ -107,7 +106,7 @@ func (j *judging) flush(now time.Time) {
 // cut ends the points of the probe stream at a moment, so that none is about the
 // time before and after it.
 func (j *judging) cut(at time.Time) {
-	for _, v := range versionOf {
+	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed} {
 		j.of(v)
 	}
 	j.flush(at)

@@ -183,7 +183,7 @@ func (t *traffic) describe(r *report.Result) {
 			AcceptedAfter: report.Seconds(s.Accepted), ObservedAfter: report.Seconds(s.Observed),
 			Requests: report.VersionCounts{
 				Counts: report.Counts{Total: c.Total(), Failed: c.Failed()},
-				Stable: countsOf(c.Stable), Canary: countsOf(c.Canary), Unknown: countsOf(c.Unknown),
+				Stable: countsOf(c.Stable), Canary: countsOf(c.Canary), Unknown: countsOf(c.Unattributed),
 			},
 			Latency: report.Latencies{Stable: latencyOf(c.Stable), Canary: latencyOf(c.Canary)},
 			Verdict: string(s.Verdict.Verdict), Reason: s.Verdict.Reason, Confirmation: report.Unconfirmed,
@@ -207,11 +207,11 @@ func (t *traffic) describe(r *report.Result) {
 	}
 }
 
-func countsOf(c probe.SlotCounts) report.Counts {
+func countsOf(c probe.SideCounts) report.Counts {
 	return report.Counts{Total: c.Total, Failed: c.Failed}
 }
 
-func latencyOf(c probe.SlotCounts) *report.Latency {
+func latencyOf(c probe.SideCounts) *report.Latency {
 	if c.Latency.Len() == 0 {
 		return nil
 	}

@@ -295,7 +295,7 @@ func (t *traffic) state(pods []kube.PodView) console.Event {
 	e := console.Event{Kind: console.KindState, Share: -1}
 	for _, p := range pods {
 		slot := "stable"
-		if p.Role == kube.RoleCanary {
+		if p.Side == rollout.SideCanary {
 			slot = "canary"
 		}
 		e.Pods = append(e.Pods, console.Pod{Name: p.Name, Slot: slot, Ready: p.Ready, Restarts: int(p.Restarts), Reason: p.Reason})
@@ -304,14 +304,14 @@ func (t *traffic) state(pods []kube.PodView) console.Event {
 	if written {
 		c = t.since(t.steps[len(t.steps)-1])
 	}
-	e.Stable, e.Canary, e.Unknown = statsOf(c.Stable), statsOf(c.Canary), statsOf(c.Unknown)
+	e.Stable, e.Canary, e.Unknown = statsOf(c.Stable), statsOf(c.Canary), statsOf(c.Unattributed)
 	if known := c.Stable.Total + c.Canary.Total; known > 0 && written {
 		e.Share = float64(c.Canary.Total) / float64(known)
 	}
 	return e
 }
 
-func statsOf(c probe.SlotCounts) console.Stats {
+func statsOf(c probe.SideCounts) console.Stats {
 	return console.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
 }
 

@@ -112,8 +112,8 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 			return nil, fmt.Errorf("read the version marker of run %s: %w", record.Run, err)
 		}
 		t.book = &probe.Book{}
-		t.book.Learn(probe.Stable, m.Stable...)
-		t.book.Learn(probe.Canary, m.Canary...)
+		t.book.Learn(rollout.SideStable, m.Stable...)
+		t.book.Learn(rollout.SideCanary, m.Canary...)
 		status = m.Status
 	} else if !resumed {
 		var err error
@@ -176,7 +176,7 @@ func (t *traffic) reachOut(ctx context.Context, marked probe.Target) {
 		attempt, cancel := context.WithTimeout(ctx, t.cfg.ProbeTimeout)
 		sample, err := probe.Fetch(attempt, marked, Version)
 		cancel()
-		if err == nil && t.book.Slot(t.mark.Value(sample.Header, sample.Body)) == probe.Canary {
+		if err == nil && t.book.Side(t.mark.Value(sample.Header, sample.Body)) == rollout.SideCanary {
 			row++
 		} else {
 			row = 0
@@ -242,7 +242,7 @@ func (t *traffic) learn(ctx context.Context, target probe.Target) (int, error) {
 		if value == "" {
 			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version's answers do not carry %s", t.mark)}}
 		}
-		t.book.Learn(probe.Stable, value)
+		t.book.Learn(rollout.SideStable, value)
 	}
 	return status, nil
 }
@@ -252,15 +252,15 @@ func (t *traffic) teach() {
 	if !t.mark.Pod {
 		return
 	}
-	t.book.LearnPrefix(probe.Stable, t.record.Stable.ReplicaSet+"-")
+	t.book.LearnPrefix(rollout.SideStable, t.record.Stable.ReplicaSet+"-")
 	if t.record.Canary.ReplicaSet != "" {
-		t.book.LearnPrefix(probe.Canary, t.record.Canary.ReplicaSet+"-")
+		t.book.LearnPrefix(rollout.SideCanary, t.record.Canary.ReplicaSet+"-")
 	}
 }
 
 // marker is what is recorded for a process that has to go on.
 func (t *traffic) marker() json.RawMessage {
-	raw, err := json.Marshal(markerRecord{Marker: t.mark.String(), Stable: t.book.Values(probe.Stable), Canary: t.book.Values(probe.Canary)})
+	raw, err := json.Marshal(markerRecord{Marker: t.mark.String(), Stable: t.book.Values(rollout.SideStable), Canary: t.book.Values(rollout.SideCanary)})
 	if err != nil {
 		panic("deploy: encode strings: " + err.Error())
 	}
@@ -273,10 +273,10 @@ func (t *traffic) answer(a probe.Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.warmAt.IsZero() && !a.Sent.Before(t.warmAt) {
-		switch a.Slot {
-		case probe.Stable:
+		switch a.Side {
+		case rollout.SideStable:
 			t.old++
-		case probe.Canary:
+		case rollout.SideCanary:
 			t.new++
 		}
 		if t.old == 1 || t.new%10 == 0 {
@@ -292,10 +292,10 @@ func (t *traffic) answer(a probe.Answer) {
 	if a.Sent.Before(t.writtenAt) {
 		return
 	}
-	if a.Slot == probe.Unknown || t.counters != nil {
+	if a.Side == rollout.SideUnattributed || t.counters != nil {
 		t.confirmer.Unknown()
 	} else {
-		confirmed := t.confirmer.Observe(a.Slot == probe.Canary)
+		confirmed := t.confirmer.Observe(a.Side == rollout.SideCanary)
 		if !t.confirmed && t.confirmer.Run() <= 1 {
 			t.followed = a.Sent
 		}
@@ -439,11 +439,11 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 		step.DwellFrom, step.Dwell = s.Since, elapsed
 	}
 	result := t.judge.Look(analysis.Moment{Now: o.Now, Elapsed: elapsed, Dwell: dwell})
-	o.Verdict, o.Reason, o.Policy = rollout.Verdict(result.Verdict), result.Reason, rollout.Policy(result.Policy)
+	o.Verdict, o.Reason, o.Policy = result.Verdict, result.Reason, result.Policy
 	// After the dwell the judge goes on watching, until the next weight is
 	// written; the step's verdict is then spoken and only a failure changes it.
 	over := s.Stage == rollout.StageScale || s.Stage == rollout.StageReady || s.Stage == rollout.StageWeight
-	if !over || result.Verdict == analysis.Failed {
+	if !over || result.Verdict == rollout.VerdictFailed {
 		step.Verdict = result
 	}
 	return o

@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A Query says what to look for. Empty names are discovered.
@@ -451,7 +453,7 @@ func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	if _, ok := d.Spec.Selector.MatchLabels[r.VersionLabel]; ok {
 		stop("deployment %s has %q in its selector, which cannot change; choose another label with version-label", d.Name, r.VersionLabel)
 	}
-	if v := r.VersionBefore; v != nil && !ours && !slices.Contains([]string{RoleStable, RoleCanary, RolePrevious}, *v) {
+	if v := r.VersionBefore; v != nil && !ours && !slices.Contains([]rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SidePrevious}, rollout.Side(*v)) {
 		stop("the pods of deployment %s carry %s=%s of their own; choose another label with version-label", d.Name, r.VersionLabel, *v)
 	}
 	for _, service := range r.Services {

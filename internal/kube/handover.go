@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // freedValue is put into a selector label of a ReplicaSet's own metadata while
@@ -58,10 +60,10 @@ func (t *Target) handOver(ctx context.Context) error {
 			return err
 		}
 		t.notePods()
-		if err := t.relabel(ctx, second, incoming, role(RoleStable)); err != nil {
+		if err := t.relabel(ctx, second, incoming, role(rollout.SideStable)); err != nil {
 			return err
 		}
-		if err := t.relabel(ctx, user, outgoing, role(RolePrevious)); err != nil {
+		if err := t.relabel(ctx, user, outgoing, role(rollout.SidePrevious)); err != nil {
 			return err
 		}
 		if err := t.settled(ctx, user, outgoing); err != nil {
@@ -110,7 +112,7 @@ func (t *Target) handOver(ctx context.Context) error {
 		}
 	}
 	for _, s := range t.record.Services {
-		selector := mapsWith(s.Selector, t.record.VersionLabel, RoleStable)
+		selector := mapsWith(s.Selector, t.record.VersionLabel, string(rollout.SideStable))
 		if err := t.setSelector(ctx, s.Name, selector); err != nil {
 			return err
 		}

@@ -188,7 +188,7 @@ func (t *Target) drift(s rollout.State) string {
 // A PodView is one pod as people want to see it.
 type PodView struct {
 	Name     string
-	Role     string // RoleStable, RoleCanary or RolePrevious
+	Side     rollout.Side
 	Ready    bool
 	Restarts int32
 	Reason   string // why it is not ready, when that is known
@@ -202,7 +202,7 @@ func (t *Target) Pods() []PodView {
 			continue
 		}
 		for _, pod := range t.watch.podsOf(uid) {
-			v := PodView{Name: pod.Name, Role: pod.Labels[t.record.VersionLabel], Ready: ready(pod)}
+			v := PodView{Name: pod.Name, Side: rollout.Side(pod.Labels[t.record.VersionLabel]), Ready: ready(pod)}
 			for _, c := range pod.Status.ContainerStatuses {
 				v.Restarts += c.RestartCount
 				if c.State.Waiting != nil {

@@ -26,13 +26,6 @@ const (
 	annotationFreed = "deploy.candlefish.ai/freed"      // on a ReplicaSet between two owners
 )
 
-// The roles a pod can have, as the value of the version label.
-const (
-	RoleStable   = "stable"
-	RoleCanary   = "canary"
-	RolePrevious = "previous"
-)
-
 // A RunID says which run does something, for people and for other runs.
 type RunID struct {
 	ID      string    `json:"id"`

@@ -111,12 +111,12 @@ func (t *Target) routes() dynamic.ResourceInterface {
 // exists: first the label on the pods, then the selectors that ask for it,
 // then the second Service. The order is what keeps every Service filled.
 func (t *Target) prepare(ctx context.Context) error {
-	if err := t.setRole(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, role(RoleStable)); err != nil {
+	if err := t.setRole(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, role(rollout.SideStable)); err != nil {
 		return err
 	}
 	for _, s := range t.record.Services {
 		selector := maps.Clone(s.Selector)
-		selector[t.record.VersionLabel] = RoleStable
+		selector[t.record.VersionLabel] = string(rollout.SideStable)
 		if err := t.setSelector(ctx, s.Name, selector); err != nil {
 			return err
 		}
@@ -131,8 +131,8 @@ func (t *Target) hashSelector(hash string) map[string]string {
 	return t.narrowed(appsv1.DefaultDeploymentUniqueLabelKey, hash)
 }
 
-func (t *Target) roleSelector(role string) map[string]string {
-	return t.narrowed(t.record.VersionLabel, role)
+func (t *Target) roleSelector(side rollout.Side) map[string]string {
+	return t.narrowed(t.record.VersionLabel, string(side))
 }
 
 func (t *Target) narrowed(key, value string) map[string]string {
@@ -180,7 +180,7 @@ func (t *Target) createSecondService(ctx context.Context) error {
 		}
 		service := &corev1.Service{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{labelTarget: t.record.Deployment}},
-			Spec:       corev1.ServiceSpec{Selector: t.roleSelector(RoleCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses},
+			Spec:       corev1.ServiceSpec{Selector: t.roleSelector(rollout.SideCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses},
 		}
 		if user.Spec.ClusterIP == corev1.ClusterIPNone {
 			service.Spec.ClusterIP = corev1.ClusterIPNone
@@ -254,7 +254,7 @@ func (t *Target) trial(user *appsv1.Deployment, replicas int32) *appsv1.Deployme
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        t.record.secondDeployment(),
-			Labels:      map[string]string{labelTarget: t.record.Deployment, t.record.VersionLabel: RoleCanary},
+			Labels:      map[string]string{labelTarget: t.record.Deployment, t.record.VersionLabel: string(rollout.SideCanary)},
 			Annotations: map[string]string{annotationRun: t.record.Run.String()},
 		},
 		Spec: *user.Spec.DeepCopy(),
@@ -264,7 +264,7 @@ func (t *Target) trial(user *appsv1.Deployment, replicas int32) *appsv1.Deployme
 	if d.Spec.Template.Labels == nil {
 		d.Spec.Template.Labels = map[string]string{}
 	}
-	d.Spec.Template.Labels[t.record.VersionLabel] = RoleCanary
+	d.Spec.Template.Labels[t.record.VersionLabel] = string(rollout.SideCanary)
 	// A restart that the user asked for by kubectl belongs to the revision
 	// it was asked for; it stays, so that the two templates differ in the
 	// image alone.
@@ -287,7 +287,7 @@ func (t *Target) noteCanary(ctx context.Context, trial *appsv1.Deployment) error
 	}
 	for i := range sets.Items {
 		rs := &sets.Items[i]
-		if metav1.IsControlledBy(rs, trial) && rs.Spec.Template.Labels[t.record.VersionLabel] == RoleCanary {
+		if metav1.IsControlledBy(rs, trial) && rs.Spec.Template.Labels[t.record.VersionLabel] == string(rollout.SideCanary) {
 			t.mu.Lock() // sources of the analysis look at it from elsewhere
 			t.record.Canary = slotOf(rs, t.record.Container)
 			t.mu.Unlock()
@@ -323,14 +323,14 @@ func (t *Target) warm(ctx context.Context) error {
 			return nil
 		}
 		_, err = t.deployments().Patch(ctx, d.Name, types.MergePatchType,
-			fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q},"annotations":{%q:%q}}}`, t.record.VersionLabel, RolePrevious, annotationWarm, until),
+			fmt.Appendf(nil, `{"metadata":{"labels":{%q:%q},"annotations":{%q:%q}}}`, t.record.VersionLabel, rollout.SidePrevious, annotationWarm, until),
 			metav1.PatchOptions{FieldManager: FieldManager})
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("annotate deployment %s/%s: %w", t.record.Namespace, t.record.secondDeployment(), err)
 	}
-	return t.aimSecondService(ctx, t.roleSelector(RolePrevious))
+	return t.aimSecondService(ctx, t.roleSelector(rollout.SidePrevious))
 }
 
 // restore puts everything back as it was recorded. It is called when no
@@ -443,4 +443,8 @@ func jsonPatch(ops ...op) []byte {
 	return []byte(b.String())
 }
 
-func role(r string) *string { return &r }
+// role is a side as the value of the version label.
+func role(s rollout.Side) *string {
+	value := string(s)
+	return &value
+}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // usageResource is what metrics-server, or whatever else a cluster measures
@@ -113,9 +114,9 @@ func (u *Usage) Read(ctx context.Context) ([]analysis.Point, error) {
 	return points, nil
 }
 
-func gauge(v analysis.Version, pod *corev1.Pod, at time.Time, value float64) analysis.Point {
+func gauge(v rollout.Side, pod *corev1.Pod, at time.Time, value float64) analysis.Point {
 	n := analysis.Number(value)
-	return analysis.Point{At: at, Version: v, Value: &n, Subject: pod.Name}
+	return analysis.Point{At: at, Side: v, Value: &n, Subject: pod.Name}
 }
 
 // podMetrics is a PodMetrics of the metrics API: what the containers of a pod
@@ -181,7 +182,7 @@ func (m podMetrics) used(container string, resource UsageResource) (float64, boo
 
 // versionPods is the pods of one version.
 type versionPods struct {
-	version analysis.Version
+	version rollout.Side
 	pods    []*corev1.Pod
 }
 
@@ -193,9 +194,9 @@ func (t *Target) versions() []versionPods {
 	t.mu.Unlock()
 	var all []versionPods
 	for _, v := range []struct {
-		version analysis.Version
+		version rollout.Side
 		uid     string
-	}{{analysis.Stable, stable}, {analysis.Canary, canary}} {
+	}{{rollout.SideStable, stable}, {rollout.SideCanary, canary}} {
 		if v.uid == "" {
 			continue
 		}

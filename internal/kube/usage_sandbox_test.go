@@ -91,15 +91,15 @@ func TestUsageOfBothVersions(t *testing.T) {
 		base     UsageBase
 	}{{UsageCPU, OfLimit}, {UsageMemory, OfLimit}, {UsageMemory, OfRequest}} {
 		source := target.Usage(test.resource, test.base)
-		seen := map[analysis.Version]bool{}
+		seen := map[rollout.Side]bool{}
 		await(t, target, 2*time.Minute, source.Read, func(points []analysis.Point) bool {
 			for _, p := range points {
 				if share := float64(*p.Value); !(share > 0 && share <= 1) || p.Subject == "" || time.Since(p.At) > 2*time.Minute {
 					t.Errorf("%s of %s of %s: %v at %s, want a recent share", test.resource, test.base, p.Subject, share, p.At)
 				}
-				seen[p.Version] = true
+				seen[p.Side] = true
 			}
-			return seen[analysis.Stable] && seen[analysis.Canary]
+			return seen[rollout.SideStable] && seen[rollout.SideCanary]
 		})
 		if points, err := target.Usage(test.resource, test.base).Read(t.Context()); err != nil || len(points) != 2 {
 			t.Errorf("a new source says %+v, %v, want both pods", points, err)
@@ -122,10 +122,10 @@ func TestACrashIsARestart(t *testing.T) {
 	source := target.Restarts(AnyRestart)
 	await(t, target, time.Minute, source.Read, func(points []analysis.Point) bool {
 		for _, p := range points {
-			if p.Version == analysis.Stable && *p.Value != 0 {
+			if p.Side == rollout.SideStable && *p.Value != 0 {
 				t.Errorf("the stable pod restarted: %+v", p)
 			}
-			if p.Version == analysis.Canary && *p.Value >= 1 {
+			if p.Side == rollout.SideCanary && *p.Value >= 1 {
 				return true
 			}
 		}

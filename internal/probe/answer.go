@@ -1,42 +1,23 @@
 package probe
 
 import (
-	"fmt"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// A Slot is the side of a split that answered.
-type Slot int
+// sides is how many sides are told apart, unattributed answers included.
+const sides = 3
 
-// The slots. The zero value is Unknown: nobody signed the answer.
-const (
-	Unknown Slot = iota
-	Stable
-	Canary
-)
-
-var slotNames = [...]string{"unknown", "stable", "canary"}
-
-// String returns the slot's name in lower case.
-func (s Slot) String() string {
-	if s < 0 || int(s) >= len(slotNames) {
-		return fmt.Sprintf("Slot(%d)", int(s))
+// index returns where arrays of this package keep a side.
+func index(s rollout.Side) int {
+	switch s {
+	case rollout.SideStable:
+		return 1
+	case rollout.SideCanary:
+		return 2
 	}
-	return slotNames[s]
-}
-
-// MarshalText writes the slot's name.
-func (s Slot) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText reads what MarshalText writes.
-func (s *Slot) UnmarshalText(b []byte) error {
-	for i, n := range slotNames {
-		if n == string(b) {
-			*s = Slot(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("slot %q: want stable, canary or unknown", b)
+	return 0
 }
 
 // An Answer is what came back for one probe, or why nothing did.
@@ -45,7 +26,7 @@ type Answer struct {
 	Sent    time.Time     // when the request began; attribute to steps by this
 	Latency time.Duration // until the whole body was read, or until it failed
 	Status  int           // 0 when no complete answer arrived
-	Slot    Slot          // who answered, as far as the Marker tells
+	Side    rollout.Side  // who answered, as far as the Marker tells
 	Value   string        // the marker's value, cut to 128 bytes; untrusted
 	Err     string        // transport error without the URL; empty when Status is not 0
 	Failed  bool          // by Failed, with the stream's baseline

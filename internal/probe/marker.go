@@ -10,13 +10,15 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // maxValue bounds a marker value: it is kept per answer and shown to people.
 const maxValue = 128
 
 // A Marker says where an answer carries the identity of the version that wrote
-// it. The zero Marker finds nothing, and every answer is Unknown.
+// it. The zero Marker finds nothing, and every answer is unattributed.
 type Marker struct {
 	Header string         // response header; its first value is the marker
 	Body   *regexp.Regexp // or: capture group 1 of the first match in the body
@@ -86,44 +88,44 @@ func (m Marker) Value(h http.Header, body []byte) string {
 	return v
 }
 
-// A Book knows which marker values belong to which slot. Values are learnt:
+// A Book knows which marker values belong to which side. Values are learnt:
 // before the change from stable's answers, later from the canary's pods. The
 // zero Book knows nothing. It is safe for concurrent use.
 type Book struct {
 	mu       sync.RWMutex
 	strict   bool
-	values   [3]map[string]bool
-	prefixes [3][]string
+	values   [sides]map[string]bool
+	prefixes [sides][]string
 }
 
-// Learn adds values that belong to slot. A value learnt for both slots tells
-// nothing and is Unknown from then on.
-func (b *Book) Learn(slot Slot, values ...string) {
+// Learn adds values that belong to a side. A value learnt for both sides tells
+// nothing and is unattributed from then on.
+func (b *Book) Learn(side rollout.Side, values ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.values[slot] == nil {
-		b.values[slot] = map[string]bool{}
+	if b.values[index(side)] == nil {
+		b.values[index(side)] = map[string]bool{}
 	}
 	for _, v := range values {
 		if v != "" {
-			b.values[slot][v] = true
+			b.values[index(side)][v] = true
 		}
 	}
 }
 
-// LearnPrefix adds a beginning shared by a slot's values, as a ReplicaSet's name
+// LearnPrefix adds a beginning shared by a side's values, as a ReplicaSet's name
 // is by its pods' names: "web-7d9f8c6b5-".
-func (b *Book) LearnPrefix(slot Slot, prefixes ...string) {
+func (b *Book) LearnPrefix(side rollout.Side, prefixes ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range prefixes {
-		if p != "" && !slices.Contains(b.prefixes[slot], p) {
-			b.prefixes[slot] = append(b.prefixes[slot], p)
+		if p != "" && !slices.Contains(b.prefixes[index(side)], p) {
+			b.prefixes[index(side)] = append(b.prefixes[index(side)], p)
 		}
 	}
 }
 
-// Strict makes values that were never learnt Unknown. Without it, while only
+// Strict makes values that were never learnt unattributed. Without it, while only
 // stable's values are known, every other value is Canary. Pod names need it: a
 // new name may be a new pod of either version.
 func (b *Book) Strict() {
@@ -132,38 +134,40 @@ func (b *Book) Strict() {
 	b.strict = true
 }
 
-// Slot says whose value v is.
-func (b *Book) Slot(v string) Slot {
+// Side says whose value v is.
+func (b *Book) Side(v string) rollout.Side {
 	if b == nil || v == "" {
-		return Unknown
+		return rollout.SideUnattributed
 	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	switch s, c := b.has(Stable, v), b.has(Canary, v); {
+	switch s, c := b.has(rollout.SideStable, v), b.has(rollout.SideCanary, v); {
 	case s && c:
-		return Unknown
+		return rollout.SideUnattributed
 	case s:
-		return Stable
+		return rollout.SideStable
 	case c:
-		return Canary
+		return rollout.SideCanary
 	}
-	if b.knows(Stable) && !b.knows(Canary) && !b.strict {
-		return Canary
+	if b.knows(rollout.SideStable) && !b.knows(rollout.SideCanary) && !b.strict {
+		return rollout.SideCanary
 	}
-	return Unknown
+	return rollout.SideUnattributed
 }
 
-func (b *Book) has(s Slot, v string) bool {
-	return b.values[s][v] || slices.ContainsFunc(b.prefixes[s], func(p string) bool { return strings.HasPrefix(v, p) })
+func (b *Book) has(s rollout.Side, v string) bool {
+	return b.values[index(s)][v] || slices.ContainsFunc(b.prefixes[index(s)], func(p string) bool { return strings.HasPrefix(v, p) })
 }
 
-func (b *Book) knows(s Slot) bool { return len(b.values[s])+len(b.prefixes[s]) > 0 }
+func (b *Book) knows(s rollout.Side) bool {
+	return len(b.values[index(s)])+len(b.prefixes[index(s)]) > 0
+}
 
-// Values lists what was learnt for slot, sorted.
-func (b *Book) Values(slot Slot) []string {
+// Values lists what was learnt for a side, sorted.
+func (b *Book) Values(side rollout.Side) []string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return slices.Sorted(maps.Keys(b.values[slot]))
+	return slices.Sorted(maps.Keys(b.values[index(side)]))
 }
 
 // candidates are the headers that Discover tries, in this order.
@@ -235,8 +239,8 @@ func (m Marker) try(stable, canary []http.Header) (*Book, string) {
 		return nil, fmt.Sprintf("has %d values on stable", len(sv))
 	}
 	b := &Book{strict: m.Pod}
-	b.Learn(Stable, sv...)
-	b.Learn(Canary, cv...)
+	b.Learn(rollout.SideStable, sv...)
+	b.Learn(rollout.SideCanary, cv...)
 	return b, ""
 }
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 func TestFailed(t *testing.T) {
@@ -31,24 +33,6 @@ func TestFailed(t *testing.T) {
 		if got := Failed(c.status, c.baseline); got != c.want {
 			t.Errorf("Failed(%d, %d) = %v, want %v", c.status, c.baseline, got, c.want)
 		}
-	}
-}
-
-func TestSlotText(t *testing.T) {
-	t.Parallel()
-	for _, s := range []Slot{Unknown, Stable, Canary} {
-		b, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back Slot
-		if err := json.Unmarshal(b, &back); err != nil || back != s {
-			t.Errorf("%v -> %s -> %v, %v", s, b, back, err)
-		}
-	}
-	var s Slot
-	if err := s.UnmarshalText([]byte("blue")); err == nil {
-		t.Error("UnmarshalText(blue): want an error")
 	}
 }
 
@@ -125,40 +109,40 @@ func TestMarkerValue(t *testing.T) {
 func TestBook(t *testing.T) {
 	t.Parallel()
 	var b Book
-	want := func(v string, s Slot) {
+	want := func(v string, s rollout.Side) {
 		t.Helper()
-		if got := b.Slot(v); got != s {
-			t.Errorf("Slot(%q) = %v, want %v", v, got, s)
+		if got := b.Side(v); got != s {
+			t.Errorf("Side(%q) = %v, want %v", v, got, s)
 		}
 	}
-	want("1.0", Unknown) // nothing learnt
-	b.Learn(Stable, "1.0", "")
-	want("1.0", Stable)
-	want("1.1", Canary) // only stable is known: anything else is the canary
-	want("", Unknown)
-	b.Learn(Canary, "1.1")
-	want("1.1", Canary)
-	want("1.2", Unknown) // neither of the two
-	b.Learn(Canary, "1.0")
-	want("1.0", Unknown) // on both sides: tells nothing
-	if diff := cmp.Diff([]string{"1.0", "1.1"}, b.Values(Canary)); diff != "" {
+	want("1.0", rollout.SideUnattributed) // nothing learnt
+	b.Learn(rollout.SideStable, "1.0", "")
+	want("1.0", rollout.SideStable)
+	want("1.1", rollout.SideCanary) // only stable is known: anything else is the canary
+	want("", rollout.SideUnattributed)
+	b.Learn(rollout.SideCanary, "1.1")
+	want("1.1", rollout.SideCanary)
+	want("1.2", rollout.SideUnattributed) // neither of the two
+	b.Learn(rollout.SideCanary, "1.0")
+	want("1.0", rollout.SideUnattributed) // on both sides: tells nothing
+	if diff := cmp.Diff([]string{"1.0", "1.1"}, b.Values(rollout.SideCanary)); diff != "" {
 		t.Error(diff)
 	}
 
 	var pods Book
 	pods.Strict()
-	pods.LearnPrefix(Stable, "web-7d9f-")
-	if got := pods.Slot("web-7d9f-abcde"); got != Stable {
+	pods.LearnPrefix(rollout.SideStable, "web-7d9f-")
+	if got := pods.Side("web-7d9f-abcde"); got != rollout.SideStable {
 		t.Errorf("pod of stable: %v", got)
 	}
-	if got := pods.Slot("web-aaaa-abcde"); got != Unknown {
-		t.Errorf("strict book: %v, want unknown", got)
+	if got := pods.Side("web-aaaa-abcde"); got != rollout.SideUnattributed {
+		t.Errorf("strict book: %v, want unattributed", got)
 	}
-	pods.LearnPrefix(Canary, "web-aaaa-", "")
-	if got := pods.Slot("web-aaaa-abcde"); got != Canary {
+	pods.LearnPrefix(rollout.SideCanary, "web-aaaa-", "")
+	if got := pods.Side("web-aaaa-abcde"); got != rollout.SideCanary {
 		t.Errorf("pod of canary: %v", got)
 	}
-	if got := (*Book)(nil).Slot("x"); got != Unknown {
+	if got := (*Book)(nil).Side("x"); got != rollout.SideUnattributed {
 		t.Errorf("nil book: %v", got)
 	}
 }
@@ -210,11 +194,11 @@ func TestDiscover(t *testing.T) {
 			if err != nil || m.String() != c.want {
 				t.Fatalf("got %q, %v, want %q", m, err, c.want)
 			}
-			if got := book.Slot(m.Value(c.stable[0], nil)); got != Stable {
+			if got := book.Side(m.Value(c.stable[0], nil)); got != rollout.SideStable {
 				t.Errorf("stable's own answer is %v", got)
 			}
 			if len(c.canary) > 0 {
-				if got := book.Slot(m.Value(c.canary[0], nil)); got != Canary {
+				if got := book.Side(m.Value(c.canary[0], nil)); got != rollout.SideCanary {
 					t.Errorf("the canary's own answer is %v", got)
 				}
 			}
@@ -228,8 +212,8 @@ func TestDiscoverPodsAreStrict(t *testing.T) {
 	if err != nil || !m.Pod {
 		t.Fatalf("%q, %v", m, err)
 	}
-	if got := book.Slot("c"); got != Unknown {
-		t.Errorf("a pod not heard of is %v, want unknown", got)
+	if got := book.Side("c"); got != rollout.SideUnattributed {
+		t.Errorf("a pod not heard of is %v, want unattributed", got)
 	}
 }
 
@@ -257,14 +241,14 @@ func TestTally(t *testing.T) {
 	t.Parallel()
 	t0 := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var ta Tally
-	ta.Add(Answer{Sent: t0, Slot: Stable, Latency: time.Millisecond, Status: 200})
+	ta.Add(Answer{Sent: t0, Side: rollout.SideStable, Latency: time.Millisecond, Status: 200})
 	ta.Begin(0, t0.Add(time.Second))
 	ta.Begin(1, t0.Add(10*time.Second))
 	for i := range 20 { // late answers of step 0, among those of step 1
 		at := t0.Add(time.Second + time.Duration(i)*time.Millisecond)
-		ta.Add(Answer{Sent: at, Slot: Canary, Latency: 100 * time.Millisecond, Status: 503, Failed: true})
+		ta.Add(Answer{Sent: at, Side: rollout.SideCanary, Latency: 100 * time.Millisecond, Status: 503, Failed: true})
 	}
-	ta.Add(Answer{Sent: t0.Add(10 * time.Second), Slot: Canary, Latency: 20 * time.Millisecond, Status: 200, Retried: 1})
+	ta.Add(Answer{Sent: t0.Add(10 * time.Second), Side: rollout.SideCanary, Latency: 20 * time.Millisecond, Status: 200, Retried: 1})
 	ta.Add(Answer{Sent: t0.Add(11 * time.Second), Latency: time.Hour, Status: 404})
 
 	if got := ta.Step(Before).Stable.Total; got != 1 {
@@ -278,13 +262,13 @@ func TestTally(t *testing.T) {
 		t.Errorf("failures kept: %+v %+v", s0.First, s0.Last)
 	}
 	s1 := ta.Step(1)
-	if s1.Canary.Total != 1 || s1.Canary.Retried != 1 || s1.Unknown.Total != 1 {
+	if s1.Canary.Total != 1 || s1.Canary.Retried != 1 || s1.Unattributed.Total != 1 {
 		t.Errorf("step 1: %+v", s1)
 	}
 	if got := s1.Canary.Latency.Quantile(.95); got < 20*time.Millisecond || got > 20300*time.Microsecond {
 		t.Errorf("p95 of one 20 ms answer: %v", got)
 	}
-	if got := s1.Unknown.Latency.Max(); got < longest || got > longest+2*time.Second {
+	if got := s1.Unattributed.Latency.Max(); got < longest || got > longest+2*time.Second {
 		t.Errorf("clamped latency: %v", got)
 	}
 	total := ta.Total()
@@ -318,7 +302,7 @@ func TestTallyConcurrently(t *testing.T) {
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 200 {
-				ta.Add(Answer{Sent: t0.Add(time.Duration(i) * time.Second), Slot: Slot(g % 3), Latency: time.Duration(i) * time.Millisecond, Failed: i%50 == 0})
+				ta.Add(Answer{Sent: t0.Add(time.Duration(i) * time.Second), Side: []rollout.Side{rollout.SideUnattributed, rollout.SideStable, rollout.SideCanary}[g%3], Latency: time.Duration(i) * time.Millisecond, Failed: i%50 == 0})
 				if i%40 == 0 {
 					ta.Total()
 					ta.Step(0)

@@ -166,7 +166,7 @@ func (s *Stream) answer(r *vegeta.Result) Answer {
 	}
 	a.Retried, _ = strconv.Atoi(r.Headers.Get(retryHeader))
 	a.Value = s.conf.Marker.Value(r.Headers, r.Body)
-	a.Slot = s.conf.Book.Slot(a.Value)
+	a.Side = s.conf.Book.Side(a.Value)
 	a.Failed = Failed(a.Status, s.conf.Baseline)
 	return a
 }

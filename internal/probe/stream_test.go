@@ -13,6 +13,8 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // collect runs a stream until stop says so of the answers so far.
@@ -62,7 +64,7 @@ func TestStream(t *testing.T) {
 	}))
 	defer srv.Close()
 	var book Book
-	book.Learn(Stable, "1")
+	book.Learn(rollout.SideStable, "1")
 	as, stats := collect(t, Config{
 		Target: Target{URL: srv.URL, Host: "example.test", Header: http.Header{"X-Extra": {"yes"}}},
 		Rate:   500, Marker: Marker{Header: "X-Version"}, Book: &book, Baseline: 200, Version: "1.2.3",
@@ -73,13 +75,13 @@ func TestStream(t *testing.T) {
 	kinds := map[string]int{}
 	for _, a := range as {
 		switch {
-		case a.Status == 500 && a.Slot == Canary && a.Failed && a.Value == "2":
+		case a.Status == 500 && a.Side == rollout.SideCanary && a.Failed && a.Value == "2":
 			kinds["canary failed"]++
-		case a.Status == 502 && a.Slot == Unknown && a.Failed:
+		case a.Status == 502 && a.Side == rollout.SideUnattributed && a.Failed:
 			kinds["unsigned"]++
-		case a.Status == 302 && a.Slot == Unknown && !a.Failed:
+		case a.Status == 302 && a.Side == rollout.SideUnattributed && !a.Failed:
 			kinds["redirect"]++
-		case a.Status == 200 && a.Slot == Stable && !a.Failed && a.Err == "" && a.Latency > 0:
+		case a.Status == 200 && a.Side == rollout.SideStable && !a.Failed && a.Err == "" && a.Latency > 0:
 			kinds["stable"]++
 		default:
 			t.Errorf("unexpected %+v", a)
@@ -104,7 +106,7 @@ func TestStreamBodyMarker(t *testing.T) {
 		t.Fatal(err)
 	}
 	as, _ := collect(t, Config{Target: Target{URL: srv.URL}, Rate: 100, Marker: m}, atLeast(1))
-	if as[0].Value != "v7" || as[0].Slot != Unknown || as[0].Failed {
+	if as[0].Value != "v7" || as[0].Side != rollout.SideUnattributed || as[0].Failed {
 		t.Errorf("got %+v", as[0])
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // Before is the step of answers sent before the first Begin.
@@ -77,8 +79,8 @@ func (l Latencies) Merge(o Latencies) Latencies {
 	return slices.Clip(out)
 }
 
-// SlotCounts is what one slot did.
-type SlotCounts struct {
+// SideCounts is what one side did.
+type SideCounts struct {
 	Total   int64     `json:"total"`
 	Failed  int64     `json:"failed"`
 	Retried int64     `json:"retried"` // answers that took more than one connection
@@ -88,8 +90,8 @@ type SlotCounts struct {
 }
 
 // Merge returns s and o together.
-func (s SlotCounts) Merge(o SlotCounts) SlotCounts {
-	return SlotCounts{
+func (s SideCounts) Merge(o SideCounts) SideCounts {
+	return SideCounts{
 		Total: s.Total + o.Total, Failed: s.Failed + o.Failed, Retried: s.Retried + o.Retried,
 		Newest:  later(s.Newest, o.Newest),
 		Latency: s.Latency.Merge(o.Latency),
@@ -98,35 +100,35 @@ func (s SlotCounts) Merge(o SlotCounts) SlotCounts {
 
 // A Failure is one failed request in full.
 type Failure struct {
-	At     time.Time `json:"at"` // when it was sent
-	Slot   Slot      `json:"slot"`
-	Status int       `json:"status,omitempty"`
-	Err    string    `json:"error,omitempty"`
+	At     time.Time    `json:"at"` // when it was sent
+	Side   rollout.Side `json:"side"`
+	Status int          `json:"status,omitempty"`
+	Err    string       `json:"error,omitempty"`
 }
 
-// Counts is what all slots did over some time. It is a plain value.
+// Counts is what all sides did over some time. It is a plain value.
 type Counts struct {
-	Stable  SlotCounts `json:"stable"`
-	Canary  SlotCounts `json:"canary"`
-	Unknown SlotCounts `json:"unknown"`
+	Stable       SideCounts `json:"stable"`
+	Canary       SideCounts `json:"canary"`
+	Unattributed SideCounts `json:"unattributed"`
 	// First and Last are the first and the last failures by time of
 	// sending, five of each at most, none in both.
 	First []Failure `json:"first_failures,omitempty"`
 	Last  []Failure `json:"last_failures,omitempty"`
 }
 
-// All returns the counts of all slots together.
-func (c Counts) All() SlotCounts { return c.Stable.Merge(c.Canary).Merge(c.Unknown) }
+// All returns the counts of all sides together.
+func (c Counts) All() SideCounts { return c.Stable.Merge(c.Canary).Merge(c.Unattributed) }
 
 // Total returns the number of answers.
-func (c Counts) Total() int64 { return c.Stable.Total + c.Canary.Total + c.Unknown.Total }
+func (c Counts) Total() int64 { return c.Stable.Total + c.Canary.Total + c.Unattributed.Total }
 
 // Failed returns the number of failed requests.
-func (c Counts) Failed() int64 { return c.Stable.Failed + c.Canary.Failed + c.Unknown.Failed }
+func (c Counts) Failed() int64 { return c.Stable.Failed + c.Canary.Failed + c.Unattributed.Failed }
 
 // Merge returns c and o together.
 func (c Counts) Merge(o Counts) Counts {
-	m := Counts{Stable: c.Stable.Merge(o.Stable), Canary: c.Canary.Merge(o.Canary), Unknown: c.Unknown.Merge(o.Unknown)}
+	m := Counts{Stable: c.Stable.Merge(o.Stable), Canary: c.Canary.Merge(o.Canary), Unattributed: c.Unattributed.Merge(o.Unattributed)}
 	m.First, m.Last = ends(slices.Concat(c.First, c.Last, o.First, o.Last))
 	return m
 }
@@ -153,7 +155,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// A Tally adds up answers per step and slot. An answer belongs to the step that
+// A Tally adds up answers per step and side. An answer belongs to the step that
 // had begun when it was sent, however late it comes back. The zero Tally is
 // ready; it is safe for concurrent use.
 type Tally struct {
@@ -169,8 +171,8 @@ type begin struct {
 
 // A cell is one step.
 type cell struct {
-	slots [3]struct {
-		SlotCounts
+	sides [sides]struct {
+		SideCounts
 		hist *hdrhistogram.Histogram
 	}
 	first, last []Failure
@@ -190,7 +192,7 @@ func (t *Tally) Add(a Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.cell(t.stepAt(a.Sent))
-	s := &c.slots[a.Slot]
+	s := &c.sides[index(a.Side)]
 	s.Total++
 	s.Newest = later(s.Newest, a.Sent.Add(a.Latency))
 	if a.Retried > 0 {
@@ -198,7 +200,7 @@ func (t *Tally) Add(a Answer) {
 	}
 	if a.Failed {
 		s.Failed++
-		c.fail(Failure{At: a.Sent, Slot: a.Slot, Status: a.Status, Err: a.Err})
+		c.fail(Failure{At: a.Sent, Side: a.Side, Status: a.Status, Err: a.Err})
 		return
 	}
 	if s.hist == nil {
@@ -245,12 +247,12 @@ func (c *cell) fail(f Failure) {
 }
 
 func (c *cell) counts() Counts {
-	out := [3]SlotCounts{}
-	for i := range c.slots {
-		out[i] = c.slots[i].SlotCounts
-		out[i].Latency = latencies(c.slots[i].hist)
+	out := [sides]SideCounts{}
+	for i := range c.sides {
+		out[i] = c.sides[i].SideCounts
+		out[i].Latency = latencies(c.sides[i].hist)
 	}
-	r := Counts{Unknown: out[Unknown], Stable: out[Stable], Canary: out[Canary]}
+	r := Counts{Unattributed: out[index(rollout.SideUnattributed)], Stable: out[index(rollout.SideStable)], Canary: out[index(rollout.SideCanary)]}
 	r.First, r.Last = ends(slices.Concat(c.first, c.last))
 	return r
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const recordings = "../../testdata/judge"
@@ -41,7 +42,7 @@ func record(failing float64) []byte {
 				canary++
 			}
 		}
-		r.Add(analysis.ProbeMetric, answers(random, now, analysis.Canary, canary, failing), answers(random, now, analysis.Stable, 100-canary, .001))
+		r.Add(analysis.ProbeMetric, answers(random, now, rollout.SideCanary, canary, failing), answers(random, now, rollout.SideStable, 100-canary, .001))
 	}
 	for range 3 {
 		second(0) // what is usual before
@@ -53,10 +54,10 @@ func record(failing float64) []byte {
 		for began := now; ; {
 			second(weight)
 			result := r.Look(analysis.Moment{Now: now, Elapsed: now.Sub(began), Dwell: dwell})
-			if result.Verdict == analysis.Pending {
+			if result.Verdict == rollout.VerdictPending {
 				continue
 			}
-			if result.Verdict == analysis.Failed {
+			if result.Verdict == rollout.VerdictFailed {
 				return b.Bytes()
 			}
 			break
@@ -66,8 +67,8 @@ func record(failing float64) []byte {
 }
 
 // answers are n answers of a version within a second, in buckets of 10 ms.
-func answers(r *rand.Rand, at time.Time, v analysis.Version, n int, failing float64) analysis.Point {
-	p := analysis.Point{At: at, Version: v, Total: float64(n)}
+func answers(r *rand.Rand, at time.Time, v rollout.Side, n int, failing float64) analysis.Point {
+	p := analysis.Point{At: at, Side: v, Total: float64(n)}
 	var buckets [4]float64
 	for range n {
 		if r.Float64() < failing {

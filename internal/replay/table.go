@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // print writes the comparison for a person: one line for each step, then the
@@ -37,7 +38,7 @@ func (c comparison) print(out io.Writer) error {
 	return err
 }
 
-func verdictWords(v analysis.Verdict) string {
+func verdictWords(v rollout.Verdict) string {
 	return cmp.Or(string(v), "not judged")
 }
 
@@ -63,10 +64,10 @@ func (s step) explain(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "  now: %s\n", cmp.Or(s.now.Now.Reason, "nobody asks the judge"))
 	switch {
-	case s.now.Now.Verdict == analysis.Pending && s.then.Recorded.Verdict == analysis.Failed:
+	case s.now.Now.Verdict == rollout.VerdictPending && s.then.Recorded.Verdict == rollout.VerdictFailed:
 		b.WriteString("  The recording ends here, since the rollout was stopped; what would have followed is not known.\n")
 		return
-	case s.now.Now.Verdict == analysis.Inconclusive && s.then.Recorded.Verdict == analysis.Successful:
+	case s.now.Now.Verdict == rollout.VerdictInconclusive && s.then.Recorded.Verdict == rollout.VerdictSuccessful:
 		b.WriteString("  The rollout went on then, and so do the steps shown; now it would have waited here.\n")
 	}
 	for _, line := range changes(s.then.Now.Findings, s.now.Now.Findings) {
@@ -100,7 +101,7 @@ func changes(then, now []analysis.Finding) []string {
 }
 
 func speaks(f analysis.Finding) bool {
-	return f.Verdict == analysis.Failed || f.Verdict == analysis.Inconclusive
+	return f.Verdict == rollout.VerdictFailed || f.Verdict == rollout.VerdictInconclusive
 }
 
 type key struct {
@@ -112,7 +113,7 @@ func keyOf(f analysis.Finding) key { return key{f.Metric, f.Check} }
 
 // worst is the worst finding of each check: the end of a dwell may add a second.
 func worst(fs []analysis.Finding) map[key]analysis.Finding {
-	order := []analysis.Verdict{analysis.Pending, analysis.Successful, analysis.Inconclusive, analysis.Failed}
+	order := []rollout.Verdict{rollout.VerdictPending, rollout.VerdictSuccessful, rollout.VerdictInconclusive, rollout.VerdictFailed}
 	all := map[key]analysis.Finding{}
 	for _, f := range fs {
 		if old, ok := all[keyOf(f)]; !ok || slices.Index(order, f.Verdict) > slices.Index(order, old.Verdict) {

@@ -79,17 +79,6 @@ const (
 	StageEnd Stage = "end"
 )
 
-// A Policy says what an inconclusive verdict leads to. It never leads to
-// success.
-type Policy string
-
-// The policies for an inconclusive verdict.
-const (
-	PolicyExtend Policy = "extend" // dwell again, up to MaxExtensions times; then what Plan.Then says
-	PolicyAbort  Policy = "abort"
-	PolicyHold   Policy = "hold"
-)
-
 // A Step is one weight and how long it is held.
 type Step struct {
 	Weight int           `json:"weight"` // whole percent of traffic to the canary, 1..100
@@ -150,18 +139,6 @@ type State struct {
 	// Unconfirmed lists changes that were accepted but never observed.
 	Unconfirmed []string `json:"unconfirmed,omitempty"`
 }
-
-// A Verdict is what the judge says of the current step.
-type Verdict string
-
-// The verdicts. Pending means: the dwell is still running and nothing has
-// failed so far.
-const (
-	VerdictPending      Verdict = "Pending"
-	VerdictSuccessful   Verdict = "Successful"
-	VerdictFailed       Verdict = "Failed"
-	VerdictInconclusive Verdict = "Inconclusive"
-)
 
 // A Split is what the answers say about the weight that was written last.
 type Split string

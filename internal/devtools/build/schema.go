@@ -9,6 +9,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const (
@@ -115,7 +116,7 @@ func oneOf[T any](values ...T) func(*jsonschema.Schema) {
 func name(s *jsonschema.Schema) { s.Pattern = `^[A-Za-z0-9._-]{1,63}$` }
 
 var (
-	policy   = oneOf(analysis.PolicyFail, analysis.PolicyHold, analysis.PolicyExtend, analysis.PolicyIgnore)
+	policy   = oneOf(rollout.PolicyFail, rollout.PolicyHold, rollout.PolicyExtend, rollout.PolicyIgnore)
 	percents = both(atLeast(0), upTo(100))
 )
 
@@ -125,7 +126,7 @@ var properties = map[string]property{
 	"Config.Version":       {"The version of this format.", oneOf(analysis.ConfigVersion)},
 	"Config.Alpha":         {"How likely it may be that a rollout is stopped whose canary keeps every limit, over all steps, metrics and looks. Default: 0.01.", both(over(0), upTo(.2))},
 	"Config.MaxExtensions": {"How often a dwell is repeated that ended inconclusive. Default: 2.", both(atLeast(0), upTo(20))},
-	"Config.Then":          {"What follows when no extension is left: hold for a person (the default), or abort.", oneOf(analysis.PolicyHold, analysis.PolicyAbort)},
+	"Config.Then":          {"What follows when no extension is left: hold for a person (the default), or abort.", oneOf(rollout.PolicyHold, rollout.PolicyAbort)},
 	"Config.Stale":         {"The age from which the newest data of a metric is too old to judge by, and how far in the future it may be. Default: 30s.", nil},
 	"Config.Metrics":       {"What is measured. The metric probe, the stream of requests that the tool sends itself, is always judged, named here or not.", nil},
 	"Config.Groups":        {"The weight of each group of metrics in the score. Default: 1.", eachValue(over(0))},

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const (
@@ -79,7 +80,7 @@ const (
 type question struct {
 	field   field
 	text    string
-	version analysis.Version
+	version rollout.Side
 }
 
 // A Source reads the points of a Query. It remembers what it has handed out, and is
@@ -143,17 +144,17 @@ func (q Query) both(part question) ([]question, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []question{{part.field, text, ""}}, analysis.TellsApart(q.tag(analysis.Stable), q.tag(analysis.Canary))
+		return []question{{part.field, text, ""}}, analysis.TellsApart(q.tag(rollout.SideStable), q.tag(rollout.SideCanary))
 	}
 	stable, canary, err := q.Names.FillBoth(part.text)
 	if err != nil {
 		return nil, err
 	}
-	return []question{{part.field, stable, analysis.Stable}, {part.field, canary, analysis.Canary}}, nil
+	return []question{{part.field, stable, rollout.SideStable}, {part.field, canary, rollout.SideCanary}}, nil
 }
 
 // tag is a version's tag as Datadog writes tags: in lower case.
-func (q Query) tag(v analysis.Version) string { return strings.ToLower(q.By + ":" + q.Names.Of(v)) }
+func (q Query) tag(v rollout.Side) string { return strings.ToLower(q.By + ":" + q.Names.Of(v)) }
 
 // Read returns the buckets that were completed since the call before, in one point
 // for each version, and subject of a value, at the end of the bucket. Of counts the
@@ -208,11 +209,11 @@ func (s *Source) add(joined points, q question, answer []series, upto time.Time)
 	return nil
 }
 
-func (s *Source) versionOf(q question, one series) (analysis.Version, bool) {
+func (s *Source) versionOf(q question, one series) (rollout.Side, bool) {
 	if q.version != "" {
 		return q.version, true
 	}
-	for _, v := range []analysis.Version{analysis.Stable, analysis.Canary} {
+	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary} {
 		for _, tag := range one.TagSet {
 			if strings.ToLower(tag) == s.query.tag(v) {
 				return v, true
@@ -246,11 +247,11 @@ type points map[key]*analysis.Point
 
 type key struct {
 	at      int64 // in ms
-	version analysis.Version
+	version rollout.Side
 	subject string
 }
 
-func (p points) add(f field, version analysis.Version, subject string, b bucket) error {
+func (p points) add(f field, version rollout.Side, subject string, b bucket) error {
 	if f != value {
 		subject = ""
 		if b.value < 0 || math.IsInf(b.value, 0) {
@@ -262,7 +263,7 @@ func (p points) add(f field, version analysis.Version, subject string, b bucket)
 	}
 	k := key{b.end.UnixMilli(), version, subject}
 	if p[k] == nil {
-		p[k] = &analysis.Point{At: b.end, Version: version, Subject: subject}
+		p[k] = &analysis.Point{At: b.end, Side: version, Subject: subject}
 	}
 	switch f {
 	case total:
@@ -286,7 +287,7 @@ func (p points) sorted() ([]analysis.Point, error) {
 	for _, k := range keys {
 		one := *p[k]
 		if one.Failed > one.Total {
-			return nil, fmt.Errorf("%v failed requests of %v of %s until %s", one.Failed, one.Total, one.Version, one.At.Format(time.TimeOnly))
+			return nil, fmt.Errorf("%v failed requests of %v of %s until %s", one.Failed, one.Total, one.Side, one.At.Format(time.TimeOnly))
 		}
 		sorted = append(sorted, one)
 	}

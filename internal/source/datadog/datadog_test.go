@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const (
@@ -122,16 +123,16 @@ func TestRead(t *testing.T) {
 			[]int64{1080, 1119, 1120, 1140},
 			[][]analysis.Point{ // of 1020, 1059, 1060 and 1080
 				nil,
-				{{At: at(1040), Version: analysis.Stable, Total: 110}},
-				{{At: at(1060), Version: analysis.Canary, Total: 10}, {At: at(1060), Version: analysis.Stable, Total: 120, Failed: 1}},
-				{{At: at(1080), Version: analysis.Canary, Total: 11}, {At: at(1080), Version: analysis.Stable, Total: 130}},
+				{{At: at(1040), Side: rollout.SideStable, Total: 110}},
+				{{At: at(1060), Side: rollout.SideCanary, Total: 10}, {At: at(1060), Side: rollout.SideStable, Total: 120, Failed: 1}},
+				{{At: at(1080), Side: rollout.SideCanary, Total: 11}, {At: at(1080), Side: rollout.SideStable, Total: 130}},
 			},
 		},
 		{
 			"no part of a bucket before the baseline", Query{Total: "t{${version}}.as_count()", Failed: "f{${version}}.as_count()"},
 			map[string][]series{"t{stable}.as_count()": {line("", 100, 110, 120)}},
 			[]int64{1081, 1140},
-			[][]analysis.Point{nil, {{At: at(1060), Version: analysis.Stable, Total: 120}}},
+			[][]analysis.Point{nil, {{At: at(1060), Side: rollout.SideStable, Total: 120}}},
 		},
 		{
 			"by tag, several of a version", Query{Total: "t{*} by {version,pod}.rollup(sum, 20)", Failed: "f{*} by {version}.as_count()", By: "Version"},
@@ -140,7 +141,7 @@ func TestRead(t *testing.T) {
 				"f{*} by {version}.as_count()":          {line("version:canary", 1, 1)},
 			},
 			[]int64{1080, 1100},
-			[][]analysis.Point{nil, {{At: at(1040), Version: analysis.Canary, Total: 5, Failed: 1}, {At: at(1040), Version: analysis.Stable, Total: 4}}},
+			[][]analysis.Point{nil, {{At: at(1040), Side: rollout.SideCanary, Total: 5, Failed: 1}, {At: at(1040), Side: rollout.SideStable, Total: 4}}},
 		},
 		{
 			"values at once, and NaN", Query{Value: "avg:cpu{version:${version}}"},
@@ -151,13 +152,13 @@ func TestRead(t *testing.T) {
 			[]int64{1100, 1120},
 			[][]analysis.Point{
 				{
-					{At: at(1020), Version: analysis.Canary, Subject: "pod:b", Value: reading(0.6)},
-					{At: at(1040), Version: analysis.Canary, Subject: "pod:a", Value: reading(0.5)},
-					{At: at(1040), Version: analysis.Stable, Value: reading(0.2)},
+					{At: at(1020), Side: rollout.SideCanary, Subject: "pod:b", Value: reading(0.6)},
+					{At: at(1040), Side: rollout.SideCanary, Subject: "pod:a", Value: reading(0.5)},
+					{At: at(1040), Side: rollout.SideStable, Value: reading(0.2)},
 				},
 				{
-					{At: at(1060), Version: analysis.Canary, Subject: "pod:a", Value: reading(nan)},
-					{At: at(1060), Version: analysis.Stable, Value: reading(0.3)},
+					{At: at(1060), Side: rollout.SideCanary, Subject: "pod:a", Value: reading(nan)},
+					{At: at(1060), Side: rollout.SideStable, Value: reading(0.3)},
 				},
 			},
 		},
@@ -165,13 +166,13 @@ func TestRead(t *testing.T) {
 			"values by tag", Query{Value: "avg:cpu{*} by {version,pod}", By: "version"},
 			map[string][]series{"avg:cpu{*} by {version,pod}": {{Interval: 20, TagSet: []string{"pod:a", "version:canary"}, Points: line("", 0.5).Points}, line("version:stable", 0.1)}},
 			[]int64{1080},
-			[][]analysis.Point{{{At: at(1020), Version: analysis.Canary, Subject: "pod:a", Value: reading(0.5)}, {At: at(1020), Version: analysis.Stable, Value: reading(0.1)}}},
+			[][]analysis.Point{{{At: at(1020), Side: rollout.SideCanary, Subject: "pod:a", Value: reading(0.5)}, {At: at(1020), Side: rollout.SideStable, Value: reading(0.1)}}},
 		},
 		{
 			"a pause longer than the span", Query{Total: "t{${version}}.as_count()", Failed: "f{${version}}.as_count()"},
 			map[string][]series{"t{stable}.as_count()": {line("", 100, 110)}},
 			[]int64{1080, 5000},
-			[][]analysis.Point{nil, {{At: at(1040), Version: analysis.Stable, Total: 110}}},
+			[][]analysis.Point{nil, {{At: at(1040), Side: rollout.SideStable, Total: 110}}},
 		},
 		{"nothing", Query{Value: "avg:cpu{version:${version}}"}, nil, []int64{1100, 1120}, [][]analysis.Point{nil, nil}},
 	}

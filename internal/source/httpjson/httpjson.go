@@ -22,6 +22,7 @@ import (
 	"github.com/theory/jsonpath"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const (
@@ -67,13 +68,13 @@ type Source struct {
 	now        func() time.Time
 	cumulative bool
 	sides      []side
-	last       map[analysis.Version]counts // nil before the baseline
+	last       map[rollout.Side]counts // nil before the baseline
 	resets     int
 }
 
 // A side is how one version is asked for. Paths that are not given are nil.
 type side struct {
-	version              analysis.Version
+	version              rollout.Side
 	url, where           string // where: the URL without what is secret
 	total, failed, value *jsonpath.Path
 }
@@ -89,11 +90,11 @@ func New(e Endpoint) (*Source, error) {
 	if e.Paths == (Paths{}) {
 		return nil, errors.New("http endpoint: there is no path")
 	}
-	stable, err := e.side(analysis.Stable)
+	stable, err := e.side(rollout.SideStable)
 	if err != nil {
 		return nil, fmt.Errorf("http endpoint: %w", err)
 	}
-	canary, err := e.side(analysis.Canary)
+	canary, err := e.side(rollout.SideCanary)
 	if err != nil {
 		return nil, fmt.Errorf("http endpoint: %w", err)
 	}
@@ -112,7 +113,7 @@ func New(e Endpoint) (*Source, error) {
 	return s, nil
 }
 
-func (e Endpoint) side(v analysis.Version) (side, error) {
+func (e Endpoint) side(v rollout.Side) (side, error) {
 	address, err := e.Names.Fill(e.URL, v)
 	if err != nil {
 		return side{}, errors.New("the URL has a ${name} that is not known or has no value, or no end") // the error shows the URL
@@ -133,7 +134,7 @@ func (e Endpoint) side(v analysis.Version) (side, error) {
 	return s, nil
 }
 
-func (e Endpoint) path(text string, v analysis.Version) (*jsonpath.Path, error) {
+func (e Endpoint) path(text string, v rollout.Side) (*jsonpath.Path, error) {
 	if text == "" {
 		return nil, nil
 	}
@@ -170,7 +171,7 @@ func tellApart(stable, canary side) error {
 // errors; then nothing counts as seen.
 func (s *Source) Read(ctx context.Context) ([]analysis.Point, error) {
 	documents := map[string]any{}
-	seen := map[analysis.Version]counts{}
+	seen := map[rollout.Side]counts{}
 	var points []analysis.Point
 	for _, side := range s.sides {
 		document, ok := documents[side.url]
@@ -192,11 +193,11 @@ func (s *Source) Read(ctx context.Context) ([]analysis.Point, error) {
 }
 
 // new fills the counts in.
-func (s *Source) new(points []analysis.Point, seen map[analysis.Version]counts) []analysis.Point {
+func (s *Source) new(points []analysis.Point, seen map[rollout.Side]counts) []analysis.Point {
 	var kept []analysis.Point
 	for _, p := range points {
 		if s.last != nil {
-			added := s.since(seen[p.Version], s.last[p.Version])
+			added := s.since(seen[p.Side], s.last[p.Side])
 			p.Total, p.Failed = added.total, added.failed
 		}
 		if p.Value != nil || s.last != nil {
@@ -267,7 +268,7 @@ func decode(body []byte) (any, error) {
 
 // read finds the numbers of a version.
 func (s side) read(document any) (analysis.Point, counts, error) {
-	p := analysis.Point{Version: s.version}
+	p := analysis.Point{Side: s.version}
 	var c counts
 	var err error
 	if s.total != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/theory/jsonpath"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 var shop = analysis.Names{Namespace: "shop", Service: "web"}
@@ -39,8 +40,8 @@ func reading(f float64) *analysis.Number {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	point := func(v analysis.Version, total, failed float64) analysis.Point {
-		return analysis.Point{At: now, Version: v, Total: total, Failed: failed}
+	point := func(v rollout.Side, total, failed float64) analysis.Point {
+		return analysis.Point{At: now, Side: v, Total: total, Failed: failed}
 	}
 	counts := Paths{Total: "$.total", Failed: "$.failed"}
 	tests := []struct {
@@ -58,8 +59,8 @@ func TestRead(t *testing.T) {
 			},
 			[][]analysis.Point{
 				nil,
-				{point(analysis.Canary, 15, 2), point(analysis.Stable, 30, 0)},
-				{point(analysis.Canary, 4, 1), point(analysis.Stable, 0, 0)},
+				{point(rollout.SideCanary, 15, 2), point(rollout.SideStable, 30, 0)},
+				{point(rollout.SideCanary, 4, 1), point(rollout.SideStable, 0, 0)},
 			}, 1,
 		},
 		{
@@ -68,22 +69,22 @@ func TestRead(t *testing.T) {
 				`[{"name":"web","total":9,"failed":9},{"name":"web-canary","total":9,"failed":9}]`,
 				`[{"name":"web","total":5,"failed":0},{"name":"web-canary","total":3,"failed":1}]`,
 			}},
-			[][]analysis.Point{nil, {point(analysis.Canary, 3, 1), point(analysis.Stable, 5, 0)}}, 0,
+			[][]analysis.Point{nil, {point(rollout.SideCanary, 3, 1), point(rollout.SideStable, 5, 0)}}, 0,
 		},
 		{
 			"values at once", Endpoint{URL: "/", Paths: Paths{Value: "$.${version}"}},
 			script{"/": {`{"stable":0.5,"canary":null}`, `{"stable":"+Inf","canary":"NaN"}`}},
 			[][]analysis.Point{
-				{{At: now, Version: analysis.Canary, Value: reading(math.NaN())}, {At: now, Version: analysis.Stable, Value: reading(0.5)}},
-				{{At: now, Version: analysis.Canary, Value: reading(math.NaN())}, {At: now, Version: analysis.Stable, Value: reading(math.Inf(1))}},
+				{{At: now, Side: rollout.SideCanary, Value: reading(math.NaN())}, {At: now, Side: rollout.SideStable, Value: reading(0.5)}},
+				{{At: now, Side: rollout.SideCanary, Value: reading(math.NaN())}, {At: now, Side: rollout.SideStable, Value: reading(math.Inf(1))}},
 			}, 0,
 		},
 		{
 			"counts and a value", Endpoint{URL: "/${version}", Paths: Paths{Total: "$.total", Failed: "$.failed", Value: "$.load"}, Cumulative: true},
 			script{"/stable": {`{"total":1,"failed":0,"load":1}`, `{"total":2,"failed":0,"load":2}`}, "/canary": {`{"total":1,"failed":0,"load":3}`, `{"total":1,"failed":0,"load":4}`}},
 			[][]analysis.Point{
-				{{At: now, Version: analysis.Canary, Value: reading(3)}, {At: now, Version: analysis.Stable, Value: reading(1)}},
-				{{At: now, Version: analysis.Canary, Value: reading(4)}, {At: now, Version: analysis.Stable, Total: 1, Value: reading(2)}},
+				{{At: now, Side: rollout.SideCanary, Value: reading(3)}, {At: now, Side: rollout.SideStable, Value: reading(1)}},
+				{{At: now, Side: rollout.SideCanary, Value: reading(4)}, {At: now, Side: rollout.SideStable, Total: 1, Value: reading(2)}},
 			}, 0,
 		},
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/redact"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // window is how far back a question looks: as long as the usual scrape interval of
@@ -207,7 +208,7 @@ func baseline(date time.Time, answers [][]series) model.Time {
 // are scraped at different times, one call later is soon enough.
 func (a *API) release(added []increment) []increment {
 	type scrape struct {
-		version analysis.Version
+		version rollout.Side
 		at      model.Time
 	}
 	requests := map[scrape]bool{}
@@ -234,7 +235,7 @@ func (a *API) release(added []increment) []increment {
 func points(added []increment) []analysis.Point {
 	type key struct {
 		at      model.Time
-		version analysis.Version
+		version rollout.Side
 		subject string
 	}
 	joined := map[key]*analysis.Point{}
@@ -242,7 +243,7 @@ func points(added []increment) []analysis.Point {
 		k := key{i.at, i.version, i.subject}
 		p := joined[k]
 		if p == nil {
-			p = &analysis.Point{At: i.at.Time().UTC(), Version: i.version, Subject: i.subject}
+			p = &analysis.Point{At: i.at.Time().UTC(), Side: i.version, Subject: i.subject}
 			joined[k] = p
 		}
 		switch i.field {

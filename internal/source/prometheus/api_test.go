@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A peer is a Prometheus that has been told what to answer: for each metric, a list
@@ -135,9 +136,9 @@ func TestReadOfAPreset(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, read(t, a, 3), [][]analysis.Point{nil, {
-		{At: at(1005), Version: analysis.Canary, Total: 13, Failed: 3, Latency: []analysis.Bucket{{Upto: 0.1, N: 8}, {Over: 0.1, Upto: analysis.Number(math.Inf(1)), N: 2}}},
-		{At: at(1005), Version: analysis.Stable, Total: 22, Failed: 2},
-		{At: at(1010), Version: analysis.Stable, Total: 20},
+		{At: at(1005), Side: rollout.SideCanary, Total: 13, Failed: 3, Latency: []analysis.Bucket{{Upto: 0.1, N: 8}, {Over: 0.1, Upto: analysis.Number(math.Inf(1)), N: 2}}},
+		{At: at(1005), Side: rollout.SideStable, Total: 22, Failed: 2},
+		{At: at(1010), Side: rollout.SideStable, Total: 20},
 	}, nil})
 	if a.Resets() != 0 {
 		t.Errorf("%d resets, want 0", a.Resets())
@@ -159,9 +160,9 @@ func TestFailuresWaitForTheirRequests(t *testing.T) {
 	}
 	want(t, read(t, a, 5), [][]analysis.Point{
 		nil,
-		{{At: at(1005), Version: analysis.Stable, Total: 5, Failed: 1}},
-		{{At: at(1010), Version: analysis.Stable, Total: 5, Failed: 3}},
-		{{At: at(1013), Version: analysis.Stable, Failed: 1}}, // whose requests never came
+		{{At: at(1005), Side: rollout.SideStable, Total: 5, Failed: 1}},
+		{{At: at(1010), Side: rollout.SideStable, Total: 5, Failed: 3}},
+		{{At: at(1013), Side: rollout.SideStable, Failed: 1}}, // whose requests never came
 		nil,
 	})
 }
@@ -180,25 +181,25 @@ func TestReadOfValues(t *testing.T) {
 		{
 			"at once", Queries{Value: `cpu{v="${version}"}`},
 			map[string][]string{"stable": {vector(sample("", "0.5"))}, "canary": {vector(sample("", "NaN"))}},
-			[]analysis.Point{{At: at(1000.5), Version: analysis.Canary, Value: number(math.NaN())}, {At: at(1000.5), Version: analysis.Stable, Value: number(0.5)}},
+			[]analysis.Point{{At: at(1000.5), Side: rollout.SideCanary, Value: number(math.NaN())}, {At: at(1000.5), Side: rollout.SideStable, Value: number(0.5)}},
 		},
 		{
 			"one version", Queries{Value: `cpu{v="${version}"}`},
 			map[string][]string{"stable": {vector(sample("", "+Inf"))}, "canary": {vector()}},
-			[]analysis.Point{{At: at(1000.5), Version: analysis.Stable, Value: number(math.Inf(1))}},
+			[]analysis.Point{{At: at(1000.5), Side: rollout.SideStable, Value: number(math.Inf(1))}},
 		},
 		{
 			"a scalar", Queries{Value: `scalar(cpu{v="${version}"})`},
 			map[string][]string{"stable": {`{"resultType":"scalar","result":[1000.5,"1"]}`}, "canary": {vector()}},
-			[]analysis.Point{{At: at(1000.5), Version: analysis.Stable, Value: number(1)}},
+			[]analysis.Point{{At: at(1000.5), Side: rollout.SideStable, Value: number(1)}},
 		},
 		{
 			"by label, pod by pod", Queries{Value: `cpu`, By: "v"},
 			map[string][]string{"cpu": {vector(sample(`"v":"stable","pod":"a"`, "1"), sample(`"v":"stable","pod":"b"`, "2"), sample(`"v":"canary","x":"y"`, "3"), sample(`"v":"old"`, "4"))}},
 			[]analysis.Point{
-				{At: at(1000.5), Version: analysis.Canary, Value: number(3)},
-				{At: at(1000.5), Version: analysis.Stable, Value: number(1), Subject: "a"},
-				{At: at(1000.5), Version: analysis.Stable, Value: number(2), Subject: "b"},
+				{At: at(1000.5), Side: rollout.SideCanary, Value: number(3)},
+				{At: at(1000.5), Side: rollout.SideStable, Value: number(1), Subject: "a"},
+				{At: at(1000.5), Side: rollout.SideStable, Value: number(2), Subject: "b"},
 			},
 		},
 	}
@@ -223,7 +224,7 @@ func TestReadCountsResets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, read(t, a, 2), [][]analysis.Point{nil, {{At: at(1005), Version: analysis.Canary, Total: 7}}})
+	want(t, read(t, a, 2), [][]analysis.Point{nil, {{At: at(1005), Side: rollout.SideCanary, Total: 7}}})
 	if a.Resets() != 1 {
 		t.Errorf("%d resets, want 1", a.Resets())
 	}
@@ -240,7 +241,7 @@ func TestBaselineIsOneForAllQuestions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, read(t, a, 3), [][]analysis.Point{nil, {{At: at(1000.9), Version: analysis.Canary, Total: 5, Failed: 2}}, nil})
+	want(t, read(t, a, 3), [][]analysis.Point{nil, {{At: at(1000.9), Side: rollout.SideCanary, Total: 5, Failed: 2}}, nil})
 }
 
 // What was answered before an error is not lost with it.
@@ -257,7 +258,7 @@ func TestReadAfterAnError(t *testing.T) {
 	if _, err := a.Read(t.Context()); err == nil {
 		t.Fatal("a vector was taken for samples")
 	}
-	want(t, read(t, a, 1), [][]analysis.Point{{{At: at(1005), Version: analysis.Canary, Total: 4}}})
+	want(t, read(t, a, 1), [][]analysis.Point{{{At: at(1005), Side: rollout.SideCanary, Total: 4}}})
 }
 
 func TestReadRefusesWhatItCannotUnderstand(t *testing.T) {
@@ -322,7 +323,7 @@ func TestReadTakesAdviceForNoWarning(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, read(t, a, 1), [][]analysis.Point{{{At: at(1000), Version: analysis.Canary, Value: number(2)}}})
+	want(t, read(t, a, 1), [][]analysis.Point{{{At: at(1000), Side: rollout.SideCanary, Value: number(2)}}})
 }
 
 func TestWindowMustHoldAScrape(t *testing.T) {
@@ -443,8 +444,8 @@ func TestBaselineWithoutADate(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(t, read(t, a, 3), [][]analysis.Point{nil, nil, {
-		{At: at(1001), Version: analysis.Canary, Total: 1},
-		{At: at(1002), Version: analysis.Canary, Total: 3},
+		{At: at(1001), Side: rollout.SideCanary, Total: 1},
+		{At: at(1002), Side: rollout.SideCanary, Total: 3},
 	}})
 	if a.Skew() != 0 {
 		t.Errorf("Skew() = %v without a Date, want 0", a.Skew())
@@ -479,7 +480,7 @@ func FuzzRead(f *testing.F) {
 			a.since = 1
 			points, _ := a.Read(t.Context())
 			for _, p := range points {
-				if p.Total < 0 || p.Failed < 0 || p.Failed > p.Total || p.Version == "" {
+				if p.Total < 0 || p.Failed < 0 || p.Failed > p.Total || p.Side == "" {
 					t.Errorf("Read = %+v", p)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // An app counts, at each scrape, 10 more requests of stable and 5 of canary, of
@@ -142,8 +143,8 @@ func TestReadOfARealPrometheus(t *testing.T) {
 		t.Errorf("load = %+v, %v, want one value of each version", values, err)
 	}
 	for _, p := range values {
-		if v := float64(*p.Value); p.Version == analysis.Canary && !math.IsNaN(v) || p.Version == analysis.Stable && v != 0.5 {
-			t.Errorf("load of %s = %v, want NaN of canary and 0.5 of stable", p.Version, v)
+		if v := float64(*p.Value); p.Side == rollout.SideCanary && !math.IsNaN(v) || p.Side == rollout.SideStable && v != 0.5 {
+			t.Errorf("load of %s = %v, want NaN of canary and 0.5 of stable", p.Side, v)
 		}
 	}
 
@@ -173,16 +174,16 @@ func checkScrapes(t *testing.T, points []analysis.Point) {
 		t.Errorf("%d points, want those of both versions", len(points))
 	}
 	for _, p := range points {
-		switch p.Version {
-		case analysis.Stable:
+		switch p.Side {
+		case rollout.SideStable:
 			if p.Total != 10 || p.Failed != 0 || len(p.Latency) != 1 || p.Latency[0] != (analysis.Bucket{Upto: 0.1, N: 10}) {
 				t.Errorf("%+v, want 10 requests of up to 0.1 s", p)
 			}
-		case analysis.Canary:
+		case rollout.SideCanary:
 			if p.Total != 5 || p.Failed != 1 || len(p.Latency) != 0 {
 				t.Errorf("%+v, want 5 requests, 1 failed", p)
 			}
-		case analysis.Unsigned:
+		case rollout.SideUnattributed:
 			t.Errorf("%+v is of no version", p)
 		}
 		if time.Since(p.At).Abs() > time.Minute {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // Queries are a user's own questions, in PromQL, with ${version}, ${service} and
@@ -87,7 +88,7 @@ func (q Queries) both(field field, text string, names analysis.Names) ([]*questi
 		if err != nil {
 			return nil, err
 		}
-		if err := analysis.TellsApart(names.Of(analysis.Stable), names.Of(analysis.Canary)); err != nil {
+		if err := analysis.TellsApart(names.Of(rollout.SideStable), names.Of(rollout.SideCanary)); err != nil {
 			return nil, err
 		}
 		return []*question{{field: field, text: text, scale: 1, version: byLabel(q.By, names)}}, nil
@@ -97,18 +98,18 @@ func (q Queries) both(field field, text string, names analysis.Names) ([]*questi
 		return nil, err
 	}
 	return []*question{
-		{field: field, text: stable, scale: 1, version: always(analysis.Stable)},
-		{field: field, text: canary, scale: 1, version: always(analysis.Canary)},
+		{field: field, text: stable, scale: 1, version: always(rollout.SideStable)},
+		{field: field, text: canary, scale: 1, version: always(rollout.SideCanary)},
 	}, nil
 }
 
-func always(v analysis.Version) func(model.Metric) (analysis.Version, bool) {
-	return func(model.Metric) (analysis.Version, bool) { return v, true }
+func always(v rollout.Side) func(model.Metric) (rollout.Side, bool) {
+	return func(model.Metric) (rollout.Side, bool) { return v, true }
 }
 
-func byLabel(name string, names analysis.Names) func(model.Metric) (analysis.Version, bool) {
-	return func(m model.Metric) (analysis.Version, bool) {
-		for _, v := range []analysis.Version{analysis.Stable, analysis.Canary} {
+func byLabel(name string, names analysis.Names) func(model.Metric) (rollout.Side, bool) {
+	return func(m model.Metric) (rollout.Side, bool) {
+		for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary} {
 			if string(m[model.LabelName(name)]) == names.Of(v) {
 				return v, true
 			}

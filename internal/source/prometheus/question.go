@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A field is what a question is about.
@@ -26,7 +27,7 @@ type question struct {
 	field field
 	text  string
 	// version of a series; false for one that belongs to neither.
-	version func(model.Metric) (analysis.Version, bool)
+	version func(model.Metric) (rollout.Side, bool)
 	// failure says of a series of requests or latencies whether they failed;
 	// nil if the query does not tell.
 	failure func(model.Metric) (bool, error)
@@ -39,7 +40,7 @@ type question struct {
 // An increment is a part of a point.
 type increment struct {
 	field   field
-	version analysis.Version
+	version rollout.Side
 	at      model.Time
 	by      float64 // requests; or the value
 	buckets []analysis.Bucket
@@ -50,7 +51,7 @@ type increment struct {
 // A series is what a question needs of one series of its answer.
 type series struct {
 	metric  model.Metric
-	version analysis.Version
+	version rollout.Side
 	failed  bool
 	upto    float64
 	samples []model.SamplePair
@@ -202,7 +203,7 @@ func (q *question) read(all []series, since model.Time) []increment {
 
 func (q *question) readLatency(all []series) []increment {
 	type histogram struct {
-		version analysis.Version
+		version rollout.Side
 		bounds  map[float64][]model.SamplePair
 	}
 	byName := map[string]histogram{}
@@ -223,7 +224,7 @@ func (q *question) readLatency(all []series) []increment {
 }
 
 func (q *question) readValues(all []series) []increment {
-	several := map[analysis.Version]int{}
+	several := map[rollout.Side]int{}
 	for _, s := range all {
 		several[s.version]++
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A Preset is a set of ready-made queries, named after what counts the requests.
@@ -79,7 +80,7 @@ func (s Server) Ready(r Ready) (*API, error) {
 type recipe struct {
 	requests, latencies string // metrics
 	matchers            string
-	version             func(model.Metric) (analysis.Version, bool)
+	version             func(model.Metric) (rollout.Side, bool)
 	failure             func(model.Metric) (bool, error)
 	scale               float64 // seconds in one unit of le
 	noLatency           string  // why there are no latencies
@@ -140,8 +141,8 @@ func (r Ready) check() error {
 	return analysis.TellsApart(r.stable(), r.canary())
 }
 
-func (r Ready) stable() string { return r.Names.ServiceOf(analysis.Stable) }
-func (r Ready) canary() string { return r.Names.ServiceOf(analysis.Canary) }
+func (r Ready) stable() string { return r.Names.ServiceOf(rollout.SideStable) }
+func (r Ready) canary() string { return r.Names.ServiceOf(rollout.SideCanary) }
 
 func (r Ready) recipe() (recipe, error) {
 	switch r.Preset {
@@ -176,13 +177,13 @@ func (r Ready) traefik() recipe {
 }
 
 // whose asks of each version whether a series is of its Service.
-func (r Ready) whose(is func(m model.Metric, service string) bool) func(model.Metric) (analysis.Version, bool) {
-	return func(m model.Metric) (analysis.Version, bool) {
+func (r Ready) whose(is func(m model.Metric, service string) bool) func(model.Metric) (rollout.Side, bool) {
+	return func(m model.Metric) (rollout.Side, bool) {
 		switch {
 		case is(m, r.canary()):
-			return analysis.Canary, true
+			return rollout.SideCanary, true
 		case is(m, r.stable()):
-			return analysis.Stable, true
+			return rollout.SideStable, true
 		}
 		return "", false
 	}
@@ -204,10 +205,10 @@ func (r Ready) istio() (recipe, error) {
 		requests: "istio_requests_total", latencies: "istio_request_duration_milliseconds_bucket", scale: 1e-3,
 		matchers: fmt.Sprintf(`reporter=%q,destination_service_namespace=%q,destination_service_name=~"%s|%s"`, reporter, r.Names.Namespace, r.stable(), r.canary()),
 		failure:  failure("response_code"),
-		version: func(m model.Metric) (analysis.Version, bool) {
+		version: func(m model.Metric) (rollout.Side, bool) {
 			v, ok := is(m)
-			if ok && string(m["destination_version"]) == r.Names.Of(analysis.Canary) {
-				v = analysis.Canary // a subset of the stable Service
+			if ok && string(m["destination_version"]) == r.Names.Of(rollout.SideCanary) {
+				v = rollout.SideCanary // a subset of the stable Service
 			}
 			return v, ok
 		},
@@ -260,7 +261,7 @@ func (r Ready) app() (recipe, error) {
 	if r.CodeLabel == "" {
 		code = []string{"code", "status"}
 	}
-	stable, canary := r.Names.Of(analysis.Stable), r.Names.Of(analysis.Canary)
+	stable, canary := r.Names.Of(rollout.SideStable), r.Names.Of(rollout.SideCanary)
 	if err := analysis.TellsApart(stable, canary); err != nil {
 		return recipe{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 var shop = analysis.Names{Namespace: "shop", Service: "web"}
@@ -75,34 +76,34 @@ func TestReadyTellsSeriesApart(t *testing.T) {
 		name   string
 		ready  Ready
 		metric model.Metric
-		want   analysis.Version // empty for neither
+		want   rollout.Side // empty for neither
 		failed bool
 	}{
-		{"traefik stable", Ready{Preset: Traefik}, service("shop-web-80@kubernetesgateway", "200"), analysis.Stable, false},
-		{"traefik port name", Ready{Preset: Traefik}, service("shop-web-http-80@kubernetesgateway", "404"), analysis.Stable, false},
-		{"traefik canary", Ready{Preset: Traefik}, service("shop-web-canary-80@kubernetesgateway", "502"), analysis.Canary, true},
-		{"traefik canary port name", Ready{Preset: Traefik}, service("shop-web-canary-http-80@kubernetesgateway", "200"), analysis.Canary, false},
+		{"traefik stable", Ready{Preset: Traefik}, service("shop-web-80@kubernetesgateway", "200"), rollout.SideStable, false},
+		{"traefik port name", Ready{Preset: Traefik}, service("shop-web-http-80@kubernetesgateway", "404"), rollout.SideStable, false},
+		{"traefik canary", Ready{Preset: Traefik}, service("shop-web-canary-80@kubernetesgateway", "502"), rollout.SideCanary, true},
+		{"traefik canary port name", Ready{Preset: Traefik}, service("shop-web-canary-http-80@kubernetesgateway", "200"), rollout.SideCanary, false},
 		{"traefik ingress", Ready{Preset: Traefik}, service("shop-web-80@kubernetes", "200"), "", false},
 		{"traefik other namespace", Ready{Preset: Traefik}, service("shop2-web-80@kubernetesgateway", "200"), "", false},
-		{"traefik port or neighbour", Ready{Preset: Traefik}, service("shop-web-api-80@kubernetesgateway", "200"), analysis.Stable, false},
+		{"traefik port or neighbour", Ready{Preset: Traefik}, service("shop-web-api-80@kubernetesgateway", "200"), rollout.SideStable, false},
 		{"traefik neighbour", Ready{Preset: Traefik, Neighbours: []string{"web-api"}}, service("shop-web-api-80@kubernetesgateway", "200"), "", false},
 
-		{"istio stable", Ready{Preset: Istio}, istio("web", "stable", "200"), analysis.Stable, false},
-		{"istio canary", Ready{Preset: Istio}, istio("web-canary", "canary", "503"), analysis.Canary, true},
-		{"istio no answer", Ready{Preset: Istio}, istio("web-canary", "unknown", "0"), analysis.Canary, true},
-		{"istio subset", Ready{Preset: Istio}, istio("web", "canary", "200"), analysis.Canary, false},
+		{"istio stable", Ready{Preset: Istio}, istio("web", "stable", "200"), rollout.SideStable, false},
+		{"istio canary", Ready{Preset: Istio}, istio("web-canary", "canary", "503"), rollout.SideCanary, true},
+		{"istio no answer", Ready{Preset: Istio}, istio("web-canary", "unknown", "0"), rollout.SideCanary, true},
+		{"istio subset", Ready{Preset: Istio}, istio("web", "canary", "200"), rollout.SideCanary, false},
 		{"istio other", Ready{Preset: Istio}, istio("website", "canary", "200"), "", false},
 
-		{"nginx stable", Ready{Preset: NGINXGatewayFabric, Plus: true}, model.Metric{"nginx_upstream_name": "shop_web_80", "nginx_status_range": "2xx"}, analysis.Stable, false},
-		{"nginx canary", Ready{Preset: NGINXGatewayFabric, Plus: true}, model.Metric{"nginx_upstream_name": "shop_web-canary_80", "nginx_status_range": "5xx"}, analysis.Canary, true},
+		{"nginx stable", Ready{Preset: NGINXGatewayFabric, Plus: true}, model.Metric{"nginx_upstream_name": "shop_web_80", "nginx_status_range": "2xx"}, rollout.SideStable, false},
+		{"nginx canary", Ready{Preset: NGINXGatewayFabric, Plus: true}, model.Metric{"nginx_upstream_name": "shop_web-canary_80", "nginx_status_range": "5xx"}, rollout.SideCanary, true},
 
-		{"haproxy stable", Ready{Preset: HAProxy}, model.Metric{"proxy": "shop_web_http", "code": "other"}, analysis.Stable, false},
-		{"haproxy canary", Ready{Preset: HAProxy}, model.Metric{"proxy": "shop_svc_web-canary_http", "code": "5xx"}, analysis.Canary, true},
+		{"haproxy stable", Ready{Preset: HAProxy}, model.Metric{"proxy": "shop_web_http", "code": "other"}, rollout.SideStable, false},
+		{"haproxy canary", Ready{Preset: HAProxy}, model.Metric{"proxy": "shop_svc_web-canary_http", "code": "5xx"}, rollout.SideCanary, true},
 		{"haproxy other", Ready{Preset: HAProxy}, model.Metric{"proxy": "shop_web", "code": "5xx"}, "", false},
 
-		{"app stable", Ready{Preset: App}, model.Metric{"version": "stable", "code": "200"}, analysis.Stable, false},
-		{"app canary", Ready{Preset: App}, model.Metric{"version": "canary", "status": "5xx"}, analysis.Canary, true},
-		{"app label", Ready{Preset: App, VersionLabel: "role", CodeLabel: "http"}, model.Metric{"role": "canary", "http": "500"}, analysis.Canary, true},
+		{"app stable", Ready{Preset: App}, model.Metric{"version": "stable", "code": "200"}, rollout.SideStable, false},
+		{"app canary", Ready{Preset: App}, model.Metric{"version": "canary", "status": "5xx"}, rollout.SideCanary, true},
+		{"app label", Ready{Preset: App, VersionLabel: "role", CodeLabel: "http"}, model.Metric{"role": "canary", "http": "500"}, rollout.SideCanary, true},
 		{"app other", Ready{Preset: App}, model.Metric{"version": "v1", "code": "200"}, "", false},
 	}
 	for _, test := range tests {

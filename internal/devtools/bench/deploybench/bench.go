@@ -25,6 +25,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/report"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // ResultFile is where the figures go, below the repository's root.
@@ -277,12 +278,12 @@ func detected(recording string) (float64, error) {
 		}
 		if e.Points != nil && first.IsZero() {
 			for _, p := range e.Points.Points {
-				if p.Version == analysis.Canary && p.Total > 0 {
+				if p.Side == rollout.SideCanary && p.Total > 0 {
 					first = p.At
 				}
 			}
 		}
-		if e.Look != nil && e.Look.Verdict == analysis.Failed {
+		if e.Look != nil && e.Look.Verdict == rollout.VerdictFailed {
 			return e.Look.Now.Sub(first).Seconds(), nil
 		}
 	}

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
 
@@ -49,7 +50,7 @@ type world struct {
 	// level and noise are factors on all latencies and on all errors that
 	// last for a while; slow is the canary's alone, and own stable's.
 	level, noise float64
-	drift        map[analysis.Version]float64
+	drift        map[rollout.Side]float64
 }
 
 // A scenario is a kind of rollout.
@@ -140,7 +141,7 @@ func waves(w *world, second int) {
 // autocorrelated latencies drift by some 20 % over ten seconds, each version on
 // its own.
 func autocorrelated(w *world, _ int) {
-	for _, v := range []analysis.Version{analysis.Stable, analysis.Canary} {
+	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary} {
 		w.drift[v] = .9*w.drift[v] + .09*w.r.NormFloat64()
 	}
 }
@@ -149,7 +150,7 @@ func autocorrelated(w *world, _ int) {
 type second struct{ stable, canary analysis.Point }
 
 func (s scenario) second(w *world, weight int, at time.Time) second {
-	stable, canary := analysis.Point{At: at, Version: analysis.Stable}, analysis.Point{At: at, Version: analysis.Canary}
+	stable, canary := analysis.Point{At: at, Side: rollout.SideStable}, analysis.Point{At: at, Side: rollout.SideCanary}
 	for range poisson(w.r, w.rate) {
 		p, failing := &stable, usualErrors*w.noise
 		if w.r.IntN(100) < weight {
@@ -160,7 +161,7 @@ func (s scenario) second(w *world, weight int, at time.Time) second {
 			p.Failed++
 			continue
 		}
-		v := usualLatency * w.level * math.Exp(usualSpread*w.r.NormFloat64()+w.drift[p.Version])
+		v := usualLatency * w.level * math.Exp(usualSpread*w.r.NormFloat64()+w.drift[p.Side])
 		if p == &canary {
 			v = s.latency(w, v)
 		}
@@ -195,7 +196,7 @@ type outcome struct {
 func (s scenario) rollout(seed uint64) (ours, fixed, plain outcome) {
 	config := analysis.DefaultConfig()
 	judge := analysis.NewJudge(config, len(steps))
-	w := &world{r: rand.New(rand.NewPCG(seed, 11)), rate: s.rate, level: 1, noise: 1, drift: map[analysis.Version]float64{}}
+	w := &world{r: rand.New(rand.NewPCG(seed, 11)), rate: s.rate, level: 1, noise: 1, drift: map[rollout.Side]float64{}}
 	now, passed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 0
 	var peers rivals
 	oursEnded, fixedEnded, plainEnded := false, false, false
@@ -220,21 +221,21 @@ func (s scenario) rollout(seed uint64) (ours, fixed, plain outcome) {
 					plain, plainEnded = outcome{stopped: true, after: float64(passed)}, true
 				}
 			}
-			verdict := analysis.Successful
+			verdict := rollout.VerdictSuccessful
 			if !oursEnded {
 				judge.Add(analysis.ProbeMetric, sec.stable, sec.canary)
 				verdict = judge.Look(analysis.Moment{Now: now, Elapsed: elapsed, Dwell: dwell * time.Duration(1+extensions)}).Verdict
 			}
 			switch {
-			case verdict == analysis.Failed:
+			case verdict == rollout.VerdictFailed:
 				ours, oursEnded = outcome{stopped: true, after: float64(passed)}, true
-			case verdict == analysis.Inconclusive && extensions < *config.MaxExtensions:
+			case verdict == rollout.VerdictInconclusive && extensions < *config.MaxExtensions:
 				extensions++
 				continue
-			case verdict == analysis.Inconclusive:
+			case verdict == rollout.VerdictInconclusive:
 				ours, oursEnded = outcome{held: true, after: float64(passed)}, true
 			}
-			if elapsed >= dwell && verdict != analysis.Pending {
+			if elapsed >= dwell && verdict != rollout.VerdictPending {
 				break
 			}
 		}
