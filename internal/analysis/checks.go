@@ -4,7 +4,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/split"
 	"github.com/candlefish/deploy-action/internal/stat"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -92,7 +91,7 @@ func (s *series) blamed() (total, failed, limit float64) {
 	background := 0.0
 	if b := s.before; b.total > 0 {
 		// What was not seen before may still be usual; allow up to 1 % of it.
-		_, high := split.ShareInterval(int(b.failed), int(b.total), .95)
+		_, high := stat.ShareInterval(int(b.failed), int(b.total), .95)
 		background = max(b.failed/b.total, min(high, .01))
 	}
 	return c.total + u, c.failed + u, (s.Errors.limit()*s.weight + background) / (s.weight + background)
@@ -225,7 +224,7 @@ func numbers(v *side) Numbers {
 	if v.total > 0 {
 		n.ErrorRate = v.failed / v.total
 	}
-	n.ErrorLow, n.ErrorHigh = split.ShareInterval(int(math.Round(v.failed)), int(math.Round(v.total)), .95)
+	n.ErrorLow, n.ErrorHigh = stat.ShareInterval(int(math.Round(v.failed)), int(math.Round(v.total)), .95)
 	return n
 }
 

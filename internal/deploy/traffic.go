@@ -16,7 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source/prometheus"
-	"github.com/candlefish/deploy-action/internal/split"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // A traffic is the probe stream of one rollout with what it learns from the
@@ -49,7 +49,7 @@ type traffic struct {
 	weights    []weightAt
 	share      int       // the weight that was written last
 	writtenAt  time.Time // answers sent before belong to what was before
-	confirmer  *split.Confirmer
+	confirmer  *stat.Confirmer
 	judge      *judging // nil where an earlier run is brought to its end
 	confirmed  bool
 	followed   time.Time // when the gateway likely began to follow the weight
@@ -77,7 +77,7 @@ type stepRecord struct {
 	Observed  time.Duration
 	DwellFrom time.Time
 	Dwell     time.Duration
-	Split     split.Progress
+	Split     stat.Progress
 	Confirmed bool
 	Verdict   analysis.Result
 }
@@ -293,7 +293,7 @@ func (t *traffic) answer(a probe.Answer) {
 		return
 	}
 	if a.Side == rollout.SideUnattributed || t.counters != nil {
-		t.confirmer.Unknown()
+		t.confirmer.Unattributed()
 	} else {
 		confirmed := t.confirmer.Observe(a.Side == rollout.SideCanary)
 		if !t.confirmed && t.confirmer.Run() <= 1 {
@@ -359,7 +359,7 @@ func (t *traffic) Written(a rollout.Action, s rollout.State, at time.Time) {
 
 // begin starts the record of a weight that answers will show.
 func (t *traffic) begin(name string, weight int, at time.Time) {
-	t.confirmer = split.NewConfirmer(float64(t.share)/100, float64(weight)/100)
+	t.confirmer = stat.NewConfirmer(float64(t.share)/100, float64(weight)/100)
 	t.confirmed, t.followed = false, time.Time{}
 	t.share, t.writtenAt = weight, at
 	t.weights = append(t.weights, weightAt{At: at, Weight: weight})

@@ -7,6 +7,7 @@
 //     blocks of time, with a variance that neither bursts nor autocorrelation
 //     inside a block fool, and the Hodges-Lehmann shift with its interval;
 //   - Holm: which of several hypotheses fall, at one error probability for all;
+//   - Confirmer: since when answers show the share that a weight asks for;
 //   - Hist: latencies in 1 % buckets, so that a million samples cost what a
 //     thousand do.
 //

@@ -1,31 +1,4 @@
-// Package split says when the answers show that a data plane follows a weight.
-//
-// A gateway is told "25 % to the canary" and, some milliseconds or many seconds
-// later, does it. Until then its answers still show the share before. A Confirmer
-// looks at each answer and asks: is the new share the better explanation by far,
-// since when, and does all that came since agree with it? Three things have to
-// hold at once:
-//
-//   - the likelihood of the new share against the old one, summed up since the
-//     most likely moment of the change (CUSUM, Page 1954), is over 10,000 to 1,
-//     and over a million to 1 for a target of 0 or 100 %;
-//   - the count since that moment lies in the 99.9 % interval of the new share;
-//   - there are enough answers since then that the same interval of the old share
-//     has no count in common with it and, where 500 answers can tell, neither has
-//     that of the half-way mixture: one of two gateway replicas not yet following.
-//
-// The sum finds the change quickly however late it is; the interval refuses
-// shares beyond or short of the target, which the sum alone would take. For a
-// target of 0 or 100 % one answer of the wrong side starts everything afresh, and
-// at least 100 in a row are asked for: pods are scaled down on this word.
-//
-// What it cannot do: tell a small change that was applied by half from one that
-// was applied, say 15 % from 25 %, without more answers than a step should cost.
-// Nothing is scaled down after such a step, and Progress shows the share as seen.
-//
-// The package knows no time, no HTTP and no gateway. Whoever feeds it sees to it
-// that every answer was sent after the weight was written.
-package split
+package stat
 
 import "math"
 
@@ -48,19 +21,44 @@ const (
 	leastP = 1e-4
 )
 
-// A Confirmer watches for one change of the canary's share. It is not safe for
-// concurrent use.
+// A Confirmer says when the answers show that a data plane follows a weight.
+//
+// A gateway is told "25 % to the canary" and, some milliseconds or many seconds
+// later, does it. Until then its answers still show the share before. It looks at
+// each answer and asks: is the new share the better explanation by far,
+// since when, and does all that came since agree with it? Three things have to
+// hold at once:
+//
+//   - the likelihood of the new share against the old one, summed up since the
+//     most likely moment of the change (CUSUM, Page 1954), is over 10,000 to 1,
+//     and over a million to 1 for a target of 0 or 100 %;
+//   - the count since that moment lies in the 99.9 % interval of the new share;
+//   - there are enough answers since then that the same interval of the old share
+//     has no count in common with it and, where 500 answers can tell, neither has
+//     that of the half-way mixture: one of two gateway replicas not yet following.
+//
+// The sum finds the change quickly however late it is; the interval refuses
+// shares beyond or short of the target, which the sum alone would take. For a
+// target of 0 or 100 % one answer of the wrong side starts everything afresh, and
+// at least 100 in a row are asked for: pods are scaled down on this word.
+//
+// What it cannot do: tell a small change that was applied by half from one that
+// was applied, say 15 % from 25 %, without more answers than a step should cost.
+// Nothing is scaled down after such a step, and Progress shows the share as seen.
+//
+// Whoever feeds it makes sure that every answer was sent after the weight was
+// written. It is not safe for concurrent use.
 type Confirmer struct {
-	from, to        float64
-	canary, stable  float64 // log likelihood ratio of one answer, to against from
-	minN            int
-	enough          float64 // log of the evidence asked for
-	sum             float64 // CUSUM
-	n, k            int     // answers and canary answers since the likely change
-	window          []bool  // the last minN answers, where nothing was to change
-	seen, unknown   int
-	confirmed       bool
-	atN, atK, atAll int // n, k and seen when it was confirmed
+	from, to           float64
+	canary, stable     float64 // log likelihood ratio of one answer, to against from
+	minN               int
+	enough             float64 // log of the evidence asked for
+	sum                float64 // CUSUM
+	n, k               int     // answers and canary answers since the likely change
+	window             []bool  // the last minN answers, where nothing was to change
+	seen, unattributed int
+	confirmed          bool
+	atN, atK, atAll    int // n, k and seen when it was confirmed
 }
 
 // NewConfirmer returns a Confirmer for a change of the share from one value to
@@ -175,9 +173,9 @@ func (c *Confirmer) slide(canary bool) {
 // answer at which it is 1 was the first that the new share explains better.
 func (c *Confirmer) Run() int { return c.n }
 
-// Unknown takes one answer whose side is not known. It is counted and has no
+// Unattributed takes one answer whose side is not known. It is counted and has no
 // other effect.
-func (c *Confirmer) Unknown() { c.unknown++ }
+func (c *Confirmer) Unattributed() { c.unattributed++ }
 
 // Progress is how far a Confirmer is, in numbers to show.
 type Progress struct {
@@ -194,9 +192,9 @@ type Progress struct {
 	// share of what is asked for: 0 none, 1 enough. It is 1 when nothing
 	// was to change.
 	Evidence float64
-	// Seen answers in all, and Unknown ones beside them. When confirmed,
+	// Seen answers in all, and Unattributed ones beside them. When confirmed,
 	// ConfirmedAfter is the value of Seen at that moment.
-	Seen, Unknown, ConfirmedAfter int
+	Seen, Unattributed, ConfirmedAfter int
 }
 
 // Share returns K/N, or 0 when there are no answers.
@@ -210,7 +208,7 @@ func (p Progress) Share() float64 {
 // Progress returns how far the Confirmer is.
 func (c *Confirmer) Progress() Progress {
 	p := Progress{Confirmed: c.confirmed, From: c.from, To: c.to, N: c.n, K: c.k, MinN: c.minN,
-		Evidence: min(c.sum/c.enough, 1), Seen: c.seen, Unknown: c.unknown}
+		Evidence: min(c.sum/c.enough, 1), Seen: c.seen, Unattributed: c.unattributed}
 	if c.from == c.to {
 		p.Evidence = 1
 	}

@@ -1,4 +1,4 @@
-package split
+package stat
 
 import (
 	"fmt"
@@ -353,9 +353,9 @@ func TestEndsStartAfresh(t *testing.T) {
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	x := NewConfirmer(0, .05)
-	x.Unknown()
+	x.Unattributed()
 	p := x.Progress()
-	if p.Confirmed || p.N != 0 || p.MinN < 30 || p.Evidence != 0 || p.Unknown != 1 || p.Share() != 0 || p.To != .05 {
+	if p.Confirmed || p.N != 0 || p.MinN < 30 || p.Evidence != 0 || p.Unattributed != 1 || p.Share() != 0 || p.To != .05 {
 		t.Errorf("at the start: %+v", p)
 	}
 	for i := 1; ; i++ {
