@@ -14,6 +14,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
@@ -71,10 +72,10 @@ func TestExitTable(t *testing.T) {
 		{"done", action.Result{}, nil, 0, "done"},
 		{"plain error", action.Result{}, errors.New("no cluster"), 1, "failed"},
 		{"problems found later", action.Result{}, fmt.Errorf("x: %w", input.Problems{{Name: "a", Reason: "b"}}), 2, "bad-input"},
-		{"a gate", action.Result{Outcome: action.GateRefused}, nil, 3, "refused"},
-		{"aborted", action.Result{Outcome: action.Aborted}, nil, 4, "aborted"},
-		{"aborted, with its reason", action.Result{}, &action.ExitError{Outcome: action.Aborted, Err: errors.New("too slow")}, 4, "aborted"},
-		{"abort failed", action.Result{Outcome: action.AbortFailed}, errors.New("patch: refused"), 5, "abort-failed"},
+		{"a gate", action.Result{Status: exit.GateRefused}, nil, 3, "refused"},
+		{"aborted", action.Result{Status: exit.Aborted}, nil, 4, "aborted"},
+		{"aborted, with its reason", action.Result{}, &exit.Error{Status: exit.Aborted, Err: errors.New("too slow")}, 4, "aborted"},
+		{"abort failed", action.Result{Status: exit.AbortFailed}, errors.New("patch: refused"), 5, "abort-failed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,7 +249,7 @@ func TestWithoutARunner(t *testing.T) {
 	code := action.Run(env, []string{"--key=s3cr3t"}, spec, func(_ context.Context, a *action.Action, _ input.Values) (action.Result, error) {
 		a.Group("step one")
 		a.Annotate(action.Annotation{Level: action.Warning, Title: "slow", Message: "it took s3cr3t"})
-		return action.Result{Outputs: map[string]string{"status": "held"}, Summary: "### Held", Outcome: action.Aborted}, nil
+		return action.Result{Outputs: map[string]string{"status": "held"}, Summary: "### Held", Status: exit.Aborted}, nil
 	})
 	want := "== step one\nwarning: slow: it took ***\nstatus: held\ndemo: aborted; stable is serving (exit status 4)\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" || code != 4 {
@@ -286,7 +287,7 @@ func TestSignals(t *testing.T) {
 		if got := <-exited; got != 5 {
 			t.Errorf("exit status of the second signal = %d, want 5", got)
 		}
-		return action.Result{Outcome: action.Aborted}, context.Cause(ctx)
+		return action.Result{Status: exit.Aborted}, context.Cause(ctx)
 	})
 	if code != 4 {
 		t.Errorf("exit status %d, want 4", code)

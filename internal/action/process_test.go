@@ -12,6 +12,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 func untilStopped(ctx context.Context, a *action.Action, _ input.Values) (action.Result, error) {
 	a.Printf("ready %d", os.Getpid())
 	<-ctx.Done()
-	return action.Result{Outcome: action.Aborted}, context.Cause(ctx)
+	return action.Result{Status: exit.Aborted}, context.Cause(ctx)
 }
 
 // wrapper stands in for mage: it starts the target and waits for it.

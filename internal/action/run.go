@@ -9,20 +9,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
 // A Result is what a use case did. Outputs, summary and exit status all come
 // from it, so that they cannot contradict each other.
 type Result struct {
-	Outcome Outcome
+	Status  exit.Status
 	Outputs map[string]string // by declared name; what is missing is set to ""
 	Summary string            // Markdown for the step's summary; "" for none
-	Hint    string            // what a person can do about an outcome other than Done
+	Hint    string            // what a person can do about an outcome other than exit.Done
 }
 
 // Work is a use case's run after its inputs are known to be good. An error sets
-// the outcome unless the Result names a worse one than Done.
+// the outcome unless the Result names a worse one than exit.Done.
 type Work func(ctx context.Context, a *Action, values input.Values) (Result, error)
 
 // Run does one run from its inputs to its exit status. Bad inputs end it before
@@ -36,7 +37,7 @@ func Run(env Env, args []string, spec input.Spec, work Work) int {
 	}
 	if errors.Is(err, input.ErrHelp) {
 		a.Print(spec.Help())
-		return Done.ExitCode()
+		return exit.Done.Code()
 	}
 	var result Result
 	if err == nil {
@@ -53,8 +54,8 @@ func guard(ctx context.Context, a *Action, values input.Values, work Work) (resu
 	defer func() {
 		if p := recover(); p != nil {
 			a.Print(string(debug.Stack()))
-			result = Result{Outcome: AbortFailed}
-			err = &ExitError{Outcome: AbortFailed, Err: fmt.Errorf("crashed: %v", p)}
+			result = Result{Status: exit.AbortFailed}
+			err = &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("crashed: %v", p)}
 		}
 	}()
 	return work(ctx, a, values)
@@ -89,21 +90,21 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	told = errors.Join(told, a.setOutputs(spec, result, outcome))
 	if told != nil {
 		a.Annotate(Annotation{Level: Error, Title: spec.Name, Message: told.Error()})
-		if outcome == Done {
-			outcome = CouldNotRun
+		if outcome == exit.Done {
+			outcome = exit.CouldNotRun
 		}
 	}
-	if outcome != Done {
-		a.Printf("%s: %s (exit status %d)", spec.Name, outcome.Meaning(), outcome.ExitCode())
+	if outcome != exit.Done {
+		a.Printf("%s: %s (exit status %d)", spec.Name, outcome.Meaning(), outcome.Code())
 	}
-	return outcome.ExitCode()
+	return outcome.Code()
 }
 
 // settle makes one outcome of what the work returned.
-func settle(result Result, err error) (Outcome, string) {
-	outcome, hint := outcomeOf(err)
-	if result.Outcome != Done {
-		outcome = result.Outcome
+func settle(result Result, err error) (exit.Status, string) {
+	outcome, hint := exit.Of(err)
+	if result.Status != exit.Done {
+		outcome = result.Status
 	}
 	if hint == "" {
 		hint = result.Hint
@@ -112,11 +113,11 @@ func settle(result Result, err error) (Outcome, string) {
 }
 
 // fail shows an error as one annotation. Input problems keep their lines.
-func (a *Action) fail(spec input.Spec, outcome Outcome, err error) {
+func (a *Action) fail(spec input.Spec, outcome exit.Status, err error) {
 	a.Annotate(Annotation{Level: Error, Title: spec.Name + ": " + outcome.Meaning(), Message: err.Error()})
 }
 
-func failureSummary(spec input.Spec, outcome Outcome, err error, hint string) string {
+func failureSummary(spec input.Spec, outcome exit.Status, err error, hint string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s: %s\n\n", spec.Title, outcome.Meaning())
 	for line := range strings.Lines(err.Error()) {
@@ -131,7 +132,7 @@ func failureSummary(spec input.Spec, outcome Outcome, err error, hint string) st
 
 // setOutputs sets every output of the Spec. The one named "status" falls back
 // to the outcome, the others to "".
-func (a *Action) setOutputs(spec input.Spec, result Result, outcome Outcome) error {
+func (a *Action) setOutputs(spec input.Spec, result Result, outcome exit.Status) error {
 	var told error
 	for _, o := range spec.Outputs {
 		value := result.Outputs[o.Name]

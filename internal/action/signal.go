@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/candlefish/deploy-action/internal/exit"
 )
 
 // A SignalError is the cause of a context that a signal cancelled.
@@ -66,7 +68,7 @@ func stopContext(parent context.Context, env Env, report func(string)) (context.
 					cancel(&SignalError{Signal: s})
 				case s != syscall.SIGHUP:
 					report(fmt.Sprintf("%v again: ending at once; the state is unknown", s))
-					env.Exit(AbortFailed.ExitCode())
+					env.Exit(exit.AbortFailed.Code())
 				}
 			}
 		}

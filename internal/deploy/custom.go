@@ -10,6 +10,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/check"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -88,7 +89,7 @@ func prepared(checks []analysis.CustomCheck, getenv func(string) string) error {
 	}
 	slices.Sort(wrong)
 	if len(wrong) > 0 {
-		return &refusal{reasons: wrong, hint: "docs/analysis.md says what checks need"}
+		return exit.Refuse("docs/analysis.md says what checks need", wrong...)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -46,7 +47,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	}
 	defer r.tell.close()
 	if r.cfg.Analysis, err = judgefile.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
-		return r.conclude(nil, &action.ExitError{Outcome: action.BadInput, Err: err, Hint: "docs/analysis.md says what the file takes"})
+		return r.conclude(nil, &exit.Error{Status: exit.BadInput, Err: err, Hint: "docs/analysis.md says what the file takes"})
 	}
 	// From here a signal is the rollout's to handle: it puts traffic back.
 	steady := context.WithoutCancel(ctx)
@@ -88,7 +89,7 @@ func (r *run) connect(ctx context.Context) (func(), error) {
 	if err == nil {
 		r.cluster = cluster
 		if r.cfg.Image == "" {
-			return func() {}, &action.ExitError{Outcome: action.BadInput, Err: fmt.Errorf("image: required on a cluster of your own"), Hint: "give --image registry/name:tag or IMAGE"}
+			return func() {}, &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("image: required on a cluster of your own"), Hint: "give --image registry/name:tag or IMAGE"}
 		}
 		return func() {}, nil
 	}

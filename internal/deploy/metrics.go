@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/check"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/source/datadog"
 	"github.com/candlefish/deploy-action/internal/source/httpjson"
@@ -61,7 +62,7 @@ func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entr
 	}
 	if len(refused) > 0 {
 		slices.Sort(refused)
-		return &refusal{reasons: refused, hint: "docs/analysis.md says what each source needs"}
+		return exit.Refuse("docs/analysis.md says what each source needs", refused...)
 	}
 	// The first reading is the baseline; all sources take theirs at once.
 	for name, s := range sources {

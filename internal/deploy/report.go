@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/redact"
@@ -37,14 +38,14 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 		// The cluster's state decides the outcome, but a success that
 		// cannot be proven afterwards is none.
 		err = errors.Join(err, fmt.Errorf("write the report: %w", renderErr))
-		if outcome == action.Done {
-			outcome = action.CouldNotRun
+		if outcome == exit.Done {
+			outcome = exit.CouldNotRun
 		}
 		path = ""
 	}
 	r.tell.end(result)
 	return action.Result{
-		Outcome: outcome,
+		Status:  outcome,
 		Outputs: outputsOf(result, d, outcome, path),
 		Summary: report.Markdown(result),
 		Hint:    hint,
@@ -52,61 +53,53 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 }
 
 // fail is the error that the edge annotates: every outcome but success has one.
-func (r *run) fail(outcome action.Outcome, reason, hint string, err error) error {
-	if outcome == action.Done {
+func (r *run) fail(outcome exit.Status, reason, hint string, err error) error {
+	if outcome == exit.Done {
 		return nil
 	}
 	if err == nil {
 		err = errors.New(reason)
 	}
-	return &action.ExitError{Outcome: outcome, Err: err, Hint: hint}
+	return &exit.Error{Status: outcome, Err: err, Hint: hint}
 }
 
 // outcome is how the run ended, in one status and one sentence.
-func (r *run) outcome(d *delivery, err error) (o action.Outcome, reason, hint string) {
-	var refused *refusal
-	var broken *brokenError
-	var exit *action.ExitError
+func (r *run) outcome(d *delivery, err error) (status exit.Status, reason, hint string) {
 	switch {
-	case errors.As(err, &exit):
-		return exit.Outcome, err.Error(), exit.Hint
-	case errors.As(err, &refused):
-		return action.CouldNotRun, err.Error(), refused.hint
-	case errors.As(err, &broken):
-		return action.AbortFailed, err.Error(), "look at the route's weights and at configmap <deployment>-rollout"
 	case err != nil:
-		return action.CouldNotRun, err.Error(), ""
+		status, hint = exit.Of(err)
+		return status, err.Error(), hint
 	case d.planned:
-		return action.Done, "only planned, as asked: nothing was changed", ""
+		return exit.Done, "only planned, as asked: nothing was changed", ""
 	case d.saveErr != nil:
-		return action.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened"
+		return exit.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened"
 	}
 	reason = d.state.Reason
 	switch d.state.Phase {
 	case rollout.PhasePromoted:
-		return action.Done, reason, ""
+		return exit.Done, reason, ""
 	case rollout.PhaseAborted:
 		if d.state.Leftover != "" {
 			hint = "the next run removes what is left: " + d.state.Leftover
 		}
-		return action.Aborted, reason, hint
+		return exit.Aborted, reason, hint
 	case rollout.PhaseHeld:
-		return action.GateRefused, fmt.Sprintf("held at weight %d: %s", d.state.Weight, reason), "the next run puts traffic back before it starts"
+		return exit.GateRefused, fmt.Sprintf("held at weight %d: %s", d.state.Weight, reason), "the next run puts traffic back before it starts"
 	}
-	return action.AbortFailed, reason, "look at the route's weights now; the next run goes on from " + string(d.state.Stage)
+	return exit.AbortFailed, reason, "look at the route's weights now; the next run goes on from " + string(d.state.Stage)
 }
 
 // result is the one value that everything is said from.
-func (r *run) result(d *delivery, outcome action.Outcome, reason, hint string) report.Result {
+func (r *run) result(d *delivery, outcome exit.Status, reason, hint string) report.Result {
 	now := time.Now()
 	result := report.Result{
 		Status: report.StatusFailed, Environment: r.cfg.Environment, Deployment: r.cfg.Deployment, Image: r.cfg.Image,
 		Steps: len(r.cfg.Steps), TrafficSteps: r.cfg.Steps, CompletedAt: now.UTC(),
 		RunID: r.id.ID, RunURL: r.id.URL, Namespace: r.cfg.Namespace, Service: r.cfg.Service, Strategy: "canary",
-		Outcome: string(rollout.PhasePending), ExitCode: outcome.ExitCode(), Reason: reason, Hint: hint,
+		Outcome: string(rollout.PhasePending), ExitCode: outcome.Code(), Reason: reason, Hint: hint,
 		Warnings: r.tell.warned(), Events: r.tell.told(),
 	}
-	if outcome == action.Done {
+	if outcome == exit.Done {
 		result.Status = report.StatusSuccess
 	}
 	took := now.Sub(r.started)
@@ -220,7 +213,7 @@ func latencyOf(c probe.SideCounts) *report.Latency {
 }
 
 // outputsOf are the action's outputs, each from the result.
-func outputsOf(r report.Result, d *delivery, outcome action.Outcome, path string) map[string]string {
+func outputsOf(r report.Result, d *delivery, outcome exit.Status, path string) map[string]string {
 	number := func(s report.Seconds) string {
 		return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64)
 	}
@@ -241,11 +234,11 @@ func outputsOf(r report.Result, d *delivery, outcome action.Outcome, path string
 	return out
 }
 
-func statusWord(r report.Result, d *delivery, outcome action.Outcome) string {
+func statusWord(r report.Result, d *delivery, outcome exit.Status) string {
 	switch {
-	case d != nil && d.planned && outcome == action.Done:
+	case d != nil && d.planned && outcome == exit.Done:
 		return "planned"
-	case outcome == action.Done:
+	case outcome == exit.Done:
 		return "promoted"
 	case r.Held:
 		return "held"

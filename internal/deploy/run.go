@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -25,19 +26,6 @@ type run struct {
 	getenv  func(string) string
 }
 
-// A refusal says that nothing was changed because of what was found.
-type refusal struct {
-	reasons []string
-	hint    string
-}
-
-func (r *refusal) Error() string {
-	if len(r.reasons) == 1 {
-		return r.reasons[0]
-	}
-	return fmt.Sprintf("%d reasons not to start:\n  - %s", len(r.reasons), strings.Join(r.reasons, "\n  - "))
-}
-
 // survey reads the cluster and returns what a rollout would work on. All that
 // speaks against it is in one error; nothing is changed.
 func (r *run) survey(ctx context.Context) (*kube.Found, error) {
@@ -46,17 +34,15 @@ func (r *run) survey(ctx context.Context) (*kube.Found, error) {
 		return nil, fmt.Errorf("ask cluster %s: %w", r.cluster.Host, err)
 	}
 	if len(missing) > 0 {
-		return nil, &refusal{
-			reasons: []string{fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", "))},
-			hint:    "the README's table of permissions lists all that is needed",
-		}
+		return nil, exit.Refuse("the README's table of permissions lists all that is needed",
+			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
 	}
 	found, err := r.cluster.Discover(ctx, kube.Query{
 		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
 		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image,
 	})
 	if err != nil {
-		return nil, &refusal{reasons: []string{err.Error()}}
+		return nil, exit.Refuse("", err.Error())
 	}
 	if r.cfg.ProbeURL != "" {
 		found.EntryPoint.URL = r.cfg.ProbeURL
@@ -76,7 +62,7 @@ func (r *run) check(found *kube.Found) error {
 		reasons = append(reasons, "the gateway has no address in its status, so there is nothing to probe; name the entry point with probe-url")
 	}
 	if len(reasons) > 0 {
-		return &refusal{reasons: reasons, hint: hint}
+		return exit.Refuse(hint, reasons...)
 	}
 	return nil
 }
@@ -107,7 +93,7 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	})
 	var held *kube.HeldError
 	if errors.As(err, &held) {
-		return nil, &refusal{reasons: []string{held.Error()}, hint: "wait for it to end, or abort it there"}
+		return nil, exit.Refuse("wait for it to end, or abort it there", held.Error())
 	}
 	if err != nil {
 		return nil, err
@@ -159,7 +145,8 @@ func (r *run) settle(ctx context.Context, previous *kube.Record, lease *kube.Lea
 			return err
 		}
 		if end.Phase != rollout.PhaseAborted && end.Phase != rollout.PhasePromoted {
-			return &brokenError{fmt.Errorf("bring the rollout of run %s to its end: %s", previous.Run, end.Reason)}
+			return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("bring the rollout of run %s to its end: %s", previous.Run, end.Reason),
+				Hint: "look at the route's weights and at configmap <deployment>-rollout"}
 		}
 		if end.Leftover != "" {
 			return fmt.Errorf("bring the rollout of run %s to its end: interrupted, %s is left", previous.Run, end.Leftover)
@@ -180,11 +167,6 @@ func (r *run) cleanup(ctx context.Context, target *kube.Target) error {
 	}
 	return nil
 }
-
-// A brokenError says that traffic may be anywhere.
-type brokenError struct{ error }
-
-func (e *brokenError) Unwrap() error { return e.error }
 
 // A delivery is what came out of one run.
 type delivery struct {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -151,7 +152,7 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 		}
 		if _, err := t.counters.source.Read(ctx, t.counters.names...); err != nil {
 			t.cancel()
-			return nil, &refusal{reasons: []string{err.Error()}, hint: "gateway-metrics-url names the gateway's own metrics in Prometheus' text format"}
+			return nil, exit.Refuse("gateway-metrics-url names the gateway's own metrics in Prometheus' text format", err.Error())
 		}
 		go t.count(ctx, t.counters)
 	}
@@ -207,12 +208,10 @@ func (t *traffic) learn(ctx context.Context, target probe.Target) (int, error) {
 		sample, err := probe.Fetch(attempt, target, Version)
 		cancel()
 		if err != nil {
-			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version does not answer at the entry point %s: %v", target.URL, err)},
-				hint: "set probe-url to where users' requests come in, probe-path to a page that always works"}
+			return 0, exit.Refuse("set probe-url to where users' requests come in, probe-path to a page that always works", fmt.Sprintf("the stable version does not answer at the entry point %s: %v", target.URL, err))
 		}
 		if sample.Status >= 400 || status != 0 && sample.Status != status {
-			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version answers %s with status %d before any change", target.URL, sample.Status)},
-				hint: "set probe-path to a page that always works"}
+			return 0, exit.Refuse("set probe-path to a page that always works", fmt.Sprintf("the stable version answers %s with status %d before any change", target.URL, sample.Status))
 		}
 		status = sample.Status
 		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
@@ -223,7 +222,7 @@ func (t *traffic) learn(ctx context.Context, target probe.Target) (int, error) {
 	case t.cfg.VersionHeader != "":
 		m, err := probe.ParseMarker(t.cfg.VersionHeader)
 		if err != nil {
-			return 0, &refusal{reasons: []string{"version-header: " + err.Error()}}
+			return 0, exit.Refuse("", "version-header: "+err.Error())
 		}
 		t.mark = m
 	default:
@@ -240,7 +239,7 @@ func (t *traffic) learn(ctx context.Context, target probe.Target) (int, error) {
 	for i := range headers {
 		value := t.mark.Value(headers[i], bodies[i])
 		if value == "" {
-			return 0, &refusal{reasons: []string{fmt.Sprintf("the stable version's answers do not carry %s", t.mark)}}
+			return 0, exit.Refuse("", fmt.Sprintf("the stable version's answers do not carry %s", t.mark))
 		}
 		t.book.Learn(rollout.SideStable, value)
 	}
@@ -522,11 +521,11 @@ func (t *traffic) baseline(ctx context.Context, tell *teller) error {
 		c := t.tally.Step(probe.Before)
 		switch {
 		case c.Failed() > 0:
-			return &refusal{reasons: []string{fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}}
+			return exit.Refuse("", fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total()))
 		case c.Total() >= baselineAnswers:
 			return nil
 		case time.Now().After(until):
-			return &refusal{reasons: []string{fmt.Sprintf("the stable version gave %d answers in 30s, want %d", c.Total(), baselineAnswers)}}
+			return exit.Refuse("", fmt.Sprintf("the stable version gave %d answers in 30s, want %d", c.Total(), baselineAnswers))
 		}
 		select {
 		case <-ctx.Done():

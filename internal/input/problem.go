@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/candlefish/deploy-action/internal/exit"
 )
 
 // A Problem is one value that cannot be taken.
@@ -44,6 +46,9 @@ func (ps Problems) Error() string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// ExitStatus is that of bad input.
+func (ps Problems) ExitStatus() exit.Status { return exit.BadInput }
 
 // Err returns the problems as an error, or nil when there are none.
 func (ps Problems) Err() error {

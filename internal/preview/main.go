@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/redact"
@@ -41,7 +42,7 @@ func work(ctx context.Context, a *action.Action, v input.Values) (action.Result,
 	}
 	s.goal = s.toGoal()
 	if err := s.complete(); err != nil {
-		return action.Result{}, &action.ExitError{Outcome: action.BadInput, Err: err}
+		return action.Result{}, &exit.Error{Status: exit.BadInput, Err: err}
 	}
 	forge, err := s.forge()
 	if err != nil {
@@ -130,7 +131,7 @@ func (s *session) run(ctx context.Context, k *Keeper) (action.Result, error) {
 	}
 	if refused, err := s.admit(ctx, k); err != nil || refused != "" {
 		if err == nil {
-			err = &action.ExitError{Outcome: action.GateRefused, Err: errors.New(refused), Hint: "docs/preview.md has the two workflows for forks"}
+			err = &exit.Error{Status: exit.GateRefused, Err: errors.New(refused), Hint: "docs/preview.md has the two workflows for forks"}
 		}
 		return action.Result{Outputs: map[string]string{"status": "refused"}}, err
 	}
@@ -231,7 +232,7 @@ func (s *session) conclude(r Result, err error) (action.Result, error) {
 		for _, p := range failed {
 			parts = append(parts, fmt.Errorf("%s: %s: %s", p.Name, p.Status, p.Detail))
 		}
-		err = &action.ExitError{Outcome: action.CouldNotRun, Err: errors.Join(parts...), Hint: "run it again: what is done is not done twice"}
+		err = &exit.Error{Status: exit.CouldNotRun, Err: errors.Join(parts...), Hint: "run it again: what is done is not done twice"}
 	}
 	return out, errors.Join(err, reportErr)
 }
@@ -325,7 +326,7 @@ func (s *session) keeper(ctx context.Context, forge Forge) (*Keeper, error) {
 		k.Backend = b
 	}
 	if k.Host == nil && k.Backend == nil {
-		return nil, &action.ExitError{Outcome: action.BadInput, Err: errors.New("neither part is configured: give netlify-auth-token and netlify-site-id for the frontend, api-code and aws-region for the API")}
+		return nil, &exit.Error{Status: exit.BadInput, Err: errors.New("neither part is configured: give netlify-auth-token and netlify-site-id for the frontend, api-code and aws-region for the API")}
 	}
 	return k, nil
 }

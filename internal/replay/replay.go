@@ -18,23 +18,23 @@ import (
 	"os"
 	"slices"
 
-	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 )
 
 // Run reads the recording that -file names and prints what became of its steps
 // then and what becomes of them now, by the limits of the YAML file -analysis or,
 // without one, by its own. Verdicts are no errors, whatever they say. A file that
-// can't be used is an action.ExitError with the outcome BadInput.
+// can't be used is an exit.Error with the outcome BadInput.
 func Run(_ context.Context, out io.Writer, args []string) error {
 	o, err := parse(args)
 	if err != nil {
-		return &action.ExitError{Outcome: action.BadInput, Err: err, Hint: "judge:replay -file=canary-deployment-analysis.jsonl [-analysis=FILE.yaml]"}
+		return &exit.Error{Status: exit.BadInput, Err: err, Hint: "judge:replay -file=canary-deployment-analysis.jsonl [-analysis=FILE.yaml]"}
 	}
 	c, err := o.compare()
 	if err != nil {
-		return &action.ExitError{Outcome: action.BadInput, Err: err}
+		return &exit.Error{Status: exit.BadInput, Err: err}
 	}
 	return c.print(out)
 }

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -238,8 +238,7 @@ func TestBadFiles(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
 			err := Run(t.Context(), &out, c.args)
-			var exit *action.ExitError
-			if !errors.As(err, &exit) || exit.Outcome != action.BadInput || !strings.Contains(err.Error(), c.says) {
+			if status, _ := exit.Of(err); status != exit.BadInput || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want bad input that says %q", err, c.says)
 			}
 			if out.Len() > 0 {
@@ -253,7 +252,7 @@ func TestBadFiles(t *testing.T) {
 func TestClosedOutput(t *testing.T) {
 	t.Parallel()
 	err := Run(t.Context(), full{}, []string{"-file=" + filepath.Join(recordings, "errors.jsonl")})
-	var exit *action.ExitError
+	var exit *exit.Error
 	if err == nil || errors.As(err, &exit) {
 		t.Errorf("error %v, want that of writing", err)
 	}

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/deploy"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/preview"
 )
@@ -48,8 +48,8 @@ func Specs() []input.Spec { return []input.Spec{deploy.Spec(), preview.Spec()} }
 func exitTable() string {
 	var b strings.Builder
 	b.WriteString("| Exit status | `status` when nothing says more | Meaning |\n|---|---|---|\n")
-	for _, o := range action.Outcomes() {
-		fmt.Fprintf(&b, "| %d | `%s` | %s |\n", o.ExitCode(), o, o.Meaning())
+	for _, o := range exit.Statuses() {
+		fmt.Fprintf(&b, "| %d | `%s` | %s |\n", o.Code(), o, o.Meaning())
 	}
 	return b.String()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 	"github.com/candlefish/deploy-action/internal/preview"
@@ -44,13 +45,13 @@ func Main(ctx context.Context, env action.Env, args []string) int {
 	}
 	if goal != "up" {
 		fmt.Fprintf(env.Stderr, "Error: goal %s needs GITHUB_TOKEN: without it there is nothing to look at\n", goal)
-		return action.BadInput.ExitCode()
+		return exit.BadInput.Code()
 	}
 	if err := show(ctx, env, args); err != nil {
 		fmt.Fprintln(env.Stderr, "Error:", err)
-		return action.CouldNotRun.ExitCode()
+		return exit.CouldNotRun.Code()
 	}
-	return action.Done.ExitCode()
+	return exit.Done.Code()
 }
 
 // A lab is the stand-ins and the sample.

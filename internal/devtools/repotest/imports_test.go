@@ -72,7 +72,7 @@ func own(t *testing.T) []pkg {
 var (
 	domain   = []string{"internal/rollout", "internal/analysis", "internal/stat", "internal/report"}
 	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/source"}
-	support  = []string{"internal/judgefile", "internal/redact", "internal/tail"}
+	support  = []string{"internal/exit", "internal/judgefile", "internal/redact", "internal/tail"}
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
 	devtools = []string{"internal/devtools"}
@@ -94,7 +94,7 @@ var rules = []struct {
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, edge)},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
-	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, edge, []string{"internal/devtools/sandbox"})},
+	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build"}},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},

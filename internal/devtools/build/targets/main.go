@@ -21,6 +21,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/build"
 	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/replay"
 )
 
@@ -62,7 +63,7 @@ var targets = map[string]target{
 func plain(run func(context.Context, io.Writer) error) target {
 	return func(ctx context.Context, out io.Writer, args []string) error {
 		if len(args) > 0 {
-			return &action.ExitError{Outcome: action.BadInput, Err: fmt.Errorf("%q: it takes no arguments", args)}
+			return &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("%q: it takes no arguments", args)}
 		}
 		return run(ctx, out)
 	}
@@ -81,7 +82,7 @@ func main() {
 	defer stop()
 	if len(os.Args) < 2 || targets[os.Args[1]] == nil {
 		fmt.Fprintf(os.Stderr, "targets: want one of %q\n", slices.Sorted(maps.Keys(targets)))
-		os.Exit(action.BadInput.ExitCode())
+		os.Exit(exit.BadInput.Code())
 	}
 	if err := targets[os.Args[1]](ctx, os.Stdout, os.Args[2:]); err != nil {
 		os.Exit(failed(err))
@@ -95,12 +96,9 @@ func failed(err error) int {
 		return int(status)
 	}
 	fmt.Fprintln(os.Stderr, "Error:", err)
-	var exit *action.ExitError
-	if !errors.As(err, &exit) {
-		return action.CouldNotRun.ExitCode()
+	code, hint := exit.Of(err)
+	if hint != "" {
+		fmt.Fprintln(os.Stderr, hint)
 	}
-	if exit.Hint != "" {
-		fmt.Fprintln(os.Stderr, exit.Hint)
-	}
-	return exit.Outcome.ExitCode()
+	return code.Code()
 }

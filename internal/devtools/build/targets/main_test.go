@@ -7,7 +7,7 @@ import (
 	"io"
 	"testing"
 
-	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/exit"
 )
 
 func TestExitStatus(t *testing.T) {
@@ -17,8 +17,8 @@ func TestExitStatus(t *testing.T) {
 		want int
 	}{
 		{errors.New("no network"), 1},
-		{&action.ExitError{Outcome: action.BadInput, Err: errors.New("no such file"), Hint: "name one"}, 2},
-		{fmt.Errorf("replay: %w", &action.ExitError{Outcome: action.BadInput, Err: errors.New("no such file")}), 2},
+		{&exit.Error{Status: exit.BadInput, Err: errors.New("no such file"), Hint: "name one"}, 2},
+		{fmt.Errorf("replay: %w", &exit.Error{Status: exit.BadInput, Err: errors.New("no such file")}), 2},
 	} {
 		if got := failed(c.err); got != c.want {
 			t.Errorf("failed(%v) = %d, want %d", c.err, got, c.want)
@@ -33,8 +33,7 @@ func TestPlainTargetsTakeNoArguments(t *testing.T) {
 	if err := target(t.Context(), io.Discard, nil); err != nil || ran != 1 {
 		t.Errorf("without arguments: ran %d times, %v", ran, err)
 	}
-	var exit *action.ExitError
-	if err := target(t.Context(), io.Discard, []string{"--fast"}); !errors.As(err, &exit) || exit.Outcome != action.BadInput || ran != 1 {
+	if err := target(t.Context(), io.Discard, []string{"--fast"}); statusOf(err) != exit.BadInput || ran != 1 {
 		t.Errorf("with an argument: ran %d times, %v", ran, err)
 	}
 }
@@ -42,8 +41,12 @@ func TestPlainTargetsTakeNoArguments(t *testing.T) {
 // Judging again is a target, and bad files are bad input.
 func TestReplayIsATarget(t *testing.T) {
 	t.Parallel()
-	var exit *action.ExitError
-	if err := targets["judge:replay"](t.Context(), io.Discard, []string{"--file=none.jsonl"}); !errors.As(err, &exit) || exit.Outcome != action.BadInput {
+	if err := targets["judge:replay"](t.Context(), io.Discard, []string{"--file=none.jsonl"}); statusOf(err) != exit.BadInput {
 		t.Errorf("a missing file: %v, want bad input", err)
 	}
+}
+
+func statusOf(err error) exit.Status {
+	status, _ := exit.Of(err)
+	return status
 }
