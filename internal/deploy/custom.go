@@ -12,13 +12,14 @@ import (
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A checker runs the custom checks of the analysis file.
 type checker struct {
 	release check.Release // without the weight
-	target  *kube.Target
+	target  *workload.Target
 	getenv  func(string) string
 	redact  func(string) string
 }
@@ -92,23 +93,4 @@ func prepared(checks []analysis.CustomCheck, getenv func(string) string) error {
 		return exit.Refuse("docs/analysis.md says what checks need", wrong...)
 	}
 	return nil
-}
-
-// startChecks begins the custom checks of a step in the background. Their results
-// go to the judge as long as the step is the one that it judges.
-func (t *traffic) startChecks(weight int) {
-	if t.ask == nil {
-		return
-	}
-	for _, k := range t.judge.Due() {
-		go func() {
-			f := t.ask(k, weight)
-			t.mu.Lock()
-			defer t.mu.Unlock()
-			if t.judge != nil && t.share == weight {
-				t.judge.Custom(f)
-				t.notify()
-			}
-		}()
-	}
 }

@@ -15,9 +15,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/source/datadog"
 	"github.com/candlefish/deploy-action/internal/source/httpjson"
 	"github.com/candlefish/deploy-action/internal/source/prometheus"
+	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
 // A source yields what it has learnt of both versions since it was last read.
@@ -35,30 +38,31 @@ const (
 // measure opens the sources of the analysis file and reads them until ctx ends.
 // Those that can't tell the versions apart, or can't be read at all, are refused
 // together, before anything is changed.
-func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entry string) error {
+func (r *run) measure(ctx context.Context, m *traffic.Monitor, target *workload.Target, entry string) error {
+	record := target.Record()
 	for _, k := range r.cfg.Analysis.Checks {
 		if k.SecretEnv != "" {
-			r.tell.secret(r.getenv(k.SecretEnv))
+			r.mask(r.getenv(k.SecretEnv))
 		}
 	}
 	checks := checker{
-		target: target, getenv: r.getenv, redact: r.tell.redact,
-		release: check.Release{Namespace: t.record.Namespace, Deployment: t.record.Deployment, Image: t.record.Image,
+		target: target, getenv: r.getenv, redact: r.redact,
+		release: check.Release{Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image,
 			RunID: r.id.ID, RunURL: r.id.URL, EntryPoint: entry},
 	}
-	t.ask = func(k analysis.CustomCheck, weight int) analysis.Finding { return checks.run(ctx, k, weight) }
+	m.Check(func(k analysis.CustomCheck, weight int) analysis.Finding { return checks.run(ctx, k, weight) })
 	var refused []string
 	sources := map[string]source{}
-	for _, m := range r.cfg.Analysis.Metrics {
-		if m.Name == analysis.ProbeMetric {
+	for _, metric := range r.cfg.Analysis.Metrics {
+		if metric.Name == analysis.ProbeMetric {
 			continue
 		}
-		s, err := r.source(ctx, m, t.record, target)
+		s, err := r.source(ctx, metric, record, target)
 		if err != nil {
-			refused = append(refused, fmt.Sprintf("metric %s: %v", m.Name, err))
+			refused = append(refused, fmt.Sprintf("metric %s: %v", metric.Name, err))
 			continue
 		}
-		sources[m.Name] = s
+		sources[metric.Name] = s
 	}
 	if len(refused) > 0 {
 		slices.Sort(refused)
@@ -66,13 +70,13 @@ func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entr
 	}
 	// The first reading is the baseline; all sources take theirs at once.
 	for name, s := range sources {
-		go t.read(ctx, name, s)
+		go read(ctx, s, func(points []analysis.Point, err error) { m.Measured(name, points, err) })
 	}
 	return nil
 }
 
-// read reads one source until ctx ends, and tells the judge.
-func (t *traffic) read(ctx context.Context, metric string, s source) {
+// read reads one source until ctx ends.
+func read(ctx context.Context, s source, tell func([]analysis.Point, error)) {
 	for {
 		next := time.After(readEvery)
 		attempt, cancel := context.WithTimeout(ctx, readLimit)
@@ -81,15 +85,7 @@ func (t *traffic) read(ctx context.Context, metric string, s source) {
 		if ctx.Err() != nil {
 			return
 		}
-		t.mu.Lock()
-		if t.judge != nil {
-			t.judge.Add(metric, points...)
-			if err != nil {
-				t.judge.Problem(metric, err.Error(), time.Now())
-			}
-		}
-		t.mu.Unlock()
-		t.notify()
+		tell(points, err)
 		var limited interface{ RetryAfter() time.Duration }
 		if errors.As(err, &limited) {
 			next = time.After(max(limited.RetryAfter(), readEvery))
@@ -103,9 +99,9 @@ func (t *traffic) read(ctx context.Context, metric string, s source) {
 }
 
 // source opens what a metric is read from.
-func (r *run) source(ctx context.Context, m analysis.Metric, record *kube.Record, target *kube.Target) (source, error) {
+func (r *run) source(ctx context.Context, m analysis.Metric, record *release.Record, target *workload.Target) (source, error) {
 	names := func(q analysis.Queries) analysis.Names {
-		return analysis.Names{Namespace: record.Namespace, Service: record.Service, CanaryService: record.SecondName(), Stable: q.Stable, Canary: q.Canary}
+		return analysis.Names{Namespace: record.Namespace, Service: record.Service, CanaryService: record.CanaryService(), Stable: q.Stable, Canary: q.Canary}
 	}
 	switch {
 	case m.Prometheus != nil:
@@ -146,20 +142,20 @@ func (r *run) prometheus(m analysis.Metric, names analysis.Names) (source, error
 }
 
 // kubernetes reads the pods. Values are shares of what of says, or counts.
-func kubernetes(target *kube.Target, k analysis.KubernetesSource) source {
-	of := kube.OfLimit
+func kubernetes(target *workload.Target, k analysis.KubernetesSource) source {
+	of := workload.OfLimit
 	if k.Of == "requests" {
-		of = kube.OfRequest
+		of = workload.OfRequest
 	}
 	switch k.Resource {
 	case "restarts":
-		return target.Restarts(kube.AnyRestart)
+		return target.Restarts(workload.AnyRestart)
 	case "oom-kills":
-		return target.Restarts(kube.OOMKill)
+		return target.Restarts(workload.OOMKill)
 	case "memory":
-		return target.Usage(kube.UsageMemory, of)
+		return target.Usage(workload.UsageMemory, of)
 	}
-	return target.Usage(kube.UsageCPU, of)
+	return target.Usage(workload.UsageCPU, of)
 }
 
 // more are the permissions that the analysis file asks for.
@@ -168,7 +164,7 @@ func (c Config) more() []kube.Permission {
 	if slices.ContainsFunc(c.Analysis.Metrics, func(m analysis.Metric) bool {
 		return m.Kubernetes != nil && (m.Kubernetes.Resource == "cpu" || m.Kubernetes.Resource == "memory")
 	}) {
-		more = append(more, kube.UsagePermissions...)
+		more = append(more, workload.UsagePermissions...)
 	}
 	if slices.ContainsFunc(c.Analysis.Checks, func(k analysis.CustomCheck) bool { return k.Job != "" }) {
 		more = append(more, kube.JobPermissions...)
@@ -216,6 +212,6 @@ func (r *run) authorization(variable, scheme string) (http.Header, error) {
 	if secret == "" {
 		return nil, fmt.Errorf("the environment has no %s", variable)
 	}
-	r.tell.secret(secret)
+	r.mask(secret)
 	return http.Header{"Authorization": {scheme + secret}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/kube"
 )
@@ -24,14 +25,14 @@ const (
 // nothing is, and aims the run at it. Without an image the next version of the
 // sample is built.
 func (r *run) onSandbox(ctx context.Context) (func(), error) {
-	r.tell.say("no cluster is configured: using the sandbox, a real cluster on this machine")
-	s, err := sandbox.Up(ctx, sandbox.Options{Ephemeral: true, Progress: r.tell.lines()})
+	r.console.Logf("no cluster is configured: using the sandbox, a real cluster on this machine")
+	s, err := sandbox.Up(ctx, sandbox.Options{Ephemeral: true, Progress: console.Printer(func(line string) { r.console.Logf("%s", line) })})
 	if err != nil {
 		return func() {}, fmt.Errorf("start the sandbox: %w", err)
 	}
 	done := func() {
 		if err := s.Close(); err != nil {
-			r.tell.warn("give up the sandbox: " + err.Error())
+			r.console.Warn("give up the sandbox: " + err.Error())
 		}
 	}
 	if err := r.prepareSample(ctx, s); err != nil {
@@ -52,7 +53,7 @@ func (r *run) prepareSample(ctx context.Context, s *sandbox.Sandbox) error {
 		return err
 	}
 	if live == "" {
-		r.tell.say("deploying version 1 of the sample website to namespace %s", r.cfg.Namespace)
+		r.console.Logf("deploying version 1 of the sample website to namespace %s", r.cfg.Namespace)
 		if live, err = sandbox.WebsiteImage(ctx, s, "v1", nil); err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func (r *run) prepareSample(ctx context.Context, s *sandbox.Sandbox) error {
 		if r.cfg.Image, err = sandbox.WebsiteImage(ctx, s, nextTag(live), nil); err != nil {
 			return err
 		}
-		r.tell.say("no image was given: deploying the next version of the sample, %s", r.cfg.Image)
+		r.console.Logf("no image was given: deploying the next version of the sample, %s", r.cfg.Image)
 	}
 	if !r.cfg.given("step-duration") {
 		r.cfg.StepDuration = sandboxStepDuration

@@ -7,6 +7,8 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // DefaultDeployment is the Deployment that the first deploy scripts named. It
@@ -85,7 +87,7 @@ func whatInputs() []input.Def {
 			Help: "The HTTPRoute that carries the weights",
 		},
 		{
-			Name: "router", Kind: input.Enum, Default: "auto", Allowed: []string{"auto", "gateway-api"},
+			Name: "router", Kind: input.Enum, Default: "auto", Allowed: append([]string{"auto"}, routers.Names()...),
 			Help: "What shifts the traffic; auto takes what the cluster has",
 		},
 	}
@@ -227,6 +229,14 @@ func runInputs() []input.Def {
 	}
 }
 
+func routePermissions() []kube.Permission {
+	var list []kube.Permission
+	for _, r := range routers.All() {
+		list = append(list, kube.RoutePermission(r.Kind()))
+	}
+	return list
+}
+
 func outputs() []input.Output {
 	return []input.Output{
 		{Name: "status", Help: "What became of the run in one word: promoted, planned, aborted, held, failed or bad-input"},
@@ -247,7 +257,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself asks GitHub for nothing"},
 	}
-	for _, p := range slices.Concat(kube.Permissions, kube.UsagePermissions, kube.JobPermissions) {
+	for _, p := range slices.Concat(kube.Permissions, routePermissions(), workload.UsagePermissions, kube.JobPermissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group

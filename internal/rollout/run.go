@@ -38,13 +38,13 @@ type Target interface {
 
 // Traffic is the stream of answers and its judge.
 type Traffic interface {
-	// Written says that an action was carried out, so that answers sent
+	// ActionDone says that an action was carried out, so that answers sent
 	// before it do not count for the weight after it.
-	Written(a Action, s State, at time.Time)
-	// Fill adds what the answers say: split, verdict, reason and the counts
+	ActionDone(a Action, s State, at time.Time)
+	// Annotate adds what the answers say: split, verdict, reason and the counts
 	// of StageSettle.
-	Fill(o Observation, s State) Observation
-	// Changed is signalled when an answer changed what Fill says.
+	Annotate(o Observation, s State) Observation
+	// Changed is signalled when an answer changed what Annotate says.
 	Changed() <-chan struct{}
 }
 
@@ -85,7 +85,7 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 		if drift != nil && o.Drift == "" {
 			o.Drift = drift.Error()
 		}
-		o = r.Traffic.Fill(o, s)
+		o = r.Traffic.Annotate(o, s)
 		next, action := Next(p, s, o)
 		done, failed = "", nil
 		changed := next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy)
@@ -127,7 +127,7 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 				failed = actionError(s.Stage, err)
 			default:
 				done = action.Stage
-				r.Traffic.Written(action, s, r.Now())
+				r.Traffic.ActionDone(action, s, r.Now())
 			}
 		}
 	}
