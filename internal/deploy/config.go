@@ -59,12 +59,7 @@ type Config struct {
 	PlanOnly    bool
 	AllowGitOps bool
 	RunURL      string
-
-	isSet func(name string) bool
 }
-
-// given reports whether somebody set the input, rather than its default.
-func (c Config) given(name string) bool { return c.isSet != nil && c.isSet(name) }
 
 func configOf(v input.Values) Config {
 	c := Config{
@@ -104,7 +99,6 @@ func configOf(v input.Values) Config {
 		ReportDir:   v.String("report-dir"),
 		PlanOnly:    v.Bool("dry-run"),
 		AllowGitOps: v.Bool("allow-gitops"),
-		isSet:       v.IsSet,
 	}
 	if u := v.URL("gateway-metrics-url"); u != nil {
 		c.MetricsURL = u.String()

@@ -66,11 +66,9 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	}
 	// From here a signal is the rollout's to handle: it puts traffic back.
 	steady := context.WithoutCancel(ctx)
-	closeSandbox, err := r.connect(ctx)
-	if err != nil {
+	if r.cluster, err = connect(cfg); err != nil {
 		return r.conclude(nil, err)
 	}
-	defer closeSandbox()
 	d, err := r.deliver(steady)
 	return r.conclude(d, err)
 }
@@ -120,19 +118,11 @@ func runID(a *action.Action, now time.Time) string {
 	return "local-" + now.UTC().Format("20060102T150405.000")
 }
 
-// connect finds the cluster. Without one, the stage on this machine is used
-// and the sample application with it; the returned function gives it up.
-func (r *run) connect(ctx context.Context) (func(), error) {
-	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: r.cfg.Kubeconfig, Context: r.cfg.KubeContext})
-	if err == nil {
-		r.cluster = cluster
-		if r.cfg.Image == "" {
-			return func() {}, &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("image: required on a cluster of your own"), Hint: "give --image registry/name:tag or IMAGE"}
-		}
-		return func() {}, nil
+// connect makes the connection to the cluster. It sends nothing.
+func connect(c Config) (*kube.Cluster, error) {
+	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
+	if errors.Is(err, kube.ErrNoCluster) {
+		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())
 	}
-	if !errors.Is(err, kube.ErrNoCluster) {
-		return func() {}, err
-	}
-	return r.onSandbox(ctx)
+	return cluster, err
 }
