@@ -25,7 +25,7 @@ var JobPermissions = []Permission{
 // LogLines is how much of the end of a pod's log is read for a report.
 const LogLines = 20
 
-// A JobResult is what became of a Job.
+// A JobResult is how a Job ended.
 type JobResult struct {
 	Succeeded bool
 	Reason    string

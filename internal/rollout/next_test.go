@@ -376,7 +376,7 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 		{State{Phase: PhasePromoting, Stage: StageHandOver, Weight: 100, Written: true}, PhasePromoting, StageHandOver},
 		{State{Phase: PhasePromoting, Stage: StageReturned, Weight: 100, Written: true}, PhasePromoting, StageReturn},
 		{State{Phase: PhaseFailed, Stage: StageSettle, Weight: 100, Written: true}, PhasePromoting, StageWarm},
-		{State{Phase: PhaseAborted, Stage: StageEnd, Written: true, Leftover: "canary slot"}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhaseAborted, Stage: StageEnd, Written: true, Leftover: LeftoverCanary}, PhaseAborting, StageAbortWeight},
 	}
 	for _, test := range tests {
 		got := Resume(test.left, epoch, "run 2")

@@ -54,7 +54,7 @@ type Stage string
 // dwell repeat with every step, without reach after the first one and without
 // scale where the step was sized ahead.
 const (
-	StagePrepare   Stage = "prepare"   // record what is live, adopt it, create the canary slot
+	StagePrepare   Stage = "prepare"   // record what is live, adopt it, create the canary Service
 	StageScale     Stage = "scale"     // size the canary for the step
 	StageReady     Stage = "ready"     // wait for its pods
 	StagePreflight Stage = "preflight" // wait until test requests reach them through the gateway
@@ -226,7 +226,7 @@ type Kind int
 // The kinds of action. Everything but KindWait changes the cluster.
 const (
 	KindWait     Kind = iota
-	KindPrepare       // record, adopt, create the slot
+	KindPrepare       // record, adopt, create the canary Service
 	KindScale         // size the canary for the step State.Sized
 	KindWeight        // write Weight
 	KindHandOver      // swap the ReplicaSets
