@@ -39,8 +39,6 @@ var t0 = time.Date(2026, 3, 4, 10, 0, 0, 0, time.UTC)
 
 func at(seconds float64) time.Time { return t0.Add(time.Duration(seconds * float64(time.Second))) }
 
-const ms = time.Millisecond
-
 // story is a canary that fails at its second step.
 func story() []Event {
 	stable := []Pod{{"web-5c4-aaaaa", "stable", true, 0, ""}, {"web-5c4-bbbbb", "stable", true, 0, ""}}
@@ -297,7 +295,7 @@ func TestNewChooses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if w := TerminalWidth(f)(); w != 0 {
 		t.Errorf("the null device is %d wide", w)
 	}

@@ -104,7 +104,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer file.Close()
+			defer func() { _ = file.Close() }()
 			_, steps, err := analysis.Replay(file, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,7 +56,7 @@ func (c *Cluster) Acquire(ctx context.Context, namespace, deployment string, run
 		if err == nil {
 			break
 		}
-		if err != errHeldStill {
+		if !errors.Is(err, errHeldStill) {
 			return nil, fmt.Errorf("take the lease %s/%s: %w", namespace, l.name, err)
 		}
 		select {

@@ -73,6 +73,7 @@ func (r Result) verdict(w writer) string {
 		}
 	case rollout.PhasePaused:
 		s += " is split between " + w.code(r.PreviousImage) + " and " + w.code(r.Image)
+	default: // what serves is not known, or nothing was changed
 	}
 	if r.TotalRequests == 0 && len(r.Weights) == 0 {
 		return s // nothing was changed, so nothing was to be measured

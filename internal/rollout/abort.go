@@ -38,8 +38,9 @@ func abort(p Plan, s State, o Observation) (State, Action) {
 		return abortDrain(p, s, o)
 	case StageAbortRemove:
 		return abortRemove(s, o)
+	default:
+		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
-	return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 }
 
 func abortRemove(s State, o Observation) (State, Action) {
@@ -82,6 +83,7 @@ func abortObserved(p Plan, s State, o Observation) (State, Action) {
 			return quickEnd(s, o, "")
 		}
 		return abortDrain(p, enter(s, o, StageAbortDrain), o)
+	case SplitPending:
 	}
 	until := abortDeadline(p, s)
 	if expired(o, until) {

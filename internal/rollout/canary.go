@@ -47,8 +47,9 @@ func progress(p Plan, s State, o Observation) (State, Action) {
 		return observed(p, s, o)
 	case StageDwell:
 		return dwell(p, s, o)
+	default:
+		return fail(p, s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
-	return fail(p, s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 }
 
 func ready(p Plan, s State, o Observation) (State, Action) {
@@ -76,6 +77,7 @@ func preflight(p Plan, s State, o Observation) (State, Action) {
 	case SplitBlind:
 		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: test requests to the canary cannot be recognised")
 		return weight(p, s, o)
+	case SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
@@ -111,6 +113,7 @@ func observed(p Plan, s State, o Observation) (State, Action) {
 		return dwell(p, enter(s, o, StageDwell), o)
 	case SplitBlind:
 		return inconclusive(p, s, o, fmt.Sprintf("weight %d cannot be observed: nothing tells the versions apart", s.Weight))
+	case SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
@@ -192,8 +195,9 @@ func promote(p Plan, s State, o Observation) (State, Action) {
 		return settle(p, enter(s, o, StageSettle), o)
 	case StageSettle:
 		return settle(p, s, o)
+	default:
+		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
-	return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 }
 
 func drain(p Plan, s State, o Observation) (State, Action) {

@@ -25,8 +25,9 @@ func Next(p Plan, s State, o Observation) (State, Action) {
 		return promote(p, s, o)
 	case PhaseAborting:
 		return abort(p, s, o)
+	default:
+		return end(s, o, PhaseFailed, fmt.Sprintf("unknown phase %q", s.Phase))
 	}
-	return end(s, o, PhaseFailed, fmt.Sprintf("unknown phase %q", s.Phase))
 }
 
 // alarms are the reasons to stop that hold at every stage of the way up.

@@ -43,8 +43,9 @@ func (p Phase) Terminal() bool {
 	switch p {
 	case PhasePromoted, PhaseAborted, PhasePaused, PhaseFailed:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // A Stage is one thing a rollout does or waits for inside its phase.

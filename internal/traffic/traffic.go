@@ -194,6 +194,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.settled = settlement{since: at}
 	case rollout.KindUnwarm:
 		m.settled.since = time.Time{}
+	default: // the other actions change nothing that answers show
 	}
 }
 

@@ -275,7 +275,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lease.Release(context.WithoutCancel(t.Context()))
+	defer func() { _ = lease.Release(context.WithoutCancel(t.Context())) }()
 	target, err := New(t.Context(), c, found.Record, lease, gatewayapi.Router{})
 	if err != nil {
 		t.Fatal(err)

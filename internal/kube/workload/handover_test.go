@@ -16,8 +16,9 @@ func after(w handOverWrite, incoming, outgoing owner) (owner, owner) {
 		return ownerUser, outgoing
 	case writeGiveOld:
 		return incoming, ownerCanary
+	default:
+		return incoming, outgoing
 	}
-	return incoming, outgoing
 }
 
 func TestTheHandOverInItsOrder(t *testing.T) {

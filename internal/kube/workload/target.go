@@ -109,8 +109,9 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 		return t.services.aimCanary(ctx, t.services.byHash(t.record.Canary.Hash))
 	case rollout.KindRestore:
 		return t.restore(ctx)
+	default:
+		return fmt.Errorf("unknown action %d", a.Kind)
 	}
-	return fmt.Errorf("unknown action %d", a.Kind)
 }
 
 // prepare makes the user's pods tellable from the canary's before the canary
