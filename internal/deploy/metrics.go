@@ -42,11 +42,11 @@ func (r *run) measure(ctx context.Context, m *traffic.Monitor, target *workload.
 	record := target.Record()
 	for _, k := range r.cfg.Analysis.Checks {
 		if k.SecretEnv != "" {
-			r.mask(r.getenv(k.SecretEnv))
+			r.action.Mask(r.action.Getenv(k.SecretEnv))
 		}
 	}
 	checks := checker{
-		target: target, getenv: r.getenv, redact: r.redact,
+		target: target, getenv: r.action.Getenv, redact: r.action.Redact,
 		release: check.Release{Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image,
 			RunID: r.id.ID, RunURL: r.id.URL, EntryPoint: entry},
 	}
@@ -109,7 +109,7 @@ func (r *run) source(ctx context.Context, m analysis.Metric, record *release.Rec
 	case m.Datadog != nil:
 		d := *m.Datadog
 		return datadog.New(datadog.Query{
-			Site: d.Site, APIKey: r.getenv("DD_API_KEY"), AppKey: r.getenv("DD_APP_KEY"),
+			Site: d.Site, APIKey: r.action.Getenv("DD_API_KEY"), AppKey: r.action.Getenv("DD_APP_KEY"),
 			Total: d.Total, Failed: d.Failed, Value: d.Value, By: d.By, Names: names(d.Queries),
 		})
 	case m.CloudWatch != nil:
@@ -134,7 +134,7 @@ func (r *run) prometheus(m analysis.Metric, names analysis.Names) (source, error
 	if err != nil {
 		return nil, err
 	}
-	server := prometheus.Server{URL: os.Expand(p.URL, r.getenv), Header: header}
+	server := prometheus.Server{URL: os.Expand(p.URL, r.action.Getenv), Header: header}
 	if p.Gateway == "" {
 		return server.Ask(prometheus.Queries{Total: p.Total, Failed: p.Failed, Latency: p.Latency, Value: p.Value, By: p.By}, names)
 	}
@@ -208,10 +208,10 @@ func (r *run) authorization(variable, scheme string) (http.Header, error) {
 	if variable == "" {
 		return nil, nil
 	}
-	secret := r.getenv(variable)
+	secret := r.action.Getenv(variable)
 	if secret == "" {
 		return nil, fmt.Errorf("the environment has no %s", variable)
 	}
-	r.mask(secret)
+	r.action.Mask(secret)
 	return http.Header{"Authorization": {scheme + secret}}, nil
 }
