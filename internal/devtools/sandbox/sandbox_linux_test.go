@@ -102,6 +102,7 @@ func getJSON(t *testing.T, url string, into any) {
 // TestLife goes through the life of a sandbox of its own: it is reused, it is killed, it comes up again, it is killed and taken down.
 func TestLife(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	ctx := t.Context()
 	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Progress: t.Output()}
 	t.Cleanup(func() { takeDown(t, opts) })
@@ -145,6 +146,7 @@ func TestLife(t *testing.T) {
 // TestEphemeralSandboxEndsWithItsCaller kills the only user of a sandbox.
 func TestEphemeralSandboxEndsWithItsCaller(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Ephemeral: true, Progress: t.Output()}
 	t.Cleanup(func() { takeDown(t, opts) })
 	caller := exec.CommandContext(t.Context(), os.Args[0])
@@ -173,6 +175,7 @@ func TestEphemeralSandboxEndsWithItsCaller(t *testing.T) {
 // TestCloseEndsAnEphemeralSandbox: the last user that closes it has ended it when Close returns; one that was not the last has not.
 func TestCloseEndsAnEphemeralSandbox(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Ephemeral: true, Progress: t.Output()}
 	t.Cleanup(func() { takeDown(t, opts) })
 	one, two := up(t, opts), up(t, opts)
