@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
@@ -47,21 +48,21 @@ func (r *run) prepareSample(ctx context.Context, s *sandbox.Sandbox) error {
 		return err
 	}
 	r.cluster = cluster
-	live, err := cluster.LiveImage(ctx, r.cfg.Namespace, sandbox.SampleName)
+	live, err := cluster.LiveImage(ctx, r.cfg.Namespace, sample.Name)
 	if err != nil {
 		return err
 	}
 	if live == "" {
 		r.tell.say("deploying version 1 of the sample website to namespace %s", r.cfg.Namespace)
-		if live, err = sandbox.WebsiteImage(ctx, s, "v1", nil); err != nil {
+		if live, err = sample.Image(ctx, s, "v1", nil); err != nil {
 			return err
 		}
-		if err := s.Deploy(ctx, sandbox.Sample{Namespace: r.cfg.Namespace, Image: live, GracePeriod: sandboxGrace}); err != nil {
+		if err := sample.Deploy(ctx, s, sample.App{Namespace: r.cfg.Namespace, Image: live, GracePeriod: sandboxGrace}); err != nil {
 			return err
 		}
 	}
 	if r.cfg.Image == "" {
-		if r.cfg.Image, err = sandbox.WebsiteImage(ctx, s, nextTag(live), nil); err != nil {
+		if r.cfg.Image, err = sample.Image(ctx, s, nextTag(live), nil); err != nil {
 			return err
 		}
 		r.tell.say("no image was given: deploying the next version of the sample, %s", r.cfg.Image)

@@ -154,7 +154,7 @@ var fences = map[string][]string{
 	"charm.land/bubbletea/v2":                             {"internal/console"},
 	"charm.land/lipgloss/v2":                              {"internal/console"},
 	"github.com/google/go-github/v62":                     {"internal/github"},
-	"github.com/google/go-containerregistry":              {"internal/devtools/sandbox"},
+	"github.com/google/go-containerregistry":              {"internal/devtools/sandbox/image", "internal/devtools/sandbox/supervisor"},
 	"github.com/invopop/jsonschema":                       {"internal/devtools/build"},
 	"github.com/prometheus/client_golang":                 {"internal/source/prometheus"},
 	"github.com/prometheus/client_model":                  {"internal/source/prometheus"},

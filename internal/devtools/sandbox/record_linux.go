@@ -9,6 +9,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/control"
 )
 
 // schema changes when an older supervisor cannot be talked to.
@@ -25,7 +27,7 @@ type record struct {
 
 func readRecord(dir string) (record, error) {
 	var r record
-	err := readJSON(layout(dir).record(), &r)
+	err := control.ReadJSON(control.Dir(dir).Record(), &r)
 	if errors.Is(err, os.ErrNotExist) {
 		return r, errNotUp
 	}

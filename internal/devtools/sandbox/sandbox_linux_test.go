@@ -14,9 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 	"golang.org/x/sys/unix"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
 // envCaller makes the test binary a process that starts an ephemeral sandbox and then waits to be killed.
@@ -40,7 +42,7 @@ func TestSampleAnswersThroughBothGateways(t *testing.T) {
 			t.Parallel()
 			ns := sandboxtest.Namespace(t, s)
 			image := sandboxtest.Website(t, s, "sandbox-test", nil)
-			sandboxtest.Deploy(t, s, sandbox.Sample{Namespace: ns, Image: image, Replicas: 2, Gateway: g})
+			sandboxtest.Deploy(t, s, sample.App{Namespace: ns, Image: image, Replicas: 2, Gateway: g})
 			req, err := http.NewRequestWithContext(t.Context(), "GET", g.URL, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -63,7 +65,7 @@ func TestTagKeepsItsContent(t *testing.T) {
 	s := sandboxtest.Start(t)
 	sandboxtest.Website(t, s, "fixed", nil)
 	sandboxtest.Website(t, s, "fixed", nil)
-	if _, err := sandbox.WebsiteImage(t.Context(), s, "fixed", map[string]string{"LEAK": "1"}); err == nil || !strings.Contains(err.Error(), "choose another tag") {
+	if _, err := sample.Image(t.Context(), s, "fixed", map[string]string{"LEAK": "1"}); err == nil || !strings.Contains(err.Error(), "choose another tag") {
 		t.Errorf("other content under the same tag = %v, want a refusal", err)
 	}
 }
@@ -109,7 +111,7 @@ func TestLife(t *testing.T) {
 
 	first := up(t, opts)
 	image := sandboxtest.Website(t, first, "v1", nil)
-	sandboxtest.Deploy(t, first, sandbox.Sample{Image: image})
+	sandboxtest.Deploy(t, first, sample.App{Image: image})
 	pid := inspect(t, opts).PID
 
 	second := up(t, opts)
@@ -126,7 +128,7 @@ func TestLife(t *testing.T) {
 	third := up(t, opts)
 	pid = inspect(t, opts).PID
 	image = sandboxtest.Website(t, third, "v1", nil)
-	sandboxtest.Deploy(t, third, sandbox.Sample{Image: image, Replicas: 1})
+	sandboxtest.Deploy(t, third, sample.App{Image: image, Replicas: 1})
 
 	left = tracesOf(t, pid)
 	kill(t, pid)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 )
 
 // linger is how long the sandbox waits for the next test binary. Compiling that one may take a while.
@@ -84,17 +85,17 @@ func namespaceName(test, random string) string {
 // Website pushes the sample website as an image of tag with env inside, and returns the image's reference.
 func Website(t testing.TB, s *sandbox.Sandbox, tag string, env map[string]string) string {
 	t.Helper()
-	ref, err := sandbox.WebsiteImage(t.Context(), s, tag, env)
+	ref, err := sample.Image(t.Context(), s, tag, env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ref
 }
 
-// Deploy deploys sample and returns when it answers.
-func Deploy(t testing.TB, s *sandbox.Sandbox, sample sandbox.Sample) {
+// Deploy deploys app and returns when it answers.
+func Deploy(t testing.TB, s *sandbox.Sandbox, app sample.App) {
 	t.Helper()
-	if err := s.Deploy(t.Context(), sample); err != nil {
+	if err := sample.Deploy(t.Context(), s, app); err != nil {
 		t.Fatal(err)
 	}
 }
