@@ -121,7 +121,7 @@ func TestSlotsDoNotOverlap(t *testing.T) {
 		devices[n.Device()] = true
 	}
 	if len(devices) != network.Slots {
-		t.Errorf("%d device names for %d network.Slots", len(devices), network.Slots)
+		t.Errorf("%d device names for %d slots", len(devices), network.Slots)
 	}
 }
 

@@ -97,12 +97,12 @@ type Status struct {
 // A Component is one process of the sandbox.
 type Component struct {
 	Name  string `json:"name"`
-	State string `json:"state"` // "Running", or how it ended
+	State string `json:"state"` // "running", or how it ended
 	Log   string `json:"log"`
 }
 
 // Running is the state of a component that has not ended.
-const Running = "Running"
+const Running = "running"
 
 // Err says why the sandbox cannot be used.
 func (s Status) Err() error {

@@ -161,14 +161,14 @@ var resources = map[string]struct {
 	"ReferenceGrant":           {"referencegrants", true},
 }
 
-// objectRef is enough of an Object to find it.
+// objectRef is enough of an object to find it.
 type objectRef struct {
 	APIVersion string
 	Kind       string
 	Metadata   struct{ Name, Namespace string }
 }
 
-// apiPath is where the Object is.
+// apiPath is where the object is.
 func (r objectRef) apiPath() (string, error) {
 	res, ok := resources[r.Kind]
 	if !ok {
@@ -176,7 +176,7 @@ func (r objectRef) apiPath() (string, error) {
 	}
 	root := "/apis/" + r.APIVersion
 	if !strings.Contains(r.APIVersion, "/") {
-		root = "/Client/" + r.APIVersion
+		root = "/api/" + r.APIVersion
 	}
 	if res.namespaced {
 		root += "/namespaces/" + url.PathEscape(r.Metadata.Namespace)
@@ -219,7 +219,7 @@ func Split(stream []byte) [][]byte {
 	return docs
 }
 
-// Watched is the part of an Object that the sandbox waits for.
+// Watched is the part of an object that the sandbox waits for.
 type Watched struct {
 	Metadata struct{ Generation int64 }
 	Spec     struct{ Replicas int64 }
@@ -243,7 +243,7 @@ func hasCondition(cs []Condition, kind string) bool {
 	return slices.ContainsFunc(cs, func(c Condition) bool { return c.Type == kind && c.Status == "True" })
 }
 
-// String is what an Object says about itself, for the message of a wait that was in vain.
+// String is what an object says about itself, for the message of a wait that was in vain.
 func (w Watched) String() string {
 	var parts []string
 	if w.Spec.Replicas > 0 {
@@ -259,7 +259,7 @@ func (w Watched) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// Await watches one Object, named by collection and name, until ok says so. The API server ends a watch now and then; then
+// Await watches one object, named by collection and name, until ok says so. The API server ends a watch now and then; then
 // it starts again.
 func (a *Client) Await(ctx context.Context, collection, name string, ok func(Watched) bool) error {
 	var last Watched
@@ -281,7 +281,7 @@ func (a *Client) Await(ctx context.Context, collection, name string, ok func(Wat
 func (a *Client) LastWarning(ctx context.Context, namespace string) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	resp, err := a.do(ctx, http.MethodGet, "/Client/v1/namespaces/"+namespace+"/events?fieldSelector=type%3DWarning", "", nil)
+	resp, err := a.do(ctx, http.MethodGet, "/api/v1/namespaces/"+namespace+"/events?fieldSelector=type%3DWarning", "", nil)
 	if err != nil {
 		return ""
 	}
@@ -323,7 +323,7 @@ func (a *Client) watch(ctx context.Context, collection, name string, ok func(Wat
 	}
 }
 
-// Remove deletes an Object; one that is not there is fine.
+// Remove deletes an object; one that is not there is fine.
 func (a *Client) Remove(ctx context.Context, path string) error {
 	resp, err := a.do(ctx, http.MethodDelete, path, "", nil)
 	if isStatus(err, http.StatusNotFound) {

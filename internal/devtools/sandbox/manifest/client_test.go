@@ -36,8 +36,8 @@ func TestAPIPath(t *testing.T) {
 		ref  objectRef
 		want string
 	}{
-		{ref("v1", "Namespace", "", "a"), "/Client/v1/namespaces/a"},
-		{ref("v1", "Service", "a", "b"), "/Client/v1/namespaces/a/services/b"},
+		{ref("v1", "Namespace", "", "a"), "/api/v1/namespaces/a"},
+		{ref("v1", "Service", "a", "b"), "/api/v1/namespaces/a/services/b"},
 		{ref("apps/v1", "Deployment", "a", "b"), "/apis/apps/v1/namespaces/a/deployments/b"},
 		{ref("gateway.networking.k8s.io/v1", "GatewayClass", "", "b"), "/apis/gateway.networking.k8s.io/v1/gatewayclasses/b"},
 	} {
@@ -71,7 +71,7 @@ func TestAwaitOutlivesTheEndOfAWatch(t *testing.T) {
 	a := fakeAPI(t,
 		`{"type":"ADDED","object":{"status":{}}}`,
 		`{"type":"MODIFIED","object":{"status":{"conditions":[{"type":"Ready","status":"True"}]}}}`)
-	if err := a.Await(t.Context(), "/Client/v1/nodes", "n", func(w Watched) bool { return w.Has("Ready") }); err != nil {
+	if err := a.Await(t.Context(), "/api/v1/nodes", "n", func(w Watched) bool { return w.Has("Ready") }); err != nil {
 		t.Error(err)
 	}
 }
@@ -80,7 +80,7 @@ func TestAwaitSaysWhatItWaitedFor(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	a := fakeAPI(t, `{"type":"ADDED","object":{"status":{"conditions":[{"type":"Ready","status":"False","message":"no network"}]}}}`)
-	err := a.Await(ctx, "/Client/v1/nodes", "n1", func(Watched) bool { cancel(); return false })
+	err := a.Await(ctx, "/api/v1/nodes", "n1", func(Watched) bool { cancel(); return false })
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "wait for nodes n1") || !strings.Contains(err.Error(), "Ready=False no network") {
 		t.Errorf("await = %v, want the object and its last word", err)
 	}
