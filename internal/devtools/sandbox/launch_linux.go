@@ -46,10 +46,14 @@ func launch(ctx context.Context, opts Options, bin binaries.Set) (*Sandbox, erro
 	defer sup.close()
 	rec, err := newRecord(sup.cmd.Process.Pid, slot)
 	if err == nil {
-		err = errors.Join(control.WriteJSON(l.Record(), rec), network.Join(network.Network{Slot: slot}, rec.PID))
+		err = control.WriteJSON(l.Record(), rec)
 	}
 	if err == nil {
-		err = json.NewEncoder(sup.in).Encode(control.Spec{Dir: opts.Dir, Slot: slot, Programs: bin, Keep: !opts.Ephemeral, Linger: opts.Linger})
+		rec.Ranges, err = network.Join(ctx, slot, rec.PID)
+	}
+	if err == nil {
+		err = errors.Join(control.WriteJSON(l.Record(), rec), json.NewEncoder(sup.in).Encode(control.Spec{Dir: opts.Dir, Slot: slot,
+			Ranges: rec.Ranges, Programs: bin, Keep: !opts.Ephemeral, Linger: opts.Linger}))
 	}
 	if err != nil {
 		return nil, errors.Join(err, clean(context.WithoutCancel(ctx), opts))

@@ -29,6 +29,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/control"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/host"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/manifest"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
 )
 
 // DefaultDir is where a sandbox keeps its files unless Options.Dir or EnvDir says otherwise.
@@ -169,6 +170,9 @@ func Up(ctx context.Context, opts Options) (*Sandbox, error) {
 		opts.say("starting anew: %v", err)
 	}
 	if err := clean(ctx, opts); err != nil {
+		return nil, err
+	}
+	if err := network.Check(); err != nil {
 		return nil, err
 	}
 	if err := checkDisk(ctx, opts); err != nil {

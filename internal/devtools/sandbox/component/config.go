@@ -39,7 +39,7 @@ func renderKubelet(l control.Dir, n network.Network) []byte {
 		"resolvConf":               l.Config("resolv.conf"),
 		"podLogsDir":               l.Path("pods"),
 		"volumePluginDir":          l.Path("kubelet", "volume-plugins"),
-		"podCIDR":                  n.Pods(),
+		"podCIDR":                  n.Pods.String(),
 		"clusterDomain":            "cluster.local",
 		"maxPods":                  200,
 
@@ -69,7 +69,7 @@ func renderProxy(l control.Dir, n network.Network) []byte {
 		"apiVersion":         "kubeproxy.config.k8s.io/v1alpha1",
 		"kind":               "KubeProxyConfiguration",
 		"clientConnection":   manifest.Object{"kubeconfig": l.Kubeconfig("kube-proxy")},
-		"clusterCIDR":        n.Pods(),
+		"clusterCIDR":        n.Pods.String(),
 		"hostnameOverride":   NodeName,
 		"mode":               "iptables",
 		"iptables":           manifest.Object{"minSyncPeriod": "100ms"},
@@ -86,7 +86,7 @@ func renderCNI(l control.Dir, n network.Network) []byte {
 		"plugins": []any{
 			manifest.Object{"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
 				"ipam": manifest.Object{"type": "host-local", "dataDir": l.Path("cni"),
-					"ranges": []any{[]any{manifest.Object{"subnet": n.Pods()}}}, "routes": []any{manifest.Object{"dst": "0.0.0.0/0"}}}},
+					"ranges": []any{[]any{manifest.Object{"subnet": n.Pods.String()}}}, "routes": []any{manifest.Object{"dst": "0.0.0.0/0"}}}},
 			manifest.Object{"type": "portmap", "capabilities": manifest.Object{"portMappings": true}},
 		},
 	})

@@ -37,7 +37,7 @@ func Early(l control.Dir, n network.Network, bin binaries.Set) []Process {
 			"--kubelet-certificate-authority=" + l.PKI("ca.crt"), "--kubelet-preferred-address-types=InternalIP",
 			"--service-account-key-file=" + l.PKI("sa.pub"), "--service-account-signing-key-file=" + l.PKI("sa.key"),
 			"--service-account-issuer=https://kubernetes.default.svc",
-			"--service-cluster-ip-range=" + n.Services(),
+			"--service-cluster-ip-range=" + n.Services.String(),
 			// the aggregation layer: who speaks for the API server to metrics-server, and how it says for whom
 			"--requestheader-client-ca-file=" + l.PKI("front-proxy-ca.crt"), "--requestheader-allowed-names=" + frontProxy,
 			"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
@@ -56,7 +56,7 @@ func Nodeside(l control.Dir, n network.Network, bin binaries.Set) []Process {
 			"--kubeconfig=" + l.Kubeconfig("kube-controller-manager"),
 			"--service-account-private-key-file=" + l.PKI("sa.key"), "--root-ca-file=" + l.PKI("ca.crt"),
 			"--use-service-account-credentials", "--leader-elect=false", "--bind-address=127.0.0.1",
-			"--cluster-cidr=" + n.Pods(), "--controllers=*,-nodeipam"}},
+			"--cluster-cidr=" + n.Pods.String(), "--controllers=*,-nodeipam"}},
 		{Name: "kube-scheduler", Argv: []string{bin.Kubernetes, "kube-scheduler",
 			"--kubeconfig=" + l.Kubeconfig("kube-scheduler"), "--leader-elect=false", "--bind-address=127.0.0.1"}},
 		{Name: "kubelet", Argv: []string{bin.Kubernetes, "kubelet",

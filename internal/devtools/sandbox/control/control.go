@@ -13,15 +13,18 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/binaries"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
 )
 
 // Spec is what Up tells the supervisor, on its standard input.
 type Spec struct {
-	Dir      string        `json:"dir"`
-	Slot     int           `json:"slot"`
-	Programs binaries.Set  `json:"programs"`
-	Keep     bool          `json:"keep"`
-	Linger   time.Duration `json:"linger"`
+	Dir  string `json:"dir"`
+	Slot int    `json:"slot"`
+	// Ranges are the addresses that Up has chosen and routed.
+	Ranges   network.Ranges `json:"ranges"`
+	Programs binaries.Set   `json:"programs"`
+	Keep     bool           `json:"keep"`
+	Linger   time.Duration  `json:"linger"`
 }
 
 // Report is one line of what the supervisor tells Up until the sandbox is ready.
@@ -64,6 +67,8 @@ type Serving struct {
 	Registry string `json:"registry"`
 	// Prometheus is the URL of a Prometheus that scrapes both gateways every second.
 	Prometheus string `json:"prometheus"`
+	// Ranges are the addresses of pods and services, which the host reaches, and of the link that leads there.
+	Ranges network.Ranges `json:"ranges"`
 }
 
 // A Request is the one line that a client of the control socket says.
@@ -134,7 +139,8 @@ func (s Status) String() string {
 	}
 	if t := s.Serving; t != nil {
 		for _, row := range [][2]string{{"KUBECONFIG", t.Kubeconfig}, {"gateway", t.Gateway.String() + " " + t.EntryPoint},
-			{"slow gateway", t.SlowGateway.String() + " " + t.SlowEntryPoint}, {"registry", t.Registry}, {"prometheus", t.Prometheus}} {
+			{"slow gateway", t.SlowGateway.String() + " " + t.SlowEntryPoint}, {"registry", t.Registry}, {"prometheus", t.Prometheus},
+			{"addresses", t.Ranges.String()}} {
 			fmt.Fprintf(&b, "  %-13s %s\n", row[0], row[1])
 		}
 	}

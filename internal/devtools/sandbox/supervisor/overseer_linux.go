@@ -67,7 +67,7 @@ func Run(ctx context.Context) error {
 		return fmt.Errorf("read specification: %w", err)
 	}
 	v.l = control.Dir(v.spec.Dir)
-	v.net.Slot = v.spec.Slot
+	v.net = network.Network{Slot: v.spec.Slot, Ranges: v.spec.Ranges}
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -161,6 +161,7 @@ func (v *overseer) describe() *control.Serving {
 		SlowEntryPoint: network.Loopback(v.net.Slow),
 		Registry:       v.net.RegistryHost(),
 		Prometheus:     network.Loopback(v.net.Prometheus),
+		Ranges:         v.net.Ranges,
 	}
 }
 
