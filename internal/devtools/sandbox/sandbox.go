@@ -75,10 +75,23 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
+	o.Progress = &lines{w: o.Progress}
 	if o.Cache == "" {
 		o.Cache, err = binaries.CacheDir()
 	}
 	return o, err
+}
+
+// lines is a writer for several goroutines.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 func (o Options) say(format string, args ...any) {
@@ -178,10 +191,7 @@ func Up(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err := checkDisk(ctx, opts); err != nil {
 		return nil, err
 	}
-	if err := host.InstallPackages(ctx, opts.say); err != nil {
-		return nil, err
-	}
-	bin, err := binaries.Obtain(ctx, binaries.Options{Cache: opts.Cache, Say: opts.say})
+	bin, err := prepare(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -190,6 +200,24 @@ func Up(ctx context.Context, opts Options) (*Sandbox, error) {
 		return nil, fmt.Errorf("start sandbox in %s: %w", opts.Dir, err)
 	}
 	return s, nil
+}
+
+// prepare installs packages while it obtains the programs: one waits for the network, the other for the processors.
+func prepare(ctx context.Context, opts Options) (binaries.Set, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := host.InstallPackages(ctx, opts.say); err != nil {
+			cancel(err)
+		}
+	})
+	bin, err := binaries.Obtain(ctx, binaries.Options{Cache: opts.Cache, Say: opts.say})
+	if err != nil {
+		cancel(err)
+	}
+	wg.Wait()
+	return bin, context.Cause(ctx)
 }
 
 // Room that a sandbox needs: for its own files, and for a first build.

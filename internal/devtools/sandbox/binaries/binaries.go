@@ -45,24 +45,31 @@ type Set struct {
 	CRDs       string `json:"crds"` // the folder of the Gateway API's kinds
 }
 
-// component is a program that takes minutes to build, from a nested module.
+// A component is a program that takes minutes to build.
 type component struct {
-	name    string
+	name    string // of the program, and of what go build makes of pkg
 	version string
-	module  string // folder of the nested module, from the root of ours
-	pkg     string // what to build in it
-	ldflags string
+	pkg     string // what to build in the module
+}
+
+// A bundle is components of one module. They are built by one go command, which compiles what they share once and has work for all
+// processors until the end.
+type bundle struct {
+	module     string // its folder, from the root of ours
+	ldflags    string
+	components []component
 }
 
 const versionPackage = "k8s.io/component-base/version"
 
-var components = []component{
-	{
-		name: "kubernetes", version: KubernetesVersion, module: "sandbox/kubernetes", pkg: ".",
-		// without these, clients see v0.0.0 and refuse to work with it
-		ldflags: "-X " + versionPackage + ".gitVersion=" + KubernetesVersion + " -X " + versionPackage + ".gitMajor=1 -X " + versionPackage + ".gitMinor=36",
+var cluster = bundle{
+	module: "sandbox",
+	// without these, clients see v0.0.0 and refuse to work with it
+	ldflags: "-X " + versionPackage + ".gitVersion=" + KubernetesVersion + " -X " + versionPackage + ".gitMajor=1 -X " + versionPackage + ".gitMinor=36",
+	components: []component{
+		{"kubernetes", KubernetesVersion, "./kubernetes"},
+		{"traefik", TraefikVersion, "github.com/traefik/traefik/v3/cmd/traefik"},
 	},
-	{name: "gateway", version: TraefikVersion, module: "sandbox/gateway", pkg: "github.com/traefik/traefik/v3/cmd/traefik"},
 }
 
 // Cached reports whether the cache has all programs that take minutes to build.
@@ -71,20 +78,40 @@ func Cached(ctx context.Context, cache string) bool {
 	if err != nil {
 		return false
 	}
-	return !slices.ContainsFunc(components, func(c component) bool {
-		key, err := c.key(os.DirFS(filepath.Join(root, c.module)))
-		if err == nil {
-			_, err = os.Stat(filepath.Join(cache, c.name+"-"+key, c.name))
+	places, err := cluster.places(cache, root)
+	return err == nil && !slices.ContainsFunc(places, func(p place) bool { return !p.exists() })
+}
+
+// A place is where the cache has, or will have, one exact build of a component.
+type place struct {
+	component
+	key, dir string
+}
+
+func (p place) path() string { return filepath.Join(p.dir, p.name) }
+
+func (p place) exists() bool {
+	_, err := os.Stat(p.path())
+	return err == nil
+}
+
+func (b bundle) places(cache, root string) ([]place, error) {
+	var places []place
+	for _, c := range b.components {
+		key, err := b.key(c, os.DirFS(filepath.Join(root, b.module)))
+		if err != nil {
+			return nil, err
 		}
-		return err != nil
-	})
+		places = append(places, place{c, key, filepath.Join(cache, c.name+"-"+key)})
+	}
+	return places, nil
 }
 
 // key names one exact build: the version, so that people can read it, and a hash of all that goes into it. Everything else follows from
 // go.sum.
-func (c component) key(module fs.FS) (string, error) {
+func (b bundle) key(c component, module fs.FS) (string, error) {
 	hash := sha256.New()
-	fmt.Fprintf(hash, "%s %s %s %s %s\n", c.version, c.pkg, c.ldflags, runtime.GOARCH, runtime.Version())
+	fmt.Fprintf(hash, "%s %s %s %s %s\n", c.version, c.pkg, b.ldflags, runtime.GOARCH, runtime.Version())
 	err := fs.WalkDir(module, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !slices.Contains([]string{".go", ".mod", ".sum"}, filepath.Ext(file)) {
 			return err
@@ -129,11 +156,9 @@ func Obtain(ctx context.Context, opts Options) (Set, error) {
 	if err != nil {
 		return Set{}, err
 	}
-	var paths [2]string
-	for i, c := range components {
-		if paths[i], err = c.obtain(ctx, opts, root); err != nil {
-			return Set{}, err
-		}
+	paths, err := cluster.obtain(ctx, opts, root)
+	if err != nil {
+		return Set{}, err
 	}
 	set := Set{Kubernetes: paths[0], Gateway: paths[1]}
 	if set.CRDs, err = gatewayKinds(ctx, root); err != nil {
@@ -148,60 +173,86 @@ func Obtain(ctx context.Context, opts Options) (Set, error) {
 	return set, err
 }
 
-// obtain returns the program of c, making it if the cache does not have it. The caller holds the cache's lock.
-func (c component) obtain(ctx context.Context, opts Options, root string) (string, error) {
-	module := filepath.Join(root, c.module)
-	key, err := c.key(os.DirFS(module))
+// obtain returns the programs of b, making those that the cache does not have. The caller holds the cache's lock.
+func (b bundle) obtain(ctx context.Context, opts Options, root string) (paths []string, err error) {
+	places, err := b.places(opts.Cache, root)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	dir := filepath.Join(opts.Cache, c.name+"-"+key)
-	path := filepath.Join(dir, c.name)
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
+	var missing []place
+	for _, p := range places {
+		paths = append(paths, p.path())
+		if !p.exists() {
+			missing = append(missing, p)
+		}
+	}
+	if len(missing) == 0 {
+		return paths, nil
 	}
 	// Whoever left one of these was killed: the lock is ours.
 	stale, err := filepath.Glob(filepath.Join(opts.Cache, ".building-*"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, s := range stale {
 		if err := os.RemoveAll(s); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	tmp, err := os.MkdirTemp(opts.Cache, ".building-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer os.RemoveAll(tmp)
-	if err := c.make(ctx, opts, module, key, filepath.Join(tmp, c.name)); err != nil {
-		return "", fmt.Errorf("build %s %s: %w", c.name, c.version, err)
+	if err := b.make(ctx, opts, filepath.Join(root, b.module), missing, tmp); err != nil {
+		return nil, err
 	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return "", err
+	for _, p := range missing {
+		if err := os.MkdirAll(p.dir, 0o755); err != nil {
+			return nil, err
+		}
+		if err := os.Rename(filepath.Join(tmp, p.name), p.path()); err != nil {
+			return nil, err
+		}
 	}
-	return path, os.Rename(tmp, dir)
+	return paths, nil
 }
 
-// make puts the program at out: prebuilt if there is one, else built.
-func (c component) make(ctx context.Context, opts Options, module, key, out string) error {
-	if archive, ok := findPrebuilt(c.name, key, os.Getenv); ok {
-		opts.Say("%s: downloading %s", c.name, archive.url)
-		err := archive.fetch(ctx, out)
-		if err == nil {
-			return nil
+// make puts the programs into the folder out: prebuilt where there is one, else built.
+func (b bundle) make(ctx context.Context, opts Options, module string, missing []place, out string) error {
+	var packages, names []string
+	for _, p := range missing {
+		if p.download(ctx, opts, filepath.Join(out, p.name)) {
+			continue
 		}
-		if ctx.Err() != nil {
-			return err
-		}
-		opts.Say("%s: building it, since the prebuilt one cannot be used: %v", c.name, err)
+		packages, names = append(packages, p.pkg), append(names, p.name+" "+p.version)
 	}
-	opts.Say("%s: %s is built from Go modules once, which takes minutes", c.name, c.version)
-	return gobuild.Program{
-		Name: c.name, Dir: module, Package: c.pkg, Out: out,
-		Flags: []string{"-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w " + c.ldflags},
+	if len(packages) == 0 || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	what := strings.Join(names, " and ")
+	opts.Say("building %s from Go modules, which takes minutes, once", what)
+	err := gobuild.Program{
+		Name: what, Dir: module, Packages: packages, Out: out + string(filepath.Separator), Flags: []string{"-ldflags=-s -w " + b.ldflags},
 	}.Build(ctx, func(line string) { opts.Say("%s", line) })
+	if err != nil {
+		return fmt.Errorf("build %s: %w", what, err)
+	}
+	return nil
+}
+
+// download fetches the prebuilt program to out, if there is one.
+func (p place) download(ctx context.Context, opts Options, out string) bool {
+	archive, ok := findPrebuilt(p.name, p.key, os.Getenv)
+	if !ok {
+		return false
+	}
+	opts.Say("%s: downloading %s", p.name, archive.url)
+	err := archive.fetch(ctx, out)
+	if err != nil && ctx.Err() == nil {
+		opts.Say("%s: building it, since the prebuilt one cannot be used: %v", p.name, err)
+	}
+	return err == nil
 }
 
 // moduleRoot is the folder of this project's sources, found from the working directory.
@@ -257,7 +308,7 @@ func Program(ctx context.Context, cache, pkg string) ([]byte, error) {
 func buildStatic(ctx context.Context, root, pkg, out string) (string, error) {
 	tmp := out + ".new" // a running program's file cannot be written to
 	defer os.Remove(tmp)
-	if _, err := goOutput(ctx, root, "build", "-trimpath", "-ldflags", "-s -w", "-o", tmp, pkg); err != nil {
+	if _, err := goOutput(ctx, root, "build", "-ldflags=-s -w", "-o", tmp, pkg); err != nil {
 		return "", fmt.Errorf("build %s: %w", pkg, err)
 	}
 	return out, os.Rename(tmp, out)
@@ -266,7 +317,7 @@ func buildStatic(ctx context.Context, root, pkg, out string) (string, error) {
 func goOutput(ctx context.Context, dir string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOWORK=off")
+	cmd.Env = append(os.Environ(), gobuild.Env()...)
 	var errs tail.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

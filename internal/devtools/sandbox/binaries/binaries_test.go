@@ -36,7 +36,7 @@ func (b *syncBuffer) options(t *testing.T) Options {
 
 func TestKeyFollowsTheSources(t *testing.T) {
 	t.Parallel()
-	c := component{name: "x", version: "v1.2.3", pkg: "."}
+	b := bundle{components: []component{{"x", "v1.2.3", "."}}}
 	module := func(files ...string) fstest.MapFS {
 		fs := fstest.MapFS{}
 		for i := 0; i < len(files); i += 2 {
@@ -45,18 +45,18 @@ func TestKeyFollowsTheSources(t *testing.T) {
 		return fs
 	}
 	base := module("go.mod", "m", "go.sum", "s", "main.go", "p", "absent/a/a.go", "a")
-	key := func(c component, m fstest.MapFS) string {
-		k, err := c.key(m)
+	key := func(b bundle, m fstest.MapFS) string {
+		k, err := b.key(b.components[0], m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return k
 	}
-	want := key(c, base)
+	want := key(b, base)
 	if !strings.HasPrefix(want, "v1.2.3-") {
 		t.Errorf("key %q does not begin with the version", want)
 	}
-	if got := key(c, module("go.mod", "m", "go.sum", "s", "main.go", "p", "absent/a/a.go", "a", "README.md", "new")); got != want {
+	if got := key(b, module("go.mod", "m", "go.sum", "s", "main.go", "p", "absent/a/a.go", "a", "README.md", "new")); got != want {
 		t.Errorf("a README changes the key from %s to %s", want, got)
 	}
 	for name, m := range map[string]fstest.MapFS{
@@ -65,12 +65,12 @@ func TestKeyFollowsTheSources(t *testing.T) {
 		"stand-in":     module("go.mod", "m", "go.sum", "s", "main.go", "p", "absent/a/a.go", "A"),
 		"another file": module("go.mod", "m", "go.sum", "s", "main.go", "p", "absent/a/a.go", "a", "b.go", ""),
 	} {
-		if key(c, m) == want {
+		if key(b, m) == want {
 			t.Errorf("a changed %s leaves the key as it is", name)
 		}
 	}
-	c.ldflags = "-X a=b"
-	if key(c, base) == want {
+	b.ldflags = "-X a=b"
+	if key(b, base) == want {
 		t.Error("changed flags leave the key as it is")
 	}
 }
@@ -90,29 +90,29 @@ func writeModule(t *testing.T, program string) string {
 func TestObtainBuildsOnce(t *testing.T) {
 	t.Parallel()
 	root := writeModule(t, "package main\n\nfunc main() { println(version) }\n\nvar version = \"unset\"\n")
-	c := component{name: "hello", version: "v1", module: ".", pkg: ".", ldflags: "-X main.version=v1"}
+	b := bundle{module: ".", ldflags: "-X main.version=v1", components: []component{{"hello", "v1", "."}}}
 	var said syncBuffer
 	opts := said.options(t)
 	if err := os.Mkdir(filepath.Join(opts.Cache, ".building-1"), 0o700); err != nil { // of a build that was killed
 		t.Fatal(err)
 	}
-	path, err := c.obtain(t.Context(), opts, root)
+	paths, err := b.obtain(t.Context(), opts, root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(said.String(), "hello: v1 is built from Go modules once") {
+	if !strings.Contains(said.String(), "building hello v1 from Go modules") {
 		t.Errorf("progress says %q, want what is built", said.String())
 	}
-	before, err := os.Stat(path)
+	before, err := os.Stat(paths[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := c.obtain(t.Context(), opts, root)
+	again, err := b.obtain(t.Context(), opts, root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after, err := os.Stat(again); err != nil || again != path || !os.SameFile(before, after) {
-		t.Errorf("second obtain gives %s (%v), want the file of the first, %s", again, err, path)
+	if after, err := os.Stat(again[0]); err != nil || again[0] != paths[0] || !os.SameFile(before, after) {
+		t.Errorf("second obtain gives %s (%v), want the file of the first, %s", again, err, paths)
 	}
 	entries, err := os.ReadDir(opts.Cache)
 	if err != nil {
@@ -126,9 +126,9 @@ func TestObtainBuildsOnce(t *testing.T) {
 func TestObtainLeavesNothingOfAFailedBuild(t *testing.T) {
 	t.Parallel()
 	root := writeModule(t, "package main\n\nfunc main() { undefined() }\n")
-	c := component{name: "hello", version: "v1", module: ".", pkg: "."}
+	b := bundle{module: ".", components: []component{{"hello", "v1", "."}}}
 	opts := new(syncBuffer).options(t)
-	_, err := c.obtain(t.Context(), opts, root)
+	_, err := b.obtain(t.Context(), opts, root)
 	if err == nil || !strings.Contains(err.Error(), "build hello v1: ") || !strings.Contains(err.Error(), "undefined: undefined") {
 		t.Errorf("obtain = %v, want what was built and the compiler's message", err)
 	}

@@ -98,23 +98,32 @@ func TestPrebuiltFallsBackToBuilding(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(archive) }))
 	defer server.Close()
 	root := writeModule(t, "package main\n\nfunc main() {}\n")
-	c := component{name: "hello", version: "v1", module: ".", pkg: "."}
+	b := bundle{module: ".", components: []component{{"hello", "v1", "."}}}
 	t.Setenv(EnvPrebuiltURL, server.URL)
 
 	t.Setenv(EnvPrebuiltSHA256, "hello="+sum)
 	var said syncBuffer
-	path, err := c.obtain(t.Context(), said.options(t), root)
-	if data, _ := os.ReadFile(path); err != nil || string(data) != "prebuilt" {
+	paths, err := b.obtain(t.Context(), said.options(t), root)
+	if data := content(paths); err != nil || data != "prebuilt" {
 		t.Errorf("obtain = %v, want the prebuilt program; it said:\n%s", err, said.String())
 	}
 
 	t.Setenv(EnvPrebuiltSHA256, "hello="+strings.Repeat("0", 64))
 	said = syncBuffer{}
-	path, err = c.obtain(t.Context(), said.options(t), root)
-	if data, _ := os.ReadFile(path); err != nil || string(data) == "prebuilt" {
+	paths, err = b.obtain(t.Context(), said.options(t), root)
+	if data := content(paths); err != nil || data == "prebuilt" {
 		t.Errorf("obtain = %v, want a program that was built", err)
 	}
 	if want := "building it, since the prebuilt one cannot be used: sha256 is " + sum; !strings.Contains(said.String(), want) {
 		t.Errorf("it said:\n%s\nwant %q", said.String(), want)
 	}
+}
+
+// content is what the first of the programs holds.
+func content(paths []string) string {
+	if len(paths) == 0 {
+		return ""
+	}
+	data, _ := os.ReadFile(paths[0])
+	return string(data)
 }
