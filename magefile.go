@@ -16,7 +16,7 @@ import (
 )
 
 // Default is the target of a bare "go tool mage".
-var Default = Check
+var Default = Test
 
 // Deploy releases images.
 type Deploy mg.Namespace
@@ -98,7 +98,8 @@ func (Sandbox) Down(ctx context.Context) error { return target(ctx, "sandbox:dow
 // Status shows whether the sandbox is up and where it listens.
 func (Sandbox) Status(ctx context.Context) error { return target(ctx, "sandbox:status") }
 
-// Test runs every test, on a sandbox of its own that is stopped at the end.
+// Test runs all that a change must pass: format, generated files, tidy modules,
+// linters, vet, and every test, on a sandbox of its own that is stopped at the end.
 func Test(ctx context.Context) error { return target(ctx, "test") }
 
 // Lint runs the linters over code and workflows.
@@ -112,9 +113,6 @@ func Generate(ctx context.Context) error { return target(ctx, "generate") }
 
 // Build puts the actions' binaries into out.
 func Build(ctx context.Context) error { return target(ctx, "build") }
-
-// Check runs what a change must pass: generated files, tidy, lint, tests.
-func Check(ctx context.Context) error { return target(ctx, "check") }
 
 func target(ctx context.Context, name string, args ...string) error {
 	return become(ctx, "./internal/devtools/build/targets", append([]string{name}, args...)...)

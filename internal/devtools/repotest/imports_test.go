@@ -94,7 +94,7 @@ var rules = []struct {
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, edge)},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
-	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, edge, []string{"internal/devtools/sandbox"})},
+	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, edge, []string{"internal/devtools/sandbox", "internal/devtools/gobuild"})},
 	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build"}},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},

@@ -34,7 +34,6 @@ var targets = map[string]target{
 	"bench:judge":   plain(judgebench.Run),
 	"bench:preview": plain(previewbench.Run),
 	"build":         plain(build.Build),
-	"check":         plain(build.Check),
 	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
 	"judge:replay":  replay.Run,
 	"lint":          plain(build.Lint),
