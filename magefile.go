@@ -111,6 +111,14 @@ func Vuln(ctx context.Context) error { return target(ctx, "vuln") }
 // Generate writes action.yml and the tables of the documents from the Specs.
 func Generate(ctx context.Context) error { return target(ctx, "generate") }
 
+// Figures prints the sizes of packages, types and functions, and who imports whom.
+//
+// -dir measures another checkout, also an old one. -commits takes commits or ranges
+// with commas between, and prints how many packages each of them touched.
+func Figures(ctx context.Context, dir, commits *string) error {
+	return target(ctx, "figures", gobuild.Flags("dir", dir, "commits", commits)...)
+}
+
 // Build puts the actions' binaries into out.
 func Build(ctx context.Context) error { return target(ctx, "build") }
 

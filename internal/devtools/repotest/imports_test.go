@@ -96,7 +96,8 @@ var rules = []struct {
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
 	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, edge, []string{"internal/devtools/sandbox", "internal/devtools/gobuild"})},
 	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/sandbox"})},
-	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build"}},
+	{[]string{"internal/devtools/figures"}, support},
+	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build", "internal/devtools/figures"}},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},
 }
 

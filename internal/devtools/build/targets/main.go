@@ -19,6 +19,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/bench/judgebench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/previewbench"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
+	"github.com/candlefish/deploy-action/internal/devtools/figures"
 	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -34,6 +35,7 @@ var targets = map[string]target{
 	"bench:judge":   plain(judgebench.Run),
 	"bench:preview": plain(previewbench.Run),
 	"build":         plain(build.Build),
+	"figures":       figures.Run,
 	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
 	"judge:replay":  replay.Run,
 	"lint":          plain(build.Lint),
