@@ -28,7 +28,7 @@ type Deploy mg.Namespace
 func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace, deploymentName *string, noRollback, plan *bool, flags *string) error {
 	args := gobuild.Flags("image", image, "steps", steps, "step-duration", stepDuration, "namespace", namespace,
 		"deployment-name", deploymentName, "no-rollback", noRollback, "plan", plan)
-	return become(ctx, "./actions/deploy", append(args, gobuild.Split(flags)...)...)
+	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
 }
 
 // Bench measures the real thing and writes its figures below out.
@@ -90,13 +90,17 @@ func preview(ctx context.Context, goal string, flags *string, pairs ...any) erro
 type Sandbox mg.Namespace
 
 // Up starts the sandbox; the first time on a machine it builds Kubernetes.
-func (Sandbox) Up(ctx context.Context) error { return target(ctx, "sandbox:up") }
+func (Sandbox) Up(ctx context.Context) error { return control(ctx, "up") }
 
 // Down stops the sandbox and removes what it left.
-func (Sandbox) Down(ctx context.Context) error { return target(ctx, "sandbox:down") }
+func (Sandbox) Down(ctx context.Context) error { return control(ctx, "down") }
 
 // Status shows whether the sandbox is up and where it listens.
-func (Sandbox) Status(ctx context.Context) error { return target(ctx, "sandbox:status") }
+func (Sandbox) Status(ctx context.Context) error { return control(ctx, "status") }
+
+func control(ctx context.Context, what string) error {
+	return become(ctx, "./internal/devtools/sandbox/cmd/sandbox", what)
+}
 
 // Test runs all that a change must pass: format, generated files, tidy modules,
 // linters, vet, and every test, on a sandbox of its own that is stopped at the end.

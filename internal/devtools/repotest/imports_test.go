@@ -92,6 +92,7 @@ var rules = []struct {
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/input"})},
 	{useCases, slices.Concat(domain, adapters, support, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, edge)},
+	{[]string{"internal/devtools/localdeploy"}, slices.Concat(useCases, adapters, support, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
 	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, edge, []string{"internal/devtools/sandbox", "internal/devtools/gobuild"})},
