@@ -16,7 +16,7 @@ import (
 )
 
 // Default is the target of a bare "go tool mage".
-var Default = Check
+var Default = Test
 
 // Deploy releases images.
 type Deploy mg.Namespace
@@ -28,7 +28,7 @@ type Deploy mg.Namespace
 func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace, deploymentName *string, noRollback, plan *bool, flags *string) error {
 	args := gobuild.Flags("image", image, "steps", steps, "step-duration", stepDuration, "namespace", namespace,
 		"deployment-name", deploymentName, "no-rollback", noRollback, "plan", plan)
-	return become(ctx, "./actions/deploy", append(args, gobuild.Split(flags)...)...)
+	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
 }
 
 // Bench measures the real thing and writes its figures below out.
@@ -90,15 +90,20 @@ func preview(ctx context.Context, goal string, flags *string, pairs ...any) erro
 type Sandbox mg.Namespace
 
 // Up starts the sandbox; the first time on a machine it builds Kubernetes.
-func (Sandbox) Up(ctx context.Context) error { return target(ctx, "sandbox:up") }
+func (Sandbox) Up(ctx context.Context) error { return control(ctx, "up") }
 
 // Down stops the sandbox and removes what it left.
-func (Sandbox) Down(ctx context.Context) error { return target(ctx, "sandbox:down") }
+func (Sandbox) Down(ctx context.Context) error { return control(ctx, "down") }
 
 // Status shows whether the sandbox is up and where it listens.
-func (Sandbox) Status(ctx context.Context) error { return target(ctx, "sandbox:status") }
+func (Sandbox) Status(ctx context.Context) error { return control(ctx, "status") }
 
-// Test runs every test, on a sandbox of its own that is stopped at the end.
+func control(ctx context.Context, what string) error {
+	return become(ctx, "./internal/devtools/sandbox/cmd/sandbox", what)
+}
+
+// Test runs all that a change must pass: format, generated files, tidy modules,
+// linters, vet, and every test, on a sandbox of its own that is stopped at the end.
 func Test(ctx context.Context) error { return target(ctx, "test") }
 
 // Lint runs the linters over code and workflows.
@@ -110,11 +115,16 @@ func Vuln(ctx context.Context) error { return target(ctx, "vuln") }
 // Generate writes action.yml and the tables of the documents from the Specs.
 func Generate(ctx context.Context) error { return target(ctx, "generate") }
 
+// Figures prints the sizes of packages, types and functions, and who imports whom.
+//
+// -dir measures another checkout, also an old one. -commits takes commits or ranges
+// with commas between, and prints how many packages each of them touched.
+func Figures(ctx context.Context, dir, commits *string) error {
+	return target(ctx, "figures", gobuild.Flags("dir", dir, "commits", commits)...)
+}
+
 // Build puts the actions' binaries into out.
 func Build(ctx context.Context) error { return target(ctx, "build") }
-
-// Check runs what a change must pass: generated files, tidy, lint, tests.
-func Check(ctx context.Context) error { return target(ctx, "check") }
 
 func target(ctx context.Context, name string, args ...string) error {
 	return become(ctx, "./internal/devtools/build/targets", append([]string{name}, args...)...)

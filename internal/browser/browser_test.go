@@ -40,11 +40,20 @@ var installed = sync.OnceValue(func() error {
 	return (Checker{}).Available()
 })
 
-func checker(t *testing.T) Checker {
+// needBrowser installs what is missing, which takes root. Under -short, the run without root, it skips the test instead.
+func needBrowser(t *testing.T) {
 	t.Helper()
+	if testing.Short() && (Checker{}).Available() != nil {
+		t.Skip("needs Chromium and Node.js; go tool mage test installs them and runs it")
+	}
 	if err := installed(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func checker(t *testing.T) Checker {
+	t.Helper()
+	needBrowser(t)
 	return Checker{Say: func(line string) { t.Log(line) }}
 }
 
@@ -363,9 +372,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestAvailable(t *testing.T) {
-	if err := installed(); err != nil {
-		t.Fatal(err)
-	}
+	needBrowser(t)
 	if err := (Checker{Chromium: "/no/such"}).Available(); err == nil || !strings.Contains(err.Error(), "need /no/such; on Debian") {
 		t.Errorf("without the browser: %v", err)
 	}

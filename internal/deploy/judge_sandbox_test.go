@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -140,7 +140,7 @@ func TestWhatCannotBeJudgedIsPaused(t *testing.T) {
 	if got := p.outputs()["status"]; got != "paused" {
 		t.Errorf("status = %q, want paused", got)
 	}
-	if weights := w.kubectl("get", "httproute", sandbox.SampleName, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "75 25" {
+	if weights := w.kubectl("get", "httproute", sample.Name, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "75 25" {
 		t.Errorf("weights = %q, want them held at 75 25", weights)
 	}
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
@@ -43,20 +44,20 @@ type world struct {
 	ns      string
 }
 
-type option func(*sandbox.Sample)
+type option func(*sample.App)
 
 func newWorld(t *testing.T, options ...option) *world {
 	t.Helper()
 	s := sandboxtest.Start(t)
 	w := &world{t: t, sandbox: s, gateway: s.Gateway, ns: sandboxtest.Namespace(t, s)}
-	sample := sandbox.Sample{Namespace: w.ns, Image: w.image("v1", nil), Replicas: 2, GracePeriod: 5 * time.Second}
+	site := sample.App{Namespace: w.ns, Image: w.image("v1", nil), Replicas: 2, GracePeriod: 5 * time.Second}
 	for _, o := range options {
-		o(&sample)
+		o(&site)
 	}
-	if sample.Gateway != (sandbox.Gateway{}) {
-		w.gateway = sample.Gateway
+	if site.Gateway != (sandbox.Gateway{}) {
+		w.gateway = site.Gateway
 	}
-	if err := s.Deploy(t.Context(), sample); err != nil {
+	if err := sample.Deploy(t.Context(), s, site); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -64,7 +65,7 @@ func newWorld(t *testing.T, options ...option) *world {
 
 func (w *world) image(tag string, env map[string]string) string {
 	w.t.Helper()
-	ref, err := sandbox.WebsiteImage(w.t.Context(), w.sandbox, tag, env)
+	ref, err := sample.Image(w.t.Context(), w.sandbox, tag, env)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -306,8 +307,8 @@ func TestThreeReleasesInARow(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string][]option{
 		"well-behaved":     nil,
-		"slow gateway":     {func(s *sandbox.Sample) { s.Gateway = sandboxtest.Start(t).SlowGateway }},
-		"exits at SIGTERM": {func(s *sandbox.Sample) { s.Env = map[string]string{"EXIT_ON_SIGTERM": "now"} }},
+		"slow gateway":     {func(s *sample.App) { s.Gateway = sandboxtest.Start(t).SlowGateway }},
+		"exits at SIGTERM": {func(s *sample.App) { s.Env = map[string]string{"EXIT_ON_SIGTERM": "now"} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -401,7 +402,7 @@ func TestNoRollbackHolds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.deploy("--image", w.image("held", map[string]string{"ERROR_RATE": "0.5"}), "--no-rollback").ends(3)
-	if weights := w.kubectl("get", "httproute", sandbox.SampleName, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "95 5" {
+	if weights := w.kubectl("get", "httproute", sample.Name, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "95 5" {
 		t.Errorf("weights = %q, want the split held at 95 5", weights)
 	}
 }
@@ -474,7 +475,7 @@ func TestAPromotionThatWasKilledIsFinishedByTheNext(t *testing.T) {
 		t.Errorf("version %s answers after the next run", got)
 	}
 	l.unhurt(t)
-	if history := w.kubectl("rollout", "history", "deployment/"+sandbox.SampleName); strings.Count(history, "\n") < 4 {
+	if history := w.kubectl("rollout", "history", "deployment/"+sample.Name); strings.Count(history, "\n") < 4 {
 		t.Errorf("the deployment's history does not reach back over the releases:\n%s", history)
 	}
 }
@@ -484,12 +485,12 @@ func TestASecondWriterIsNamedAndNotFought(t *testing.T) {
 	w := newWorld(t)
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "60s")
 	p.reaches(atStep(25))
-	w.kubectl("patch", "httproute", sandbox.SampleName, "--type=json", "--field-manager=helm", "-p",
+	w.kubectl("patch", "httproute", sample.Name, "--type=json", "--field-manager=helm", "-p",
 		`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":60}]`)
 	if out := p.ends(3); !strings.Contains(out, "second writer") || !strings.Contains(out, `"helm"`) {
 		t.Errorf("the output does not name the second writer:\n%s", out)
 	}
-	if weights := w.kubectl("get", "httproute", sandbox.SampleName, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "60 25" {
+	if weights := w.kubectl("get", "httproute", sample.Name, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "60 25" {
 		t.Errorf("weights = %q, want the other's 60 25", weights)
 	}
 }
@@ -627,7 +628,7 @@ func TestTheAPIServerIsAwayForAWhile(t *testing.T) {
 // application without a version header is.
 func (w *world) anonymous() {
 	w.t.Helper()
-	w.kubectl("patch", "httproute", sandbox.SampleName, "--type=json", "-p", `[{"op":"add","path":"/spec/rules/0/filters","value":[
+	w.kubectl("patch", "httproute", sample.Name, "--type=json", "-p", `[{"op":"add","path":"/spec/rules/0/filters","value":[
 		{"type":"ResponseHeaderModifier","responseHeaderModifier":{"remove":["X-Version","X-Pod"]}}]}]`)
 	client := &http.Client{Timeout: 5 * time.Second}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
@@ -738,7 +739,7 @@ metadata: {name: nobody, namespace: %[1]s}
 		want       []string
 	}{
 		{"namespace", "", []string{"--namespace", "no-such-place"}, []string{`namespace "no-such-place" does not exist`}},
-		{"deployment", "", []string{"--deployment-name", "nothing"}, []string{"nothing does not exist", sandbox.SampleName}},
+		{"deployment", "", []string{"--deployment-name", "nothing"}, []string{"nothing does not exist", sample.Name}},
 		{"route", "", []string{"--route", "elsewhere"}, []string{"elsewhere does not point at service"}},
 		{"container", "", []string{"--container-name", "sidecar"}, []string{`no container "sidecar"`, "website"}},
 		{"permission", w.as(token), nil, []string{"permissions are missing", "patch httproutes", "README"}},
@@ -757,12 +758,12 @@ metadata: {name: nobody, namespace: %[1]s}
 			}
 		}
 	}
-	w.kubectl("annotate", "deployment", sandbox.SampleName, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:x")
+	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:x")
 	out := w.deploy("--image", image).ends(1)
 	if !strings.Contains(out, "is kept by Argo CD") || !strings.Contains(out, "allow-gitops") {
 		t.Errorf("the output does not name the GitOps tool and the way out:\n%s", out)
 	}
-	w.kubectl("annotate", "deployment", sandbox.SampleName, "argocd.argoproj.io/tracking-id-")
+	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id-")
 	if after := w.spec(); after != before {
 		t.Errorf("something changed:\n%s\nbefore:\n%s", after, before)
 	}

@@ -1,9 +1,12 @@
 package build
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -74,11 +77,58 @@ func TestConsoleSpeaksUp(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	c := newConsole(&out)
-	c.begin("compile")
+	c.begin("compile", true)
 	c.pulse(c.last.Add(heartbeat - time.Second))
 	c.pulse(c.last.Add(heartbeat))
-	if got, want := out.String(), "==> compile\n    ... compile, 4s so far\n"; got != want {
+	if got, want := out.String(), "==> compile\n    ... compile, 4s\n"; got != want {
 		t.Errorf("output = %q, want %q", got, want)
+	}
+}
+
+// Steps that run beside each other are shown one after the other, and a line
+// names all that run.
+func TestConsoleHoldsBlocks(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	c := newConsole(&out)
+	one, two := c.begin("one", false), c.begin("two", false)
+	fmt.Fprintf(one, "1 of 2\n")
+	fmt.Fprintf(two, "working\n")
+	fmt.Fprintf(one, "2 of 2\n\n")
+	c.pulse(c.last.Add(heartbeat))
+	one.end(nil)
+	two.end(errors.New("broken"))
+	c.pulse(c.last.Add(heartbeat)) // nothing runs any more
+	got := regexp.MustCompile(`, [\d.]+m?s`).ReplaceAllString(out.String(), ", 0s")
+	const want = "    ... one, 0s (2 of 2) | two, 0s (working)\n" +
+		"==> one: ok, 0s\n1 of 2\n2 of 2\n\n" +
+		"==> two: FAILED, 0s\nworking\nbroken\n"
+	if got != want {
+		t.Errorf("output:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// The closing line counts what passed before, whatever failed later, and a test
+// that two runs have once.
+func TestClosingCount(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	r := &testRun{console: newConsole(&out), tally: newTally(io.Discard)}
+	for _, lines := range []string{
+		`{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Test":"B"}` + "\n",
+		`{"Action":"pass","Package":"p","Test":"A"}` + "\n" + `{"Action":"fail","Package":"p","Test":"B"}` + "\n" + `{"Action":"pass","Package":"q","Test":"B"}` + "\n",
+	} {
+		if err := r.tally.to(io.Discard).read(strings.NewReader(lines)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.step(t.Context(), "start the sandbox", func(io.Writer) error { return errors.New("no room") })
+	r.step(t.Context(), "lint", func(io.Writer) error { return errors.New("findings") })
+	if err := r.close(); err == nil || err.Error() != "failed: start the sandbox, lint" {
+		t.Errorf("close = %v, want the steps that failed", err)
+	}
+	if !strings.HasSuffix(out.String(), "\n2 passed, 2 failed\n") || !strings.Contains(out.String(), "no room") {
+		t.Errorf("output:\n%s\nwant the closing count and what failed", out.String())
 	}
 }
 

@@ -18,12 +18,22 @@ type tally struct {
 	out    io.Writer
 	Passed int
 	Failed int
+	ended  map[string]bool     // tests that ended, and whether all their runs passed
 	held   map[string][]string // output of the test that runs, by package and test
 	seed   map[string]string   // what repeats a package's shuffled order
 }
 
 func newTally(out io.Writer) *tally {
-	return &tally{out: out, held: map[string][]string{}, seed: map[string]string{}}
+	return &tally{out: out, ended: map[string]bool{}, held: map[string][]string{}, seed: map[string]string{}}
+}
+
+// to makes the tally write to out from now on. A test that was counted before,
+// in another run of go test, is not counted again unless it fails now.
+func (t *tally) to(out io.Writer) *tally {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.out = out
+	return t
 }
 
 // An event is one line of go test -json.
@@ -65,9 +75,9 @@ func (t *tally) line(line string) {
 	case "output", "build-output":
 		t.hold(e)
 	case "pass":
-		t.ended(e, true)
+		t.end(e, true)
 	case "fail", "skip":
-		t.ended(e, false)
+		t.end(e, false)
 	case "build-fail":
 		t.Failed++
 	}
@@ -89,21 +99,34 @@ func (t *tally) hold(e event) {
 	t.held[key] = append(t.held[key], e.Output)
 }
 
-func (t *tally) ended(e event, passed bool) {
+func (t *tally) end(e event, passed bool) {
 	switch {
 	case e.Test == "" && e.Action == "skip": // a package without tests
 	case e.Test == "":
 		t.packageEnded(e, passed)
 	case !strings.Contains(e.Test, "/"):
 		key := e.Package + "." + e.Test
-		if passed {
-			t.Passed++
-		} else {
-			t.Failed++
+		t.count(key, passed)
+		if !passed {
 			t.show(key)
 		}
 		delete(t.held, key)
 	}
+}
+
+// count counts a test once, however often it runs: as failed if it failed once.
+func (t *tally) count(key string, passed bool) {
+	before, again := t.ended[key]
+	switch {
+	case !again && passed:
+		t.Passed++
+	case !again:
+		t.Failed++
+	case before && !passed:
+		t.Passed--
+		t.Failed++
+	}
+	t.ended[key] = passed && (before || !again)
 }
 
 // packageEnded shows what tests said that never ended: a crash, or a timeout.
@@ -116,7 +139,7 @@ func (t *tally) packageEnded(e event, passed bool) {
 			continue
 		}
 		if !passed {
-			t.Failed++
+			t.count(key, false)
 			t.show(key)
 		}
 		delete(t.held, key)

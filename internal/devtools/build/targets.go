@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/candlefish/deploy-action/internal/devtools/gobuild"
 )
 
 // Build puts the actions' binaries into the folder out, static and without
@@ -15,35 +17,42 @@ func Build(ctx context.Context, out io.Writer) error {
 	return runGo(ctx, out, []string{"CGO_ENABLED=0"}, "build", "-trimpath", "-ldflags=-s -w", "-o", "out/", "./actions/...")
 }
 
-// Lint runs the linters. Their versions are in tools/go.mod, a module of its own
-// so that the product's dependencies stay few.
+// Lint runs the linters over workflows and code.
 func Lint(ctx context.Context, out io.Writer) error {
+	return errors.Join(actionlint(ctx, out), golangci(ctx, out))
+}
+
+func actionlint(ctx context.Context, out io.Writer) error {
 	workflows, err := filepath.Glob(".github/workflows/*.yml")
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		runGo(ctx, out, nil, append([]string{"tool", "actionlint"}, workflows...)...),
-		runGo(ctx, out, nil, "tool", "-modfile=tools/go.mod", "golangci-lint", "run", "./..."),
-	)
+	return runGo(ctx, out, gobuild.Env(), append([]string{"tool", "actionlint"}, workflows...)...)
+}
+
+// golangci builds golangci-lint, which takes minutes the first time, and runs it.
+// Its version is in tools/go.mod, a module of its own so that the product's
+// dependencies stay few.
+func golangci(ctx context.Context, out io.Writer) error {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return fmt.Errorf("find a place for the linter: %w", err)
+	}
+	p := gobuild.Program{
+		Name: "golangci-lint", Dir: "tools", Packages: []string{"github.com/golangci/golangci-lint/v2/cmd/golangci-lint"},
+		Out: filepath.Join(cache, "candlefish-deploy-action", "golangci-lint"), Flags: []string{"-ldflags=-s -w"},
+	}
+	if err := os.MkdirAll(filepath.Dir(p.Out), 0o755); err != nil {
+		return err
+	}
+	if err := p.Build(ctx, func(line string) { fmt.Fprintln(out, line) }); err != nil {
+		return err
+	}
+	return run(command(ctx, gobuild.Env(), p.Out, "run", "./..."), out)
 }
 
 // Vulnerabilities looks the module's dependencies up in Go's vulnerability
 // database, which needs the network.
 func Vulnerabilities(ctx context.Context, out io.Writer) error {
-	return runGo(ctx, out, nil, "tool", "-modfile=tools/go.mod", "govulncheck", "./...")
-}
-
-// Check runs what a change must pass before it is proposed: fresh generated
-// files, tidy modules, lint, tests.
-func Check(ctx context.Context, out io.Writer) error {
-	stale, err := Stale(".")
-	if len(stale) > 0 {
-		err = errors.Join(err, fmt.Errorf("run mage generate: stale are %s", strings.Join(stale, ", ")))
-	}
-	return errors.Join(err,
-		runGo(ctx, out, nil, "mod", "tidy", "-diff"),
-		Lint(ctx, out),
-		Test(ctx, out),
-	)
+	return runGo(ctx, out, gobuild.Env(), "tool", "-modfile=tools/go.mod", "govulncheck", "./...")
 }

@@ -23,7 +23,7 @@ func Become(ctx context.Context, pkg string, args, env []string) (int, error) {
 		return 1, fmt.Errorf("find a place for built programs: %w", err)
 	}
 	name := filepath.Base(pkg)
-	p := Program{Name: name, Package: pkg, Out: filepath.Join(cache, "candlefish-deploy-action", name)}
+	p := Program{Name: name, Packages: []string{pkg}, Out: filepath.Join(cache, "candlefish-deploy-action", name)}
 	if err := os.MkdirAll(filepath.Dir(p.Out), 0o755); err != nil {
 		return 1, err
 	}

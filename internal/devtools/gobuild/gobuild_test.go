@@ -110,7 +110,7 @@ func TestBuild(t *testing.T) {
 		}
 	}
 	said := func(string) {}
-	good := Program{Name: "good", Dir: dir, Package: "./good", Out: filepath.Join(dir, "out"), Flags: []string{"-ldflags=-X main.version=v7"}}
+	good := Program{Name: "good", Dir: dir, Packages: []string{"./good"}, Out: filepath.Join(dir, "out"), Flags: []string{"-ldflags=-X main.version=v7"}}
 	if err := good.Build(t.Context(), said); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestBuild(t *testing.T) {
 	if code, err := good.spawn(nil, os.Environ(), &out); err != nil || code != 0 || out.String() != "v7\n" {
 		t.Errorf("the program ends with %d, %v and prints %q, want 0 and v7", code, err, out.String())
 	}
-	bad := Program{Name: "bad", Dir: dir, Package: "./bad", Out: filepath.Join(dir, "out2")}
+	bad := Program{Name: "bad", Dir: dir, Packages: []string{"./bad"}, Out: filepath.Join(dir, "out2")}
 	if err := bad.Build(t.Context(), said); err == nil || !strings.Contains(err.Error(), "undefined: undefined") {
 		t.Errorf("Build = %v, want the compiler's message", err)
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/control"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/manifest"
 )
 
 // attach returns the healthy sandbox of opts.Dir with a lease on it.
@@ -15,22 +18,21 @@ func attach(ctx context.Context, opts Options) (*Sandbox, error) {
 	if !rec.alive() {
 		return nil, errors.New("the supervisor of the last sandbox has died")
 	}
-	status, err := askStatus(ctx, opts.Dir)
+	status, err := control.AskStatus(ctx, opts.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := status.err(); err != nil {
+	if err := status.Err(); err != nil {
 		return nil, err
 	}
-	s := status.Sandbox
-	s.opts = opts
-	if err := checkAPI(ctx, s.Kubeconfig); err != nil {
+	s := &Sandbox{Serving: *status.Serving, opts: opts}
+	if err := manifest.Ready(ctx, s.Kubeconfig); err != nil {
 		if status.Users > 0 {
 			return nil, fmt.Errorf("%w by %d processes, but its API server is not ready: %w; sandbox:down would end it for all", errInUse, status.Users, err)
 		}
 		return nil, err
 	}
-	s.lease, err = takeLease(ctx, opts.Dir, !opts.Ephemeral)
+	s.lease, err = control.TakeLease(ctx, opts.Dir, !opts.Ephemeral)
 	return s, err
 }
 
@@ -41,7 +43,7 @@ func (s *Sandbox) Close() error {
 		return nil
 	}
 	rec, err := readRecord(s.Dir)
-	last, err2 := s.lease.giveUp()
+	last, err2 := s.lease.GiveUp()
 	s.lease = nil
 	if err := errors.Join(err, err2); err != nil {
 		return fmt.Errorf("close sandbox in %s: %w", s.Dir, err)
@@ -66,14 +68,14 @@ func inspect(ctx context.Context, opts Options) (Status, error) {
 	if !rec.alive() {
 		return Status{Dir: opts.Dir, Problem: "the supervisor has died and left files: sandbox:up or sandbox:down puts that right"}, nil
 	}
-	status, err := askStatus(ctx, opts.Dir)
+	status, err := control.AskStatus(ctx, opts.Dir)
 	if err != nil {
 		return Status{Dir: opts.Dir, Up: true, PID: rec.PID, Problem: err.Error()}, nil
 	}
 	status.Dir, status.Up, status.PID = opts.Dir, true, rec.PID
-	err = status.err()
+	err = status.Err()
 	if err == nil {
-		err = checkAPI(ctx, status.Sandbox.Kubeconfig)
+		err = manifest.Ready(ctx, status.Serving.Kubeconfig)
 	}
 	if err != nil {
 		status.Problem = err.Error()

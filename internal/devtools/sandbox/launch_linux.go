@@ -9,51 +9,32 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/binaries"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/control"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/host"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
 )
 
 // startLimit bounds the time from the start of the supervisor to a sandbox that serves.
 const startLimit = 5 * time.Minute
 
-// spec is what Up tells the supervisor, on its standard input.
-type spec struct {
-	Dir      string        `json:"dir"`
-	Slot     int           `json:"slot"`
-	Binaries BinarySet     `json:"binaries"`
-	Keep     bool          `json:"keep"`
-	Linger   time.Duration `json:"linger"`
-}
-
-// report is one line of what the supervisor tells Up until the sandbox is ready.
-type report struct {
-	Progress string   `json:"progress,omitempty"`
-	Error    string   `json:"error,omitempty"`
-	Ready    *Sandbox `json:"ready,omitempty"`
-}
-
-// The files that the supervisor inherits after its standard ones.
-const (
-	fdHostNet = 3 + iota // the host's network namespace
-	fdReport             // reports go here
-	fdSlot               // the lock of its slot, held while it lives
-)
-
 // launch starts a supervisor and returns when its sandbox serves.
-func launch(ctx context.Context, opts Options, bin BinarySet) (*Sandbox, error) {
+func launch(ctx context.Context, opts Options, bin binaries.Set) (*Sandbox, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	began := time.Now()
-	slot, lock, err := claimSlot()
+	slot, lock, err := network.Claim()
 	if err != nil {
 		return nil, err
 	}
 	defer lock.Close()
-	l := layout(opts.Dir)
-	for _, dir := range l.folders() {
+	l := control.Dir(opts.Dir)
+	for _, dir := range l.Folders() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
@@ -65,18 +46,23 @@ func launch(ctx context.Context, opts Options, bin BinarySet) (*Sandbox, error) 
 	defer sup.close()
 	rec, err := newRecord(sup.cmd.Process.Pid, slot)
 	if err == nil {
-		err = errors.Join(writeJSON(l.record(), rec), joinHost(network{slot: slot}, rec.PID))
+		err = control.WriteJSON(l.Record(), rec)
 	}
 	if err == nil {
-		err = json.NewEncoder(sup.in).Encode(spec{opts.Dir, slot, bin, !opts.Ephemeral, opts.Linger})
+		rec.Ranges, err = network.Join(ctx, slot, rec.PID)
+	}
+	if err == nil {
+		err = errors.Join(control.WriteJSON(l.Record(), rec), json.NewEncoder(sup.in).Encode(control.Spec{Dir: opts.Dir, Slot: slot,
+			Ranges: rec.Ranges, Programs: bin, Keep: !opts.Ephemeral, Linger: opts.Linger}))
 	}
 	if err != nil {
 		return nil, errors.Join(err, clean(context.WithoutCancel(ctx), opts))
 	}
-	s, err := sup.ready(ctx, opts)
+	serving, err := sup.ready(ctx, opts)
+	s := &Sandbox{opts: opts}
 	if err == nil {
-		s.opts = opts
-		s.lease, err = takeLease(ctx, opts.Dir, !opts.Ephemeral)
+		s.Serving = *serving
+		s.lease, err = control.TakeLease(ctx, opts.Dir, !opts.Ephemeral)
 	}
 	if err != nil {
 		err = fmt.Errorf("%w%s", err, lastLines(l))
@@ -99,13 +85,13 @@ func (s *supervisor) close() {
 	s.out.Close()
 }
 
-func startSupervisor(l layout, bin BinarySet, slotLock *os.File) (*supervisor, error) {
+func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*supervisor, error) {
 	hostNet, err := os.Open("/proc/self/ns/net")
 	if err != nil {
 		return nil, err
 	}
 	defer hostNet.Close()
-	log, err := os.OpenFile(l.log("supervisor"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(l.Log("supervisor"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +109,7 @@ func startSupervisor(l layout, bin BinarySet, slotLock *os.File) (*supervisor, e
 	defer outWrite.Close()
 	cmd := exec.Command(bin.Supervisor) // lives on when ctx ends: the control socket stops it
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + searchPath, "HOME=/root"}
+	cmd.Env = []string{"PATH=" + host.SearchPath, "HOME=/root"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inRead, log, log
 	cmd.ExtraFiles = []*os.File{hostNet, outWrite, slotLock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET}
@@ -137,7 +123,7 @@ func startSupervisor(l layout, bin BinarySet, slotLock *os.File) (*supervisor, e
 }
 
 // ready reads reports until the sandbox serves.
-func (s *supervisor) ready(ctx context.Context, opts Options) (*Sandbox, error) {
+func (s *supervisor) ready(ctx context.Context, opts Options) (*control.Serving, error) {
 	stop := context.AfterFunc(ctx, func() { s.out.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	last := "the supervisor's first word"
@@ -153,7 +139,7 @@ func (s *supervisor) ready(ctx context.Context, opts Options) (*Sandbox, error) 
 		if err != nil {
 			return nil, err
 		}
-		var r report
+		var r control.Report
 		if err := json.Unmarshal(line, &r); err != nil {
 			return nil, fmt.Errorf("supervisor said %q: %w", line, err)
 		}
@@ -169,59 +155,9 @@ func (s *supervisor) ready(ctx context.Context, opts Options) (*Sandbox, error) 
 	}
 }
 
-// claimSlot takes the first free slot by its lock, which ends with the last process that holds it.
-func claimSlot() (int, *os.File, error) {
-	for slot := range slots {
-		if f, err := lockSlot(slot); err == nil {
-			return slot, f, nil
-		} else if !errors.Is(err, unix.EWOULDBLOCK) {
-			return 0, nil, err
-		}
-	}
-	return 0, nil, fmt.Errorf("%d sandboxs are up on this machine: stop one of them", slots)
-}
-
-func lockSlot(slot int) (*os.File, error) {
-	f, err := os.OpenFile(fmt.Sprintf("/run/candlefish-sandbox-%d.lock", slot), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// joinHost makes the pair of devices between the host and the sandbox whose supervisor is pid, and the host's routes to pods and services.
-// Device and routes go when the sandbox's network namespace does.
-func joinHost(n network, pid int) error {
-	dev := n.device()
-	_ = ip("link", "del", dev) // of a sandbox that died: the slot is ours, so nobody uses it
-	for _, args := range [][]string{
-		{"link", "add", dev, "type", "veth", "peer", "name", "eth0", "netns", fmt.Sprint(pid)},
-		{"addr", "add", n.hostIP() + "/30", "dev", dev},
-		{"link", "set", dev, "up"},
-		{"route", "add", n.pods(), "via", n.nodeIP(), "dev", dev},
-		{"route", "add", n.services(), "via", n.nodeIP(), "dev", dev},
-	} {
-		if err := ip(args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func ip(args ...string) error {
-	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
-	}
-	return nil
-}
-
 // lastLines is the end of the supervisor's log, for an error message: the log itself goes away with the sandbox.
-func lastLines(l layout) string {
-	data, err := os.ReadFile(l.log("supervisor"))
+func lastLines(l control.Dir) string {
+	data, err := os.ReadFile(l.Log("supervisor"))
 	if err != nil || len(data) == 0 {
 		return ""
 	}

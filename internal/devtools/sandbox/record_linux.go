@@ -9,6 +9,9 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/control"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
 )
 
 // schema changes when an older supervisor cannot be talked to.
@@ -21,11 +24,13 @@ type record struct {
 	Start  uint64 `json:"start_time"` // clock ticks after boot, so that a reused pid is not taken for ours
 	Boot   string `json:"boot_id"`
 	Slot   int    `json:"slot"`
+	// Ranges are its addresses, once the host has routes to them.
+	Ranges network.Ranges `json:"ranges,omitzero"`
 }
 
 func readRecord(dir string) (record, error) {
 	var r record
-	err := readJSON(layout(dir).record(), &r)
+	err := control.ReadJSON(control.Dir(dir).Record(), &r)
 	if errors.Is(err, os.ErrNotExist) {
 		return r, errNotUp
 	}
@@ -34,7 +39,7 @@ func readRecord(dir string) (record, error) {
 
 func newRecord(pid, slot int) (record, error) {
 	start, err := startTime(pid)
-	return record{schema, pid, start, bootID(), slot}, err
+	return record{Schema: schema, PID: pid, Start: start, Boot: bootID(), Slot: slot}, err
 }
 
 // alive reports whether the recorded process runs.

@@ -4,11 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseStartTime(t *testing.T) {
@@ -70,49 +66,4 @@ func TestRecordKnowsItsProcess(t *testing.T) {
 		t.Error("a killed process is alive")
 	}
 	cmd.Wait()
-}
-
-func TestRemoveDirRefusesWhatIsNoSandbox(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	mine := filepath.Join(dir, "thesis.txt")
-	if err := os.WriteFile(mine, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := removeDir(dir); err == nil || !strings.Contains(err.Error(), "holds no sandbox") {
-		t.Errorf("removeDir = %v, want a refusal", err)
-	}
-	if _, err := os.Stat(mine); err != nil {
-		t.Errorf("the file is gone: %v", err)
-	}
-}
-
-func TestMountsBelow(t *testing.T) {
-	t.Parallel()
-	const info = `20 1 8:1 / / rw - ext4 /dev/a rw
-21 20 0:1 / /s/containerd/x rw - overlay overlay rw
-22 20 0:1 / /sandbox rw - tmpfs t rw
-23 21 0:1 / /s/containerd/x/y rw - tmpfs t rw
-24 20 0:1 / /s rw - tmpfs t rw
-`
-	if diff := cmp.Diff([]string{"/s/containerd/x", "/s/containerd/x/y"}, mountsBelow(info, "/s")); diff != "" {
-		t.Errorf("mountsBelow (-want +got):\n%s", diff)
-	}
-}
-
-func TestStatusInWords(t *testing.T) {
-	t.Parallel()
-	s := Status{Dir: "/s", Up: true, Healthy: true, PID: 7, Sandbox: &Sandbox{Kubeconfig: "/s/k", EntryPoint: "http://127.0.0.1:1"},
-		Components: []Component{{"etcd", running, "/s/log/etcd.log"}, {"kubelet", "exited with status 1", "/s/log/kubelet.log"}}}
-	if err := s.err(); err == nil || err.Error() != "kubelet exited with status 1, see /s/log/kubelet.log" {
-		t.Errorf("err = %v, want kubelet's end and its log", err)
-	}
-	for _, want := range []string{"sandbox in /s is up", "/s/k", "http://127.0.0.1:1", "exited with status 1"} {
-		if !strings.Contains(s.String(), want) {
-			t.Errorf("status lacks %q:\n%s", want, s)
-		}
-	}
-	if got := (Status{Dir: "/s"}).String(); got != "no sandbox is up in /s\n" {
-		t.Errorf("without a sandbox: %q", got)
-	}
 }

@@ -10,14 +10,13 @@
 // The gateways and Prometheus belong to the same PID namespace but listen in the host's network, on loopback, since that is where
 // users and tests talk to them. They reach pods by a route through the joining pair.
 //
-// A sandbox keeps nothing from one run to the next but the binaries, which are built once into a cache (see Binaries). It is
+// A sandbox keeps nothing from one run to the next but the binaries, which are built once into a cache (package binaries). It is
 // no place for anything that matters: etcd runs without fsync and the admin's key is in the kubeconfig.
 package sandbox
 
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +24,12 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/binaries"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/control"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/host"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/manifest"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
 )
 
 // DefaultDir is where a sandbox keeps its files unless Options.Dir or EnvDir says otherwise.
@@ -40,7 +45,7 @@ const EnvDir = "CANDLEFISH_SANDBOX"
 // Options says which sandbox is meant and how it lives. The zero value is the machine's default sandbox, kept until Down.
 type Options struct {
 	// Dir holds the sandbox's files; it belongs to the sandbox and is removed by Down. Default: $CANDLEFISH_SANDBOX, then DefaultDir.
-	// Sandboxs in different directories run beside each other.
+	// Sandboxes in different directories run beside each other.
 	Dir string
 
 	// Cache holds the binaries. Default: $CANDLEFISH_CACHE, then candlefish-sandbox in the user's cache directory.
@@ -70,10 +75,23 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
+	o.Progress = &lines{w: o.Progress}
 	if o.Cache == "" {
-		o.Cache, err = cacheDir()
+		o.Cache, err = binaries.CacheDir()
 	}
 	return o, err
+}
+
+// lines is a writer for several goroutines.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 func (o Options) say(format string, args ...any) {
@@ -81,37 +99,63 @@ func (o Options) say(format string, args ...any) {
 }
 
 // A Gateway is one Gateway object of the sandbox and where it listens.
-type Gateway struct {
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	URL       string `json:"url"` // its entry point on loopback, such as http://127.0.0.1:41234
-}
+type Gateway = control.Gateway
 
-// String returns "namespace/name".
-func (g Gateway) String() string { return g.Namespace + "/" + g.Name }
+// Status is what Inspect found.
+type Status = control.Status
 
 // A Sandbox is a running sandbox. Its methods may be used by several goroutines.
 type Sandbox struct {
-	// Dir is the sandbox's directory; logs are in its folder log.
-	Dir string `json:"dir"`
-	// Kubeconfig is the path of the admin's kubeconfig.
-	Kubeconfig string `json:"kubeconfig"`
-	// Gateway applies a changed route within about two seconds, SlowGateway within about five.
-	Gateway     Gateway `json:"gateway"`
-	SlowGateway Gateway `json:"slow_gateway"`
-	// EntryPoint and SlowEntryPoint are the URLs of the two gateways.
-	EntryPoint     string `json:"entry_point"`
-	SlowEntryPoint string `json:"slow_entry_point"`
-	// Registry is host:port of the image registry, the same for who pushes and for the cluster that pulls.
-	Registry string `json:"registry"`
-	// Prometheus is the URL of a Prometheus that scrapes both gateways every second.
-	Prometheus string `json:"prometheus"`
+	control.Serving
 
 	opts  Options
-	lease *lease
+	lease *control.Lease
 
-	mu      sync.Mutex
-	website []byte // the sample's program, once it is built
+	mu       sync.Mutex
+	programs map[string][]byte // what Program has built
+}
+
+// Program builds a program of this project for an image, static, and returns its content. pkg is a folder from the project's root, as
+// in "./testdata/website". It builds once for each Sandbox value.
+func (s *Sandbox) Program(ctx context.Context, pkg string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if program := s.programs[pkg]; program != nil {
+		return program, nil
+	}
+	opts, err := s.opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	program, err := binaries.Program(ctx, opts.Cache, pkg)
+	if err != nil {
+		return nil, err
+	}
+	if s.programs == nil {
+		s.programs = map[string][]byte{}
+	}
+	s.programs[pkg] = program
+	return program, nil
+}
+
+// Apply applies the objects of a YAML stream by server-side apply. It knows the kinds that a sandbox has use for.
+func (s *Sandbox) Apply(ctx context.Context, stream []byte) error {
+	c, err := manifest.Connect(s.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Apply(ctx, stream)
+}
+
+// DeleteNamespace deletes a namespace with all in it, without waiting for the end of that. One that is not there is fine.
+func (s *Sandbox) DeleteNamespace(ctx context.Context, name string) error {
+	c, err := manifest.Connect(s.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Remove(ctx, "/api/v1/namespaces/"+name)
 }
 
 // Up returns the sandbox of opts.Dir, starting it if it is not there or not healthy. The first Up on a machine installs
@@ -121,10 +165,10 @@ func Up(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkHost(); err != nil {
+	if err := host.Check(); err != nil {
 		return nil, err
 	}
-	unlock, err := lockFile(ctx, dirLock(opts.Dir), func() { opts.say("waiting for another process that changes %s", opts.Dir) })
+	unlock, err := host.Lock(ctx, host.DirLock(opts.Dir), func() { opts.say("waiting for another process that changes %s", opts.Dir) })
 	if err != nil {
 		return nil, err
 	}
@@ -141,13 +185,13 @@ func Up(ctx context.Context, opts Options) (*Sandbox, error) {
 	if err := clean(ctx, opts); err != nil {
 		return nil, err
 	}
-	if err := checkDisk(opts); err != nil {
+	if err := network.Check(); err != nil {
 		return nil, err
 	}
-	if err := installPackages(ctx, opts); err != nil {
+	if err := checkDisk(ctx, opts); err != nil {
 		return nil, err
 	}
-	bin, err := Binaries(ctx, opts)
+	bin, err := prepare(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -158,13 +202,46 @@ func Up(ctx context.Context, opts Options) (*Sandbox, error) {
 	return s, nil
 }
 
+// prepare installs packages while it obtains the programs: one waits for the network, the other for the processors.
+func prepare(ctx context.Context, opts Options) (binaries.Set, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := host.InstallPackages(ctx, opts.say); err != nil {
+			cancel(err)
+		}
+	})
+	bin, err := binaries.Obtain(ctx, binaries.Options{Cache: opts.Cache, Say: opts.say})
+	if err != nil {
+		cancel(err)
+	}
+	wg.Wait()
+	return bin, context.Cause(ctx)
+}
+
+// Room that a sandbox needs: for its own files, and for a first build.
+const (
+	diskForSandbox = 2 << 30
+	diskForBuild   = 10 << 30
+)
+
+// checkDisk refuses a start that would fill the disk half way.
+func checkDisk(ctx context.Context, opts Options) error {
+	err := host.CheckDisk(filepath.Dir(opts.Dir), diskForSandbox)
+	if !binaries.Cached(ctx, opts.Cache) {
+		err = errors.Join(err, host.CheckDisk(opts.Cache, diskForBuild))
+	}
+	return err
+}
+
 // Inspect looks at the sandbox of opts.Dir without changing it. No sandbox is not an error.
 func Inspect(ctx context.Context, opts Options) (Status, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return Status{}, err
 	}
-	if err := checkHost(); err != nil {
+	if err := host.Check(); err != nil {
 		return Status{}, err
 	}
 	return inspect(ctx, opts)
@@ -176,10 +253,10 @@ func Down(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	if err := checkHost(); err != nil {
+	if err := host.Check(); err != nil {
 		return err
 	}
-	unlock, err := lockFile(ctx, dirLock(opts.Dir), func() { opts.say("waiting for another process that changes %s", opts.Dir) })
+	unlock, err := host.Lock(ctx, host.DirLock(opts.Dir), func() { opts.say("waiting for another process that changes %s", opts.Dir) })
 	if err != nil {
 		return err
 	}
@@ -197,26 +274,3 @@ var (
 	errNotUp = errors.New("no sandbox is up")
 	errInUse = errors.New("the sandbox is used")
 )
-
-func readJSON(path string, into any) error {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(data, into); err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	return nil
-}
-
-func writeJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}

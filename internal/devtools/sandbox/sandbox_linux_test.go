@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,15 +16,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 	"golang.org/x/sys/unix"
+
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/network"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
 // envCaller makes the test binary a process that starts an ephemeral sandbox and then waits to be killed.
 const envCaller = "SANDBOX_TEST_CALLER"
 
+// envElsewhere makes the test binary a process that shows a sandbox on a machine whose network is in use.
+const envElsewhere = "SANDBOX_TEST_ELSEWHERE"
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(envElsewhere); dir != "" {
+		if err := elsewhere(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv(envCaller); dir != "" {
 		_, err := sandbox.Up(context.Background(), sandbox.Options{Dir: dir, Ephemeral: true, Progress: os.Stderr})
 		fmt.Println("up:", err)
@@ -40,7 +55,7 @@ func TestSampleAnswersThroughBothGateways(t *testing.T) {
 			t.Parallel()
 			ns := sandboxtest.Namespace(t, s)
 			image := sandboxtest.Website(t, s, "sandbox-test", nil)
-			sandboxtest.Deploy(t, s, sandbox.Sample{Namespace: ns, Image: image, Replicas: 2, Gateway: g})
+			sandboxtest.Deploy(t, s, sample.App{Namespace: ns, Image: image, Replicas: 2, Gateway: g})
 			req, err := http.NewRequestWithContext(t.Context(), "GET", g.URL, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -63,7 +78,7 @@ func TestTagKeepsItsContent(t *testing.T) {
 	s := sandboxtest.Start(t)
 	sandboxtest.Website(t, s, "fixed", nil)
 	sandboxtest.Website(t, s, "fixed", nil)
-	if _, err := sandbox.WebsiteImage(t.Context(), s, "fixed", map[string]string{"LEAK": "1"}); err == nil || !strings.Contains(err.Error(), "choose another tag") {
+	if _, err := sample.Image(t.Context(), s, "fixed", map[string]string{"LEAK": "1"}); err == nil || !strings.Contains(err.Error(), "choose another tag") {
 		t.Errorf("other content under the same tag = %v, want a refusal", err)
 	}
 }
@@ -102,13 +117,15 @@ func getJSON(t *testing.T, url string, into any) {
 // TestLife goes through the life of a sandbox of its own: it is reused, it is killed, it comes up again, it is killed and taken down.
 func TestLife(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	ctx := t.Context()
 	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Progress: t.Output()}
 	t.Cleanup(func() { takeDown(t, opts) })
 
 	first := up(t, opts)
+	disjoint(t, first.Ranges, sandboxtest.Start(t).Ranges) // it runs beside the shared one
 	image := sandboxtest.Website(t, first, "v1", nil)
-	sandboxtest.Deploy(t, first, sandbox.Sample{Image: image})
+	sandboxtest.Deploy(t, first, sample.App{Image: image})
 	pid := inspect(t, opts).PID
 
 	second := up(t, opts)
@@ -125,7 +142,7 @@ func TestLife(t *testing.T) {
 	third := up(t, opts)
 	pid = inspect(t, opts).PID
 	image = sandboxtest.Website(t, third, "v1", nil)
-	sandboxtest.Deploy(t, third, sandbox.Sample{Image: image, Replicas: 1})
+	sandboxtest.Deploy(t, third, sample.App{Image: image, Replicas: 1})
 
 	left = tracesOf(t, pid)
 	kill(t, pid)
@@ -145,6 +162,7 @@ func TestLife(t *testing.T) {
 // TestEphemeralSandboxEndsWithItsCaller kills the only user of a sandbox.
 func TestEphemeralSandboxEndsWithItsCaller(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Ephemeral: true, Progress: t.Output()}
 	t.Cleanup(func() { takeDown(t, opts) })
 	caller := exec.CommandContext(t.Context(), os.Args[0])
@@ -173,6 +191,7 @@ func TestEphemeralSandboxEndsWithItsCaller(t *testing.T) {
 // TestCloseEndsAnEphemeralSandbox: the last user that closes it has ended it when Close returns; one that was not the last has not.
 func TestCloseEndsAnEphemeralSandbox(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Ephemeral: true, Progress: t.Output()}
 	t.Cleanup(func() { takeDown(t, opts) })
 	one, two := up(t, opts), up(t, opts)
@@ -188,6 +207,78 @@ func TestCloseEndsAnEphemeralSandbox(t *testing.T) {
 	}
 	left.check(t)
 	checkHost(t, opts.Dir)
+}
+
+// occupied are routes and an address that are in the way of the ranges a sandbox prefers: in the main table, in another one, and of kinds
+// that lead nowhere.
+var occupied = [][]string{
+	{"link", "set", "lo", "up"},
+	{"route", "add", "blackhole", "10.244.0.0/16"},
+	{"route", "add", "unreachable", "10.96.0.0/12", "table", "77"},
+	{"addr", "add", "10.250.0.1/16", "dev", "lo"},
+}
+
+// TestSandboxAvoidsWhatIsInUse: a sandbox starts and serves where flannel, kubeadm and a VPN have the ranges it prefers, beside the
+// sandbox that all tests share. The routes are in a network namespace of their own and end with it.
+func TestSandboxAvoidsWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	sandboxtest.NeedRoot(t)
+	opts := sandbox.Options{Dir: filepath.Join(t.TempDir(), "sandbox"), Progress: t.Output()}
+	t.Cleanup(func() { takeDown(t, opts) })
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), envElsewhere+"="+opts.Dir)
+	cmd.Stderr = t.Output()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got network.Ranges
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, p := range []netip.Prefix{got.Pods, got.Services, got.Link} {
+		for _, used := range []string{"10.244.0.0/16", "10.96.0.0/12", "10.250.0.0/16"} {
+			if p.Overlaps(netip.MustParsePrefix(used)) {
+				t.Errorf("%s overlaps %s, which is in use", p, used)
+			}
+		}
+	}
+}
+
+// elsewhere starts a sandbox in dir beside routes that are in its way, sees the sample answer, and prints its addresses.
+func elsewhere(dir string) error {
+	for _, args := range occupied {
+		if err := network.IP(args...); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	s, err := sandbox.Up(ctx, sandbox.Options{Dir: dir, Ephemeral: true, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	image, err := sample.Image(ctx, s, "v1", nil)
+	if err != nil {
+		return err
+	}
+	if err := sample.Deploy(ctx, s, sample.App{Image: image, Replicas: 1}); err != nil {
+		return err
+	}
+	return errors.Join(json.NewEncoder(os.Stdout).Encode(s.Ranges), s.Close())
+}
+
+// disjoint fails the test if two sandboxes that are up share an address.
+func disjoint(t *testing.T, a, b network.Ranges) {
+	t.Helper()
+	for _, p := range []netip.Prefix{a.Pods, a.Services, a.Link} {
+		for _, q := range []netip.Prefix{b.Pods, b.Services, b.Link} {
+			if p.Overlaps(q) {
+				t.Errorf("%s of one sandbox overlaps %s of another", p, q)
+			}
+		}
+	}
 }
 
 func up(t *testing.T, opts sandbox.Options) *sandbox.Sandbox {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
@@ -14,7 +15,7 @@ func onSandbox(t *testing.T, replicas int) (*sandbox.Sandbox, string) {
 	s := sandboxtest.Start(t)
 	ns := sandboxtest.Namespace(t, s)
 	for _, tag := range []string{"v0", "v1"} {
-		sandboxtest.Deploy(t, s, sandbox.Sample{Namespace: ns, Image: sandboxtest.Website(t, s, tag, nil), Replicas: replicas})
+		sandboxtest.Deploy(t, s, sample.App{Namespace: ns, Image: sandboxtest.Website(t, s, tag, nil), Replicas: replicas})
 	}
 	return s, ns
 }

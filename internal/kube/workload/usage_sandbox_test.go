@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
@@ -16,17 +16,17 @@ import (
 )
 
 // sized is the sample with limits that are neither empty nor reached.
-var sized = sandbox.Resources{
+var sized = sample.Resources{
 	Limits:   map[string]string{"cpu": "500m", "memory": "64Mi"},
 	Requests: map[string]string{"memory": "32Mi"},
 }
 
 // usageTrial is the sample on the sandbox with a canary of the image beside it.
-func usageTrial(t *testing.T, resources sandbox.Resources, canary string) *Target {
+func usageTrial(t *testing.T, resources sample.Resources, canary string) *Target {
 	t.Helper()
 	s := sandboxtest.Start(t)
 	ns := sandboxtest.Namespace(t, s)
-	sandboxtest.Deploy(t, s, sandbox.Sample{Namespace: ns, Image: sandboxtest.Website(t, s, "v1", nil), Replicas: 1, Resources: resources})
+	sandboxtest.Deploy(t, s, sample.App{Namespace: ns, Image: sandboxtest.Website(t, s, "v1", nil), Replicas: 1, Resources: resources})
 	image := sandboxtest.Website(t, s, "v2", nil)
 	if canary != "" {
 		image = sandboxtest.Website(t, s, "v2-crash-"+canary, map[string]string{"CRASH_AFTER": canary})
@@ -112,7 +112,7 @@ func TestUsageOfBothVersions(t *testing.T) {
 
 func TestUsageRefusesWhatHasNoLimit(t *testing.T) {
 	t.Parallel()
-	target := usageTrial(t, sandbox.Resources{Requests: sized.Requests}, "")
+	target := usageTrial(t, sample.Resources{Requests: sized.Requests}, "")
 	points, err := target.Usage(UsageMemory, OfLimit).Read(t.Context())
 	if want := "it has no memory limit that its usage could be a share of: set resources.limits.memory"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Read = %+v, %v, want %q", points, err, want)
@@ -121,7 +121,7 @@ func TestUsageRefusesWhatHasNoLimit(t *testing.T) {
 
 func TestACrashIsARestart(t *testing.T) {
 	t.Parallel()
-	target := usageTrial(t, sandbox.Resources{}, "1s")
+	target := usageTrial(t, sample.Resources{}, "1s")
 	source := target.Restarts(AnyRestart)
 	await(t, target, time.Minute, source.Read, func(points []analysis.Point) bool {
 		for _, p := range points {

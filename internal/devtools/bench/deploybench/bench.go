@@ -24,6 +24,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -160,12 +161,12 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 	if sc.slow {
 		b.gateway = b.sandbox.SlowGateway
 	}
-	image, err := sandbox.WebsiteImage(ctx, b.sandbox, tagOf(release{tag: "v1", env: sc.before}), sc.before)
+	image, err := sample.Image(ctx, b.sandbox, tagOf(release{tag: "v1", env: sc.before}), sc.before)
 	if err != nil {
 		return nil, err
 	}
-	sample := sandbox.Sample{Namespace: b.ns, Image: image, Env: sc.env, Gateway: b.gateway, GracePeriod: 10 * time.Second}
-	if err := b.sandbox.Deploy(ctx, sample); err != nil {
+	site := sample.App{Namespace: b.ns, Image: image, Env: sc.env, Gateway: b.gateway, GracePeriod: 10 * time.Second}
+	if err := sample.Deploy(ctx, b.sandbox, site); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -192,7 +193,7 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 // release runs the tool once under load.
 func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, error) {
 	f := Figure{Release: r.tag}
-	image, err := sandbox.WebsiteImage(ctx, b.sandbox, tagOf(r), r.env)
+	image, err := sample.Image(ctx, b.sandbox, tagOf(r), r.env)
 	if err != nil {
 		return f, err
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
@@ -18,7 +18,7 @@ import (
 func deploys(t *testing.T, image *Image) {
 	s := sandboxtest.Start(t)
 	ns := sandboxtest.Namespace(t, s)
-	sandboxtest.Deploy(t, s, sandbox.Sample{Namespace: ns, Image: sandboxtest.Website(t, s, "v1", nil), Replicas: 1, GracePeriod: 3 * time.Second})
+	sandboxtest.Deploy(t, s, sample.App{Namespace: ns, Image: sandboxtest.Website(t, s, "v1", nil), Replicas: 1, GracePeriod: 3 * time.Second})
 	step := func(tag string, inputs map[string]string) *actiontest.Step {
 		inputs["image"], inputs["namespace"], inputs["kubeconfig"] = sandboxtest.Website(t, s, tag, nil), ns, "kubeconfig"
 		inputs["response-time-threshold"] = "20s" // how slow this machine is says nothing here

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
 const root = "../../../.."
@@ -13,6 +14,7 @@ const root = "../../../.."
 // bad ones without touching anything, and sets its outputs.
 func TestImage(t *testing.T) {
 	t.Parallel()
+	sandboxtest.NeedRoot(t)
 	image := Build(t, root)
 
 	t.Run("bad inputs", func(t *testing.T) {

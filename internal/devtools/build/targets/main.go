@@ -19,8 +19,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/bench/judgebench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/previewbench"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
+	"github.com/candlefish/deploy-action/internal/devtools/figures"
 	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
-	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/replay"
 )
@@ -34,27 +34,13 @@ var targets = map[string]target{
 	"bench:judge":   plain(judgebench.Run),
 	"bench:preview": plain(previewbench.Run),
 	"build":         plain(build.Build),
-	"check":         plain(build.Check),
+	"figures":       figures.Run,
 	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
 	"judge:replay":  replay.Run,
 	"lint":          plain(build.Lint),
 	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
 		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
 	},
-	"sandbox:up": plain(func(ctx context.Context, out io.Writer) error {
-		s, err := sandbox.Up(ctx, sandbox.Options{Progress: out})
-		if err != nil {
-			return err
-		}
-		return s.Close()
-	}),
-	"sandbox:down": plain(func(ctx context.Context, out io.Writer) error {
-		return sandbox.Down(ctx, sandbox.Options{Progress: out})
-	}),
-	"sandbox:status": plain(func(ctx context.Context, out io.Writer) error {
-		status, err := sandbox.Inspect(ctx, sandbox.Options{})
-		return errors.Join(err, first(fmt.Fprint(out, status)))
-	}),
 	"test": plain(build.Test),
 	"vuln": plain(build.Vulnerabilities),
 }
@@ -68,8 +54,6 @@ func plain(run func(context.Context, io.Writer) error) target {
 		return run(ctx, out)
 	}
 }
-
-func first(_ int, err error) error { return err }
 
 // exitStatus is how a run ended that has said all there is to say.
 type exitStatus int

@@ -2,8 +2,8 @@
 // machine's default one if it is up, else one that is started now and stops by itself soon after the last test binary has ended.
 // Tests stay apart by having a namespace each.
 //
-// A sandbox that cannot start fails the test; it is never skipped. On a machine that has never run one, start it before with
-// `mage sandbox:up`: the first build takes longer than go test's ten minutes.
+// A sandbox that cannot start fails the test. Only -short, the run without root and without a cluster, skips it. On a machine
+// that has never run one, start it before with `go tool mage sandbox:up`: the first build takes minutes.
 package sandboxtest
 
 import (
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
+	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 )
 
 // linger is how long the sandbox waits for the next test binary. Compiling that one may take a while.
@@ -27,9 +28,19 @@ var shared = sync.OnceValues(func() (*sandbox.Sandbox, error) {
 	return sandbox.Up(ctx, sandbox.Options{Ephemeral: true, Linger: linger, Progress: os.Stderr})
 })
 
-// Start returns the shared sandbox. It is held until the test binary ends.
+// NeedRoot skips a test under -short, which asks for the tests that run without root and without a cluster. Every
+// other run has all tests, and there a missing right is a failure like any other.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root; go tool mage test runs it")
+	}
+}
+
+// Start returns the shared sandbox. It is held until the test binary ends. Under -short it skips the test.
 func Start(t testing.TB) *sandbox.Sandbox {
 	t.Helper()
+	NeedRoot(t)
 	s, err := shared()
 	if err != nil {
 		t.Fatalf("start the sandbox: %v", err)
@@ -74,17 +85,17 @@ func namespaceName(test, random string) string {
 // Website pushes the sample website as an image of tag with env inside, and returns the image's reference.
 func Website(t testing.TB, s *sandbox.Sandbox, tag string, env map[string]string) string {
 	t.Helper()
-	ref, err := sandbox.WebsiteImage(t.Context(), s, tag, env)
+	ref, err := sample.Image(t.Context(), s, tag, env)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return ref
 }
 
-// Deploy deploys sample and returns when it answers.
-func Deploy(t testing.TB, s *sandbox.Sandbox, sample sandbox.Sample) {
+// Deploy deploys app and returns when it answers.
+func Deploy(t testing.TB, s *sandbox.Sandbox, app sample.App) {
 	t.Helper()
-	if err := s.Deploy(t.Context(), sample); err != nil {
+	if err := sample.Deploy(t.Context(), s, app); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,0 +1,7 @@
+module github.com/aws/aws-sdk-go-v2/service/ecs
+
+go 1.26.0
+
+require github.com/aws/aws-sdk-go-v2 v1.39.4
+
+require github.com/aws/smithy-go v1.23.1 // indirect

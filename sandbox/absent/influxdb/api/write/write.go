@@ -1,0 +1,4 @@
+// Package write has the name of a point.
+package write
+
+type Point struct{}

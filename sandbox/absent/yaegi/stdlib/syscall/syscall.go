@@ -1,0 +1,6 @@
+// Package syscall has no symbols for plugins.
+package syscall
+
+import "reflect"
+
+var Symbols map[string]map[string]reflect.Value
