@@ -112,11 +112,11 @@ func (t *Target) Prove(ctx context.Context) (Proof, error) {
 	p := Proof{Before: t.record.Canary.Pods}
 	var after release.Revision
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		rs, err := t.deployments.replicaSet(ctx, t.record.Canary.ReplicaSet)
+		rs, err := t.deployments.ReplicaSet(ctx, t.record.Canary.ReplicaSet)
 		if err != nil {
 			return err
 		}
-		pods, err := t.deployments.podsOf(ctx, rs)
+		pods, err := t.deployments.PodsOf(ctx, rs)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (t *Target) Prove(ctx context.Context) (Proof, error) {
 		for i := range pods {
 			kube.NotePod(&after, &pods[i], t.record.Container)
 		}
-		if user, err := t.deployments.get(ctx, t.record.Deployment); err != nil {
+		if user, err := t.deployments.Get(ctx, t.record.Deployment); err != nil {
 			return err
 		} else if !metav1.IsControlledBy(rs, user) {
 			return fmt.Errorf("replicaset %s does not belong to deployment %s", rs.Name, user.Name)

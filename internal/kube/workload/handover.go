@@ -3,7 +3,10 @@ package workload
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -79,48 +82,55 @@ func remainingWrites(incoming, outgoing owner) []handOverWrite {
 	return append(writes, writeSettleCanary, writeReturnHistory, writeResume, writeWiden)
 }
 
-// handOver hands the ReplicaSets over, or what is left of it.
-func (t *Target) handOver(ctx context.Context) error {
-	in, out, err := t.owners(ctx)
+// A handOver hands the ReplicaSets of a release over, and takes the old one back
+// from the canary Deployment when it is not kept any longer.
+type handOver struct {
+	canary
+	services services
+}
+
+// run does what is left of the hand-over.
+func (h handOver) run(ctx context.Context) error {
+	in, out, err := h.owners(ctx)
 	if err != nil {
 		return err
 	}
 	for _, w := range remainingWrites(in, out) {
-		if err := t.handOverWrite(ctx, w); err != nil {
+		if err := h.write(ctx, w); err != nil {
 			return fmt.Errorf("%s: %w", w, err)
 		}
 	}
 	return nil
 }
 
-func (t *Target) handOverWrite(ctx context.Context, w handOverWrite) error {
-	d, user, canary := t.deployments, t.record.Deployment, t.record.CanaryDeployment()
-	incoming, outgoing := t.record.Canary.ReplicaSet, t.record.Stable.ReplicaSet
+func (h handOver) write(ctx context.Context, w handOverWrite) error {
+	d, user, canary := h.Deployments, h.record.Deployment, h.record.CanaryDeployment()
+	incoming, outgoing := h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet
 	switch w {
 	case writeNarrow:
-		return t.services.narrowByHash(ctx, t.record.Canary.Hash)
+		return h.services.narrowByHash(ctx, h.record.Canary.Hash)
 	case writePause:
-		return inOrder(func() error { return d.pause(ctx, user, true) }, func() error { return d.pause(ctx, canary, true) })
+		return inOrder(func() error { return d.Pause(ctx, user, true) }, func() error { return d.Pause(ctx, canary, true) })
 	case writeSize:
-		return t.matchReplicas(ctx)
+		return h.matchReplicas(ctx)
 	case writeLabels:
-		return t.exchangeLabels(ctx)
+		return h.exchangeLabels(ctx)
 	case writeFree:
-		return inOrder(func() error { return d.freeHistory(ctx, user, outgoing) }, func() error { return d.free(ctx, outgoing) })
+		return inOrder(func() error { return d.FreeHistory(ctx, user, outgoing) }, func() error { return d.Free(ctx, outgoing) })
 	case writeGiveNew:
-		return inOrder(func() error { return d.setTemplate(ctx, user, incoming, false) }, func() error { return d.give(ctx, incoming, user) })
+		return inOrder(func() error { return d.SetTemplate(ctx, user, incoming, false) }, func() error { return d.Give(ctx, incoming, user) })
 	case writeSettleUser:
-		return d.settled(ctx, user, incoming)
+		return d.Settled(ctx, user, incoming)
 	case writeGiveOld:
-		return inOrder(func() error { return d.setTemplate(ctx, canary, outgoing, true) }, func() error { return d.give(ctx, outgoing, canary) })
+		return inOrder(func() error { return d.SetTemplate(ctx, canary, outgoing, true) }, func() error { return d.Give(ctx, outgoing, canary) })
 	case writeSettleCanary:
-		return d.settled(ctx, canary, outgoing)
+		return d.Settled(ctx, canary, outgoing)
 	case writeReturnHistory:
-		return d.returnHistory(ctx, user)
+		return d.ReturnHistory(ctx, user)
 	case writeResume:
-		return inOrder(func() error { return d.pause(ctx, user, false) }, func() error { return d.pause(ctx, canary, false) })
+		return inOrder(func() error { return d.Pause(ctx, user, false) }, func() error { return d.Pause(ctx, canary, false) })
 	case writeWiden:
-		return t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable))
+		return h.services.narrow(ctx, h.record.VersionLabel, string(rollout.SideStable))
 	}
 	return fmt.Errorf("unknown write %q", string(w))
 }
@@ -136,10 +146,10 @@ func inOrder(things ...func() error) error {
 }
 
 // owners are those of the new and the old ReplicaSet.
-func (t *Target) owners(ctx context.Context) (incoming, outgoing owner, err error) {
-	of := map[string]owner{t.record.Deployment: ownerUser, t.record.CanaryDeployment(): ownerCanary}
+func (h handOver) owners(ctx context.Context) (incoming, outgoing owner, err error) {
+	of := map[string]owner{h.record.Deployment: ownerUser, h.record.CanaryDeployment(): ownerCanary}
 	read := func(ctx context.Context, name string) (owner, error) {
-		rs, err := t.deployments.replicaSet(ctx, name)
+		rs, err := h.ReplicaSet(ctx, name)
 		if err != nil {
 			return ownerNobody, err
 		}
@@ -150,31 +160,31 @@ func (t *Target) owners(ctx context.Context) (incoming, outgoing owner, err erro
 		return of[ref.Name], nil
 	}
 	err = kube.Retry(ctx, func(ctx context.Context) error {
-		if incoming, err = read(ctx, t.record.Canary.ReplicaSet); err != nil {
+		if incoming, err = read(ctx, h.record.Canary.ReplicaSet); err != nil {
 			return err
 		}
-		outgoing, err = read(ctx, t.record.Stable.ReplicaSet)
+		outgoing, err = read(ctx, h.record.Stable.ReplicaSet)
 		return err
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("read replicasets %s and %s: %w", t.record.Canary.ReplicaSet, t.record.Stable.ReplicaSet, err)
+		return 0, 0, fmt.Errorf("read replicasets %s and %s: %w", h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet, err)
 	}
 	return incoming, outgoing, nil
 }
 
 // matchReplicas grows the canary to the user's live count, which an autoscaler
 // may have raised since the last step, waits for its pods and records them.
-func (t *Target) matchReplicas(ctx context.Context) error {
-	if err := t.scale(ctx, 100); err != nil {
+func (h handOver) matchReplicas(ctx context.Context) error {
+	if err := h.scale(ctx, 100); err != nil {
 		return err
 	}
-	name := t.record.CanaryDeployment()
-	err := t.watch.Until(ctx, func(ctx context.Context) error {
-		rs, err := t.deployments.replicaSet(ctx, t.record.Canary.ReplicaSet)
+	name := h.record.CanaryDeployment()
+	err := h.watch.Until(ctx, func(ctx context.Context) error {
+		rs, err := h.ReplicaSet(ctx, h.record.Canary.ReplicaSet)
 		if err != nil {
 			return err
 		}
-		d, err := t.deployments.get(ctx, name)
+		d, err := h.Get(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -184,20 +194,74 @@ func (t *Target) matchReplicas(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for the pods of deployment %s/%s: %w", t.record.Namespace, name, err)
+		return fmt.Errorf("wait for the pods of deployment %s/%s: %w", h.record.Namespace, name, err)
 	}
-	t.noteCanaryPods()
+	h.notePods()
 	return nil
 }
 
 // exchangeLabels makes the new pods stable and the old ones previous.
-func (t *Target) exchangeLabels(ctx context.Context) error {
-	d, user, canary := t.deployments, t.record.Deployment, t.record.CanaryDeployment()
-	incoming, outgoing := t.record.Canary.ReplicaSet, t.record.Stable.ReplicaSet
+func (h handOver) exchangeLabels(ctx context.Context) error {
+	d, user, canary := h.Deployments, h.record.Deployment, h.record.CanaryDeployment()
+	incoming, outgoing := h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet
 	return inOrder(
-		func() error { return d.relabel(ctx, canary, incoming, labelOf(rollout.SideStable)) },
-		func() error { return d.relabel(ctx, user, outgoing, labelOf(rollout.SidePrevious)) },
-		func() error { return d.settled(ctx, user, outgoing) },
-		func() error { return d.settled(ctx, canary, incoming) },
+		func() error { return d.Relabel(ctx, canary, incoming, labelOf(rollout.SideStable)) },
+		func() error { return d.Relabel(ctx, user, outgoing, labelOf(rollout.SidePrevious)) },
+		func() error { return d.Settled(ctx, user, outgoing) },
+		func() error { return d.Settled(ctx, canary, incoming) },
 	)
+}
+
+// retirePrevious stops the old revision's pods and returns its ReplicaSet,
+// idle and without our label, to the user's Deployment, whose history then
+// reaches back over the release.
+func (h handOver) retirePrevious(ctx context.Context) error {
+	canary, old := h.record.CanaryDeployment(), h.record.Stable.ReplicaSet
+	if err := h.watch.Until(ctx, h.stopPrevious); err != nil {
+		return fmt.Errorf("stop the pods of deployment %s/%s: %w", h.record.Namespace, canary, err)
+	}
+	if err := h.Pause(ctx, canary, true); err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	if _, err := h.ReplicaSet(ctx, old); apierrors.IsNotFound(err) {
+		return nil // the history limit took it
+	}
+	if err := h.RelabelReplicaSet(ctx, old, h.record.VersionBefore); err != nil {
+		return err
+	}
+	return h.Give(ctx, old, h.record.Deployment)
+}
+
+// stopPrevious scales the old revision to 0; it is nil when no pod runs.
+func (h handOver) stopPrevious(ctx context.Context) error {
+	d, err := h.Get(ctx, h.record.CanaryDeployment())
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if kube.Deref(d.Spec.Replicas) > 0 {
+		if _, err := h.SetReplicas(ctx, d, 0); err != nil {
+			return err
+		}
+	}
+	rs, err := h.ReplicaSet(ctx, h.record.Stable.ReplicaSet)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pods, err := h.PodsOf(ctx, rs)
+	if err != nil {
+		return err
+	}
+	// Pods that are stopping are no endpoints any more; how long they
+	// take for it is nothing to wait for.
+	running := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+	if kube.Deref(rs.Spec.Replicas) > 0 || len(running) > 0 {
+		return fmt.Errorf("%w: %d pods are still running", kube.ErrNotYet, len(running))
+	}
+	return nil
 }

@@ -92,10 +92,10 @@ func newTrial(t *testing.T) *trial {
 	if err := target.prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := target.scale(ctx, 100); err != nil {
+	if err := target.canary.scale(ctx, 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := target.matchReplicas(ctx); err != nil {
+	if err := (handOver{target.canary, target.services}).matchReplicas(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return tr
@@ -109,6 +109,12 @@ func (tr *trial) target(c *kube.Cluster) *Target {
 	}
 	tr.t.Cleanup(target.Close)
 	return target
+}
+
+func (tr *trial) handOver(c *kube.Cluster) handOver {
+	tr.t.Helper()
+	target := tr.target(c)
+	return handOver{target.canary, target.services}
 }
 
 // pods lists the identity of every pod in the namespace.
@@ -151,7 +157,7 @@ func (tr *trial) turn() {
 func (tr *trial) handedOver() {
 	tr.t.Helper()
 	target := tr.target(tr.cluster)
-	in, out, err := target.owners(tr.ctx)
+	in, out, err := (handOver{target.canary, target.services}).owners(tr.ctx)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -159,7 +165,7 @@ func (tr *trial) handedOver() {
 		tr.t.Fatalf("owners are %d and %d, want the user's deployment (%d) and the canary's (%d)", in, out, ownerUser, ownerCanary)
 	}
 	for _, name := range []string{tr.record.Deployment, tr.record.CanaryDeployment()} {
-		d, err := target.deployments.get(tr.ctx, name)
+		d, err := target.deployments.Get(tr.ctx, name)
 		if err != nil {
 			tr.t.Fatal(err)
 		}
@@ -183,7 +189,7 @@ func TestHandOverBothWaysWithoutARestart(t *testing.T) {
 	tr := newTrial(t)
 	before := tr.pods()
 	for range 2 {
-		if err := tr.target(tr.cluster).handOver(tr.ctx); err != nil {
+		if err := tr.handOver(tr.cluster).run(tr.ctx); err != nil {
 			t.Fatal(err)
 		}
 		tr.handedOver()
@@ -208,7 +214,7 @@ func TestHandOverSurvivesAKillAfterEachWrite(t *testing.T) {
 		doomed := connect(t, tr.sandbox, func(next http.RoundTripper) http.RoundTripper { return guillotine{next, left, die} })
 		target := tr.target(doomed)
 		left.Store(writes)
-		err := target.handOver(life)
+		err := (handOver{target.canary, target.services}).run(life)
 		die()
 		if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, context.Canceled) {
 			t.Fatalf("killed after %d writes: %v", writes, err)
@@ -219,7 +225,7 @@ func TestHandOverSurvivesAKillAfterEachWrite(t *testing.T) {
 		if err := tr.served(); err != nil {
 			t.Fatalf("killed after %d writes: %v", writes, err)
 		}
-		if finish := tr.target(tr.cluster).handOver(tr.ctx); finish != nil {
+		if finish := tr.handOver(tr.cluster).run(tr.ctx); finish != nil {
 			t.Fatalf("finish after a kill after %d writes: %v", writes, finish)
 		}
 		tr.handedOver()
@@ -283,7 +289,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	defer target.Close()
 	for _, a := range []func() error{
 		func() error { return target.prepare(t.Context()) },
-		func() error { return target.scale(t.Context(), 100) },
+		func() error { return target.canary.scale(t.Context(), 100) },
 		func() error { return target.routes.write(t.Context(), 50) },
 		func() error { return target.routes.write(t.Context(), 0) },
 	} {

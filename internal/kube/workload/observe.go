@@ -27,8 +27,8 @@ func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observatio
 	if t.record.Canary.UID != "" {
 		pods := t.watch.PodsOf(t.record.Canary.UID)
 		// A pod is ready for a gateway once the Service lists it too.
-		o.CanaryReady, o.CanaryWanted = min(countReady(pods), t.services.readyEndpoints()), t.health.wanted()
-		o.Trouble = t.health.trouble(pods, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved, time.Now())
+		o.CanaryReady, o.CanaryWanted = min(countReady(pods), t.services.readyEndpoints()), t.canary.health.wanted()
+		o.Trouble = t.canary.health.trouble(pods, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved, time.Now())
 	}
 	o.Accepted = t.routes.accepted()
 	o.Drift = t.drift(s)
@@ -44,7 +44,7 @@ func (t *Target) drift(s rollout.State) string {
 	if s.Stage == rollout.StagePrepare || s.Phase != rollout.PhaseProgressing {
 		return ""
 	}
-	return t.deployments.template.drift(t.watch.Deployment(t.record.Deployment))
+	return t.deployments.Drift()
 }
 
 // health is what is known of the canary's pods beyond their present state.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -75,7 +74,7 @@ func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Sp
 	}
 	patch, err := r.router.Write(route.Object, saved, to)
 	if err == nil && !patch.Empty() {
-		if route, err = r.client.Patch(ctx, saved.Name, types.JSONPatchType, patch.JSON(), patching); err != nil {
+		if route, err = r.client.Patch(ctx, saved.Name, types.JSONPatchType, patch.JSON(), kube.Patching); err != nil {
 			return err
 		}
 	}
@@ -84,7 +83,7 @@ func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Sp
 	r.mu.Unlock()
 	var conflict *router.ConflictError
 	if errors.As(err, &conflict) {
-		return &rollout.DriftError{What: conflict.What, Who: lastWriter(route)}
+		return &rollout.DriftError{What: conflict.What, Who: kube.LastWriter(route)}
 	}
 	return err
 }
@@ -122,24 +121,10 @@ func (r *routes) drift() string {
 			continue // ours, or a watch that has not caught up
 		}
 		if what := r.router.Drift(route.Object, saved, w.split); what != "" {
-			return fmt.Sprintf("%s changed %s", lastWriter(route), what)
+			return fmt.Sprintf("%s changed %s", kube.LastWriter(route), what)
 		}
 	}
 	return ""
-}
-
-// lastWriter names the newest field manager of obj that is not us and did
-// not write a status.
-func lastWriter(obj metav1.Object) string {
-	var newest time.Time
-	name := "somebody"
-	for _, f := range obj.GetManagedFields() {
-		if f.Manager == kube.FieldManager || f.Subresource != "" || f.Time == nil || f.Time.Time.Before(newest) {
-			continue
-		}
-		newest, name = f.Time.Time, fmt.Sprintf("field manager %q", f.Manager)
-	}
-	return name
 }
 
 // preflightName is the name of the preflight route beside a user's route.
@@ -174,7 +159,7 @@ func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, save
 	route.SetName(preflightName(saved.Name))
 	route.SetLabels(map[string]string{kube.LabelTarget: r.record.Deployment})
 	route.SetAnnotations(map[string]string{kube.AnnotationRun: r.record.Run.String()})
-	_, err = r.client.Create(ctx, route, creating)
+	_, err = r.client.Create(ctx, route, kube.Creating)
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}

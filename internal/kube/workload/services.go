@@ -43,22 +43,13 @@ func (s services) narrowed(key, value string) map[string]string {
 	if i < 0 {
 		panic("workload: record without its own Service")
 	}
-	return with(s.record.Services[i].Selector, key, value)
-}
-
-func with(m map[string]string, key, value string) map[string]string {
-	c := maps.Clone(m)
-	if c == nil {
-		c = map[string]string{}
-	}
-	c[key] = value
-	return c
+	return kube.With(s.record.Services[i].Selector, key, value)
 }
 
 // narrow adds a label to the selectors of all of the user's Services.
 func (s services) narrow(ctx context.Context, key, value string) error {
 	for _, user := range s.record.Services {
-		if err := s.setSelector(ctx, user.Name, with(user.Selector, key, value)); err != nil {
+		if err := s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value)); err != nil {
 			return err
 		}
 	}
@@ -89,7 +80,7 @@ func (s services) setSelector(ctx context.Context, name string, selector map[str
 			return nil
 		}
 		patch := jsonpatch.Guarded(service.ResourceVersion).Replace("/spec/selector", selector)
-		_, err = s.client.Patch(ctx, name, types.JSONPatchType, patch.JSON(), patching)
+		_, err = s.client.Patch(ctx, name, types.JSONPatchType, patch.JSON(), kube.Patching)
 		return err
 	})
 	if err != nil {
@@ -118,7 +109,7 @@ func (s services) createCanary(ctx context.Context) error {
 			port.NodePort = 0
 			service.Spec.Ports = append(service.Spec.Ports, port)
 		}
-		_, err = s.client.Create(ctx, service, creating)
+		_, err = s.client.Create(ctx, service, kube.Creating)
 		if apierrors.IsAlreadyExists(err) {
 			return s.setSelector(ctx, name, service.Spec.Selector)
 		}

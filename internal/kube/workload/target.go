@@ -5,11 +5,11 @@
 // and history; the canary runs in "<name>-canary" beside it, from a copy of the
 // same pod template. Both Deployments select the same labels and are told apart
 // by owner references, which makes it possible to hand a ReplicaSet with its
-// running pods from one to the other (handover.go).
+// running pods from one to the other (handover.go, package replicas).
 //
 // Services are narrowed by the version label while two versions have pods, so
 // that each selects exactly one of them; the label is on the pods before a
-// selector asks for it. Labels change without a roll (relabel.go).
+// selector asks for it. Labels change without a roll (package replicas).
 package workload
 
 import (
@@ -19,9 +19,9 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
@@ -29,16 +29,16 @@ import (
 )
 
 // A Target is the workload that a rollout acts on. It implements rollout.Target.
-// Pods and Revisions may be called from any goroutine, the other methods only
+// Pods may be called from any goroutine, the other methods only
 // from the one that runs the rollout.
 type Target struct {
 	cluster     *kube.Cluster
 	lease       *kube.Lease
 	watch       *kube.Watch
-	deployments deployments
+	deployments *replicas.Deployments
+	canary      canary
 	services    services
 	routes      *routes
-	health      health
 	failure     *PodFailure // as it was before the pods were removed
 
 	mu     sync.Mutex // guards record.Canary
@@ -58,11 +58,11 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 	record.Schema, record.Token = release.Schema, lease.Token
 	t := &Target{
 		cluster: c, lease: lease, watch: w, record: record,
-		deployments: deployments{cluster: c, watch: w, ns: record.Namespace, label: record.VersionLabel, template: &userTemplate{deployment: record.Deployment}},
+		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel, record.Deployment),
 		services:    services{client: c.Typed.CoreV1().Services(record.Namespace), watch: w, record: record},
 		routes:      newRoutes(c, w, record, r),
-		health:      newHealth(record.Container),
 	}
+	t.canary = canary{Deployments: t.deployments, cluster: c, watch: w, health: newHealth(record.Container), mu: &t.mu, record: record}
 	return t, nil
 }
 
@@ -87,7 +87,7 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 	case rollout.KindPrepare:
 		return t.prepare(ctx)
 	case rollout.KindScale:
-		if err := t.scale(ctx, t.record.Plan.Steps[s.Sized].Weight); err != nil || s.Sized > 0 {
+		if err := t.canary.scale(ctx, t.record.Plan.Steps[s.Sized].Weight); err != nil || s.Sized > 0 {
 			return err
 		}
 		return t.routes.openPreflight(ctx)
@@ -105,7 +105,7 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 		if err := t.lease.Check(ctx); err != nil {
 			return err
 		}
-		return t.handOver(ctx)
+		return handOver{t.canary, t.services}.run(ctx)
 	case rollout.KindReturn:
 		return t.routes.write(ctx, 0)
 	case rollout.KindWarm:
@@ -123,7 +123,7 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 // exists: first the label on the pods, then the selectors that ask for it, then
 // the canary Service. The order is what keeps every Service filled.
 func (t *Target) prepare(ctx context.Context) error {
-	if err := t.deployments.setSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
+	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
 		return err
 	}
 	if err := t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable)); err != nil {
@@ -138,7 +138,7 @@ func (t *Target) warm(ctx context.Context) error {
 	if t.record.WarmUntil.IsZero() {
 		t.record.WarmUntil = time.Now().Add(t.record.Plan.KeepWarm).UTC().Truncate(time.Second)
 	}
-	if err := t.deployments.annotateWarm(ctx, t.record.CanaryDeployment(), t.record.WarmUntil); err != nil {
+	if err := t.deployments.AnnotateWarm(ctx, t.record.CanaryDeployment(), t.record.WarmUntil); err != nil {
 		return err
 	}
 	return t.services.aimCanary(ctx, t.services.bySide(rollout.SidePrevious))
@@ -155,7 +155,7 @@ func (t *Target) restore(ctx context.Context) error {
 	if err := t.routes.write(ctx, router.Original); err != nil {
 		return err
 	}
-	if err := t.deployments.remove(ctx, t.record.CanaryDeployment()); err != nil {
+	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
 		return err
 	}
 	return t.plain(ctx, t.record.Stable.ReplicaSet)
@@ -171,7 +171,7 @@ func (t *Target) plain(ctx context.Context, replicaSet string) error {
 	if err := t.services.removeCanary(ctx); err != nil {
 		return err
 	}
-	return t.deployments.setSide(ctx, t.record.Deployment, replicaSet, t.record.VersionBefore)
+	return t.deployments.SetSide(ctx, t.record.Deployment, replicaSet, t.record.VersionBefore)
 }
 
 // Cleanup ends the warm time of a promoted rollout: the old revision's pods
@@ -181,10 +181,10 @@ func (t *Target) Cleanup(ctx context.Context) error {
 	if err := t.routes.write(ctx, router.Original); err != nil {
 		return err
 	}
-	if err := t.retirePrevious(ctx); err != nil {
+	if err := (handOver{t.canary, t.services}).retirePrevious(ctx); err != nil {
 		return err
 	}
-	if err := t.deployments.remove(ctx, t.record.CanaryDeployment()); err != nil {
+	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
 		return err
 	}
 	if err := t.plain(ctx, t.record.Canary.ReplicaSet); err != nil {
@@ -200,12 +200,6 @@ func labelOf(s rollout.Side) *string {
 	value := string(s)
 	return &value
 }
-
-// ours are the options of every write.
-var (
-	creating = metav1.CreateOptions{FieldManager: kube.FieldManager}
-	patching = metav1.PatchOptions{FieldManager: kube.FieldManager}
-)
 
 // RunJob runs a Job beside the workload; see kube.Cluster.RunJob.
 func (t *Target) RunJob(ctx context.Context, job *batchv1.Job, env map[string]string) (kube.JobResult, error) {

@@ -56,7 +56,7 @@ func usageTrial(t *testing.T, resources sample.Resources, canary string) *Target
 	if err := target.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := target.scale(t.Context(), 100); err != nil {
+	if err := target.canary.scale(t.Context(), 100); err != nil {
 		t.Fatal(err)
 	}
 	return target

@@ -1,4 +1,4 @@
-package workload
+package replicas
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
-// setSide gives the pods of one ReplicaSet a version label (nil takes it away)
+// SetSide gives the pods of one ReplicaSet a version label (nil takes it away)
 // without restarting any of them. To the Deployment controller two templates
 // that are equal but for the hash label are one revision, so changing the
 // ReplicaSet's template, its pods and the Deployment's template in this order
@@ -22,37 +22,37 @@ import (
 // The Deployment stays paused until its controller has reported, on the newest
 // generation, as many updated replicas as the ReplicaSet has: only then is it
 // certain that the controller saw both templates and found them equal.
-func (d deployments) setSide(ctx context.Context, deployment, replicaSet string, value *string) error {
+func (d *Deployments) SetSide(ctx context.Context, deployment, replicaSet string, value *string) error {
 	done, err := d.hasSide(ctx, deployment, replicaSet, value)
 	if err != nil || done {
 		return err
 	}
-	if err := d.pause(ctx, deployment, true); err != nil {
+	if err := d.Pause(ctx, deployment, true); err != nil {
 		return err
 	}
-	if err := d.relabel(ctx, deployment, replicaSet, value); err != nil {
+	if err := d.Relabel(ctx, deployment, replicaSet, value); err != nil {
 		return err
 	}
-	if err := d.settled(ctx, deployment, replicaSet); err != nil {
+	if err := d.Settled(ctx, deployment, replicaSet); err != nil {
 		return err
 	}
-	return d.pause(ctx, deployment, false)
+	return d.Pause(ctx, deployment, false)
 }
 
 // hasSide reports whether there is nothing left to do, so that an adopted
 // Deployment is not paused for nothing.
-func (d deployments) hasSide(ctx context.Context, name, replicaSet string, value *string) (bool, error) {
+func (d *Deployments) hasSide(ctx context.Context, name, replicaSet string, value *string) (bool, error) {
 	done := false
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		deployment, err := d.get(ctx, name)
+		deployment, err := d.Get(ctx, name)
 		if err != nil {
 			return err
 		}
-		rs, err := d.replicaSet(ctx, replicaSet)
+		rs, err := d.ReplicaSet(ctx, replicaSet)
 		if err != nil {
 			return err
 		}
-		pods, err := d.podsOf(ctx, rs)
+		pods, err := d.PodsOf(ctx, rs)
 		if err != nil {
 			return err
 		}
@@ -79,14 +79,14 @@ func hasLabel(labels map[string]string, key string, value *string) bool {
 	return ok && have == *value
 }
 
-// relabel changes the label on a ReplicaSet's template, its pods and the
+// Relabel changes the label on a ReplicaSet's template, its pods and the
 // Deployment's template, in this order. The Deployment has to be paused.
-func (d deployments) relabel(ctx context.Context, name, replicaSet string, value *string) error {
-	if err := d.relabelReplicaSet(ctx, replicaSet, value); err != nil {
+func (d *Deployments) Relabel(ctx context.Context, name, replicaSet string, value *string) error {
+	if err := d.RelabelReplicaSet(ctx, replicaSet, value); err != nil {
 		return err
 	}
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		deployment, err := d.get(ctx, name)
+		deployment, err := d.Get(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -105,12 +105,12 @@ func (d deployments) relabel(ctx context.Context, name, replicaSet string, value
 	return nil
 }
 
-// relabelReplicaSet changes the label on a ReplicaSet's template and its pods.
-func (d deployments) relabelReplicaSet(ctx context.Context, name string, value *string) error {
+// RelabelReplicaSet changes the label on a ReplicaSet's template and its pods.
+func (d *Deployments) RelabelReplicaSet(ctx context.Context, name string, value *string) error {
 	var rs *appsv1.ReplicaSet
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		var err error
-		if rs, err = d.replicaSet(ctx, name); err != nil || hasLabel(rs.Spec.Template.Labels, d.label, value) {
+		if rs, err = d.ReplicaSet(ctx, name); err != nil || hasLabel(rs.Spec.Template.Labels, d.label, value) {
 			return err
 		}
 		rs, err = d.patchReplicaSet(ctx, name, labelPatch(rs.ResourceVersion, "/spec/template/metadata/labels", rs.Spec.Template.Labels, d.label, value))
@@ -126,7 +126,7 @@ func (d deployments) relabelReplicaSet(ctx context.Context, name string, value *
 	// labels empties the Service. FullyLabeledReplicas is counted from the
 	// same cache of pods that the endpoints are made from.
 	err = d.watch.Until(ctx, func(ctx context.Context) error {
-		fresh, err := d.replicaSet(ctx, name)
+		fresh, err := d.ReplicaSet(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -147,8 +147,8 @@ func (d deployments) relabelReplicaSet(ctx context.Context, name string, value *
 	return nil
 }
 
-func (d deployments) relabelPods(ctx context.Context, rs *appsv1.ReplicaSet, value *string) error {
-	pods, err := d.podsOf(ctx, rs)
+func (d *Deployments) relabelPods(ctx context.Context, rs *appsv1.ReplicaSet, value *string) error {
+	pods, err := d.PodsOf(ctx, rs)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (d deployments) relabelPods(ctx context.Context, rs *appsv1.ReplicaSet, val
 			continue
 		}
 		patch := labelPatch(pods[i].ResourceVersion, "/metadata/labels", pods[i].Labels, d.label, value)
-		_, err := d.cluster.Typed.CoreV1().Pods(d.ns).Patch(ctx, pods[i].Name, types.JSONPatchType, patch.JSON(), patching)
+		_, err := d.cluster.Typed.CoreV1().Pods(d.ns).Patch(ctx, pods[i].Name, types.JSONPatchType, patch.JSON(), kube.Patching)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}

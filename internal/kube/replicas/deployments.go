@@ -1,4 +1,7 @@
-package workload
+// Package replicas changes Deployments and the ReplicaSets that they own without
+// a roll: it pauses, sizes, labels, and hands a ReplicaSet with its running pods
+// from one Deployment to another. It decides nothing; package workload does.
+package replicas
 
 import (
 	"context"
@@ -20,14 +23,26 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// deployments are the Deployments of a namespace with their ReplicaSets and
-// pods.
-type deployments struct {
+// Deployments are the Deployments of a namespace with their ReplicaSets and
+// pods. Its methods may be repeated: each looks at the cluster first.
+type Deployments struct {
 	cluster  *kube.Cluster
 	watch    *kube.Watch
 	ns       string
 	label    string // the version label's key
 	template *userTemplate
+}
+
+// New returns the Deployments of a namespace. label is the key of the version
+// label, user the Deployment whose template nobody else may change meanwhile.
+func New(c *kube.Cluster, w *kube.Watch, namespace, label, user string) *Deployments {
+	return &Deployments{cluster: c, watch: w, ns: namespace, label: label, template: &userTemplate{deployment: user}}
+}
+
+// Drift says who changed the user's pod template since this process last did,
+// or "".
+func (d *Deployments) Drift() string {
+	return d.template.drift(d.watch.Deployment(d.template.deployment))
 }
 
 // A userTemplate remembers what this run last made of the user's pod template,
@@ -61,33 +76,40 @@ func (u *userTemplate) drift(d *appsv1.Deployment) string {
 	case d == nil:
 		return fmt.Sprintf("somebody deleted deployment %s", u.deployment)
 	case d.Generation > u.generation && !equality.Semantic.DeepEqual(&d.Spec.Template, u.template):
-		return fmt.Sprintf("%s changed the pod template of deployment %s", lastWriter(d), d.Name)
+		return fmt.Sprintf("%s changed the pod template of deployment %s", kube.LastWriter(d), d.Name)
 	}
 	return ""
 }
 
-func (d deployments) client() appsclient.DeploymentInterface {
+func (d *Deployments) client() appsclient.DeploymentInterface {
 	return d.cluster.Typed.AppsV1().Deployments(d.ns)
 }
 
-func (d deployments) get(ctx context.Context, name string) (*appsv1.Deployment, error) {
+// Get reads a Deployment.
+func (d *Deployments) Get(ctx context.Context, name string) (*appsv1.Deployment, error) {
 	return d.client().Get(ctx, name, metav1.GetOptions{})
 }
 
-func (d deployments) patch(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.Deployment, error) {
-	return d.client().Patch(ctx, name, types.JSONPatchType, p.JSON(), patching)
+func (d *Deployments) patch(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.Deployment, error) {
+	return d.client().Patch(ctx, name, types.JSONPatchType, p.JSON(), kube.Patching)
 }
 
-func (d deployments) replicaSet(ctx context.Context, name string) (*appsv1.ReplicaSet, error) {
+// ReplicaSet reads a ReplicaSet.
+func (d *Deployments) ReplicaSet(ctx context.Context, name string) (*appsv1.ReplicaSet, error) {
 	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Get(ctx, name, metav1.GetOptions{})
 }
 
-func (d deployments) patchReplicaSet(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.ReplicaSet, error) {
-	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Patch(ctx, name, types.JSONPatchType, p.JSON(), patching)
+func (d *Deployments) patchReplicaSet(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.ReplicaSet, error) {
+	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Patch(ctx, name, types.JSONPatchType, p.JSON(), kube.Patching)
 }
 
-// podsOf lists the pods that rs owns.
-func (d deployments) podsOf(ctx context.Context, rs *appsv1.ReplicaSet) ([]corev1.Pod, error) {
+// Create creates a Deployment.
+func (d *Deployments) Create(ctx context.Context, deployment *appsv1.Deployment) (*appsv1.Deployment, error) {
+	return d.client().Create(ctx, deployment, kube.Creating)
+}
+
+// PodsOf lists the pods that rs owns.
+func (d *Deployments) PodsOf(ctx context.Context, rs *appsv1.ReplicaSet) ([]corev1.Pod, error) {
 	list, err := d.cluster.Typed.CoreV1().Pods(rs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(rs.Spec.Selector)})
 	if err != nil {
 		return nil, err
@@ -101,10 +123,10 @@ func (d deployments) podsOf(ctx context.Context, rs *appsv1.ReplicaSet) ([]corev
 	return own, nil
 }
 
-// pause sets spec.paused. A paused Deployment starts no roll; it still scales.
-func (d deployments) pause(ctx context.Context, name string, paused bool) error {
+// Pause sets spec.paused. A paused Deployment starts no roll; it still scales.
+func (d *Deployments) Pause(ctx context.Context, name string, paused bool) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		deployment, err := d.get(ctx, name)
+		deployment, err := d.Get(ctx, name)
 		if err != nil || deployment.Spec.Paused == paused {
 			return err
 		}
@@ -123,12 +145,13 @@ func (d deployments) pause(ctx context.Context, name string, paused bool) error 
 	return nil
 }
 
-func (d deployments) setReplicas(ctx context.Context, deployment *appsv1.Deployment, n int32) (*appsv1.Deployment, error) {
+// SetReplicas changes the size of a Deployment that was just read.
+func (d *Deployments) SetReplicas(ctx context.Context, deployment *appsv1.Deployment, n int32) (*appsv1.Deployment, error) {
 	return d.patch(ctx, deployment.Name, jsonpatch.Guarded(deployment.ResourceVersion).Replace("/spec/replicas", n))
 }
 
-// annotateWarm says on the Deployment until when its pods are kept.
-func (d deployments) annotateWarm(ctx context.Context, name string, until time.Time) error {
+// AnnotateWarm says on the Deployment until when its pods are kept.
+func (d *Deployments) AnnotateWarm(ctx context.Context, name string, until time.Time) error {
 	text := until.Format(time.RFC3339)
 	merge, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"labels":      map[string]string{d.label: string(rollout.SidePrevious)},
@@ -138,12 +161,12 @@ func (d deployments) annotateWarm(ctx context.Context, name string, until time.T
 		panic("workload: encode strings: " + err.Error())
 	}
 	err = kube.Retry(ctx, func(ctx context.Context) error {
-		deployment, err := d.get(ctx, name)
+		deployment, err := d.Get(ctx, name)
 		if err != nil || deployment.Annotations[kube.AnnotationWarm] == text {
 			return err
 		}
 		// Both maps may be missing, which a JSON patch could not add to.
-		_, err = d.client().Patch(ctx, name, types.MergePatchType, merge, patching)
+		_, err = d.client().Patch(ctx, name, types.MergePatchType, merge, kube.Patching)
 		return err
 	})
 	if err != nil {
@@ -152,15 +175,15 @@ func (d deployments) annotateWarm(ctx context.Context, name string, until time.T
 	return nil
 }
 
-// settled waits until the controller of a paused Deployment has seen its
+// Settled waits until the controller of a paused Deployment has seen its
 // newest generation and counts the pods of replicaSet as its updated ones.
-func (d deployments) settled(ctx context.Context, name, replicaSet string) error {
+func (d *Deployments) Settled(ctx context.Context, name, replicaSet string) error {
 	err := d.watch.Until(ctx, func(ctx context.Context) error {
-		deployment, err := d.get(ctx, name)
+		deployment, err := d.Get(ctx, name)
 		if err != nil {
 			return err
 		}
-		rs, err := d.replicaSet(ctx, replicaSet)
+		rs, err := d.ReplicaSet(ctx, replicaSet)
 		if err != nil {
 			return err
 		}
@@ -175,11 +198,11 @@ func (d deployments) settled(ctx context.Context, name, replicaSet string) error
 	return nil
 }
 
-// remove deletes a Deployment and returns when its pods are gone.
-func (d deployments) remove(ctx context.Context, name string) error {
+// Remove deletes a Deployment and returns when its pods are gone.
+func (d *Deployments) Remove(ctx context.Context, name string) error {
 	foreground := metav1.DeletePropagationForeground
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		deployment, err := d.get(ctx, name)
+		deployment, err := d.Get(ctx, name)
 		if apierrors.IsNotFound(err) {
 			return nil
 		}

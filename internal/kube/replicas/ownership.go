@@ -1,4 +1,4 @@
-package workload
+package replicas
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
@@ -19,11 +18,11 @@ import (
 // are not touched.
 const freedValue = "handed-over"
 
-// free takes the owner from a ReplicaSet and changes one of the labels it is
+// Free takes the owner from a ReplicaSet and changes one of the labels it is
 // selected by, in one patch: between two there would be time to adopt it.
-func (d deployments) free(ctx context.Context, name string) error {
+func (d *Deployments) Free(ctx context.Context, name string) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		rs, err := d.replicaSet(ctx, name)
+		rs, err := d.ReplicaSet(ctx, name)
 		if err != nil || metav1.GetControllerOf(rs) == nil {
 			return err
 		}
@@ -34,7 +33,7 @@ func (d deployments) free(ctx context.Context, name string) error {
 		_, err = d.patchReplicaSet(ctx, name, jsonpatch.Guarded(rs.ResourceVersion).
 			Remove("/metadata/ownerReferences").
 			Replace(jsonpatch.Pointer("metadata", "labels", key), freedValue).
-			Add("/metadata/annotations", with(rs.Annotations, kube.AnnotationFreed, value)))
+			Add("/metadata/annotations", kube.With(rs.Annotations, kube.AnnotationFreed, value)))
 		return err
 	})
 	if err != nil {
@@ -45,7 +44,7 @@ func (d deployments) free(ctx context.Context, name string) error {
 
 // adoptionLabel is the label by which the user's Deployment finds a
 // ReplicaSet: the first of its selector.
-func (d deployments) adoptionLabel(rs *appsv1.ReplicaSet) (key, value string, err error) {
+func (d *Deployments) adoptionLabel(rs *appsv1.ReplicaSet) (key, value string, err error) {
 	var keys []string
 	for k := range rs.Spec.Selector.MatchLabels {
 		if k != appsv1.DefaultDeploymentUniqueLabelKey && k != d.label {
@@ -59,15 +58,15 @@ func (d deployments) adoptionLabel(rs *appsv1.ReplicaSet) (key, value string, er
 	return keys[0], rs.Spec.Selector.MatchLabels[keys[0]], nil
 }
 
-// give makes deployment the owner of a ReplicaSet in one patch, and undoes
+// Give makes deployment the owner of a ReplicaSet in one patch, and undoes
 // what free did to it.
-func (d deployments) give(ctx context.Context, name, deployment string) error {
+func (d *Deployments) Give(ctx context.Context, name, deployment string) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		owner, err := d.get(ctx, deployment)
+		owner, err := d.Get(ctx, deployment)
 		if err != nil {
 			return err
 		}
-		rs, err := d.replicaSet(ctx, name)
+		rs, err := d.ReplicaSet(ctx, name)
 		if err != nil || metav1.IsControlledBy(rs, owner) {
 			return err
 		}
@@ -92,8 +91,8 @@ func (d deployments) give(ctx context.Context, name, deployment string) error {
 
 // history lists the ReplicaSets of a Deployment that run nothing, freed ones
 // included.
-func (d deployments) history(ctx context.Context, deployment, except string) ([]appsv1.ReplicaSet, error) {
-	user, err := d.get(ctx, deployment)
+func (d *Deployments) history(ctx context.Context, deployment, except string) ([]appsv1.ReplicaSet, error) {
+	user, err := d.Get(ctx, deployment)
 	if err != nil {
 		return nil, err
 	}
@@ -122,15 +121,17 @@ func sameSelector(rs *appsv1.ReplicaSet, d *appsv1.Deployment) bool {
 	return true
 }
 
-func (d deployments) freeHistory(ctx context.Context, deployment, except string) error {
-	return d.eachIdle(ctx, deployment, except, func(name string) error { return d.free(ctx, name) })
+// FreeHistory sets the idle ReplicaSets of a Deployment free, but one.
+func (d *Deployments) FreeHistory(ctx context.Context, deployment, except string) error {
+	return d.eachIdle(ctx, deployment, except, func(name string) error { return d.Free(ctx, name) })
 }
 
-func (d deployments) returnHistory(ctx context.Context, deployment string) error {
-	return d.eachIdle(ctx, deployment, "", func(name string) error { return d.give(ctx, name, deployment) })
+// ReturnHistory gives the idle ReplicaSets back to their Deployment.
+func (d *Deployments) ReturnHistory(ctx context.Context, deployment string) error {
+	return d.eachIdle(ctx, deployment, "", func(name string) error { return d.Give(ctx, name, deployment) })
 }
 
-func (d deployments) eachIdle(ctx context.Context, deployment, except string, f func(name string) error) error {
+func (d *Deployments) eachIdle(ctx context.Context, deployment, except string, f func(name string) error) error {
 	var idle []appsv1.ReplicaSet
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		var err error
@@ -148,16 +149,16 @@ func (d deployments) eachIdle(ctx context.Context, deployment, except string, f 
 	return nil
 }
 
-// setTemplate makes a ReplicaSet's template the Deployment's, so that the
+// SetTemplate makes a ReplicaSet's template the Deployment's, so that the
 // controller takes the one for the newest revision of the other, and with
 // replicas its count too.
-func (d deployments) setTemplate(ctx context.Context, deployment, replicaSet string, replicas bool) error {
+func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet string, replicas bool) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		rs, err := d.replicaSet(ctx, replicaSet)
+		rs, err := d.ReplicaSet(ctx, replicaSet)
 		if err != nil {
 			return err
 		}
-		owner, err := d.get(ctx, deployment)
+		owner, err := d.Get(ctx, deployment)
 		if err != nil {
 			return err
 		}
@@ -182,58 +183,4 @@ func templateOf(rs *appsv1.ReplicaSet) corev1.PodTemplateSpec {
 	template := *rs.Spec.Template.DeepCopy()
 	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
 	return template
-}
-
-// retirePrevious stops the old revision's pods and returns its ReplicaSet,
-// idle and without our label, to the user's Deployment, whose history then
-// reaches back over the release.
-func (t *Target) retirePrevious(ctx context.Context) error {
-	canary, old := t.record.CanaryDeployment(), t.record.Stable.ReplicaSet
-	if err := t.watch.Until(ctx, t.stopPrevious); err != nil {
-		return fmt.Errorf("stop the pods of deployment %s/%s: %w", t.record.Namespace, canary, err)
-	}
-	if err := t.deployments.pause(ctx, canary, true); err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	if _, err := t.deployments.replicaSet(ctx, old); apierrors.IsNotFound(err) {
-		return nil // the history limit took it
-	}
-	if err := t.deployments.relabelReplicaSet(ctx, old, t.record.VersionBefore); err != nil {
-		return err
-	}
-	return t.deployments.give(ctx, old, t.record.Deployment)
-}
-
-// stopPrevious scales the old revision to 0; it is nil when no pod runs.
-func (t *Target) stopPrevious(ctx context.Context) error {
-	d, err := t.deployments.get(ctx, t.record.CanaryDeployment())
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if kube.Deref(d.Spec.Replicas) > 0 {
-		if _, err := t.deployments.setReplicas(ctx, d, 0); err != nil {
-			return err
-		}
-	}
-	rs, err := t.deployments.replicaSet(ctx, t.record.Stable.ReplicaSet)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	pods, err := t.deployments.podsOf(ctx, rs)
-	if err != nil {
-		return err
-	}
-	// Pods that are stopping are no endpoints any more; how long they
-	// take for it is nothing to wait for.
-	running := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
-	if kube.Deref(rs.Spec.Replicas) > 0 || len(running) > 0 {
-		return fmt.Errorf("%w: %d pods are still running", kube.ErrNotYet, len(running))
-	}
-	return nil
 }

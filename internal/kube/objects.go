@@ -1,0 +1,39 @@
+package kube
+
+import (
+	"fmt"
+	"maps"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The options of our writes, which name us in managedFields.
+var (
+	Creating = metav1.CreateOptions{FieldManager: FieldManager}
+	Patching = metav1.PatchOptions{FieldManager: FieldManager}
+)
+
+// LastWriter names the newest field manager of obj that is not us and did not
+// write a status.
+func LastWriter(obj metav1.Object) string {
+	var newest time.Time
+	name := "somebody"
+	for _, f := range obj.GetManagedFields() {
+		if f.Manager == FieldManager || f.Subresource != "" || f.Time == nil || f.Time.Time.Before(newest) {
+			continue
+		}
+		newest, name = f.Time.Time, fmt.Sprintf("field manager %q", f.Manager)
+	}
+	return name
+}
+
+// With returns a copy of m with one more key.
+func With(m map[string]string, key, value string) map[string]string {
+	c := maps.Clone(m)
+	if c == nil {
+		c = map[string]string{}
+	}
+	c[key] = value
+	return c
+}
