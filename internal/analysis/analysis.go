@@ -26,8 +26,9 @@
 // own: fail, hold, extend or ignore, and ignoring is said aloud.
 //
 // The package has no clock and no I/O: it is fed with Points. Fed with the same
-// points and asked at the same moments it says the same, which is what Replay
-// does with a recording.
+// points and asked at the same moments it says the same, which is what package
+// recording does. Package config has the limits, package power what a step can see
+// before it begins.
 package analysis
 
 import (

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -24,7 +25,7 @@ type checker struct {
 }
 
 // run runs one check at a weight and says what it came to, within its time.
-func (c checker) run(ctx context.Context, k analysis.CustomCheck, weight int) analysis.Finding {
+func (c checker) run(ctx context.Context, k config.CustomCheck, weight int) analysis.Finding {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(k.Timeout))
 	defer cancel()
 	began := time.Now()
@@ -48,7 +49,7 @@ func (c checker) run(ctx context.Context, k analysis.CustomCheck, weight int) an
 	return f
 }
 
-func (c checker) ask(ctx context.Context, k analysis.CustomCheck, weight int) (check.Answer, error) {
+func (c checker) ask(ctx context.Context, k config.CustomCheck, weight int) (check.Answer, error) {
 	release := c.release
 	release.Weight = weight
 	switch {
@@ -71,7 +72,7 @@ func (c checker) ask(ctx context.Context, k analysis.CustomCheck, weight int) (c
 
 // prepared says what is wrong with the checks before anything is changed: a file
 // that is not there, a secret that is not set.
-func prepared(checks []analysis.CustomCheck, getenv func(string) string) error {
+func prepared(checks []config.CustomCheck, getenv func(string) string) error {
 	var wrong []string
 	for _, k := range checks {
 		switch {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -24,7 +26,7 @@ const flushEvery = 250 * time.Millisecond
 // A judging is the judge of one rollout, the recording of it, and the answers of
 // the probe stream that it has not been told of yet. Its user's lock guards it.
 type judging struct {
-	*analysis.Recorder
+	*recording.Recorder
 	file    *os.File
 	buffer  *bufio.Writer
 	pending map[rollout.Side]*analysis.Point
@@ -40,7 +42,7 @@ type baselines map[int]map[string]analysis.Blocks
 
 // newJudging opens the recording. previous is what the last release left, nil
 // when there is none.
-func newJudging(c Config, start analysis.Start, previous json.RawMessage) (*judging, error) {
+func newJudging(c Config, start recording.Start, previous json.RawMessage) (*judging, error) {
 	file, err := os.Create(filepath.Join(c.ReportDir, analysisFile))
 	if err != nil {
 		return nil, fmt.Errorf("record the analysis: %w", err)
@@ -51,7 +53,7 @@ func newJudging(c Config, start analysis.Start, previous json.RawMessage) (*judg
 			return nil, errors.Join(fmt.Errorf("read what the last release left for comparison: %w", err), file.Close())
 		}
 	}
-	j.Recorder = analysis.NewRecorder(j.buffer, start)
+	j.Recorder = recording.New(j.buffer, start)
 	return j, nil
 }
 
@@ -97,7 +99,7 @@ func (j *judging) flush(now time.Time) {
 	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed} {
 		if p := j.pending[v]; p != nil {
 			p.At = now
-			j.Add(analysis.ProbeMetric, *p)
+			j.Add(config.ProbeMetric, *p)
 		}
 	}
 	clear(j.pending)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -46,11 +47,11 @@ func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entr
 		release: check.Release{Namespace: t.record.Namespace, Deployment: t.record.Deployment, Image: t.record.Image,
 			RunID: r.id.ID, RunURL: r.id.URL, EntryPoint: entry},
 	}
-	t.ask = func(k analysis.CustomCheck, weight int) analysis.Finding { return checks.run(ctx, k, weight) }
+	t.ask = func(k config.CustomCheck, weight int) analysis.Finding { return checks.run(ctx, k, weight) }
 	var refused []string
 	sources := map[string]source{}
 	for _, m := range r.cfg.Analysis.Metrics {
-		if m.Name == analysis.ProbeMetric {
+		if m.Name == config.ProbeMetric {
 			continue
 		}
 		s, err := r.source(ctx, m, t.record, target)
@@ -103,8 +104,8 @@ func (t *traffic) read(ctx context.Context, metric string, s source) {
 }
 
 // source opens what a metric is read from.
-func (r *run) source(ctx context.Context, m analysis.Metric, record *kube.Record, target *kube.Target) (source, error) {
-	names := func(q analysis.Queries) analysis.Names {
+func (r *run) source(ctx context.Context, m config.Metric, record *kube.Record, target *kube.Target) (source, error) {
+	names := func(q config.Queries) analysis.Names {
 		return analysis.Names{Namespace: record.Namespace, Service: record.Service, CanaryService: record.SecondName(), Stable: q.Stable, Canary: q.Canary}
 	}
 	switch {
@@ -127,12 +128,12 @@ func (r *run) source(ctx context.Context, m analysis.Metric, record *kube.Record
 			return nil, err
 		}
 		return httpjson.New(httpjson.Endpoint{URL: h.URL, Header: header, Cumulative: h.Cumulative,
-			Paths: httpjson.Paths{Total: h.Total, Failed: h.Failed, Value: h.Value}, Names: names(analysis.Queries{})})
+			Paths: httpjson.Paths{Total: h.Total, Failed: h.Failed, Value: h.Value}, Names: names(config.Queries{})})
 	}
 	return nil, errors.New("it has no source")
 }
 
-func (r *run) prometheus(m analysis.Metric, names analysis.Names) (source, error) {
+func (r *run) prometheus(m config.Metric, names analysis.Names) (source, error) {
 	p := m.Prometheus
 	header, err := r.authorization(p.TokenEnv, "Bearer ")
 	if err != nil {
@@ -146,7 +147,7 @@ func (r *run) prometheus(m analysis.Metric, names analysis.Names) (source, error
 }
 
 // kubernetes reads the pods. Values are shares of what of says, or counts.
-func kubernetes(target *kube.Target, k analysis.KubernetesSource) source {
+func kubernetes(target *kube.Target, k config.KubernetesSource) source {
 	of := kube.OfLimit
 	if k.Of == "requests" {
 		of = kube.OfRequest
@@ -165,18 +166,18 @@ func kubernetes(target *kube.Target, k analysis.KubernetesSource) source {
 // more are the permissions that the analysis file asks for.
 func (c Config) more() []kube.Permission {
 	var more []kube.Permission
-	if slices.ContainsFunc(c.Analysis.Metrics, func(m analysis.Metric) bool {
+	if slices.ContainsFunc(c.Analysis.Metrics, func(m config.Metric) bool {
 		return m.Kubernetes != nil && (m.Kubernetes.Resource == "cpu" || m.Kubernetes.Resource == "memory")
 	}) {
 		more = append(more, kube.UsagePermissions...)
 	}
-	if slices.ContainsFunc(c.Analysis.Checks, func(k analysis.CustomCheck) bool { return k.Job != "" }) {
+	if slices.ContainsFunc(c.Analysis.Checks, func(k config.CustomCheck) bool { return k.Job != "" }) {
 		more = append(more, kube.JobPermissions...)
 	}
 	return more
 }
 
-func cloudWatch(ctx context.Context, m analysis.Metric) (source, error) {
+func cloudWatch(ctx context.Context, m config.Metric) (source, error) {
 	c := m.CloudWatch
 	account, err := aws.Connect(ctx, aws.ConnectOptions{Region: c.Region})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -197,7 +197,7 @@ func (r *run) rollOut(ctx context.Context, found *kube.Found, lease *kube.Lease)
 		return nil, err
 	}
 	defer traffic.stop()
-	start := analysis.Start{Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis}
+	start := recording.Start{Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis}
 	if err := traffic.judgeBy(start); err != nil {
 		return nil, err
 	}

@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/power"
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
@@ -180,7 +181,7 @@ func (t *teller) plan(c Config, f *kube.Found) {
 		strings.Join(weights, ", "), c.StepDuration, p.Drain, p.KeepWarm)
 	t.say("takes %s of dwell, at the very most %s in all", dwell(p), worstCase(p).Round(time.Minute))
 	for i, step := range p.Steps {
-		t.power(c.Analysis, analysis.ProbeMetric, analysis.Traffic{Rate: float64(c.ProbeRate)}, len(p.Steps), step, i == 0)
+		t.power(c.Analysis, config.ProbeMetric, float64(c.ProbeRate), len(p.Steps), step, i == 0)
 	}
 	for _, w := range f.Warnings {
 		t.warn(w)
@@ -188,14 +189,14 @@ func (t *teller) plan(c Config, f *kube.Found) {
 }
 
 // power says what a step can see of a metric, and warns where that is too little.
-func (t *teller) power(c analysis.Config, metric string, traffic analysis.Traffic, steps int, step rollout.Step, always bool) {
-	i := slices.IndexFunc(c.Metrics, func(m analysis.Metric) bool { return m.Name == metric })
-	power, ok := c.PowerOf(c.Metrics[i], traffic, steps, step.Weight, step.Dwell)
+func (t *teller) power(c config.Config, metric string, perSecond float64, steps int, step rollout.Step, always bool) {
+	i := slices.IndexFunc(c.Metrics, func(m config.Metric) bool { return m.Name == metric })
+	seen, ok := power.Of(c, c.Metrics[i], power.Traffic{Rate: perSecond}, steps, step.Weight, step.Dwell)
 	switch {
-	case ok && !power.Enough && step.Dwell > 0:
-		t.warn(power.Sentence)
+	case ok && !seen.Enough && step.Dwell > 0:
+		t.warn(seen.Sentence)
 	case ok && always:
-		t.say("%s", power.Sentence)
+		t.say("%s", seen.Sentence)
 	}
 }
 
@@ -204,7 +205,7 @@ func (t *teller) power(c analysis.Config, metric string, traffic analysis.Traffi
 func (t *teller) usual(p rollout.Plan, tr *traffic) {
 	for _, m := range tr.cfg.Analysis.Metrics {
 		seen, ok := tr.before(m.Name)
-		if m.Name == analysis.ProbeMetric || !ok {
+		if m.Name == config.ProbeMetric || !ok {
 			continue
 		}
 		for i, step := range p.Steps {

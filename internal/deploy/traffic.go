@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
@@ -42,7 +44,7 @@ type traffic struct {
 
 	changed chan struct{}
 	// ask runs a custom check at a weight; nil where none is to be run.
-	ask func(analysis.CustomCheck, int) analysis.Finding
+	ask func(config.CustomCheck, int) analysis.Finding
 
 	mu         sync.Mutex
 	parts      int // of the tally
@@ -449,12 +451,12 @@ func (t *traffic) Fill(o rollout.Observation, s rollout.State) rollout.Observati
 }
 
 // judgeBy gives the rollout a judge.
-func (t *traffic) judgeBy(start analysis.Start) error {
+func (t *traffic) judgeBy(start recording.Start) error {
 	if t.counters != nil {
 		// A gateway's request counters have no latencies to compare.
 		start.Config.Metrics = slices.Clone(start.Config.Metrics)
 		for i := range start.Config.Metrics {
-			if m := &start.Config.Metrics[i]; m.Name == analysis.ProbeMetric {
+			if m := &start.Config.Metrics[i]; m.Name == config.ProbeMetric {
 				m.Latency = nil
 			}
 		}
@@ -480,14 +482,14 @@ func (t *traffic) endJudging(tell *teller) {
 	}
 }
 
-// before is what a metric saw before the first weight.
-func (t *traffic) before(metric string) (analysis.Traffic, bool) {
+// before is how many requests a second a metric saw before the first weight.
+func (t *traffic) before(metric string) (perSecond float64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.judge == nil {
-		return analysis.Traffic{}, false
+		return 0, false
 	}
-	return t.judge.Before(metric)
+	return t.judge.RateBefore(metric)
 }
 
 // keepBaselines puts this release's latencies into its record, where the next

@@ -1,5 +1,5 @@
 // Package judgefile reads the YAML file that says how a rollout is judged. What
-// may stand in it and what it means is analysis.Config; this package knows YAML,
+// may stand in it and what it means is config.Config; this package knows YAML,
 // and that a key which nobody knows is a mistake and no wish to be overlooked.
 package judgefile
 
@@ -9,14 +9,14 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 )
 
 // Load reads an analysis file. Metrics without limits of their own take those of
 // base. Without a path the probe stream alone is judged, by base. All that is
 // wrong with the file is in one error.
-func Load(path string, base analysis.Metric) (analysis.Config, error) {
-	c := analysis.Config{Version: analysis.ConfigVersion}
+func Load(path string, base config.Metric) (config.Config, error) {
+	c := config.Config{Version: config.Version}
 	if path != "" {
 		raw, err := os.ReadFile(path)
 		if err != nil {
@@ -35,8 +35,8 @@ func Load(path string, base analysis.Metric) (analysis.Config, error) {
 
 // Parse reads YAML as it stands, without defaults and before it is validated. Keys
 // that nobody knows, and keys that are there twice, are refused.
-func Parse(raw []byte) (analysis.Config, error) {
-	var c analysis.Config
+func Parse(raw []byte) (config.Config, error) {
+	var c config.Config
 	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
 		return c, fmt.Errorf("the analysis file is refused: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 )
 
 func write(t *testing.T, text string) string {
@@ -26,8 +26,8 @@ func write(t *testing.T, text string) string {
 func TestLoadWithoutSettings(t *testing.T) {
 	t.Parallel()
 	rate := 1.0
-	base := analysis.Metric{MinSamples: 20, Errors: &analysis.ErrorLimits{Rate: &rate}}
-	want := analysis.Config{Version: 1}.WithDefaults(base)
+	base := config.Metric{MinSamples: 20, Errors: &config.ErrorLimits{Rate: &rate}}
+	want := config.Config{Version: 1}.WithDefaults(base)
 	for name, path := range map[string]string{"no file": "", "a file that says nothing": write(t, "version: 1\n")} {
 		got, err := Load(path, base)
 		if err != nil {
@@ -48,7 +48,7 @@ metrics:
 - name: users
   http: {url: "http://stats/${version}", total: $.all, failed: $.bad}
   errors: {ratio: 3}
-`), analysis.Metric{MinSamples: 20, Errors: &analysis.ErrorLimits{Rate: &rate}})
+`), config.Metric{MinSamples: 20, Errors: &config.ErrorLimits{Rate: &rate}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestLoadRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := Load(write(t, c.text), analysis.Metric{})
+			_, err := Load(write(t, c.text), config.Metric{})
 			if err == nil {
 				t.Fatal("it is taken")
 			}
@@ -91,7 +91,7 @@ func TestLoadRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml"), analysis.Metric{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Load(filepath.Join(t.TempDir(), "none.yaml"), config.Metric{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
 }

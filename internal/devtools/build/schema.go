@@ -8,7 +8,7 @@ import (
 
 	"github.com/invopop/jsonschema"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -21,22 +21,22 @@ const (
 const durations = `^(0|(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+)$`
 
 // schemaJSON is the JSON Schema of the analysis file: types and names from
-// analysis.Config, words and bounds from properties. It says of each key what may
+// config.Config, words and bounds from properties. It says of each key what may
 // stand there; what belongs together, such as one source for each metric, only
-// the loader checks (analysis.Config.Validate).
+// the loader checks (config.Config.Validate).
 func schemaJSON() string {
 	r := jsonschema.Reflector{
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
-			if t == reflect.TypeFor[analysis.Duration]() {
+			if t == reflect.TypeFor[config.Duration]() {
 				return &jsonschema.Schema{Type: "string", Pattern: durations, Examples: []any{"30s"}}
 			}
 			return nil
 		},
 		LookupComment: func(t reflect.Type, field string) string { return properties[t.Name()+"."+field].text },
 	}
-	s := r.Reflect(&analysis.Config{})
+	s := r.Reflect(&config.Config{})
 	s.ID, s.Title = schemaID, "How a rollout is judged (candlefish/deploy-action)"
-	refine(s.Definitions, reflect.TypeFor[analysis.Config](), s.Definitions["Config"])
+	refine(s.Definitions, reflect.TypeFor[config.Config](), s.Definitions["Config"])
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		panic("build: encode the schema: " + err.Error())
@@ -123,7 +123,7 @@ var (
 // properties are the keys of the analysis file by type and field. A field that is
 // not here fails a test.
 var properties = map[string]property{
-	"Config.Version":       {"The version of this format.", oneOf(analysis.ConfigVersion)},
+	"Config.Version":       {"The version of this format.", oneOf(config.Version)},
 	"Config.Alpha":         {"How likely it may be that a rollout is stopped whose canary keeps every limit, over all steps, metrics and looks. Default: 0.01.", both(over(0), upTo(.2))},
 	"Config.MaxExtensions": {"How often a dwell is repeated that ended inconclusive. Default: 2.", both(atLeast(0), upTo(20))},
 	"Config.Then":          {"What follows when no extension is left: hold for a person (the default), or abort.", oneOf(rollout.PolicyHold, rollout.PolicyAbort)},

@@ -11,7 +11,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"sigs.k8s.io/yaml"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 )
 
@@ -55,7 +55,7 @@ func byLoader(t *testing.T, text string) error {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := judgefile.Load(file, analysis.Metric{})
+	_, err := judgefile.Load(file, config.Metric{})
 	return err
 }
 
@@ -228,7 +228,7 @@ func TestSchemaIsStricter(t *testing.T) {
 func TestSchemaHasWordsForEveryKey(t *testing.T) {
 	t.Parallel()
 	var want []string
-	eachField(reflect.TypeFor[analysis.Config](), func(name string) { want = append(want, name) })
+	eachField(reflect.TypeFor[config.Config](), func(name string) { want = append(want, name) })
 	have := map[string]bool{}
 	for name, p := range properties {
 		have[name] = p.text != ""

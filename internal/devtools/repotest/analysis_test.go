@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/replay"
 	"github.com/candlefish/deploy-action/internal/source/datadog"
@@ -35,7 +36,7 @@ func TestShownAnalysisFiles(t *testing.T) {
 		if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		config, err := judgefile.Load(file, analysis.Metric{})
+		config, err := judgefile.Load(file, config.Metric{})
 		if err != nil {
 			t.Errorf("%s shows\n%s\n%v", b.file, b.text, err)
 		}
@@ -79,8 +80,8 @@ func valid(schema *jsonschema.Schema, text string) error {
 }
 
 // opens opens a metric's source where that asks nobody for anything.
-func opens(m analysis.Metric) error {
-	names := func(q analysis.Queries) analysis.Names {
+func opens(m config.Metric) error {
+	names := func(q config.Queries) analysis.Names {
 		return analysis.Names{Namespace: "shop", Service: "web", Stable: q.Stable, Canary: q.Canary}
 	}
 	var err error
@@ -98,7 +99,7 @@ func opens(m analysis.Metric) error {
 	case m.HTTP != nil:
 		h := m.HTTP
 		_, err = httpjson.New(httpjson.Endpoint{URL: h.URL, Header: http.Header{}, Cumulative: h.Cumulative,
-			Paths: httpjson.Paths{Total: h.Total, Failed: h.Failed, Value: h.Value}, Names: names(analysis.Queries{})})
+			Paths: httpjson.Paths{Total: h.Total, Failed: h.Failed, Value: h.Value}, Names: names(config.Queries{})})
 	}
 	return err
 }

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
@@ -194,8 +195,8 @@ type outcome struct {
 
 // rollout runs one rollout to its end by each of the judges.
 func (s scenario) rollout(seed uint64) (ours, fixed, plain outcome) {
-	config := analysis.DefaultConfig()
-	judge := analysis.NewJudge(config, len(steps))
+	defaults := config.Default()
+	judge := analysis.NewJudge(defaults, len(steps))
 	w := &world{r: rand.New(rand.NewPCG(seed, 11)), rate: s.rate, level: 1, noise: 1, drift: map[rollout.Side]float64{}}
 	now, passed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 0
 	var peers rivals
@@ -223,13 +224,13 @@ func (s scenario) rollout(seed uint64) (ours, fixed, plain outcome) {
 			}
 			verdict := rollout.VerdictSuccessful
 			if !oursEnded {
-				judge.Add(analysis.ProbeMetric, sec.stable, sec.canary)
+				judge.Add(config.ProbeMetric, sec.stable, sec.canary)
 				verdict = judge.Look(analysis.Moment{Now: now, Elapsed: elapsed, Dwell: dwell * time.Duration(1+extensions)}).Verdict
 			}
 			switch {
 			case verdict == rollout.VerdictFailed:
 				ours, oursEnded = outcome{stopped: true, after: float64(passed)}, true
-			case verdict == rollout.VerdictInconclusive && extensions < *config.MaxExtensions:
+			case verdict == rollout.VerdictInconclusive && extensions < *defaults.MaxExtensions:
 				extensions++
 				continue
 			case verdict == rollout.VerdictInconclusive:

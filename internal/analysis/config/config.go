@@ -1,6 +1,9 @@
-package analysis
+// Package config says how a rollout is judged: metrics with their limits, policies,
+// the score. It is what the analysis file holds, without the YAML.
+package config
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,14 +15,14 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// ConfigVersion is the version of the analysis file that this package reads.
-const ConfigVersion = 1
+// Version is the version of the analysis file that this package reads.
+const Version = 1
 
 // ProbeMetric is the name of the metric that the probe stream feeds. It is always
 // judged, named in the file or not.
 const ProbeMetric = "probe"
 
-// A Config says how a rollout is judged. DefaultConfig is what counts without a
+// A Config says how a rollout is judged. Default is what counts without a
 // file. Percentages are numbers from 0 to 100, as in the inputs.
 type Config struct {
 	Version int `json:"version"`
@@ -217,13 +220,11 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 // MarshalJSON writes what UnmarshalJSON reads.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
 
-func ptr[T any](v T) *T { return &v }
-
-// DefaultConfig judges the probe stream alone: at most 5 % errors, at least 95 %
+// Default judges the probe stream alone: at most 5 % errors, at least 95 %
 // success, not over twice stable's error rate (from 0.2 % on), not over 1.5 times
 // its latency (from 5 ms on), a p95 of 2 s at most, 100 answers, one healthy
 // rollout in a hundred stopped at most.
-func DefaultConfig() Config { return Config{Version: ConfigVersion}.WithDefaults(Metric{}) }
+func Default() Config { return Config{Version: Version}.WithDefaults(Metric{}) }
 
 // WithDefaults fills in what is not set. Metrics inherit the limits that base has;
 // a metric for the probe stream is added where there is none.
@@ -232,7 +233,7 @@ func (c Config) WithDefaults(base Metric) Config {
 		c.Alpha = .01
 	}
 	if c.MaxExtensions == nil {
-		c.MaxExtensions = ptr(2)
+		c.MaxExtensions = new(2)
 	}
 	if c.Then == "" {
 		c.Then = rollout.PolicyHold
@@ -274,7 +275,7 @@ func (m Metric) withDefaults(base Metric) Metric {
 	m.Errors = m.Errors.from(base.Errors)
 	m.Latency = m.Latency.from(base.Latency)
 	if m.Critical == nil {
-		m.Critical = ptr(true)
+		m.Critical = new(true)
 	}
 	if m.Weight == 0 {
 		m.Weight = 1
@@ -311,9 +312,9 @@ func (l *ErrorLimits) from(base *ErrorLimits) *ErrorLimits {
 		base = &ErrorLimits{}
 	}
 	n := *l
-	n.Rate = first(n.Rate, base.Rate, ptr(5.0))
-	n.Success = first(n.Success, base.Success, ptr(95.0))
-	n.Floor = first(n.Floor, base.Floor, ptr(.2))
+	n.Rate = cmp.Or(n.Rate, base.Rate, new(5.0))
+	n.Success = cmp.Or(n.Success, base.Success, new(95.0))
+	n.Floor = cmp.Or(n.Floor, base.Floor, new(.2))
 	if n.Ratio == 0 {
 		n.Ratio = base.Ratio
 	}
@@ -331,8 +332,8 @@ func (l *LatencyLimits) from(base *LatencyLimits) *LatencyLimits {
 		base = &LatencyLimits{}
 	}
 	n := *l
-	n.Floor = first(n.Floor, base.Floor, ptr(Duration(5*time.Millisecond)))
-	n.P95 = first(n.P95, base.P95, ptr(Duration(2*time.Second)))
+	n.Floor = cmp.Or(n.Floor, base.Floor, new(Duration(5*time.Millisecond)))
+	n.P95 = cmp.Or(n.P95, base.P95, new(Duration(2*time.Second)))
 	if n.Ratio == 0 {
 		n.Ratio = base.Ratio
 	}
@@ -342,26 +343,17 @@ func (l *LatencyLimits) from(base *LatencyLimits) *LatencyLimits {
 	return &n
 }
 
-func first[T any](ps ...*T) *T {
-	for _, p := range ps {
-		if p != nil {
-			return p
-		}
-	}
-	return nil
-}
+// Limit is the highest share of failures, the stricter of rate and success.
+func (l ErrorLimits) Limit() float64 { return min(*l.Rate, 100-*l.Success) / 100 }
 
-// limit is the highest share of failures, the stricter of rate and success.
-func (l ErrorLimits) limit() float64 { return min(*l.Rate, 100-*l.Success) / 100 }
-
-// allowed is the slowest that an answer may become that takes v on stable.
-func (l LatencyLimits) allowed(v float64) float64 {
+// Allowed is the slowest that an answer may become that takes v on stable.
+func (l LatencyLimits) Allowed(v float64) float64 {
 	return max(v*l.Ratio, v+time.Duration(*l.Floor).Seconds())
 }
 
-// stale is Stale for a metric. CloudWatch and Datadog fill their buckets of a minute
+// StaleAfter is Stale for a metric. CloudWatch and Datadog fill their buckets of a minute
 // for a while, and metrics-server measures up to once a minute.
-func (c Config) stale(m Metric) time.Duration {
+func (c Config) StaleAfter(m Metric) time.Duration {
 	switch {
 	case c.Stale > 0:
 		return time.Duration(c.Stale)
@@ -378,7 +370,7 @@ func (c Config) stale(m Metric) time.Duration {
 // Validate names everything that is wrong with a Config that has its defaults.
 func (c Config) Validate() error {
 	var p problems
-	p.want(c.Version == ConfigVersion, "version", c.Version, fmt.Sprint(ConfigVersion))
+	p.want(c.Version == Version, "version", c.Version, fmt.Sprint(Version))
 	p.want(c.Alpha > 0 && c.Alpha <= .2, "alpha", c.Alpha, "over 0 and at most 0.2")
 	p.want(*c.MaxExtensions >= 0 && *c.MaxExtensions <= 20, "max-extensions", *c.MaxExtensions, "0 to 20")
 	p.oneOf("then", c.Then, rollout.PolicyHold, rollout.PolicyAbort)
