@@ -244,8 +244,15 @@ func TestZeroErrorLimit(t *testing.T) {
 }
 
 // cpu is a config with one gauge beside the probe stream.
+// late is a source whose data may be two minutes old.
+type late struct{}
+
+func (late) Key() string                             { return "late" }
+func (late) StaleAfter() time.Duration               { return 2 * time.Minute }
+func (late) Validate(config.Metric, config.Problems) {}
+
 func cpu(critical bool, limit config.GaugeLimit, change func(*config.Metric)) config.Config {
-	m := config.Metric{Name: "cpu", Source: config.Source{Kubernetes: &config.KubernetesSource{Resource: "cpu"}}, Limit: &limit, Critical: &critical}
+	m := config.Metric{Name: "cpu", Source: late{}, Limit: &limit, Critical: &critical}
 	if change != nil {
 		change(&m)
 	}
@@ -324,7 +331,7 @@ func TestEverythingIgnoredIsNoSuccess(t *testing.T) {
 func TestBadData(t *testing.T) {
 	t.Parallel()
 	users := func() config.Config {
-		return config.Config{Version: 1, Metrics: []config.Metric{{Name: "users", Source: config.Source{HTTP: &config.HTTPSource{URL: "http://x/${version}", Total: "$.t", Failed: "$.f"}}, Errors: &config.ErrorLimits{}}}}.WithDefaults(config.Metric{})
+		return config.Config{Version: 1, Metrics: []config.Metric{{Name: "users", Errors: &config.ErrorLimits{}}}}.WithDefaults(config.Metric{})
 	}
 	for name, c := range map[string]struct {
 		feed   func(l *lab, second int)
@@ -382,7 +389,7 @@ func TestBadData(t *testing.T) {
 
 func TestCustomChecks(t *testing.T) {
 	t.Parallel()
-	c := config.Config{Version: 1, Checks: []config.CustomCheck{{Name: "smoke", Command: []string{"true"}, At: []int{50}}}}.WithDefaults(config.Metric{})
+	c := config.Config{Version: 1, Checks: []config.CustomCheck{{Name: "smoke", At: []int{50}}}}.WithDefaults(config.Metric{})
 	l := newLab(1, c, 50)
 	if len(l.judge.Due()) != 1 {
 		t.Fatalf("due %v", l.judge.Due())

@@ -68,3 +68,6 @@ func Connect(ctx context.Context, o ConnectOptions) (*Account, error) {
 
 // Region is where the account's services are asked.
 func (a *Account) Region() string { return a.config.Region }
+
+// Config is the account for a service's own client.
+func (a *Account) Config() aws.Config { return a.config }

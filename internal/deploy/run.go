@@ -71,7 +71,7 @@ func (r *run) check(found *kube.Found) error {
 // one, nil when nothing was changed.
 func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	r.started = time.Now()
-	if err := prepared(r.cfg.Analysis.Checks, r.getenv); err != nil {
+	if err := r.prepared(); err != nil {
 		return nil, err
 	}
 	found, err := r.survey(ctx)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
@@ -247,7 +248,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself asks GitHub for nothing"},
 	}
-	for _, p := range slices.Concat(kube.Permissions, kube.UsagePermissions, kube.JobPermissions) {
+	for _, p := range slices.Concat(kube.Permissions, permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group

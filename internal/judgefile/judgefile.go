@@ -1,13 +1,15 @@
-// Package judgefile reads the YAML file that says how a rollout is judged. What
-// may stand in it and what it means is config.Config; this package knows YAML,
-// and that a key which nobody knows is a mistake and no wish to be overlooked.
+// Package judgefile reads the YAML file that says how a rollout is judged, and has the
+// table of all sources that may stand in it.
+//
+// Keys that nobody knows, and keys that are there twice, are refused. The judge's part
+// of the file is config.Config; a metric's source and a check are decoded into what
+// their own packages say.
 package judgefile
 
 import (
+	"errors"
 	"fmt"
 	"os"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 )
@@ -16,29 +18,36 @@ import (
 // base. Without a path the probe stream alone is judged, by base. All that is
 // wrong with the file is in one error.
 func Load(path string, base config.Metric) (config.Config, error) {
-	c := config.Config{Version: config.Version}
+	f := file{config: config.Config{Version: config.Version}}
 	if path != "" {
 		raw, err := os.ReadFile(path)
 		if err != nil {
-			return c, fmt.Errorf("read the analysis file: %w", err)
+			return f.config, fmt.Errorf("read the analysis file: %w", err)
 		}
-		if c, err = Parse(raw); err != nil {
-			return c, err
+		if f, err = parse(raw); err != nil {
+			return f.config, fmt.Errorf("the analysis file is refused: %w", err)
 		}
 	}
-	c = c.WithDefaults(base)
-	if err := c.Validate(); err != nil {
+	shown := len(f.config.Metrics)
+	c := f.config.WithDefaults(base)
+	err := errors.Join(f.misplaced(len(c.Metrics)-shown), c.Validate())
+	if err != nil {
 		return c, fmt.Errorf("the analysis file is refused:\n%w", err)
 	}
 	return c, nil
 }
 
-// Parse reads YAML as it stands, without defaults and before it is validated. Keys
-// that nobody knows, and keys that are there twice, are refused.
-func Parse(raw []byte) (config.Config, error) {
-	var c config.Config
-	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
-		return c, fmt.Errorf("the analysis file is refused: %w", err)
+// misplaced names the metrics that do not have one source, or the probe stream with
+// one. added is how many metrics stand before the file's own.
+func (f file) misplaced(added int) error {
+	p, found := config.NewProblems()
+	for i, m := range f.config.Metrics {
+		want := 1
+		if m.Name == config.ProbeMetric {
+			want = 0
+		}
+		p.Want(f.sources[i] == want, fmt.Sprintf("metrics[%d]", i+added), fmt.Sprintf("a metric with %d sources", f.sources[i]),
+			fmt.Sprintf("%d: %s (none for %q)", want, choices(), config.ProbeMetric))
 	}
-	return c, nil
+	return errors.Join(found()...)
 }

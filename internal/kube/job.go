@@ -22,15 +22,13 @@ var JobPermissions = []Permission{
 	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run a check of one's own; only where the analysis file has a job"},
 }
 
-// A JobResult is what became of a Job.
-type JobResult struct {
-	Succeeded bool
-	Reason    string
-	Log       []string // the last lines of its pod
+// ValidJob returns what is wrong with a Job's manifest, YAML or JSON.
+func ValidJob(manifest []byte) error {
+	_, err := parseJob(manifest)
+	return err
 }
 
-// ParseJob reads a Job's manifest, YAML or JSON.
-func ParseJob(manifest []byte) (*batchv1.Job, error) {
+func parseJob(manifest []byte) (*batchv1.Job, error) {
 	var job batchv1.Job
 	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
 	if err := d.Decode(&job); err != nil {
@@ -43,11 +41,15 @@ func ParseJob(manifest []byte) (*batchv1.Job, error) {
 	return &job, nil
 }
 
-// RunJob runs a Job beside the target, with env in all its containers, and waits
-// until it has succeeded or failed. It is removed whatever happens. Errors mean
-// that it did not come to an end.
-func (t *Target) RunJob(ctx context.Context, job *batchv1.Job, env map[string]string) (JobResult, error) {
-	job = job.DeepCopy()
+// RunJob runs the Job of a manifest beside the target, with env in all its
+// containers, and waits until it has succeeded or failed; log is the end of what its
+// pod printed. It is removed whatever happens. Errors mean that it did not come to an
+// end.
+func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
+	job, err := parseJob(manifest)
+	if err != nil {
+		return false, "", nil, err
+	}
 	job.Name, job.GenerateName, job.Namespace = strings.TrimSuffix(job.Name[:min(len(job.Name), 50)], "-")+"-"+rand.String(5), "", t.record.Namespace
 	if job.Labels == nil {
 		job.Labels = map[string]string{}
@@ -68,7 +70,7 @@ func (t *Target) RunJob(ctx context.Context, job *batchv1.Job, env map[string]st
 	jobs := t.cluster.typed.BatchV1().Jobs(t.record.Namespace)
 	what := fmt.Sprintf("job %s/%s", t.record.Namespace, job.Name)
 	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager}); err != nil {
-		return JobResult{}, fmt.Errorf("create %s: %w", what, err)
+		return false, "", nil, fmt.Errorf("create %s: %w", what, err)
 	}
 	defer func() {
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -83,13 +85,12 @@ func (t *Target) RunJob(ctx context.Context, job *batchv1.Job, env map[string]st
 		})
 	}()
 	condition, err := t.jobEnd(ctx, job.Name)
-	result := JobResult{Log: t.jobLog(context.WithoutCancel(ctx), job.Name)}
+	log = t.jobLog(context.WithoutCancel(ctx), job.Name)
 	if err != nil {
-		return result, fmt.Errorf("wait for %s: %w", what, err)
+		return false, "", log, fmt.Errorf("wait for %s: %w", what, err)
 	}
-	result.Succeeded = condition.Type == batchv1.JobComplete
-	result.Reason = strings.TrimSuffix(fmt.Sprintf("%s: %s %s", what, condition.Type, condition.Message), " ")
-	return result, nil
+	reason = strings.TrimSuffix(fmt.Sprintf("%s: %s %s", what, condition.Type, condition.Message), " ")
+	return condition.Type == batchv1.JobComplete, reason, log, nil
 }
 
 // jobEnd waits for the condition that says how a Job ended. A watch that is cut

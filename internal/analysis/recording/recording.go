@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -41,6 +42,9 @@ type Start struct {
 	Image   string        `json:"image"`
 	Steps   int           `json:"steps"`
 	Config  config.Config `json:"config"`
+	// Stale is, by metric, the age limit of its data that its source needs.
+	// A replay has the settings of a source and not what they mean.
+	Stale map[string]config.Duration `json:"stale,omitempty"`
 }
 
 // Points are what a metric's source yielded.
@@ -74,7 +78,12 @@ type Recorder struct {
 
 // New returns a Judge for the rollout of s that writes to w.
 func New(w io.Writer, s Start) *Recorder {
-	s.Version = Version
+	s.Version, s.Stale = Version, map[string]config.Duration{}
+	for _, m := range s.Config.Metrics {
+		if m.Source != nil && m.Source.StaleAfter() > 0 {
+			s.Stale[m.Name] = config.Duration(m.Source.StaleAfter())
+		}
+	}
 	r := &Recorder{Judge: analysis.NewJudge(s.Config, s.Steps), out: json.NewEncoder(w)}
 	r.write(Event{Start: &s})
 	return r
@@ -161,15 +170,8 @@ func Replay(r io.Reader, change func(config.Config) (config.Config, error)) (Sta
 			if start.Version != Version {
 				return start, nil, fmt.Errorf("line %d: %w: it has version %d, want %d", n, errRecording, start.Version, Version)
 			}
-			if change != nil {
-				c, err := change(start.Config)
-				if err != nil {
-					return start, nil, err
-				}
-				start.Config = c
-			}
-			start.Config = start.Config.WithDefaults(config.Metric{})
-			if err := start.Config.Validate(); err != nil {
+			var err error
+			if start.Config, err = start.settings(change); err != nil {
 				return start, nil, err
 			}
 			judge = analysis.NewJudge(start.Config, start.Steps)
@@ -198,6 +200,38 @@ func Replay(r io.Reader, change func(config.Config) (config.Config, error)) (Sta
 	}
 	return start, steps, nil
 }
+
+// settings are what a replay judges by: the recorded ones, or what change makes of
+// them.
+func (s Start) settings(change func(config.Config) (config.Config, error)) (config.Config, error) {
+	c := s.Config
+	c.Metrics = slices.Clone(c.Metrics)
+	for i, m := range c.Metrics {
+		if stale := s.Stale[m.Name]; stale > 0 {
+			c.Metrics[i].Source = recorded(stale)
+		}
+	}
+	if change != nil {
+		var err error
+		if c, err = change(c); err != nil {
+			return c, err
+		}
+	}
+	c = c.WithDefaults(config.Metric{})
+	return c, c.Validate()
+}
+
+// recorded is what a replay knows of a source: the age limit of its data.
+type recorded time.Duration
+
+// Key implements config.Source.
+func (recorded) Key() string { return "recorded" }
+
+// StaleAfter implements config.Source.
+func (r recorded) StaleAfter() time.Duration { return time.Duration(r) }
+
+// Validate implements config.Source.
+func (recorded) Validate(config.Metric, config.Problems) {}
 
 // apply tells the judge something.
 func apply(judge *analysis.Judge, e Event) {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/common/model"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 // Queries are a user's own questions, in PromQL, with ${version}, ${service} and
@@ -41,8 +41,8 @@ var (
 )
 
 // Ask returns an API that asks a user's own queries. It refuses queries whose
-// answers would mix the versions (analysis.ErrMixed), with the reason.
-func (s Server) Ask(q Queries, names analysis.Names) (*API, error) {
+// answers would mix the versions (source.ErrMixed), with the reason.
+func (s Server) Ask(q Queries, names source.Names) (*API, error) {
 	questions, err := q.questions(names)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus queries: %w", err)
@@ -50,7 +50,7 @@ func (s Server) Ask(q Queries, names analysis.Names) (*API, error) {
 	return s.open(questions)
 }
 
-func (q Queries) questions(names analysis.Names) ([]*question, error) {
+func (q Queries) questions(names source.Names) ([]*question, error) {
 	if (q.Total == "") != (q.Failed == "") {
 		return nil, errors.New("total and failed come together: one says nothing without the other")
 	}
@@ -82,13 +82,13 @@ func (q Queries) questions(names analysis.Names) ([]*question, error) {
 
 // both returns one question for each version, or one for both if a label tells
 // the series apart.
-func (q Queries) both(field field, text string, names analysis.Names) ([]*question, error) {
+func (q Queries) both(field field, text string, names source.Names) ([]*question, error) {
 	if q.By != "" {
-		text, err := analysis.Fill(text, map[string]string{"namespace": names.Namespace})
+		text, err := source.Fill(text, map[string]string{"namespace": names.Namespace})
 		if err != nil {
 			return nil, err
 		}
-		if err := analysis.TellsApart(names.Of(rollout.SideStable), names.Of(rollout.SideCanary)); err != nil {
+		if err := source.TellsApart(names.Of(rollout.SideStable), names.Of(rollout.SideCanary)); err != nil {
 			return nil, err
 		}
 		return []*question{{field: field, text: text, scale: 1, version: byLabel(q.By, names)}}, nil
@@ -107,7 +107,7 @@ func always(v rollout.Side) func(model.Metric) (rollout.Side, bool) {
 	return func(model.Metric) (rollout.Side, bool) { return v, true }
 }
 
-func byLabel(name string, names analysis.Names) func(model.Metric) (rollout.Side, bool) {
+func byLabel(name string, names source.Names) func(model.Metric) (rollout.Side, bool) {
 	return func(m model.Metric) (rollout.Side, bool) {
 		for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary} {
 			if string(m[model.LabelName(name)]) == names.Of(v) {
