@@ -44,7 +44,7 @@ type Check string
 const (
 	CheckErrorRate    Check = "error-rate"       // the canary's failures against the limit
 	CheckErrors       Check = "errors-vs-stable" // against stable's at the same time
-	CheckUnattributed Check = "unattributed"     // failures that no version signed
+	CheckUnattributed Check = "unattributed"     // failures of neither version
 	CheckLatency      Check = "latency-vs-stable"
 	CheckSlow         Check = "slow-vs-stable" // the slow end of the latencies
 	CheckLatencyMax   Check = "latency-max"    // the 95th percentile against the limit

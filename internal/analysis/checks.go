@@ -71,17 +71,16 @@ func (s *series) errorsAgainstStable() float64 {
 	return s.p(CheckErrors, min(ratio, floor))
 }
 
-// unattributed is the p-value of "all failures that nobody signed would be there
-// without the canary, or are within its limit". No marker came with them, so they
-// are not known to be the canary's; but the canary is what changed.
+// unattributed is the p-value of "all unattributed failures would be there without the
+// canary, or are within its limit". No marker came with them, so they are not known to
+// be the canary's; but the canary is what changed.
 func (s *series) unattributed() float64 {
 	total, failed, limit := s.blamed()
 	return s.p(CheckUnattributed, stat.Evidence(total, failed, limit))
 }
 
-// blamed is the canary's answers and failures with every failure that nobody
-// signed added, and the highest share of failures in these that a canary within
-// its limit makes. Of all answers a share of weight is the canary's and a share
+// blamed is the canary's answers and failures with every unattributed failure added,
+// and the highest share of failures in these that a canary within its limit makes. Of all answers a share of weight is the canary's and a share
 // of background fails unattributed as it did before.
 func (s *series) blamed() (total, failed, limit float64) {
 	c, u := s.sides[rollout.SideCanary], s.sides[rollout.SideUnattributed].failed

@@ -58,7 +58,7 @@ func Webhook(ctx context.Context, client *http.Client, address, secret string, r
 		}
 		return Answer{}, fmt.Errorf("ask %s: %w", where, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
 		return Answer{}, fmt.Errorf("ask %s: %w", where, err)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/source/prometheus"
+	"github.com/candlefish/deploy-action/internal/source/gateway"
 )
 
 // counterInterval is how often the gateway's counters are read.
@@ -15,10 +15,10 @@ const counterInterval = 500 * time.Millisecond
 // gateway's own count of requests to the two Services. They cover users'
 // requests too, not only the probes.
 type counters struct {
-	source prometheus.Source
+	source gateway.Source
 	names  []string // the user's Service, the second one
 
-	last []prometheus.Counts // the newest reading, nil before the first of a weight
+	last []gateway.Counts // the newest reading, nil before the first of a weight
 }
 
 // count reads the counters until ctx ends. A reading that fails adds nothing:
@@ -47,7 +47,7 @@ func (t *traffic) count(ctx context.Context, c *counters) {
 
 // counted takes one reading. Its difference to the one before belongs to the
 // newest weight only when that one was begun after the write.
-func (t *traffic) counted(c *counters, now []prometheus.Counts, began time.Time) {
+func (t *traffic) counted(c *counters, now []gateway.Counts, began time.Time) {
 	last := c.last
 	if began.Before(t.writtenAt) {
 		c.last = nil

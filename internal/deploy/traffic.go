@@ -18,7 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/source/prometheus"
+	"github.com/candlefish/deploy-action/internal/source/gateway"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
 
@@ -149,7 +149,7 @@ func (r *run) probe(ctx context.Context, entry kube.EntryPoint, record *kube.Rec
 	}
 	if t.why != "" && r.cfg.MetricsURL != "" {
 		t.counters = &counters{
-			source: prometheus.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
+			source: gateway.Source{URL: r.cfg.MetricsURL, Namespace: record.Namespace},
 			names:  []string{record.Service, record.SecondName()},
 		}
 		if _, err := t.counters.source.Read(ctx, t.counters.names...); err != nil {

@@ -17,7 +17,7 @@ func ExampleLoad() {
 		fmt.Println(err)
 		return
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "analysis.yaml")
 	err = os.WriteFile(file, []byte(`
 version: 1

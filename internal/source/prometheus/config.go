@@ -46,7 +46,7 @@ func (c *Config) Open(_ context.Context, m config.Metric, e source.Env) (source.
 	server := Server{URL: os.Expand(c.URL, e.Getenv), Header: header}
 	names := c.Named(e.Names)
 	if c.Gateway == "" {
-		return server.Ask(Queries{Total: c.Total, Failed: c.Failed, Latency: c.Latency, Value: c.Value, By: c.By}, names)
+		return server.Ask(c.Queries, names)
 	}
 	return server.Ready(Ready{Preset: Preset(c.Gateway), Names: names, Errors: m.Errors != nil, Latency: m.Latency != nil, VersionLabel: c.By, Plus: c.Plus})
 }

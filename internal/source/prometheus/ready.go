@@ -11,6 +11,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source"
+	"github.com/candlefish/deploy-action/internal/source/gateway"
 )
 
 // A Preset is a set of ready-made queries, named after what counts the requests.
@@ -171,7 +172,7 @@ func (r Ready) traefik() recipe {
 		matchers: fmt.Sprintf(`service=~"%s-(%s|%s)(-[a-z0-9-]+)?-[0-9]+@kubernetesgateway"`, r.Names.Namespace, r.stable(), r.canary()),
 		failure:  failure("code"),
 		version: r.whose(func(m model.Metric, service string) bool {
-			return traefik(map[string]string{"service": string(m["service"])}, r.Names.Namespace, service, all)
+			return gateway.TraefikService(string(m["service"]), r.Names.Namespace, service, all)
 		}),
 	}
 }

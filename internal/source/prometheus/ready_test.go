@@ -176,21 +176,21 @@ func TestQueriesRefuse(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		queries Queries
+		queries source.Queries
 		want    string
 		mixed   bool
 	}{
-		{"none", Queries{}, "there is none", false},
-		{"no version", Queries{Value: "up"}, "cannot tell the versions apart", true},
-		{"one of two mixed", Queries{Total: `a{v="${version}"}`, Failed: `b`}, "failed requests: cannot tell the versions apart", true},
-		{"total alone", Queries{Total: `a{v="${version}"}`}, "come together", false},
-		{"failed alone", Queries{Failed: `a{v="${version}"}`}, "come together", false},
-		{"expression", Queries{Latency: `rate(a{v="${version}"}[1m])`}, "not a metric with its matchers", false},
-		{"range", Queries{Latency: `a{v="${version}"}[1m]`}, "not a metric with its matchers", false},
-		{"two selectors", Queries{Latency: `a{v="${version}"} or b{v="}"}`}, "not a metric with its matchers", false},
-		{"unknown name", Queries{Value: `a{v="${pod}"}`}, "${pod} is not known", false},
-		{"by and version", Queries{Value: `a{v="${version}"}`, By: "v"}, "${version} is not known, want one of ${namespace}", false},
-		{"by no label", Queries{Value: "a", By: "v-1"}, "is no label", false},
+		{"none", source.Queries{}, "there is none", false},
+		{"no version", source.Queries{Value: "up"}, "cannot tell the versions apart", true},
+		{"one of two mixed", source.Queries{Total: `a{v="${version}"}`, Failed: `b`}, "failed requests: cannot tell the versions apart", true},
+		{"total alone", source.Queries{Total: `a{v="${version}"}`}, "come together", false},
+		{"failed alone", source.Queries{Failed: `a{v="${version}"}`}, "come together", false},
+		{"expression", source.Queries{Latency: `rate(a{v="${version}"}[1m])`}, "not a metric with its matchers", false},
+		{"range", source.Queries{Latency: `a{v="${version}"}[1m]`}, "not a metric with its matchers", false},
+		{"two selectors", source.Queries{Latency: `a{v="${version}"} or b{v="}"}`}, "not a metric with its matchers", false},
+		{"unknown name", source.Queries{Value: `a{v="${pod}"}`}, "${pod} is not known", false},
+		{"by and version", source.Queries{Value: `a{v="${version}"}`, By: "v"}, "${version} is not known, want one of ${namespace}", false},
+		{"by no label", source.Queries{Value: "a", By: "v-1"}, "is no label", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestQueriesRefuse(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (Server{URL: "http://prometheus"}).Ask(Queries{Value: "a", By: "v"}, source.Names{Stable: "x", Canary: "x"}); !errors.Is(err, source.ErrMixed) {
+	if _, err := (Server{URL: "http://prometheus"}).Ask(source.Queries{Value: "a", By: "v"}, source.Names{Stable: "x", Canary: "x"}); !errors.Is(err, source.ErrMixed) {
 		t.Errorf("one label value for both: error %v, want ErrMixed", err)
 	}
 }
