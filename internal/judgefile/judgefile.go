@@ -28,9 +28,8 @@ func Load(path string, base config.Metric) (config.Config, error) {
 			return f.config, fmt.Errorf("the analysis file is refused: %w", err)
 		}
 	}
-	shown := len(f.config.Metrics)
 	c := f.config.WithDefaults(base)
-	err := errors.Join(f.misplaced(len(c.Metrics)-shown), c.Validate())
+	err := errors.Join(f.misplaced(c.Metrics), c.Validate())
 	if err != nil {
 		return c, fmt.Errorf("the analysis file is refused:\n%w", err)
 	}
@@ -38,16 +37,22 @@ func Load(path string, base config.Metric) (config.Config, error) {
 }
 
 // misplaced names the metrics that do not have one source, or the probe stream with
-// one. added is how many metrics stand before the file's own.
-func (f file) misplaced(added int) error {
+// one, and what is wrong with sources beyond the first. The file's own metrics are the
+// last of all.
+func (f file) misplaced(metrics []config.Metric) error {
 	p, found := config.NewProblems()
-	for i, m := range f.config.Metrics {
+	added := len(metrics) - len(f.sources)
+	for i, sources := range f.sources {
+		m, at := metrics[added+i], p.At(fmt.Sprintf("metrics[%d]", added+i))
 		want := 1
 		if m.Name == config.ProbeMetric {
 			want = 0
 		}
-		p.Want(f.sources[i] == want, fmt.Sprintf("metrics[%d]", i+added), fmt.Sprintf("a metric with %d sources", f.sources[i]),
+		at.Want(len(sources) == want, "", fmt.Sprintf("a metric with %d sources", len(sources)),
 			fmt.Sprintf("%d: %s (none for %q)", want, choices(), config.ProbeMetric))
+		for k := 1; k < len(sources); k++ { // the first one is the metric's
+			sources[k].Validate(m, at)
+		}
 	}
 	return errors.Join(found()...)
 }

@@ -93,7 +93,7 @@ checks: [{name: c}, {name: w, webhook: "https://x"}]
 		`metrics[1].name is "a b"`, "metrics[1].errors.rate is 100", "errors.ratio is 0.5", `on-nan is "pass"`, "metrics[1] is a metric with 0 sources",
 		"metrics[2] is a metric with 2 sources", `group is "nowhere"`, `metrics[3].name is "x": want a name of its own`, "metrics[3].limit is empty",
 		`metrics[3].http.url is ""`, "metrics[3].http is without a path", "checks[0] is a check with 0 ways to run", "checks[1].secret-env",
-		`want 1: prometheus, datadog, cloudwatch, kubernetes or http (none for "probe")`} {
+		`metrics[2].http.url is ""`, "want 1: prometheus, ", `(none for "probe")`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}

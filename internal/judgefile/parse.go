@@ -17,7 +17,7 @@ import (
 // validated.
 type file struct {
 	config  config.Config
-	sources []int // how many sources each metric has
+	sources [][]source.Config // of each metric; the first one is in config
 }
 
 // An object is a JSON object that is not decoded yet. Like encoding/json, its methods
@@ -43,8 +43,7 @@ func parse(raw []byte) (file, error) {
 	if err != nil {
 		return f, err
 	}
-	taken, err := takeSources(document)
-	if err != nil {
+	if f.sources, err = takeSources(document); err != nil {
 		return f, err
 	}
 	checks, err := takeChecks(document)
@@ -60,9 +59,7 @@ func parse(raw []byte) (file, error) {
 		return f, err
 	}
 	f.config.Checks = checks
-	f.sources = make([]int, len(f.config.Metrics))
-	for i, all := range taken {
-		f.sources[i] = len(all)
+	for i, all := range f.sources {
 		if len(all) > 0 {
 			f.config.Metrics[i].Source = all[0]
 		}
