@@ -88,15 +88,15 @@ func (p *Plain) changed(was model) {
 	for _, pod := range p.m.pods {
 		i := slices.IndexFunc(was.pods, func(o Pod) bool { return o.Name == pod.Name })
 		if i < 0 || was.pods[i] != pod {
-			p.line(fmt.Sprintf("pod %s (%s): %s", pod.Name, pod.Slot, pod.status()))
+			p.line(fmt.Sprintf("pod %s (%s): %s", pod.Name, pod.Side, pod.status()))
 		}
 	}
 	for _, pod := range was.pods {
 		if !slices.ContainsFunc(p.m.pods, func(o Pod) bool { return o.Name == pod.Name }) {
-			p.line(fmt.Sprintf("pod %s (%s): gone", pod.Name, pod.Slot))
+			p.line(fmt.Sprintf("pod %s (%s): gone", pod.Name, pod.Side))
 		}
 	}
-	failed := func(m model) int64 { return m.stable.Failed + m.canary.Failed + m.unknown.Failed }
+	failed := func(m model) int64 { return m.stable.Failed + m.canary.Failed + m.unattributed.Failed }
 	if failed(p.m) > failed(was) && p.m.now.Sub(p.lastFailed) >= time.Second {
 		p.lastFailed = p.m.now
 		p.line(p.m.numbers())

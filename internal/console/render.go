@@ -91,20 +91,20 @@ func bars(m model, p palette, width int) []string {
 }
 
 func table(m model, p palette) []string {
-	rows := []string{p.dim(fmt.Sprintf("%-9s%10s%9s%10s%10s", "", "requests", "failed", "p50", "p95"))}
+	rows := []string{p.dim(fmt.Sprintf("%-12s%10s%9s%10s%10s", "", "requests", "failed", "p50", "p95"))}
 	for _, s := range []struct {
 		name  string
 		paint func(string) string
 		Stats
-	}{{"canary", p.canary, m.canary}, {"stable", p.stable, m.stable}, {"unsigned", p.dim, m.unknown}} {
-		if s.name == "unsigned" && s.Total == 0 {
+	}{{"canary", p.canary, m.canary}, {"stable", p.stable, m.stable}, {"unattributed", p.dim, m.unattributed}} {
+		if s.name == "unattributed" && s.Total == 0 {
 			continue
 		}
 		failed := fmt.Sprintf("%9s", number(s.Failed))
 		if s.Failed > 0 {
 			failed = p.bad(failed)
 		}
-		rows = append(rows, s.paint(fmt.Sprintf("%-9s", s.name))+fmt.Sprintf("%10s", number(s.Total))+failed+
+		rows = append(rows, s.paint(fmt.Sprintf("%-12s", s.name))+fmt.Sprintf("%10s", number(s.Total))+failed+
 			fmt.Sprintf("%10s%10s", latency(s.P50), latency(s.P95)))
 	}
 	return rows
@@ -119,7 +119,7 @@ func pods(m model, p palette) []string {
 			}
 			return 0
 		}
-		return cmp.Or(rank(a)-rank(b), strings.Compare(a.Slot, b.Slot), strings.Compare(a.Name, b.Name))
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Side, b.Side), strings.Compare(a.Name, b.Name))
 	})
 	var rows []string
 	for i, pod := range sorted {
@@ -131,7 +131,7 @@ func pods(m model, p palette) []string {
 		if !pod.Ready || pod.Restarts > 0 {
 			state = p.bad(pod.status())
 		}
-		rows = append(rows, fmt.Sprintf("pod     %-6s  %s  %s", pod.Slot, pod.Name, state))
+		rows = append(rows, fmt.Sprintf("pod     %-6s  %s  %s", pod.Side, pod.Name, state))
 	}
 	return rows
 }

@@ -28,11 +28,11 @@ func left(d time.Duration) string {
 
 // numbers says what was measured in this step in one line; empty when nothing was.
 func (m model) numbers() string {
-	total := m.stable.Total + m.canary.Total + m.unknown.Total
+	total := m.stable.Total + m.canary.Total + m.unattributed.Total
 	if total == 0 {
 		return ""
 	}
-	parts := []string{fmt.Sprintf("%s requests, %s failed", number(total), number(m.stable.Failed+m.canary.Failed+m.unknown.Failed))}
+	parts := []string{fmt.Sprintf("%s requests, %s failed", number(total), number(m.stable.Failed+m.canary.Failed+m.unattributed.Failed))}
 	for _, s := range []struct {
 		name string
 		Stats

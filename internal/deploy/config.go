@@ -1,12 +1,16 @@
 package deploy
 
 import (
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
 // Config is what one run was asked to do: the inputs, typed, before anything
@@ -19,6 +23,7 @@ type Config struct {
 	Service     string
 	Container   string
 	Route       string
+	Router      string
 
 	Steps        []int
 	StepDuration time.Duration
@@ -35,14 +40,13 @@ type Config struct {
 	// above where it has none of its own.
 	Analysis config.Config
 
-	ProbeURL      string
-	ProbePath     string
-	ProbeRate     int // requests per second
-	ProbeTimeout  time.Duration
-	VersionHeader string
-	VersionBody   *regexp.Regexp
-	VersionLabel  string
-	MetricsURL    string
+	ProbeURL     string
+	ProbePath    string
+	ProbeRate    int // requests per second
+	ProbeTimeout time.Duration
+	Marker       probe.Marker // the zero Marker is discovered
+	VersionLabel string
+	MetricsURL   string
 
 	Drain            time.Duration
 	KeepWarm         time.Duration
@@ -55,12 +59,7 @@ type Config struct {
 	PlanOnly    bool
 	AllowGitOps bool
 	RunURL      string
-
-	isSet func(name string) bool
 }
-
-// given reports whether somebody set the input, rather than its default.
-func (c Config) given(name string) bool { return c.isSet != nil && c.isSet(name) }
 
 func configOf(v input.Values) Config {
 	c := Config{
@@ -71,6 +70,7 @@ func configOf(v input.Values) Config {
 		Service:     v.String("service-name"),
 		Container:   v.String("container-name"),
 		Route:       v.String("route"),
+		Router:      v.String("router"),
 
 		Steps:        v.Steps("steps"),
 		StepDuration: v.Duration("step-duration"),
@@ -84,12 +84,10 @@ func configOf(v input.Values) Config {
 		MinSamples:    v.Int("min-samples"),
 		AnalysisFile:  v.String("analysis-file"),
 
-		ProbePath:     v.String("probe-path"),
-		ProbeRate:     v.Int("probe-rate"),
-		ProbeTimeout:  v.Duration("probe-timeout"),
-		VersionHeader: v.String("version-header"),
-		VersionBody:   v.Regexp("version-body"),
-		VersionLabel:  v.String("version-label"),
+		ProbePath:    v.String("probe-path"),
+		ProbeRate:    v.Int("probe-rate"),
+		ProbeTimeout: v.Duration("probe-timeout"),
+		VersionLabel: v.String("version-label"),
 
 		Drain:            v.Duration("drain-window"),
 		KeepWarm:         v.Duration("keep-warm"),
@@ -101,7 +99,6 @@ func configOf(v input.Values) Config {
 		ReportDir:   v.String("report-dir"),
 		PlanOnly:    v.Bool("dry-run"),
 		AllowGitOps: v.Bool("allow-gitops"),
-		isSet:       v.IsSet,
 	}
 	if u := v.URL("gateway-metrics-url"); u != nil {
 		c.MetricsURL = u.String()
@@ -111,6 +108,12 @@ func configOf(v input.Values) Config {
 	}
 	if u := v.URL("probe-url"); u != nil {
 		c.ProbeURL = u.String()
+	}
+	switch header := v.String("version-header"); {
+	case v.Regexp("version-body") != nil:
+		c.Marker = probe.Marker{Body: v.Regexp("version-body")}
+	case header != "":
+		c.Marker = probe.HeaderMarker(header)
 	}
 	return c
 }
@@ -137,6 +140,15 @@ func (c Config) plan(grace time.Duration) rollout.Plan {
 		p.Steps = append(p.Steps, rollout.Step{Weight: weight, Dwell: c.StepDuration})
 	}
 	return p
+}
+
+// traffic is how the rollout is watched at an entry point.
+func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
+	return traffic.Config{
+		Target: probe.Target{URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host},
+		Rate:   c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
+		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader,
+	}
 }
 
 // worstCase is the longest a rollout of p can take when every wait uses up

@@ -10,13 +10,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
 )
 
 // Version is this tool's version, as the probe stream and the report name it.
@@ -34,30 +38,62 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		cfg.RunURL = a.RunURL()
 	}
 	started := time.Now()
+	out, log, err := openConsole(a, cfg)
+	if err != nil {
+		return action.Result{}, err
+	}
+	defer func() {
+		out.Close()
+		_ = log.Close() // every line was written at once; there is nobody left to tell
+	}()
 	r := &run{
 		cfg:     cfg,
-		id:      kube.RunID{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
+		id:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
+		router:  routeFor(cfg.Router),
+		console: out,
+		mask:    a.Mask,
+		redact:  a.Redact,
+		print: func(text string) {
+			a.Print(text)
+			_, _ = fmt.Fprintln(log, a.Redact(text)) // the report file is what has to be written
+		},
 		signals: signals(ctx),
 		started: started,
 		getenv:  a.Getenv,
 	}
-	var err error
-	if r.tell, err = newTeller(a, cfg); err != nil {
-		return action.Result{}, err
-	}
-	defer r.tell.close()
 	if r.cfg.Analysis, err = judgefile.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
 		return r.conclude(nil, &exit.Error{Status: exit.BadInput, Err: err, Hint: "docs/analysis.md says what the file takes"})
 	}
 	// From here a signal is the rollout's to handle: it puts traffic back.
 	steady := context.WithoutCancel(ctx)
-	closeSandbox, err := r.connect(ctx)
-	if err != nil {
+	if r.cluster, err = connect(cfg); err != nil {
 		return r.conclude(nil, err)
 	}
-	defer closeSandbox()
 	d, err := r.deliver(steady)
 	return r.conclude(d, err)
+}
+
+// openConsole shows the run on the terminal or in the CI log, and writes it to
+// the log file.
+func openConsole(a *action.Action, c Config) (*console.Console, *os.File, error) {
+	if err := os.MkdirAll(c.ReportDir, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("make report-dir: %w", err)
+	}
+	log, err := os.Create(filepath.Join(c.ReportDir, logFile))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the log: %w", err)
+	}
+	o := console.Options{Out: console.Printer(a.Print), Getenv: a.Getenv, Group: a.Group, EndGroup: a.EndGroup}
+	if stdout := a.Stdout(); stdout != nil && console.TerminalWidth(stdout)() > 0 {
+		o.Out, o.Width = stdout, console.TerminalWidth(stdout)
+	}
+	annotate := func(warning string) bool {
+		if a.OnRunner() {
+			a.Annotate(action.Annotation{Level: action.Warning, Message: warning})
+		}
+		return a.OnRunner()
+	}
+	return console.Start(a.Redact, annotate, console.New(o), console.NewPlain(log, nil, nil)), log, nil
 }
 
 // signals turns the cancellation of a run into what the rollout listens to.
@@ -82,19 +118,11 @@ func runID(a *action.Action, now time.Time) string {
 	return "local-" + now.UTC().Format("20060102T150405.000")
 }
 
-// connect finds the cluster. Without one, the stage on this machine is used
-// and the sample application with it; the returned function gives it up.
-func (r *run) connect(ctx context.Context) (func(), error) {
-	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: r.cfg.Kubeconfig, Context: r.cfg.KubeContext})
-	if err == nil {
-		r.cluster = cluster
-		if r.cfg.Image == "" {
-			return func() {}, &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("image: required on a cluster of your own"), Hint: "give --image registry/name:tag or IMAGE"}
-		}
-		return func() {}, nil
+// connect makes the connection to the cluster. It sends nothing.
+func connect(c Config) (*kube.Cluster, error) {
+	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
+	if errors.Is(err, kube.ErrNoCluster) {
+		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())
 	}
-	if !errors.Is(err, kube.ErrNoCluster) {
-		return func() {}, err
-	}
-	return r.onSandbox(ctx)
+	return cluster, err
 }

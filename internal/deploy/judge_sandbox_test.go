@@ -105,7 +105,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer file.Close()
+			defer func() { _ = file.Close() }()
 			_, steps, err := recording.Replay(file, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -129,7 +129,7 @@ func TestHealthyByPrometheusToo(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeJudgedIsHeld(t *testing.T) {
+func TestWhatCannotBeJudgedIsPaused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "8s",
@@ -138,8 +138,8 @@ func TestWhatCannotBeJudgedIsHeld(t *testing.T) {
 	if !strings.Contains(out, "connection refused") || !strings.Contains(out, "a longer dwell") {
 		t.Errorf("the output names neither the reason nor the extension:\n%s", out)
 	}
-	if got := p.outputs()["status"]; got != "held" {
-		t.Errorf("status = %q, want held", got)
+	if got := p.outputs()["status"]; got != "paused" {
+		t.Errorf("status = %q, want paused", got)
 	}
 	if weights := w.kubectl("get", "httproute", sandbox.SampleName, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "75 25" {
 		t.Errorf("weights = %q, want them held at 75 25", weights)

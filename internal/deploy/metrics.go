@@ -4,23 +4,25 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/source"
+	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
 // measure opens the sources of the analysis file and reads them until ctx ends.
 // Those that can't tell the versions apart, or can't be read at all, are refused
 // together, before anything is changed.
-func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entry string) error {
-	t.ask = r.checks(ctx, t.record, target, entry)
+func (r *run) measure(ctx context.Context, monitor *traffic.Monitor, target *workload.Target, entry string) error {
+	monitor.Check(r.checks(ctx, target, entry))
+	record := target.Record()
 	env := source.Env{
-		Names:  source.Names{Namespace: t.record.Namespace, Service: t.record.Service, CanaryService: t.record.SecondName()},
-		Getenv: r.getenv, Mask: r.tell.secret, Pods: target,
+		Names:  source.Names{Namespace: record.Namespace, Service: record.Service, CanaryService: record.CanaryService()},
+		Getenv: r.getenv, Mask: r.mask, Pods: target,
 	}
 	var refused []string
 	readers := map[string]source.Reader{}
@@ -41,22 +43,9 @@ func (r *run) measure(ctx context.Context, t *traffic, target *kube.Target, entr
 	}
 	// The first reading is the baseline; all sources take theirs at once.
 	for metric, reader := range readers {
-		go source.Poll(ctx, reader, func(points []analysis.Point, err error) { t.measured(metric, points, err) })
+		go source.Poll(ctx, reader, func(points []analysis.Point, err error) { monitor.Measured(metric, points, err) })
 	}
 	return nil
-}
-
-// measured tells the judge what a source yielded.
-func (t *traffic) measured(metric string, points []analysis.Point, err error) {
-	t.mu.Lock()
-	if t.judge != nil {
-		t.judge.Add(metric, points...)
-		if err != nil {
-			t.judge.Problem(metric, err.Error(), time.Now())
-		}
-	}
-	t.mu.Unlock()
-	t.notify()
 }
 
 // more are the permissions that the analysis file asks for.

@@ -10,25 +10,28 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
-	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/redact"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
-// The names of the files that a run leaves, as the seed has them.
+// The names of the files that a run leaves.
 const (
-	reportFile = "canary-deployment-report.json"
-	logFile    = "canary-deployment.log"
+	reportFile   = "canary-deployment-report.json"
+	logFile      = "canary-deployment.log"
+	analysisFile = "canary-deployment-analysis.jsonl" // all that the judge was told and asked
 )
 
-// conclude makes all that a run says from what came of it: the report file, the
-// summary, the outputs and the outcome are read off one value.
+// conclude makes all that a run says from its end: the report file, the summary,
+// the outputs and the exit status are read off one value.
 func (r *run) conclude(d *delivery, err error) (action.Result, error) {
-	outcome, reason, hint := r.outcome(d, err)
+	end := r.end(d, err)
 	// Before it is rendered: what is escaped no longer looks like a secret.
-	result := redact.Deep(r.result(d, outcome, reason, hint), r.tell.redact)
+	result := redact.Deep(r.result(d, end), r.redact)
 	raw, renderErr := report.JSON(result)
 	path := filepath.Join(r.cfg.ReportDir, reportFile)
 	if renderErr == nil {
@@ -37,167 +40,168 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	if renderErr != nil {
 		// The cluster's state decides the outcome, but a success that
 		// cannot be proven afterwards is none.
-		err = errors.Join(err, fmt.Errorf("write the report: %w", renderErr))
-		if outcome == exit.Done {
-			outcome = exit.CouldNotRun
+		end.Err = errors.Join(end.Err, fmt.Errorf("write the report: %w", renderErr))
+		if end.Status == exit.Done {
+			end.Status = exit.CouldNotRun
 		}
 		path = ""
 	}
-	r.tell.end(result)
-	return action.Result{
-		Status:  outcome,
-		Outputs: outputsOf(result, d, outcome, path),
-		Summary: report.Markdown(result),
-		Hint:    hint,
-	}, r.fail(outcome, reason, hint, err)
+	r.console.End()
+	r.print(report.Text(result))
+	a := action.Result{Status: end.Status, Outputs: outputsOf(result, d, end.Status, path), Summary: report.Markdown(result), Hint: end.Hint}
+	if end.Status == exit.Done {
+		return a, nil
+	}
+	return a, end
 }
 
-// fail is the error that the edge annotates: every outcome but success has one.
-func (r *run) fail(outcome exit.Status, reason, hint string, err error) error {
-	if outcome == exit.Done {
-		return nil
+// end is how the run ended: its status, one sentence as the error, and a hint.
+func (r *run) end(d *delivery, err error) *exit.Error {
+	ended := func(status exit.Status, reason, hint string) *exit.Error {
+		return &exit.Error{Status: status, Err: errors.New(reason), Hint: hint}
 	}
-	if err == nil {
-		err = errors.New(reason)
-	}
-	return &exit.Error{Status: outcome, Err: err, Hint: hint}
-}
-
-// outcome is how the run ended, in one status and one sentence.
-func (r *run) outcome(d *delivery, err error) (status exit.Status, reason, hint string) {
 	switch {
 	case err != nil:
-		status, hint = exit.Of(err)
-		return status, err.Error(), hint
+		status, hint := exit.Of(err)
+		return &exit.Error{Status: status, Err: err, Hint: hint}
 	case d.planned:
-		return exit.Done, "only planned, as asked: nothing was changed", ""
+		return ended(exit.Done, "only planned, as asked: nothing was changed", "")
 	case d.saveErr != nil:
-		return exit.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened"
+		return ended(exit.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened; "+r.lookHint(d.found.Record))
 	}
-	reason = d.state.Reason
-	switch d.state.Phase {
+	switch s := d.state; s.Phase {
 	case rollout.PhasePromoted:
-		return exit.Done, reason, ""
+		return ended(exit.Done, s.Reason, "")
 	case rollout.PhaseAborted:
-		if d.state.Leftover != "" {
-			hint = "the next run removes what is left: " + d.state.Leftover
+		hint := ""
+		if s.Leftover != "" {
+			hint = fmt.Sprintf("the next run removes what is left: the %s", s.Leftover)
 		}
-		return exit.Aborted, reason, hint
-	case rollout.PhaseHeld:
-		return exit.GateRefused, fmt.Sprintf("held at weight %d: %s", d.state.Weight, reason), "the next run puts traffic back before it starts"
+		return ended(exit.Aborted, s.Reason, hint)
+	case rollout.PhasePaused:
+		return ended(exit.GateRefused, fmt.Sprintf("paused at weight %d: %s", s.Weight, s.Reason), "the next run shifts traffic back to stable before it starts")
+	default:
+		return ended(exit.AbortFailed, s.Reason, r.lookHint(d.found.Record)+"; the next run goes on from stage "+string(s.Stage))
 	}
-	return exit.AbortFailed, reason, "look at the route's weights now; the next run goes on from " + string(d.state.Stage)
 }
 
 // result is the one value that everything is said from.
-func (r *run) result(d *delivery, outcome exit.Status, reason, hint string) report.Result {
+func (r *run) result(d *delivery, end *exit.Error) report.Result {
 	now := time.Now()
 	result := report.Result{
 		Status: report.StatusFailed, Environment: r.cfg.Environment, Deployment: r.cfg.Deployment, Image: r.cfg.Image,
 		Steps: len(r.cfg.Steps), TrafficSteps: r.cfg.Steps, CompletedAt: now.UTC(),
 		RunID: r.id.ID, RunURL: r.id.URL, Namespace: r.cfg.Namespace, Service: r.cfg.Service, Strategy: "canary",
-		Outcome: string(rollout.PhasePending), ExitCode: outcome.Code(), Reason: reason, Hint: hint,
-		Warnings: r.tell.warned(), Events: r.tell.told(),
+		Outcome: rollout.PhasePending, ExitCode: end.Status.Code(), Reason: end.Error(), Hint: end.Hint,
+		Warnings: r.console.Warnings(),
 	}
-	if outcome == exit.Done {
+	for _, m := range r.console.Messages() {
+		result.Events = append(result.Events, report.Event{At: m.At, Message: m.Text})
+	}
+	if end.Status == exit.Done {
 		result.Status = report.StatusSuccess
 	}
 	took := now.Sub(r.started)
 	result.TotalDuration = int(took.Round(time.Second).Seconds())
-	result.DurationSeconds = report.Seconds(took)
+	result.DurationSeconds, result.OverheadSeconds = report.Seconds(took), report.Seconds(took)
 	if d == nil {
-		result.OverheadSeconds = report.Seconds(took)
 		return result
 	}
 	found := d.found.Record
 	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, found.Stable.Image
-	result.Route = "HTTPRoute/" + found.Routes[0].Name
+	result.Route = r.router.Kind().Name + "/" + found.Routes[0].Name
 	if d.planned {
-		result.OverheadSeconds = report.Seconds(took)
 		return result
 	}
-	result.Outcome = string(d.state.Phase)
-	result.RolledBack = d.state.Phase == rollout.PhaseAborted && d.state.Written
-	result.Held = d.state.Phase == rollout.PhaseHeld
-	result.ImageDigests = found.Stable.Digests
-	if d.state.Phase == rollout.PhasePromoted {
-		result.ImageDigests = d.proof.Digests
-		result.Pods = podsOf(d.proof)
-	}
-	result.Warnings = append(result.Warnings, d.state.Unconfirmed...)
-	if f := d.failure; f != nil {
-		result.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
-	}
-	d.traffic.describe(&result)
-	result.OverheadSeconds = result.DurationSeconds - result.DwellSeconds
+	d.describe(&result)
 	return result
 }
 
-func podsOf(p kube.Proof) []report.Pod {
+// describe adds how the rollout went.
+func (d *delivery) describe(r *report.Result) {
+	stable := d.found.Record.Stable
+	r.Outcome = d.state.Phase
+	r.RolledBack = d.state.Phase == rollout.PhaseAborted && d.state.Written
+	r.Paused = d.state.Phase == rollout.PhasePaused
+	r.ImageDigests = stable.Digests
+	if d.state.Phase == rollout.PhasePromoted {
+		r.ImageDigests = d.proof.Digests
+		r.Pods = podsOf(d.proof)
+	}
+	r.Warnings = append(r.Warnings, d.state.Unconfirmed...)
+	if f := d.failure; f != nil {
+		r.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
+	}
+	describeTraffic(r, d.traffic)
+	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds
+}
+
+func podsOf(p workload.Proof) []report.Pod {
+	before := map[string]release.Pod{}
+	for _, pod := range p.Before {
+		before[pod.UID] = pod
+	}
 	var pods []report.Pod
-	for _, after := range p.After {
-		pod := report.Pod{Name: after.Name, UID: after.UID, RestartsAfter: int(after.Restarts)}
-		for _, before := range p.Before {
-			if before.UID == after.UID {
-				pod.RestartsBefore = int(before.Restarts)
-			}
-		}
-		pods = append(pods, pod)
+	for _, pod := range p.After {
+		pods = append(pods, report.Pod{Name: pod.Name, UID: pod.UID, RestartsBefore: int(before[pod.UID].Restarts), RestartsAfter: int(pod.Restarts)})
 	}
 	return pods
 }
 
-// describe adds what the answers showed.
-func (t *traffic) describe(r *report.Result) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	total := t.tally.Total()
-	r.TotalRequests, r.FailedRequests = total.Total(), total.Failed()
-	stats := t.stream.Stats()
-	r.UnsentRequests = int64(stats.Missed)
-	if r.FailedRequests > 0 && r.Outcome == string(rollout.PhasePromoted) {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("this release was not without failures: %d of %d requests failed", r.FailedRequests, r.TotalRequests))
+// describeTraffic adds what the answers showed.
+func describeTraffic(r *report.Result, t traffic.Snapshot) {
+	r.TotalRequests, r.FailedRequests, r.UnsentRequests = t.Total.Total(), t.Total.Failed(), int64(t.Stats.Missed)
+	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
+	if r.FailedRequests > 0 && r.Outcome == rollout.PhasePromoted {
+		warn("%d of %d requests failed during this release", r.FailedRequests, r.TotalRequests)
 	}
-	if stats.Undelivered > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d answers came faster than they could be counted", stats.Undelivered))
+	if t.Stats.Undelivered > 0 {
+		warn("%d answers came faster than they could be counted", t.Stats.Undelivered)
 	}
-	if t.why != "" && t.counters != nil {
-		r.Warnings = append(r.Warnings, "answers carry no version ("+t.why+"): the gateway's counters were read instead, and latency was not compared")
-	} else if t.why != "" {
-		r.Warnings = append(r.Warnings, "the weights could not be confirmed by answers: "+t.why)
+	switch {
+	case t.Counters:
+		warn("answers carry no version (%s): the gateway's counters were read instead, and latency was not compared", t.Why)
+	case t.Why != "":
+		warn("the weights could not be confirmed by answers: %s", t.Why)
 	}
-	for _, w := range t.weights {
+	for _, w := range t.Weights {
 		r.Weights = append(r.Weights, report.WeightAt{At: w.At.UTC(), Weight: w.Weight})
 	}
-	for _, s := range t.steps {
-		c := t.since(s)
-		step := report.Step{
-			Weight: s.Weight, StartedAt: s.WrittenAt.UTC(), Dwell: report.Seconds(s.Dwell),
-			AcceptedAfter: report.Seconds(s.Accepted), ObservedAfter: report.Seconds(s.Observed),
-			Requests: report.VersionCounts{
-				Counts: report.Counts{Total: c.Total(), Failed: c.Failed()},
-				Stable: countsOf(c.Stable), Canary: countsOf(c.Canary), Unknown: countsOf(c.Unattributed),
-			},
-			Latency: report.Latencies{Stable: latencyOf(c.Stable), Canary: latencyOf(c.Canary)},
-			Verdict: string(s.Verdict.Verdict), Reason: s.Verdict.Reason, Confirmation: report.Unconfirmed,
-			Findings: s.Verdict.Findings, Measured: s.Verdict.Measured, Score: s.Verdict.Score,
-		}
+	for _, s := range t.Steps {
 		r.Warnings = append(r.Warnings, s.Verdict.Warnings...)
-		if s.Name == promotionStep {
-			step.Reason = "the promotion: hand-over, return of the route, selectors"
-		}
-		if s.Confirmed {
-			p := s.Split
-			share, interval := p.Share(), [2]float64{float64(p.Lo) / float64(p.N), float64(p.Hi) / float64(p.N)}
-			step.Confirmation, step.ObservedShare, step.Interval = report.Confirmed, &share, &interval
-			step.ConfirmedBy = fmt.Sprintf("%d answers by %s", p.N, t.evidence())
-		}
-		if s.Name == promotionStep {
-			step.Name, step.Confirmation = s.Name, ""
-		}
+		step := stepOf(s, t.Evidence)
 		r.StepRecords = append(r.StepRecords, step)
 		r.DwellSeconds += step.Dwell
 	}
+}
+
+// promotionStep names the time after the last weight.
+const promotionStep = "promotion"
+
+func stepOf(s traffic.Step, evidence string) report.Step {
+	c := s.Counts
+	step := report.Step{
+		Weight: s.Weight, StartedAt: s.WrittenAt.UTC(), Dwell: report.Seconds(s.Dwell),
+		AcceptedAfter: report.Seconds(s.Accepted), ObservedAfter: report.Seconds(s.Observed),
+		Requests: report.VersionCounts{
+			Counts: report.Counts{Total: c.Total(), Failed: c.Failed()},
+			Stable: countsOf(c.Stable), Canary: countsOf(c.Canary), Unattributed: countsOf(c.Unattributed),
+		},
+		Latency: report.Latencies{Stable: latencyOf(c.Stable), Canary: latencyOf(c.Canary)},
+		Verdict: s.Verdict.Verdict, Reason: s.Verdict.Reason, Confirmation: report.Unconfirmed,
+		Findings: s.Verdict.Findings, Measured: s.Verdict.Measured, Score: s.Verdict.Score,
+	}
+	if s.Confirmed {
+		p := s.Share
+		share, interval := p.Share(), [2]float64{float64(p.Lo) / float64(p.N), float64(p.Hi) / float64(p.N)}
+		step.Confirmation, step.ObservedShare, step.Interval = report.Confirmed, &share, &interval
+		step.ConfirmedBy = fmt.Sprintf("%d answers by %s", p.N, evidence)
+	}
+	if s.Promotion {
+		step.Name, step.Confirmation = promotionStep, ""
+		step.Reason = "the promotion: hand-over, return of the route, selectors"
+	}
+	return step
 }
 
 func countsOf(c probe.SideCounts) report.Counts {
@@ -213,13 +217,17 @@ func latencyOf(c probe.SideCounts) *report.Latency {
 }
 
 // outputsOf are the action's outputs, each from the result.
-func outputsOf(r report.Result, d *delivery, outcome exit.Status, path string) map[string]string {
+func outputsOf(r report.Result, d *delivery, status exit.Status, path string) map[string]string {
 	number := func(s report.Seconds) string {
 		return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64)
 	}
-	out := map[string]string{
-		"status":           statusWord(r, d, outcome),
-		"image":            r.PreviousImage,
+	serving := r.PreviousImage
+	if r.Outcome == rollout.PhasePromoted {
+		serving = r.Image
+	}
+	return map[string]string{
+		"status":           statusWord(d, status),
+		"image":            release.ByDigest(serving, r.ImageDigests),
 		"previous-image":   r.PreviousImage,
 		"failed-requests":  fmt.Sprint(r.FailedRequests),
 		"total-requests":   fmt.Sprint(r.TotalRequests),
@@ -228,20 +236,17 @@ func outputsOf(r report.Result, d *delivery, outcome exit.Status, path string) m
 		"rolled-back":      fmt.Sprint(r.RolledBack),
 		"report":           path,
 	}
-	if r.Outcome == string(rollout.PhasePromoted) {
-		out["image"] = r.Image
-	}
-	return out
 }
 
-func statusWord(r report.Result, d *delivery, outcome exit.Status) string {
+// statusWord is the final status as the output has it.
+func statusWord(d *delivery, status exit.Status) string {
 	switch {
-	case d != nil && d.planned && outcome == exit.Done:
+	case d != nil && d.planned && status == exit.Done:
 		return "planned"
-	case outcome == exit.Done:
+	case status == exit.Done:
 		return "promoted"
-	case r.Held:
-		return "held"
+	case d != nil && d.state.Phase == rollout.PhasePaused:
+		return "paused"
 	}
-	return outcome.String()
+	return status.String()
 }

@@ -5,31 +5,101 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
+	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/routers"
+	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
 // A run is one attempt to deliver one image, from reading the cluster to the
 // report.
 type run struct {
 	cfg     Config
-	id      kube.RunID
+	id      release.Run
 	cluster *kube.Cluster
-	tell    *teller
+	router  router.Router
+	console *console.Console
+	mask    func(secret string) // keeps a value out of everything that is said
+	redact  func(string) string
+	print   func(text string) // shows a closing text and logs it
 	signals <-chan string
 	started time.Time
 	getenv  func(string) string
 }
 
+// A delivery is what came out of one run.
+type delivery struct {
+	found   *discover.Found
+	planned bool // only looked, as asked
+	state   rollout.State
+	proof   workload.Proof
+	failure *workload.PodFailure
+	traffic traffic.Snapshot
+	// saveErr says that the end could not be recorded in the cluster.
+	saveErr error
+}
+
+// deliver brings one rollout to its end: it surveys, plans, takes the lease,
+// finishes what an earlier run left, surveys again and rolls out. The delivery
+// is nil when nothing was changed.
+func (r *run) deliver(ctx context.Context) (*delivery, error) {
+	r.started = time.Now()
+	if err := r.prepared(); err != nil {
+		return nil, err
+	}
+	found, err := r.survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !found.Previous.Unfinished() && !found.Previous.Warm() {
+		if err := r.check(found); err != nil {
+			return nil, err
+		}
+	}
+	showPlan(r.console, r.cfg, found, r.router)
+	if r.cfg.PlanOnly {
+		return &delivery{found: found, planned: true}, nil
+	}
+	lease, err := r.acquire(ctx, found.Record)
+	if err != nil {
+		return nil, err
+	}
+	defer r.releaseLease(ctx, lease)
+	// Only the lease's holder may believe what it reads: the last run may
+	// have ended between the first look and now.
+	previous, err := r.cluster.LoadRecord(ctx, found.Record.Namespace, found.Record.Deployment)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.finish(ctx, previous, lease, found.EntryPoint); err != nil {
+		return nil, err
+	}
+	if found, err = r.survey(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.check(found); err != nil {
+		return nil, err
+	}
+	return r.rollOut(ctx, found, lease)
+}
+
 // survey reads the cluster and returns what a rollout would work on. All that
 // speaks against it is in one error; nothing is changed.
-func (r *run) survey(ctx context.Context) (*kube.Found, error) {
-	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, r.cfg.more()...)
+func (r *run) survey(ctx context.Context) (*discover.Found, error) {
+	permissions := slices.Concat(kube.Permissions, []kube.Permission{kube.RoutePermission(r.router.Kind())}, r.cfg.more())
+	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
 	if err != nil {
 		return nil, fmt.Errorf("ask cluster %s: %w", r.cluster.Host, err)
 	}
@@ -37,9 +107,9 @@ func (r *run) survey(ctx context.Context) (*kube.Found, error) {
 		return nil, exit.Refuse("the README's table of permissions lists all that is needed",
 			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
 	}
-	found, err := r.cluster.Discover(ctx, kube.Query{
+	found, err := discover.Find(ctx, r.cluster, discover.Query{
 		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
-		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image,
+		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.router, DefaultDeployment: DefaultDeployment,
 	})
 	if err != nil {
 		return nil, exit.Refuse("", err.Error())
@@ -51,12 +121,12 @@ func (r *run) survey(ctx context.Context) (*kube.Found, error) {
 }
 
 // check turns what speaks against a rollout into one error.
-func (r *run) check(found *kube.Found) error {
+func (r *run) check(found *discover.Found) error {
 	reasons := found.Obstacles
 	hint := ""
 	if len(found.Managed) > 0 && !r.cfg.AllowGitOps {
 		reasons = append(reasons, found.Managed...)
-		hint = "let the GitOps tool ignore the weights, the Service's selector and the role label, then set allow-gitops"
+		hint = "let the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
 	}
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status, so there is nothing to probe; name the entry point with probe-url")
@@ -67,99 +137,81 @@ func (r *run) check(found *kube.Found) error {
 	return nil
 }
 
-// deliver brings one rollout to its end. The record it returns is the newest
-// one, nil when nothing was changed.
-func (r *run) deliver(ctx context.Context) (*delivery, error) {
-	r.started = time.Now()
-	if err := r.prepared(); err != nil {
-		return nil, err
-	}
-	found, err := r.survey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	unfinished := found.Previous.Unfinished() || found.Previous.Warm()
-	if !unfinished {
-		if err := r.check(found); err != nil {
-			return nil, err
-		}
-	}
-	r.tell.plan(r.cfg, found)
-	if r.cfg.PlanOnly {
-		return &delivery{found: found, planned: true}, nil
-	}
-	lease, err := r.cluster.Acquire(ctx, found.Record.Namespace, found.Record.Deployment, r.id, func(holder string, until time.Time) {
-		r.tell.await(fmt.Sprintf("a sign of life of run %s, which holds the rollout", holder), until)
+// acquire takes the target's lease, which admits one run.
+func (r *run) acquire(ctx context.Context, record *release.Record) (*kube.Lease, error) {
+	lease, err := r.cluster.Acquire(ctx, record.Namespace, record.Deployment, r.id, func(holder string, until time.Time) {
+		r.console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
 	})
 	var held *kube.HeldError
 	if errors.As(err, &held) {
 		return nil, exit.Refuse("wait for it to end, or abort it there", held.Error())
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if err := lease.Release(release); err != nil {
-			r.tell.warn(err.Error() + "; the next run waits 15 s for it")
-		}
-	}()
-	// Only the lease's holder may believe what it reads: the last run may
-	// have ended between the first look and now.
-	previous, err := r.cluster.LoadRecord(ctx, found.Record.Namespace, found.Record.Deployment)
-	if err != nil {
-		return nil, err
-	}
-	if previous.Unfinished() || previous.Warm() {
-		if err := r.settle(ctx, previous, lease, found.EntryPoint); err != nil {
-			return nil, err
-		}
-	}
-	if found, err = r.survey(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.check(found); err != nil {
-		return nil, err
-	}
-	return r.rollOut(ctx, found, lease)
+	return lease, err
 }
 
-// settle brings what an earlier run left to its end, and says so.
-func (r *run) settle(ctx context.Context, previous *kube.Record, lease *kube.Lease, entry kube.EntryPoint) error {
-	target, err := r.cluster.NewTarget(ctx, previous, lease)
+func (r *run) releaseLease(ctx context.Context, lease *kube.Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := lease.Release(ctx); err != nil {
+		r.console.Warn(err.Error() + "; the next run waits 15 s for it")
+	}
+}
+
+// finish brings what an earlier run left to its end, and says so.
+func (r *run) finish(ctx context.Context, previous *release.Record, lease *kube.Lease, entry discover.EntryPoint) error {
+	if !previous.Unfinished() && !previous.Warm() {
+		return nil
+	}
+	target, err := workload.New(ctx, r.cluster, previous, lease, r.router)
 	if err != nil {
 		return err
 	}
 	defer target.Close()
 	if previous.Unfinished() {
-		r.tell.orphan(previous)
-		traffic, err := r.probe(ctx, entry, previous, true)
-		if err != nil {
+		if err := r.resume(ctx, target, entry); err != nil {
 			return err
-		}
-		defer traffic.stop()
-		state := rollout.Resume(previous.State, time.Now(), "run "+r.id.String())
-		end, err := r.drive(ctx, target, traffic, previous.Plan, state)
-		if err != nil {
-			return err
-		}
-		if end.Phase != rollout.PhaseAborted && end.Phase != rollout.PhasePromoted {
-			return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("bring the rollout of run %s to its end: %s", previous.Run, end.Reason),
-				Hint: "look at the route's weights and at configmap <deployment>-rollout"}
-		}
-		if end.Leftover != "" {
-			return fmt.Errorf("bring the rollout of run %s to its end: interrupted, %s is left", previous.Run, end.Leftover)
 		}
 	}
-	if target.Record().Warm() {
-		r.tell.say("removing the old version of run %s, which was kept warm until %s", previous.Run, previous.WarmUntil.Format(time.RFC3339))
-		return r.cleanup(ctx, target)
+	if !target.Record().Warm() {
+		return nil
+	}
+	r.console.Logf("removing the old version of run %s, which was kept warm until %s", previous.Run, previous.WarmUntil.Format(time.RFC3339))
+	return r.cleanup(ctx, target)
+}
+
+// resume drives the rollout of a run that is gone to its end.
+func (r *run) resume(ctx context.Context, target *workload.Target, entry discover.EntryPoint) error {
+	record := target.Record()
+	r.console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
+		record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
+	identity, err := traffic.Recall(record)
+	if err != nil {
+		return err
+	}
+	monitor, err := traffic.Start(ctx, r.cfg.traffic(entry), record, identity)
+	if err != nil {
+		return err
+	}
+	defer monitor.Stop()
+	state := rollout.Resume(record.State, time.Now(), "run "+r.id.String())
+	end, err := r.drive(ctx, target, monitor, record.Plan, state)
+	switch {
+	case err != nil:
+		return err
+	case end.Phase != rollout.PhaseAborted && end.Phase != rollout.PhasePromoted:
+		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, end.Reason), Hint: r.lookHint(record)}
+	case end.Leftover != "":
+		return fmt.Errorf("finish the rollout of run %s: interrupted, the %s is left", record.Run, end.Leftover)
 	}
 	return nil
 }
 
-func (r *run) cleanup(ctx context.Context, target *kube.Target) error {
+// lookHint names what a person has to look at when the state is unknown.
+func (r *run) lookHint(record *release.Record) string {
+	return fmt.Sprintf("look at the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, routeNames(record, r.router), release.ObjectName(record.Deployment))
+}
+
+func (r *run) cleanup(ctx context.Context, target *workload.Target) error {
 	ctx, cancel := context.WithTimeout(ctx, finish+2*time.Minute)
 	defer cancel()
 	if err := target.Cleanup(ctx); err != nil {
@@ -168,86 +220,104 @@ func (r *run) cleanup(ctx context.Context, target *kube.Target) error {
 	return nil
 }
 
-// A delivery is what came out of one run.
-type delivery struct {
-	found   *kube.Found
-	planned bool // only looked, as asked
-	record  *kube.Record
-	state   rollout.State
-	proof   kube.Proof
-	failure *kube.PodFailure
-	traffic *traffic
-	// saveErr says that the end could not be recorded in the cluster.
-	saveErr error
-}
-
 // rollOut runs the rollout itself.
-func (r *run) rollOut(ctx context.Context, found *kube.Found, lease *kube.Lease) (*delivery, error) {
+func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*delivery, error) {
 	record := found.Record
 	record.Run = r.id
 	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
-	record.Reach = rand.Text()
+	record.Preflight = rand.Text()
 	if found.Previous != nil {
-		record.Baseline = found.Previous.Baseline
+		record.Baselines = found.Previous.Baselines
 	}
-
-	traffic, err := r.probe(ctx, found.EntryPoint, record, false)
+	monitor, err := r.monitor(ctx, found)
 	if err != nil {
 		return nil, err
 	}
-	defer traffic.stop()
-	start := recording.Start{Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis}
-	if err := traffic.judgeBy(start); err != nil {
+	defer monitor.Stop()
+	defer func() {
+		if err := monitor.EndJudge(); err != nil {
+			r.console.Warn(err.Error())
+		}
+	}()
+	if err := monitor.AwaitBaseline(ctx, r.console.Await); err != nil {
 		return nil, err
 	}
-	defer traffic.endJudging(r.tell)
-	if err := traffic.baseline(ctx, r.tell); err != nil {
-		return nil, err
-	}
-	record.Marker = traffic.marker()
-	target, err := r.cluster.NewTarget(ctx, record, lease)
+	target, err := workload.New(ctx, r.cluster, record, lease, r.router)
 	if err != nil {
 		return nil, err
 	}
 	defer target.Close()
-
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	if err := r.measure(watching, traffic, target, found.EntryPoint.URL); err != nil {
+	if err := r.measure(watching, monitor, target, found.EntryPoint.URL); err != nil {
 		return nil, err
 	}
-
-	d := &delivery{found: found, record: record, traffic: traffic}
-	d.state, d.saveErr = r.drive(ctx, target, traffic, record.Plan, record.State)
-	// Everything after the end is on its own time: a cancelled run still
-	// says what it has seen.
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
-	defer cancel()
-	switch d.state.Phase {
-	case rollout.PhasePromoted:
-		if d.proof, err = target.Prove(after); err != nil {
-			r.tell.warn(err.Error())
-		}
-		if record.Plan.KeepWarm == 0 {
-			if err := r.cleanup(after, target); err != nil {
-				r.tell.warn(err.Error() + "; the next run removes it")
-			}
-		}
-	default:
-		d.failure = target.Failure(after)
-	}
+	d := &delivery{found: found}
+	d.state, d.saveErr = r.drive(ctx, target, monitor, record.Plan, record.State)
+	r.conclusion(ctx, d, target)
+	d.traffic = monitor.Snapshot()
 	return d, nil
 }
 
+// monitor starts the probe stream and its judge before anything is changed.
+func (r *run) monitor(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
+	record, cfg := found.Record, r.cfg.traffic(found.EntryPoint)
+	identity, err := traffic.Learn(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	record.Markers = identity.Markers()
+	monitor, err := traffic.Start(ctx, cfg, record, identity)
+	if err != nil {
+		return nil, err
+	}
+	err = monitor.Judge(filepath.Join(r.cfg.ReportDir, analysisFile), recording.Start{
+		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis,
+	})
+	if err != nil {
+		monitor.Stop()
+		return nil, err
+	}
+	return monitor, nil
+}
+
+// conclusion looks at the pods after the end and removes what is not kept. It is
+// on its own time: a cancelled run still says what it has seen.
+func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Target) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+	defer cancel()
+	if d.state.Phase != rollout.PhasePromoted {
+		d.failure = target.Failure(ctx)
+		return
+	}
+	var err error
+	if d.proof, err = target.Prove(ctx); err != nil {
+		r.console.Warn(err.Error())
+	}
+	if target.Record().Plan.KeepWarm > 0 {
+		return
+	}
+	if err := r.cleanup(ctx, target); err != nil {
+		r.console.Warn(err.Error() + "; the next run removes it")
+	}
+}
+
 // drive runs the loop and tells what it does.
-func (r *run) drive(ctx context.Context, target *kube.Target, traffic *traffic, plan rollout.Plan, state rollout.State) (rollout.State, error) {
-	traffic.plan = plan
+func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, plan rollout.Plan, state rollout.State) (rollout.State, error) {
+	monitor.Follow(plan)
+	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, analysis: r.cfg.Analysis}
 	runner := rollout.Runner{
-		Target: target, Traffic: traffic, Now: time.Now, After: time.After, Interrupted: r.signals,
-		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) {
-			r.tell.progress(plan, s, a, target.Pods, traffic)
-		},
+		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals,
+		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) { p.decided(s, a) },
 	}
 	return runner.Run(ctx, plan, state)
+}
+
+// routeFor is the router that the input names, or the first that there is.
+func routeFor(name string) router.Router {
+	if r := routers.Of(name); r != nil {
+		return r
+	}
+	return routers.All()[0]
 }

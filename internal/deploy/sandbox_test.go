@@ -327,6 +327,11 @@ func TestThreeReleasesInARow(t *testing.T) {
 				if got := p.outputs()["failed-requests"]; got != "0" {
 					t.Errorf("%s: failed-requests = %q, want 0:\n%s", tag, got, out)
 				}
+				// The digest that pods really run, read beside the tool.
+				ids := strings.Fields(w.kubectl("get", "pods", "-l", "version=stable", "-o", "jsonpath={.items[*].status.containerStatuses[*].imageID}"))
+				if got := p.outputs()["image"]; !strings.Contains(got, "@sha256:") || len(ids) == 0 || !strings.HasSuffix(ids[0], got[strings.Index(got, "@"):]) {
+					t.Errorf("%s: image = %q, the pods run %q", tag, got, ids)
+				}
 				if got := w.live(); got != tag {
 					t.Errorf("version %s answers after the release of %s", got, tag)
 				}
@@ -517,41 +522,41 @@ type cable struct {
 
 func newCable(t *testing.T, server string) *cable {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := &cable{listener: l, server: server, conns: map[net.Conn]bool{}}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go c.carry(conn)
+			go c.carry(context.WithoutCancel(t.Context()), conn)
 		}
 	}()
 	return c
 }
 
-func (c *cable) carry(client net.Conn) {
-	defer client.Close()
+func (c *cable) carry(ctx context.Context, client net.Conn) {
+	defer func() { _ = client.Close() }()
 	c.mu.Lock()
 	if c.pulled {
 		c.mu.Unlock()
 		return
 	}
-	server, err := net.Dial("tcp", c.server)
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", c.server)
 	if err != nil {
 		c.mu.Unlock()
 		return
 	}
 	c.conns[client], c.conns[server] = true, true
 	c.mu.Unlock()
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 	go func() {
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		_, _ = io.Copy(client, server)
 	}()
 	_, _ = io.Copy(server, client)
@@ -562,7 +567,7 @@ func (c *cable) pull() {
 	defer c.mu.Unlock()
 	c.pulled = true
 	for conn := range c.conns {
-		conn.Close()
+		_ = conn.Close()
 	}
 	c.conns = map[net.Conn]bool{}
 }
@@ -656,7 +661,7 @@ func (w *world) metrics() string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	var targets struct {
 		Data struct {
 			ActiveTargets []struct {

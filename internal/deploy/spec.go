@@ -8,10 +8,11 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
-// DefaultDeployment is the Deployment that the first deploy scripts named. It
-// is tried when neither the inputs nor the cluster say which one is meant.
+// DefaultDeployment is released to when it exists and neither the inputs nor the
+// routes say which Deployment is meant.
 const DefaultDeployment = "candlefish-website"
 
 // percent bounds a share of requests.
@@ -22,13 +23,14 @@ func seconds(minimum, maximum float64) *input.Range {
 	return &input.Range{Min: minimum, Max: maximum}
 }
 
-// Spec defines what a deploy takes, hands back and must be allowed to do.
+// Spec defines the inputs, outputs and permissions of a deploy.
 func Spec() input.Spec {
 	return input.Spec{
 		Name:  "deploy",
 		Title: "Candlefish Deploy",
-		Description: "Releases an image step by step with no failed request, judged against the version that serves now, " +
-			"and puts traffic back by itself when the new one is worse.",
+		Description: "Releases an image to Kubernetes step by step without a failed request, judges it against the version that serves now, " +
+			"and shifts traffic back when it is worse.",
+		First:       []string{"image", "namespace", "deployment-name", "steps", "step-duration"},
 		Inputs:      inputs(),
 		Outputs:     outputs(),
 		Permissions: permissions(),
@@ -36,96 +38,103 @@ func Spec() input.Spec {
 }
 
 func inputs() []input.Def {
-	var defs []input.Def
-	defs = append(defs, whatInputs()...)
-	defs = append(defs, planInputs()...)
-	defs = append(defs, judgeInputs()...)
-	defs = append(defs, probeInputs()...)
-	return append(defs, runInputs()...)
+	return slices.Concat(
+		group("What to release", releaseInputs()),
+		group("How traffic moves", trafficInputs()),
+		group("What is judged", judgeInputs()),
+		group("How traffic is measured", probeInputs()),
+		group("Where", runInputs()),
+	)
 }
 
-// whatInputs say what is released, and where.
-func whatInputs() []input.Def {
+func group(name string, defs []input.Def) []input.Def {
+	for i := range defs {
+		defs[i].Group = name
+	}
+	return defs
+}
+
+// releaseInputs say what is released, and to which objects.
+func releaseInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true,
-			Discovered: "needed, except on the stage, which has its own",
-			Help:       "The image to release, with a tag or digest",
-			Example:    "registry.example/website:1.4.2",
-		},
-		{
-			Name: "strategy", Kind: input.Enum, Default: "canary",
-			Allowed: []string{"canary"}, Later: []string{"blue-green", "rolling"},
-			Help: "How traffic moves to the new version",
-		},
-		{
-			Name: "environment", Env: "ENVIRONMENT", Default: "production", Form: input.FormLabel,
-			Help: "The environment's name, for reports and records",
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true,
+			Help:    "Image to release, with a tag or digest",
+			Example: "registry.example/website:1.4.2",
 		},
 		{
 			Name: "namespace", Env: "NAMESPACE", Default: "production", Form: input.FormLabel,
-			Help: "The Kubernetes namespace of the Deployment",
+			Help: "Kubernetes namespace of the Deployment",
 		},
 		{
 			Name: "deployment-name", Env: "DEPLOYMENT_NAME", Form: input.FormName,
-			Discovered: "discovered; " + DefaultDeployment + " when it exists",
-			Help:       "The Deployment to release to",
+			Discovered: DefaultDeployment + " if it exists, else the only Deployment behind a route",
+			Help:       "Deployment to release to",
 		},
 		{
 			Name: "service-name", Env: "SERVICE_NAME", Form: input.FormLabel,
-			Discovered: "discovered from the Deployment's pods and the route",
-			Help:       "The Service in front of the Deployment",
+			Discovered: "the Service of the Deployment that a route points at",
+			Help:       "Service in front of the Deployment",
 		},
 		{
 			Name: "container-name", Form: input.FormLabel,
-			Discovered: "discovered: the only container, or the one with the image's repository",
-			Help:       "The container that gets the image",
+			Discovered: "the only container, else the one whose image has the same repository",
+			Help:       "Container that gets the image",
 		},
 		{
-			Name: "route", Form: input.FormName, Discovered: "discovered from the Service",
-			Help: "The HTTPRoute that carries the weights",
+			Name: "version-label", Default: "version", Form: input.FormLabelKey,
+			Help: "Label key that marks pods as stable or canary",
 		},
 		{
-			Name: "router", Kind: input.Enum, Default: "auto", Allowed: []string{"auto", "gateway-api"},
-			Help: "What shifts the traffic; auto takes what the cluster has",
+			Name: "environment", Env: "ENVIRONMENT", Default: "production", Form: input.FormLabel,
+			Help: "Name of the environment in reports",
 		},
 	}
 }
 
-// planInputs say how fast the weight rises and what happens around it.
-func planInputs() []input.Def {
+// trafficInputs say how the weight rises and what happens around it.
+func trafficInputs() []input.Def {
 	return []input.Def{
 		{
+			Name: "strategy", Kind: input.Enum, Default: "canary",
+			Allowed: []string{"canary"}, Later: []string{"blue-green", "rolling"},
+			Help: "Release strategy",
+		},
+		{
 			Name: "steps", Kind: input.Steps, Default: "5,25,50,100",
-			Help: "The weights of the new version, in percent",
+			Help: "Weights of the new version, in percent",
 		},
 		{
 			Name: "step-duration", Kind: input.Duration, Env: "STEP_DURATION", Default: "300s",
-			Range: seconds(0, 24*3600), Help: "How long each step is watched before the next",
+			Range: seconds(0, 24*3600), Help: "Dwell time at each weight",
 		},
 		{
 			Name: "rollback-on-error", Kind: input.Bool, Env: "ROLLBACK_ON_ERROR", Default: "true", Off: "no-rollback",
-			Help: "Put traffic back when a step is judged bad; false holds at the weight reached and says so",
+			Help: "Shift traffic back when a step fails; false pauses at the current weight",
+		},
+		{
+			Name: "router", Kind: input.Enum, Default: "auto", Allowed: append([]string{"auto"}, routers.Names()...),
+			Help: "API that shifts the traffic; auto takes the first that the cluster has",
+		},
+		{
+			Name: "route", Form: input.FormName, Discovered: "all routes that point at the Service",
+			Help: "HTTPRoute that carries the weights",
 		},
 		{
 			Name: "drain-window", Kind: input.Duration, Default: "0s", Range: seconds(0, 3600),
-			Help: "How long a version without weight keeps its pods; the pods' own grace period counts when it is longer",
+			Help: "Minimum time that a version without weight keeps its pods; their grace period counts if it is longer",
 		},
 		{
 			Name: "keep-warm", Kind: input.Duration, Default: "10m", Range: seconds(0, 7*24*3600),
-			Help: "How long the previous version stays ready after the promotion, so that a rollback is one write",
+			Help: "Time that the previous version keeps its pods after the promotion, for a rollback by one write",
 		},
 		{
 			Name: "progress-deadline", Kind: input.Duration, Default: "600s", Range: seconds(1, 24*3600),
-			Help: "How long the new pods may take to become ready",
+			Help: "Timeout for new pods to become ready",
 		},
 		{
 			Name: "propagation-timeout", Kind: input.Duration, Default: "60s", Range: seconds(1, 3600),
-			Help: "How long a weight may take to be accepted and then seen in the traffic",
-		},
-		{
-			Name: "version-label", Default: "version", Form: input.FormLabelKey,
-			Help: "The label that says stable or canary on pods",
+			Help: "Timeout for a weight change to take effect",
 		},
 	}
 }
@@ -135,32 +144,32 @@ func judgeInputs() []input.Def {
 	return []input.Def{
 		{
 			Name: "error-rate-threshold", Kind: input.Float, Env: "ERROR_RATE_THRESHOLD", Default: "5", Unit: "%", Range: percent,
-			Help: "The most requests to the new version that may fail",
+			Help: "Maximum error rate of the new version, in percent",
 		},
 		{
 			Name: "min-success-rate", Kind: input.Float, Default: "95", Unit: "%", Range: percent,
-			Help: "The fewest requests to the new version that must succeed; the stricter of the two limits counts",
+			Help: "Minimum success rate of the new version, in percent; the stricter of the two limits counts",
 		},
 		{
 			Name: "response-time-ratio", Kind: input.Float, Default: "1.5", Range: &input.Range{Min: 1, Max: 100},
-			Help: "How many times as long as the stable version's, at the same time, answers may take; stricter than the seed's 2, so that twice as slow is past the limit and not on it",
+			Help: "Maximum canary/stable latency ratio",
 		},
 		{
 			Name: "response-time-threshold", Kind: input.Duration, Env: "RESPONSE_TIME_THRESHOLD", Default: "2000ms",
 			Bare: time.Millisecond, Range: seconds(0.001, 3600),
-			Help: "The slowest acceptable response, whatever the stable version does",
+			Help: "Maximum 95th percentile of the new version's response times",
 		},
 		{
 			Name: "min-samples", Kind: input.Int, Default: "20", Range: &input.Range{Min: 1, Max: 1e6},
-			Help: "How many requests to each version a verdict needs",
+			Help: "Minimum number of requests to each version for a verdict",
 		},
 		{
 			Name: "inconclusive-policy", Kind: input.Enum, Default: "extend", Allowed: []string{"extend", "abort", "hold"},
-			Help: "What follows when a step cannot be judged: watch longer (twice at most, then stay), put traffic back, or stay",
+			Help: "What follows an inconclusive step: dwell longer (twice at most, then pause), shift traffic back, or pause",
 		},
 		{
-			Name: "analysis-file", Env: "ANALYSIS_FILE", Discovered: "the probe stream alone is judged",
-			Help: "A YAML file with metrics, limits and checks of your own; docs/analysis.md says what it takes", Example: "deploy/analysis.yaml",
+			Name: "analysis-file", Env: "ANALYSIS_FILE", Discovered: "only the probe stream is judged",
+			Help: "YAML file with metrics, limits and custom checks; see docs/analysis.md", Example: "deploy/analysis.yaml",
 		},
 	}
 }
@@ -169,32 +178,32 @@ func judgeInputs() []input.Def {
 func probeInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "probe-url", Kind: input.URL, Discovered: "discovered from the Gateway's address and the route's host",
-			Help: "The real entry point that the probe stream goes through", Example: "https://candlefish.ai",
+			Name: "probe-url", Kind: input.URL, Discovered: "the Gateway's address and the route's host",
+			Help: "Public entry point that the probe stream goes through", Example: "https://candlefish.ai",
 		},
 		{
-			Name: "probe-path", Default: "/", Form: input.FormPath, Help: "The path that is asked for",
+			Name: "probe-path", Default: "/", Form: input.FormPath, Help: "Path that the probes request",
 		},
 		{
 			Name: "probe-rate", Kind: input.Int, Default: "50", Range: &input.Range{Min: 1, Max: 1000},
-			Help: "Requests per second while traffic changes",
+			Help: "Probe requests per second",
 		},
 		{
 			Name: "probe-timeout", Kind: input.Duration, Default: "5s", Range: seconds(0.001, 300),
-			Help: "How long one request may take before it counts as failed",
+			Help: "Timeout of one probe request; after it the request counts as failed",
 		},
 		{
-			Name: "version-header", Form: input.FormHeader, Discovered: "discovered among the usual ones, such as X-Version",
-			Help: "The response header that tells the versions apart", Example: "X-App-Version",
+			Name: "version-header", Form: input.FormHeader, Discovered: "the first of the usual ones, such as X-Version",
+			Help: "Response header that identifies the version", Example: "X-App-Version",
 		},
 		{
 			Name: "version-body", Kind: input.Regexp,
-			Help:    "A pattern whose first group is the version in the response's body, for apps without a header",
+			Help:    "Pattern whose first group is the version in the response body, for applications without a header",
 			Example: `"version":"([^"]+)"`,
 		},
 		{
 			Name: "gateway-metrics-url", Kind: input.URL, Discovered: "not used",
-			Help:    "The gateway's own metrics (Traefik or Istio, Prometheus text); they confirm the weights where answers carry no version",
+			Help:    "Metrics of the gateway (Traefik or Istio, Prometheus text); they confirm the weights if answers carry no version",
 			Example: "http://traefik.traefik:9100/metrics",
 		},
 	}
@@ -204,41 +213,41 @@ func probeInputs() []input.Def {
 func runInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "kubeconfig", Env: "KUBECONFIG", Discovered: "the usual places, then the stage when it is up",
-			Help: "The file that says how to reach the cluster",
+			Name: "kubeconfig", Env: "KUBECONFIG", Discovered: "the default kubeconfig, then the pod's service account",
+			Help: "Path of the kubeconfig",
 		},
 		{
-			Name: "kube-context", Discovered: "the file's current context", Help: "The context in that file",
+			Name: "kube-context", Discovered: "the current context", Help: "Context in the kubeconfig",
 		},
 		{
-			Name: "report-dir", Default: ".", Help: "The folder for canary-deployment-report.json",
+			Name: "report-dir", Default: ".", Help: "Folder for canary-deployment-report.json",
 		},
 		{
 			Name: "dry-run", Kind: input.Bool, Default: "false", Alias: "plan",
-			Help: "Show the plan, the permissions missing and the longest time it can take; change nothing",
+			Help: "Show the plan, missing permissions and the worst-case duration; change nothing",
 		},
 		{
 			Name: "allow-gitops", Kind: input.Bool, Default: "false",
-			Help: "Go on although a GitOps tool owns the objects and may write them back",
+			Help: "Proceed even if a GitOps tool owns the objects",
 		},
 		{
-			Name: "run-url", Kind: input.URL, Discovered: "the workflow run's page",
-			Help: "The page that records link to",
+			Name: "run-url", Kind: input.URL, Discovered: "the page of the workflow run",
+			Help: "Page that records and reports link to",
 		},
 	}
 }
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "What became of the run in one word: promoted, planned, aborted, held, failed or bad-input"},
-		{Name: "image", Help: "The image that serves when the run ends, by digest where the cluster says it"},
-		{Name: "previous-image", Help: "The image that served when the run began"},
-		{Name: "failed-requests", Help: "How many requests of the probe stream failed"},
-		{Name: "total-requests", Help: "How many requests the probe stream sent"},
-		{Name: "duration-seconds", Help: "How long the run took"},
-		{Name: "overhead-seconds", Help: "That time without the dwell that was asked for"},
-		{Name: "rolled-back", Help: "true when this run put traffic back"},
-		{Name: "report", Help: "The path of the JSON report"},
+		{Name: "status", Help: "Final status: promoted, planned, aborted, paused, failed, abort-failed or bad-input"},
+		{Name: "image", Help: "Image that serves at the end of the run, by digest if all its pods run the same one"},
+		{Name: "previous-image", Help: "Image that served at the start of the run"},
+		{Name: "failed-requests", Help: "Number of failed probe requests"},
+		{Name: "total-requests", Help: "Number of probe requests"},
+		{Name: "duration-seconds", Help: "Duration of the run"},
+		{Name: "overhead-seconds", Help: "Duration minus the dwell time"},
+		{Name: "rolled-back", Help: "true if this run shifted traffic back"},
+		{Name: "report", Help: "Path of the JSON report"},
 	}
 }
 
@@ -246,9 +255,9 @@ func outputs() []input.Output {
 // from the list that a run asks the API server about before it starts.
 func permissions() []input.Permission {
 	list := []input.Permission{
-		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself asks GitHub for nothing"},
+		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},
 	}
-	for _, p := range slices.Concat(kube.Permissions, permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
+	for _, p := range slices.Concat(kube.Permissions, routePermissions(), permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group
@@ -257,4 +266,12 @@ func permissions() []input.Permission {
 	}
 	return append(list,
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
+}
+
+func routePermissions() []kube.Permission {
+	var list []kube.Permission
+	for _, r := range routers.All() {
+		list = append(list, kube.RoutePermission(r.Kind()))
+	}
+	return list
 }

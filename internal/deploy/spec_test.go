@@ -48,7 +48,10 @@ func TestSpecTakesTheScriptsEnvironment(t *testing.T) {
 
 func TestSpecDefaults(t *testing.T) {
 	t.Parallel()
-	v, err := Spec().Parse(nil, none)
+	if _, err := Spec().Parse(nil, none); err == nil || !strings.Contains(err.Error(), "image: is required") {
+		t.Errorf("without an image: %v", err)
+	}
+	v, err := Spec().Parse([]string{"web:2"}, none)
 	if err != nil {
 		t.Fatal(err)
 	}

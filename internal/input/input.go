@@ -5,11 +5,10 @@
 // of the documents. A [Spec] is what a use case exports: its inputs, outputs
 // and permissions.
 //
-// A value is looked for in a fixed order: flag, action input, environment,
-// default. An empty value counts as unset everywhere. Nothing falls back
-// silently: unknown flags, unknown values and values out of range are errors,
-// and all of them are reported together, so that one run shows all there is to
-// mend.
+// Values are resolved in this order: flag, action input, environment, default.
+// An empty value counts as unset. Nothing falls back silently: unknown flags,
+// unknown values and values out of range are errors, and all input errors are
+// reported together.
 //
 // The package reads no process state: arguments and environment are passed in.
 package input
@@ -71,6 +70,7 @@ type Def struct {
 	Alias      string        // another flag name for the same value
 	Off        string        // the name of the switch that sets a Bool to false
 	Positional bool          // may be given as the only argument without a flag
+	Group      string        // the heading under which tables and help list it; "" for none
 	Help       string        // one sentence, no full stop needed at the start of a table
 	Example    string        // a value worth showing
 }
@@ -90,10 +90,11 @@ type Permission struct {
 
 // A Spec is everything the outside may know of a use case.
 type Spec struct {
-	Name        string // the action's short name, such as "deploy"
-	Title       string // the name people see in a list of actions
-	Description string // one or two sentences
-	Inputs      []Def
+	Name        string   // the action's short name, such as "deploy"
+	Title       string   // the name people see in a list of actions
+	Description string   // one or two sentences
+	Inputs      []Def    // those of a group stand together
+	First       []string // the inputs that most users set, in the order of a table of their own
 	Outputs     []Output
 	Permissions []Permission
 }
@@ -133,6 +134,11 @@ func (s Spec) Check() error {
 			positional++
 		}
 		problems = append(problems, d.check()...)
+	}
+	for _, name := range s.First {
+		if _, ok := s.Def(name); !ok {
+			problems = append(problems, Problem{Name: name, Reason: "listed first and not defined"})
+		}
 	}
 	if positional > 1 {
 		problems = append(problems, Problem{Name: s.Name, Reason: "more than one positional input"})

@@ -9,9 +9,12 @@ import (
 // Help returns the text that -h shows: the whole surface of the Spec.
 func (s Spec) Help() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n\nInputs, in this order: flag, action input, environment, default.\n", s.Name, s.Description)
-	for _, d := range s.Inputs {
-		fmt.Fprintf(&b, "\n  %s\n      %s.\n      Takes %s.%s%s\n", d.usage(), d.Help, d.Allows(), d.later(), d.fallbacks())
+	fmt.Fprintf(&b, "%s: %s\n\nInputs are resolved in this order: flag, action input, environment, default.\n", s.Name, s.Description)
+	for i, d := range s.Inputs {
+		if d.Group != "" && (i == 0 || d.Group != s.Inputs[i-1].Group) {
+			fmt.Fprintf(&b, "\n%s:\n", d.Group)
+		}
+		fmt.Fprintf(&b, "\n  %s\n      %s.\n      Values: %s.%s%s\n", d.usage(), d.Help, d.Allows(), d.later(), d.fallbacks())
 	}
 	b.WriteString("\nOutputs:\n")
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -40,7 +43,7 @@ func (d Def) later() string {
 	if len(d.Later) == 0 {
 		return ""
 	}
-	return " Not yet: " + strings.Join(d.Later, ", ") + "."
+	return " Planned: " + strings.Join(d.Later, ", ") + "."
 }
 
 func (d Def) fallbacks() string {
@@ -52,7 +55,7 @@ func (d Def) fallbacks() string {
 	case d.Default != "":
 		fmt.Fprintf(&b, " Default: %s.", d.Default)
 	case d.Discovered != "":
-		fmt.Fprintf(&b, " Without it: %s.", d.Discovered)
+		fmt.Fprintf(&b, " If unset: %s.", d.Discovered)
 	}
 	return b.String()
 }
@@ -80,7 +83,7 @@ func (s Spec) ActionYAML() string {
 }
 
 func (d Def) describe() string {
-	text := d.Help + ". Takes " + d.Allows() + "." + d.later()
+	text := d.Help + ". Values: " + d.Allows() + "." + d.later()
 	if d.Default == "" || d.Env != "" {
 		text += d.fallbacks()
 	}
@@ -91,11 +94,28 @@ func (d Def) describe() string {
 // quote itself is special.
 func quoteYAML(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// InputTable returns the inputs as a Markdown table.
+// InputTable returns the inputs as Markdown tables: the First ones, then one
+// table a group.
 func (s Spec) InputTable() string {
 	var b strings.Builder
-	b.WriteString("| Input | Takes | Default | Environment | What it is |\n|---|---|---|---|---|\n")
-	for _, d := range s.Inputs {
+	if len(s.First) > 0 {
+		b.WriteString("| Most used | Default | Description |\n|---|---|---|\n")
+		for _, name := range s.First {
+			d, _ := s.Def(name)
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", d.Name, cell(d.defaultCell()), cell(d.Help))
+		}
+		b.WriteString("\n")
+	}
+	for i, d := range s.Inputs {
+		if i == 0 || d.Group != s.Inputs[i-1].Group {
+			if i > 0 {
+				b.WriteString("\n")
+			}
+			if d.Group != "" {
+				fmt.Fprintf(&b, "### %s\n\n", d.Group)
+			}
+			b.WriteString("| Input | Values | Default | Environment | Description |\n|---|---|---|---|---|\n")
+		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n",
 			d.Name, cell(d.Allows()+d.laterCell()), cell(d.defaultCell()), code(d.Env), cell(d.Help+d.switchCell()))
 	}
@@ -106,7 +126,7 @@ func (d Def) laterCell() string {
 	if len(d.Later) == 0 {
 		return ""
 	}
-	return " (not yet: " + strings.Join(d.Later, ", ") + ")"
+	return " (planned: " + strings.Join(d.Later, ", ") + ")"
 }
 
 func (d Def) switchCell() string {
@@ -129,7 +149,7 @@ func (d Def) defaultCell() string {
 // OutputTable returns the outputs as a Markdown table.
 func (s Spec) OutputTable() string {
 	var b strings.Builder
-	b.WriteString("| Output | What it is |\n|---|---|\n")
+	b.WriteString("| Output | Description |\n|---|---|\n")
 	for _, o := range s.Outputs {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", o.Name, cell(o.Help))
 	}

@@ -26,12 +26,12 @@ func TestActionYAML(t *testing.T) {
 	t.Parallel()
 	want := `inputs:
   namespace:
-    description: 'Where it''s at. Takes any text on one line. Environment: NAMESPACE. Default: production.'
+    description: 'Where it''s at. Values: any text on one line. Environment: NAMESPACE. Default: production.'
   steps:
-    description: 'The weights. Takes rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100.'
+    description: 'The weights. Values: rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100.'
     default: '5,100'
   image:
-    description: 'What | which. Takes any text on one line.'
+    description: 'What | which. Values: any text on one line.'
     required: true
 outputs:
   status:
@@ -44,12 +44,22 @@ outputs:
 
 func TestTables(t *testing.T) {
 	t.Parallel()
-	want := "| Input | Takes | Default | Environment | What it is |\n|---|---|---|---|---|\n" +
+	want := "| Input | Values | Default | Environment | Description |\n|---|---|---|---|---|\n" +
 		"| `namespace` | any text on one line | `production` | `NAMESPACE` | Where it's at |\n" +
 		"| `steps` | rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100 | `5,100` |  | The weights |\n" +
 		"| `image` | any text on one line |  |  | What \\| which |\n"
 	if diff := cmp.Diff(want, renderSpec().InputTable()); diff != "" {
 		t.Errorf("InputTable (-want +got):\n%s", diff)
+	}
+	grouped := renderSpec()
+	grouped.First = []string{"image"}
+	grouped.Inputs[0].Group, grouped.Inputs[1].Group, grouped.Inputs[2].Group = "Where", "How", "How"
+	head := "| Input | Values | Default | Environment | Description |\n|---|---|---|---|---|\n"
+	lines := strings.SplitAfter(strings.TrimPrefix(want, head), "\n")
+	want = "| Most used | Default | Description |\n|---|---|---|\n| `image` |  | What \\| which |\n" +
+		"\n### Where\n\n" + head + lines[0] + "\n### How\n\n" + head + lines[1] + lines[2]
+	if diff := cmp.Diff(want, grouped.InputTable()); diff != "" {
+		t.Errorf("InputTable of groups (-want +got):\n%s", diff)
 	}
 	if got := renderSpec().OutputTable(); !strings.Contains(got, "| `status` | What became of it |") {
 		t.Errorf("OutputTable = %s", got)
@@ -69,7 +79,7 @@ func TestHelpShowsEveryFlag(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(help, "Not yet: rolling") {
+	if !strings.Contains(help, "Planned: rolling") {
 		t.Error("the help does not say what is planned")
 	}
 }

@@ -19,8 +19,11 @@ import (
 
 // JobPermissions are what a check by a Job needs, beside Permissions.
 var JobPermissions = []Permission{
-	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run a check of one's own; only where the analysis file has a job"},
+	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run custom checks as Jobs; only where the analysis file has a job"},
 }
+
+// LogLines is how much of the end of a pod's log is read for a report.
+const LogLines = 20
 
 // ValidJob returns what is wrong with a Job's manifest, YAML or JSON.
 func ValidJob(manifest []byte) error {
@@ -41,20 +44,20 @@ func parseJob(manifest []byte) (*batchv1.Job, error) {
 	return &job, nil
 }
 
-// RunJob runs the Job of a manifest beside the target, with env in all its
-// containers, and waits until it has succeeded or failed; log is the end of what its
-// pod printed. It is removed whatever happens. Errors mean that it did not come to an
-// end.
-func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
+// RunJob runs the Job of a manifest in a namespace for the rollout of a Deployment,
+// with env in all its containers, and waits until it has succeeded or failed; log is
+// the end of what its pod printed. It is removed whatever happens. Errors mean that it
+// did not come to an end.
+func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
 	job, err := parseJob(manifest)
 	if err != nil {
 		return false, "", nil, err
 	}
-	job.Name, job.GenerateName, job.Namespace = strings.TrimSuffix(job.Name[:min(len(job.Name), 50)], "-")+"-"+rand.String(5), "", t.record.Namespace
+	job.Name, job.GenerateName, job.Namespace = strings.TrimSuffix(job.Name[:min(len(job.Name), 50)], "-")+"-"+rand.String(5), "", namespace
 	if job.Labels == nil {
 		job.Labels = map[string]string{}
 	}
-	job.Labels[labelTarget] = t.record.Deployment
+	job.Labels[LabelTarget] = deployment
 	if job.Spec.Template.Spec.RestartPolicy == "" {
 		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	}
@@ -62,13 +65,13 @@ func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]str
 		job.Spec.BackoffLimit = new(int32) // a check that failed has failed
 	}
 	for i := range job.Spec.Template.Spec.Containers {
-		c := &job.Spec.Template.Spec.Containers[i]
+		container := &job.Spec.Template.Spec.Containers[i]
 		for name, value := range env {
-			c.Env = append(c.Env, corev1.EnvVar{Name: name, Value: value})
+			container.Env = append(container.Env, corev1.EnvVar{Name: name, Value: value})
 		}
 	}
-	jobs := t.cluster.typed.BatchV1().Jobs(t.record.Namespace)
-	what := fmt.Sprintf("job %s/%s", t.record.Namespace, job.Name)
+	jobs := c.Typed.BatchV1().Jobs(namespace)
+	what := fmt.Sprintf("job %s/%s", namespace, job.Name)
 	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager}); err != nil {
 		return false, "", nil, fmt.Errorf("create %s: %w", what, err)
 	}
@@ -76,7 +79,7 @@ func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]str
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		background := metav1.DeletePropagationBackground
-		_ = steadily(remove, func(ctx context.Context) error { // nothing depends on it, and its label says whose it is
+		_ = Retry(remove, func(ctx context.Context) error { // nothing depends on it, and its label says whose it is
 			err := jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 			if apierrors.IsNotFound(err) {
 				return nil
@@ -84,8 +87,8 @@ func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]str
 			return err
 		})
 	}()
-	condition, err := t.jobEnd(ctx, job.Name)
-	log = t.jobLog(context.WithoutCancel(ctx), job.Name)
+	condition, err := c.jobEnd(ctx, namespace, job.Name)
+	log = c.jobLog(context.WithoutCancel(ctx), namespace, job.Name)
 	if err != nil {
 		return false, "", log, fmt.Errorf("wait for %s: %w", what, err)
 	}
@@ -95,16 +98,16 @@ func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]str
 
 // jobEnd waits for the condition that says how a Job ended. A watch that is cut
 // off is begun again.
-func (t *Target) jobEnd(ctx context.Context, name string) (batchv1.JobCondition, error) {
-	jobs := t.cluster.typed.BatchV1().Jobs(t.record.Namespace)
+func (c *Cluster) jobEnd(ctx context.Context, namespace, name string) (batchv1.JobCondition, error) {
+	jobs := c.Typed.BatchV1().Jobs(namespace)
 	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
 	for {
 		w, err := jobs.Watch(ctx, only)
 		if err == nil {
-			if c, ok := endOf(w); ok {
-				return c, nil
+			if condition, ok := endOf(w); ok {
+				return condition, nil
 			}
-		} else if !mayHeal(err) {
+		} else if !isTransient(err) {
 			return batchv1.JobCondition{}, err
 		}
 		select {
@@ -134,11 +137,11 @@ func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
 
 // jobLog is the end of what the Job's newest pod printed; nil when it printed
 // nothing that can be read.
-func (t *Target) jobLog(ctx context.Context, name string) []string {
+func (c *Cluster) jobLog(ctx context.Context, namespace, name string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	selector := labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: name})
-	pods, err := t.cluster.typed.CoreV1().Pods(t.record.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	pods, err := c.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if err != nil || len(pods.Items) == 0 {
 		return nil
 	}
@@ -148,8 +151,8 @@ func (t *Target) jobLog(ctx context.Context, name string) []string {
 			pod = p
 		}
 	}
-	tail, limit := int64(logLines), int64(16<<10)
-	raw, err := t.cluster.typed.CoreV1().Pods(t.record.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+	tail, limit := int64(LogLines), int64(16<<10)
+	raw, err := c.Typed.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: pod.Spec.Containers[0].Name, TailLines: &tail, LimitBytes: &limit,
 	}).DoRaw(ctx)
 	if err != nil || len(raw) == 0 {

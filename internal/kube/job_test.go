@@ -43,13 +43,3 @@ func FuzzValidJob(f *testing.F) {
 		}
 	})
 }
-
-func FuzzDecodeUsage(f *testing.F) {
-	f.Add(measured)
-	f.Add(`{"timestamp":null,"containers":[{"usage":{"cpu":"-1"}}]}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		if u, err := decodeUsage([]byte(text)); err == nil && u.Containers == nil {
-			t.Error("an answer without a map of containers")
-		}
-	})
-}

@@ -6,36 +6,44 @@ import (
 	"sync"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// A watch keeps what Observe reads in memory and says when it changed. A
+// A Watch keeps the objects of a namespace in memory and says when it changed. A
 // connection that breaks is made again by client-go; until then the last
 // state stands, which is why nothing here can turn silence into success.
-type watch struct {
+type Watch struct {
 	typed   informers.SharedInformerFactory
 	dynamic dynamicinformer.DynamicSharedInformerFactory
 	cancel  context.CancelFunc
 	ns      string
-	changed chan struct{} // for one reader: the rollout's loop
+	kind    schema.GroupVersionResource // of the routes
+	changed chan struct{}               // for one reader: the rollout's loop
 	mu      sync.Mutex
-	wake    chan struct{} // closed at the next change, for until
+	wake    chan struct{} // closed at the next change, for Until
 }
 
-func (c *Cluster) newWatch(ctx context.Context, namespace string) (*watch, error) {
+// NewWatch watches the workloads, Services and routes of a namespace. It returns
+// when it has seen all of them. Stop it with Stop.
+func (c *Cluster) NewWatch(ctx context.Context, namespace string, routes router.Kind) (*Watch, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	w := &watch{
-		typed:   informers.NewSharedInformerFactoryWithOptions(c.typed, 0, informers.WithNamespace(namespace)),
-		dynamic: dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.dynamic, 0, namespace, nil),
+	w := &Watch{
+		typed:   informers.NewSharedInformerFactoryWithOptions(c.Typed, 0, informers.WithNamespace(namespace)),
+		dynamic: dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.Dynamic, 0, namespace, nil),
 		cancel:  cancel,
 		ns:      namespace,
+		kind:    ResourceOf(routes),
 		changed: make(chan struct{}, 1),
 		wake:    make(chan struct{}),
 	}
@@ -45,7 +53,7 @@ func (c *Cluster) newWatch(ctx context.Context, namespace string) (*watch, error
 		w.typed.Apps().V1().Deployments().Informer(),
 		w.typed.Apps().V1().ReplicaSets().Informer(),
 		w.typed.Discovery().V1().EndpointSlices().Informer(),
-		w.dynamic.ForResource(routeResource).Informer(),
+		w.dynamic.ForResource(w.kind).Informer(),
 	} {
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { w.notify() },
@@ -75,13 +83,17 @@ func (c *Cluster) newWatch(ctx context.Context, namespace string) (*watch, error
 	return w, nil
 }
 
-func (w *watch) stop() {
+// Stop ends the watch.
+func (w *Watch) Stop() {
 	w.cancel()
 	w.typed.Shutdown()
 	w.dynamic.Shutdown()
 }
 
-func (w *watch) notify() {
+// Changed is signalled after something watched has changed.
+func (w *Watch) Changed() <-chan struct{} { return w.changed }
+
+func (w *Watch) notify() {
 	select {
 	case w.changed <- struct{}{}:
 	default:
@@ -93,22 +105,22 @@ func (w *watch) notify() {
 }
 
 // next is closed when anything watched changes after the call.
-func (w *watch) next() <-chan struct{} {
+func (w *Watch) next() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.wake
 }
 
-// until repeats f until it returns nil or an error that cannot heal. Between
+// Until repeats f until it returns nil or an error that is not transient. Between
 // two attempts it sleeps until something watched changes; the timer is for
 // what is not watched and for a watch that is cut off.
-func (t *Target) until(ctx context.Context, f func(context.Context) error) error {
+func (w *Watch) Until(ctx context.Context, f func(context.Context) error) error {
 	for {
-		changed := t.watch.next()
+		changed := w.next()
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := f(attempt)
 		cancel()
-		if err == nil || !mayHeal(err) {
+		if err == nil || !isTransient(err) {
 			return err
 		}
 		timer := time.NewTimer(time.Second)
@@ -123,13 +135,13 @@ func (t *Target) until(ctx context.Context, f func(context.Context) error) error
 	}
 }
 
-func (w *watch) pods() []*corev1.Pod {
+func (w *Watch) pods() []*corev1.Pod {
 	pods, _ := w.typed.Core().V1().Pods().Lister().Pods(w.ns).List(labels.Everything())
 	return pods
 }
 
-// podsOf lists the pods that the ReplicaSet of uid owns.
-func (w *watch) podsOf(uid string) []*corev1.Pod {
+// PodsOf lists the pods that the ReplicaSet of uid owns.
+func (w *Watch) PodsOf(uid string) []*corev1.Pod {
 	var own []*corev1.Pod
 	for _, pod := range w.pods() {
 		if ref := metav1.GetControllerOf(pod); ref != nil && string(ref.UID) == uid {
@@ -139,14 +151,15 @@ func (w *watch) podsOf(uid string) []*corev1.Pod {
 	return own
 }
 
-func (w *watch) endpointSlices(service string) []*discoveryv1.EndpointSlice {
+// EndpointSlices lists those of a Service.
+func (w *Watch) EndpointSlices(service string) []*discoveryv1.EndpointSlice {
 	selector := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service})
 	slices, _ := w.typed.Discovery().V1().EndpointSlices().Lister().EndpointSlices(w.ns).List(selector)
 	return slices
 }
 
-// endpointPod is the pod behind an endpoint, nil when it is not known.
-func (w *watch) endpointPod(e discoveryv1.Endpoint) *corev1.Pod {
+// EndpointPod is the pod behind an endpoint, nil when it is not known.
+func (w *Watch) EndpointPod(e discoveryv1.Endpoint) *corev1.Pod {
 	if e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
 		return nil
 	}
@@ -157,11 +170,26 @@ func (w *watch) endpointPod(e discoveryv1.Endpoint) *corev1.Pod {
 	return pod
 }
 
-func (w *watch) route(name string) *unstructured.Unstructured {
-	obj, err := w.dynamic.ForResource(routeResource).Lister().ByNamespace(w.ns).Get(name)
+// Route is a route, nil when it is not there.
+func (w *Watch) Route(name string) *unstructured.Unstructured {
+	obj, err := w.dynamic.ForResource(w.kind).Lister().ByNamespace(w.ns).Get(name)
 	if err != nil {
 		return nil
 	}
 	route, _ := obj.(*unstructured.Unstructured)
 	return route
+}
+
+// Deployment is a Deployment, nil when it is not there.
+func (w *Watch) Deployment(name string) *appsv1.Deployment {
+	d, err := w.typed.Apps().V1().Deployments().Lister().Deployments(w.ns).Get(name)
+	if err != nil {
+		return nil
+	}
+	return d
+}
+
+// ResourceOf is a kind of route as client-go names it.
+func ResourceOf(k router.Kind) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
 }

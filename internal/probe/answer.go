@@ -16,8 +16,9 @@ func index(s rollout.Side) int {
 		return 1
 	case rollout.SideCanary:
 		return 2
+	default:
+		return 0
 	}
-	return 0
 }
 
 // An Answer is what came back for one probe, or why nothing did.

@@ -51,6 +51,9 @@ func ParseMarker(s string) (Marker, error) {
 	return Marker{}, fmt.Errorf("marker %q: want header:NAME, pod:NAME or body:REGEXP", s)
 }
 
+// HeaderMarker is the marker in a response header.
+func HeaderMarker(name string) Marker { return Marker{Header: textproto.CanonicalMIMEHeaderKey(name)} }
+
 func validHeader(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')

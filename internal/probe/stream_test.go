@@ -140,12 +140,12 @@ func TestStreamKeepsSecretsAndSendsTLSName(t *testing.T) {
 
 func TestStreamNobodyThere(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr := l.Addr().String()
-	l.Close()
+	_ = l.Close()
 	as, _ := collect(t, Config{Target: Target{URL: "http://" + addr + "/"}, Rate: 100}, atLeast(3))
 	for _, a := range as {
 		if !a.Failed || a.Status != 0 || !strings.Contains(a.Err, "refused") || strings.Contains(a.Err, "Get ") {
@@ -241,11 +241,11 @@ func TestStreamRetriedIsSeen(t *testing.T) {
 	t.Parallel()
 	// Closes each connection right after its second request was read, without
 	// an answer: the client sends it again on a new one.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -253,7 +253,7 @@ func TestStreamRetriedIsSeen(t *testing.T) {
 				return
 			}
 			go func() {
-				defer c.Close()
+				defer func() { _ = c.Close() }()
 				buf := make([]byte, 4096)
 				if _, err := c.Read(buf); err != nil {
 					return

@@ -102,7 +102,7 @@ func Fetch(ctx context.Context, t Target, version string) (Sample, error) {
 	if err != nil {
 		return Sample{}, fmt.Errorf("probe: %s", cleanError(err.Error()))
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	if err != nil {
 		return Sample{}, fmt.Errorf("probe: read body: %s", cleanError(err.Error()))

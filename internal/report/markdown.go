@@ -62,11 +62,11 @@ func steps(b *strings.Builder, r Result) {
 	if len(r.StepRecords) == 0 {
 		return
 	}
-	b.WriteString("| Weight | Share seen (99.9 % interval) | Accepted / seen after | Held | Failed of all | Canary | Stable | p95 canary / stable | Verdict |\n")
+	b.WriteString("| Weight | Share seen (99.9 % interval) | Accepted / seen after | Dwell | Failed of all | Canary | Stable | p95 canary / stable | Verdict |\n")
 	b.WriteString("|---:|---|---|---:|---:|---:|---:|---|---|\n")
 	of := func(c Counts) string { return number(c.Failed) + " of " + number(c.Total) }
 	for _, s := range r.StepRecords {
-		verdict := Escape(s.Verdict)
+		verdict := Escape(string(s.Verdict))
 		if s.Confirmation == Unconfirmed {
 			verdict += ", weight not confirmed"
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // SchemaVersion is the version of Result's JSON form. Fields are added under the
@@ -77,10 +78,10 @@ type Result struct {
 	// ImageDigests are those the pods of the serving revision report, once each.
 	ImageDigests []string `json:"image_digests"`
 
-	Outcome  string `json:"outcome"` // the phase the run ended in, such as Promoted
-	ExitCode int    `json:"exit_code"`
-	Reason   string `json:"reason"` // one sentence
-	Hint     string `json:"hint,omitempty"`
+	Outcome  rollout.Phase `json:"outcome"` // the phase that the rollout ended in
+	ExitCode int           `json:"exit_code"`
+	Reason   string        `json:"reason"` // one sentence
+	Hint     string        `json:"hint,omitempty"`
 
 	StepRecords []Step     `json:"step_records"` // the steps that began
 	Weights     []WeightAt `json:"weights"`      // every weight that was written
@@ -97,7 +98,7 @@ type Result struct {
 	OverheadSeconds Seconds `json:"overhead_seconds"` // the difference
 
 	RolledBack bool        `json:"rolled_back"` // this run took traffic back to stable
-	Held       bool        `json:"held"`        // stopped where it is, for a person
+	Paused     bool        `json:"paused"`      // stopped at its weight, waiting for a person
 	Warnings   []string    `json:"warnings"`
 	Events     []Event     `json:"events"`
 	PodFailure *PodFailure `json:"pod_failure,omitempty"`
@@ -121,10 +122,10 @@ type Step struct {
 	Latency       Latencies     `json:"latency"`
 	// ObservedShare of the canary, and the interval it had to lie in, as
 	// shares of 1. A nil share was not measured.
-	ObservedShare *float64    `json:"observed_share"`
-	Interval      *[2]float64 `json:"interval"`
-	Verdict       string      `json:"verdict"`
-	Reason        string      `json:"reason"`
+	ObservedShare *float64        `json:"observed_share"`
+	Interval      *[2]float64     `json:"interval"`
+	Verdict       rollout.Verdict `json:"verdict"`
+	Reason        string          `json:"reason"`
 	// Confirmation is Confirmed when answers showed the weight, otherwise
 	// Unconfirmed; ConfirmedBy says by what: "612 answers by header:X-Version".
 	Confirmation string `json:"confirmation"`
@@ -151,9 +152,9 @@ type Counts struct {
 // VersionCounts are counts in all and by who answered.
 type VersionCounts struct {
 	Counts
-	Stable  Counts `json:"stable"`
-	Canary  Counts `json:"canary"`
-	Unknown Counts `json:"unknown"` // no version signed the answer, or none came
+	Stable       Counts `json:"stable"`
+	Canary       Counts `json:"canary"`
+	Unattributed Counts `json:"unknown"` // no version signed the answer, or none came
 }
 
 // Latency is that of answers which did not fail, in milliseconds.
@@ -240,7 +241,7 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 	r.Events = cutList(r.Events, keep, &lost, func(e *Event) []*string { return []*string{&e.Message} })
 	r.Warnings = cutList(r.Warnings, keep, &lost, itself)
 	r.StepRecords = cutList(r.StepRecords, max(keep, 1), &lost, func(s *Step) []*string {
-		return []*string{&s.Name, &s.Verdict, &s.Reason, &s.Confirmation, &s.ConfirmedBy}
+		return []*string{&s.Name, (*string)(&s.Verdict), &s.Reason, &s.Confirmation, &s.ConfirmedBy}
 	})
 	for i := range r.StepRecords {
 		r.StepRecords[i].cut(keep, &lost)
@@ -261,7 +262,7 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 		r.PodFailure = &c
 	}
 	clipAll(&r.Status, &r.Environment, &r.Deployment, &r.Image, &r.RunID, &r.RunURL, &r.Namespace, &r.Service, &r.Route,
-		&r.Strategy, &r.PreviousImage, &r.Outcome, &r.Reason, &r.Hint)
+		&r.Strategy, &r.PreviousImage, (*string)(&r.Outcome), &r.Reason, &r.Hint)
 	return r, lost
 }
 

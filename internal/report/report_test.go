@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -97,19 +99,19 @@ func hostile() Result {
 	r.Warnings, r.Events = []string{evil}, []Event{{t0, evil}}
 	r.PodFailure = &PodFailure{evil, evil, evil, []string{evil, "````"}}
 	r.Pods = []Pod{{evil, evil, 1, 2}}
-	r.StepRecords[0].Verdict, r.StepRecords[0].Reason, r.StepRecords[0].ConfirmedBy = evil, evil, evil
+	r.StepRecords[0].Verdict, r.StepRecords[0].Reason, r.StepRecords[0].ConfirmedBy = rollout.Verdict(evil), evil, evil
 	return r
 }
 
 func TestGoldens(t *testing.T) {
 	t.Parallel()
-	held := aborted()
-	held.Outcome, held.Held, held.RolledBack, held.ExitCode, held.PodFailure = "Held", true, false, 3, nil
-	held.Weights = held.Weights[:2]
-	broken := aborted()
-	broken.Outcome, broken.ExitCode, broken.Reason, broken.Hint = "Broken", 5, "weight 0 was written but answers of the canary still come", "set the weight of web-canary in HTTPRoute/web to 0"
+	paused := aborted()
+	paused.Outcome, paused.Paused, paused.RolledBack, paused.ExitCode, paused.PodFailure = rollout.PhasePaused, true, false, 3, nil
+	paused.Weights = paused.Weights[:2]
+	failed := aborted()
+	failed.Outcome, failed.ExitCode, failed.Reason, failed.Hint = rollout.PhaseFailed, 5, "weight 0 was written but answers of the canary still come", "set the weight of web-canary in HTTPRoute/web to 0"
 	for name, r := range map[string]Result{
-		"promoted": promoted(), "aborted": aborted(), "held": held, "broken": broken, "hostile": hostile(),
+		"promoted": promoted(), "aborted": aborted(), "paused": paused, "failed": failed, "hostile": hostile(),
 		"bad-input": {Status: StatusFailed, ExitCode: 2, Deployment: "web", Reason: `steps "5,x": want whole percents`, Hint: "see the README's table"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,13 +141,14 @@ func TestNoRequestsIsNotZeroFailed(t *testing.T) {
 func TestHeadline(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		outcome, status string
-		exit            int
-		want            string
+		outcome rollout.Phase
+		status  string
+		exit    int
+		want    string
 	}{
 		{"Promoted", "", 0, "Promoted"}, {"", StatusSuccess, 0, "Done"}, {"", "", 0, "Not finished"}, {"", "", 1, "Could not run"},
 		{"", "", 2, "Bad input"}, {"", "", 3, "gate said no"}, {"", "", 4, "stable is serving"}, {"", "", 5, "STATE UNKNOWN"},
-		{"Progressing", "", 1, "Could not run"}, {"Broken", "", 5, "STATE UNKNOWN"},
+		{"Progressing", "", 1, "Could not run"}, {"Failed", "", 5, "STATE UNKNOWN"},
 	} {
 		r := Result{Outcome: c.outcome, Status: c.status, ExitCode: c.exit}
 		if got := r.headline(); !strings.Contains(got, c.want) {
@@ -241,6 +244,7 @@ func fill(v reflect.Value) {
 				fill(v.Field(i))
 			}
 		}
+	default: // numbers stay
 	}
 }
 
@@ -268,6 +272,7 @@ func bounded(t *testing.T, path string, v reflect.Value) {
 				bounded(t, path+"."+f.Name, v.Field(i))
 			}
 		}
+	default: // a number has a bounded length
 	}
 }
 

@@ -18,10 +18,10 @@ func Text(r Result) string {
 	}
 	if len(r.StepRecords) > 0 {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "  weight\tshare seen\taccepted / seen after\theld\trequests\tfailed\tp95 canary / stable\tverdict")
+		fmt.Fprintln(t, "  weight\tshare seen\taccepted / seen after\tdwell\trequests\tfailed\tp95 canary / stable\tverdict")
 		for _, s := range r.StepRecords {
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.title(), s.share(), s.followed(), s.Dwell,
-				number(s.Requests.Total), number(s.Requests.Failed), s.p95(), plainly(s.Verdict))
+				number(s.Requests.Total), number(s.Requests.Failed), s.p95(), plainly(string(s.Verdict)))
 		}
 		_ = t.Flush() // to a strings.Builder
 	}

@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // target names what was deployed: namespace/deployment.
@@ -24,31 +27,32 @@ type writer struct {
 // headline is the verdict in a few words, without markup.
 func (r Result) headline() string {
 	switch r.Outcome {
-	case "Promoted":
+	case rollout.PhasePromoted:
 		return "Promoted"
-	case "Aborted":
+	case rollout.PhaseAborted:
 		return "Aborted, stable is serving"
-	case "Held":
-		return fmt.Sprintf("Held at weight %d, waiting for a person", r.lastWeight())
-	case "Broken":
+	case rollout.PhasePaused:
+		return fmt.Sprintf("Paused at weight %d, waiting for a person", r.lastWeight())
+	case rollout.PhaseFailed:
 		return "STATE UNKNOWN: the change could be neither finished nor taken back"
+	case rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseAborting:
+		// It never came to an end of its own: the exit status says why.
 	}
-	switch r.ExitCode {
-	case 0:
-		if r.Status == StatusSuccess {
-			return "Done"
-		}
+	status := exit.Status(r.ExitCode)
+	if status == exit.Done && r.Status != StatusSuccess {
 		return "Not finished"
-	case 2:
-		return "Bad input, nothing was changed"
-	case 3:
-		return "A gate said no"
-	case 4:
-		return "Aborted, stable is serving"
-	case 5:
-		return "STATE UNKNOWN: the change could be neither finished nor taken back"
 	}
-	return "Could not run"
+	return statusWords[status]
+}
+
+// statusWords are for a run without a rollout.
+var statusWords = map[exit.Status]string{
+	exit.Done:        "Done",
+	exit.CouldNotRun: "Could not run",
+	exit.BadInput:    "Bad input, nothing was changed",
+	exit.GateRefused: "A gate said no",
+	exit.Aborted:     "Aborted, stable is serving",
+	exit.AbortFailed: "STATE UNKNOWN: the change could be neither finished nor taken back",
 }
 
 func (r Result) lastWeight() int {
@@ -61,14 +65,15 @@ func (r Result) lastWeight() int {
 // verdict says what serves now.
 func (r Result) verdict(w writer) string {
 	s := r.headline() + ": " + w.code(r.target())
-	serves := map[bool]string{true: r.Image, false: r.PreviousImage}[r.Outcome == "Promoted"]
+	serves := map[bool]string{true: r.Image, false: r.PreviousImage}[r.Outcome == rollout.PhasePromoted]
 	switch r.Outcome {
-	case "Promoted", "Aborted":
+	case rollout.PhasePromoted, rollout.PhaseAborted:
 		if serves != "" {
 			s += " serves " + w.code(serves)
 		}
-	case "Held":
+	case rollout.PhasePaused:
 		s += " is split between " + w.code(r.PreviousImage) + " and " + w.code(r.Image)
+	default: // what serves is not known, or nothing was changed
 	}
 	if r.TotalRequests == 0 && len(r.Weights) == 0 {
 		return s // nothing was changed, so nothing was to be measured
@@ -86,7 +91,7 @@ func (r Result) failed() string {
 
 // took says how long it took and why.
 func (r Result) took() string {
-	return fmt.Sprintf("Took %s: %s held as asked for, %s overhead", r.DurationSeconds, r.DwellSeconds, r.OverheadSeconds)
+	return fmt.Sprintf("Took %s: %s dwell, %s overhead", r.DurationSeconds, r.DwellSeconds, r.OverheadSeconds)
 }
 
 // command is the shell line that repeats the run.

@@ -37,7 +37,7 @@ type world struct {
 func (w *world) observe() Observation {
 	o := Observation{
 		Now: w.now, Done: w.done, Err: w.err, CanaryReady: 3, CanaryWanted: 3,
-		Accepted: true, Reach: SplitConfirmed, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
+		Accepted: true, Preflight: SplitConfirmed, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
 	}
 	if w.state.Stage == StageDwell && w.now.Sub(w.state.Since) >= w.plan.Steps[w.state.Step].Dwell {
 		o.Verdict = VerdictSuccessful
@@ -134,7 +134,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(1, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictFailed, "30 % errors" }),
 		},
 		{
-			name: "failed verdict with no rollback holds", phase: PhaseHeld, reason: "30 % errors", weights: []int{5, 25}, last: "weight",
+			name: "failed verdict with no rollback holds", phase: PhasePaused, reason: "30 % errors", weights: []int{5, 25}, last: "weight",
 			plan: func(p *Plan) { p.Rollback = false },
 			bend: at(1, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictFailed, "30 % errors" }),
 		},
@@ -148,7 +148,7 @@ func TestWhatStopsARollout(t *testing.T) {
 		},
 		{
 			name: "the gateway does not reach the pods", phase: PhaseAborted, reason: "did not reach them", weights: nil, last: "abort-remove",
-			bend: func(o *Observation, _ State) { o.Reach = SplitPending },
+			bend: func(o *Observation, _ State) { o.Preflight = SplitPending },
 		},
 		{
 			name: "pods of the next step crash during the dwell before it", phase: PhaseAborted, reason: "CrashLoopBackOff", weights: []int{5, 0}, last: "abort-remove",
@@ -175,12 +175,12 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictInconclusive, "3 samples" }),
 		},
 		{
-			name: "inconclusive is extended once, then held", phase: PhaseHeld, reason: "inconclusive: 3 samples", weights: []int{5}, last: "dwell",
+			name: "inconclusive is extended once, then held", phase: PhasePaused, reason: "inconclusive: 3 samples", weights: []int{5}, last: "dwell",
 			plan: func(p *Plan) { p.Then = PolicyHold },
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict, o.Reason = VerdictInconclusive, "3 samples" }),
 		},
 		{
-			name: "the judge's own policy counts", phase: PhaseHeld, reason: "inconclusive: a score of 80", weights: []int{5}, last: "dwell",
+			name: "the judge's own policy counts", phase: PhasePaused, reason: "inconclusive: a score of 80", weights: []int{5}, last: "dwell",
 			bend: at(0, StageDwell, func(o *Observation) {
 				o.Verdict, o.Reason, o.Policy = VerdictInconclusive, "a score of 80", PolicyHold
 			}),
@@ -190,7 +190,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictPending }),
 		},
 		{
-			name: "inconclusive with policy hold", phase: PhaseHeld, reason: "inconclusive", weights: []int{5}, last: "dwell",
+			name: "inconclusive with policy hold", phase: PhasePaused, reason: "inconclusive", weights: []int{5}, last: "dwell",
 			plan: func(p *Plan) { p.Inconclusive = PolicyHold },
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictInconclusive }),
 		},
@@ -211,15 +211,15 @@ func TestWhatStopsARollout(t *testing.T) {
 			},
 		},
 		{
-			name: "a second writer", phase: PhaseHeld, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
+			name: "a second writer", phase: PhasePaused, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
 			bend: at(1, StageDwell, func(o *Observation) { o.Drift = `field manager "helm" changed the backends` }),
 		},
 		{
-			name: "another run took over", phase: PhaseBroken, reason: "run 7", weights: []int{5, 25}, last: "weight",
+			name: "another run took over", phase: PhaseFailed, reason: "run 7", weights: []int{5, 25}, last: "weight",
 			bend: at(1, StageDwell, func(o *Observation) { o.Fenced = "run 7" }),
 		},
 		{
-			name: "the abort itself is not observed", phase: PhaseBroken, reason: "the canary still answers", weights: []int{5, 25, 0}, last: "abort-weight",
+			name: "the abort itself is not observed", phase: PhaseFailed, reason: "the canary still answers", weights: []int{5, 25, 0}, last: "abort-weight",
 			bend: func(o *Observation, s State) {
 				if s.Step == 1 && s.Stage == StageDwell {
 					o.Verdict, o.Reason = VerdictFailed, "bad"
@@ -309,7 +309,7 @@ func TestEveryPathEnds(t *testing.T) {
 		failed, signal, ceiling := false, "", 100
 		w.bend = func(o *Observation, s State) {
 			o.Split = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
-			o.Reach = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
+			o.Preflight = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
 			o.Accepted = chance(0.7)
 			o.CanaryReady = r.IntN(4)
 			if chance(bad) {
@@ -346,7 +346,7 @@ func TestEveryPathEnds(t *testing.T) {
 		if failed && w.weights != nil && w.weights[len(w.weights)-1] > ceiling {
 			t.Fatalf("seed %d: weights %v rose over %d after a failed verdict", seed, w.weights, ceiling)
 		}
-		if end.Phase == PhaseHeld && w.plan.Rollback && w.plan.Inconclusive != PolicyHold && w.plan.Then != PolicyHold {
+		if end.Phase == PhasePaused && w.plan.Rollback && w.plan.Inconclusive != PolicyHold && w.plan.Then != PolicyHold {
 			t.Fatalf("seed %d: held although the plan asks for a rollback: %s", seed, end.Reason)
 		}
 		for i := 1; i < len(w.weights); i++ {
@@ -355,7 +355,7 @@ func TestEveryPathEnds(t *testing.T) {
 			}
 		}
 	}
-	for _, phase := range []Phase{PhasePromoted, PhaseAborted, PhaseHeld, PhaseBroken} {
+	for _, phase := range []Phase{PhasePromoted, PhaseAborted, PhasePaused, PhaseFailed} {
 		if ends[phase] == 0 {
 			t.Errorf("no random world ended %s: %v", phase, ends)
 		}
@@ -371,12 +371,12 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 	}{
 		{State{Phase: PhaseProgressing, Stage: StageReady}, PhaseAborting, StageAbortRemove},
 		{State{Phase: PhaseProgressing, Stage: StageDwell, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
-		{State{Phase: PhaseHeld, Stage: StageEnd, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhasePaused, Stage: StageEnd, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
 		{State{Phase: PhasePromoting, Stage: StageDrain, Weight: 100, Written: true}, PhaseAborting, StageAbortWeight},
 		{State{Phase: PhasePromoting, Stage: StageHandOver, Weight: 100, Written: true}, PhasePromoting, StageHandOver},
 		{State{Phase: PhasePromoting, Stage: StageReturned, Weight: 100, Written: true}, PhasePromoting, StageReturn},
-		{State{Phase: PhaseBroken, Stage: StageSettle, Weight: 100, Written: true}, PhasePromoting, StageWarm},
-		{State{Phase: PhaseAborted, Stage: StageEnd, Written: true, Leftover: "canary slot"}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhaseFailed, Stage: StageSettle, Weight: 100, Written: true}, PhasePromoting, StageWarm},
+		{State{Phase: PhaseAborted, Stage: StageEnd, Written: true, Leftover: LeftoverCanary}, PhaseAborting, StageAbortWeight},
 	}
 	for _, test := range tests {
 		got := Resume(test.left, epoch, "run 2")
@@ -384,7 +384,7 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 			t.Errorf("Resume(%s, %s) = %s, %s, want %s, %s", test.left.Phase, test.left.Stage, got.Phase, got.Stage, test.phase, test.stage)
 		}
 		w := &world{plan: plan(), state: got}
-		if end := w.run(t); !end.Phase.Terminal() || end.Phase == PhaseBroken {
+		if end := w.run(t); !end.Phase.Terminal() || end.Phase == PhaseFailed {
 			t.Errorf("resumed from %s, %s: ended %s: %s", test.left.Phase, test.left.Stage, end.Phase, end.Reason)
 		}
 	}

@@ -13,7 +13,7 @@ func Resume(s State, now time.Time, by string) State {
 	next := State{
 		Since: now, Step: s.Step, Written: s.Written, Weight: s.Weight, Lag: s.Lag,
 		ObservedAt: now, // when it was last observed is not known to this process
-		Reason:     fmt.Sprintf("left at %s, %s, weight %d: brought to an end by %s", s.Phase, s.Stage, s.Weight, by),
+		Reason:     fmt.Sprintf("left at %s, %s, weight %d: finished by %s", s.Phase, s.Stage, s.Weight, by),
 	}
 	switch s.Stage {
 	case StageHandOver, StageReturn, StageReturned, StageWarm, StageSettle:
@@ -24,12 +24,11 @@ func Resume(s State, now time.Time, by string) State {
 		if s.Stage == StageSettle {
 			next.Stage = StageWarm
 		}
-		return next
-	}
-	next.Phase, next.Weight = PhaseAborting, 0
-	next.Stage = StageAbortRemove
-	if s.Written {
-		next.Stage = StageAbortWeight
+	default:
+		next.Phase, next.Stage, next.Weight = PhaseAborting, StageAbortRemove, 0
+		if s.Written {
+			next.Stage = StageAbortWeight
+		}
 	}
 	return next
 }

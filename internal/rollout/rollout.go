@@ -10,7 +10,7 @@
 // change. Two rules hold on every path and are tested as properties:
 //
 //   - after a failed verdict the weight never rises again;
-//   - every path ends promoted, aborted, held (only where the plan asks for
+//   - every path ends promoted, aborted, paused (only where the plan asks for
 //     it or somebody else took the route), or with the failure of its own
 //     abort or promotion spelled out.
 //
@@ -34,17 +34,18 @@ const (
 	PhasePromoted    Phase = "Promoted"    // the canary is the stable revision
 	PhaseAborting    Phase = "Aborting"    // traffic is going back to stable
 	PhaseAborted     Phase = "Aborted"     // stable serves everything
-	PhaseHeld        Phase = "Held"        // stopped where it is, for a person
-	PhaseBroken      Phase = "Broken"      // the abort or the promotion itself did not finish
+	PhasePaused      Phase = "Paused"      // stopped at its weight, waiting for a person
+	PhaseFailed      Phase = "Failed"      // the abort or the promotion did not finish: the state is unknown
 )
 
 // Terminal reports whether a run that reached p is over.
 func (p Phase) Terminal() bool {
 	switch p {
-	case PhasePromoted, PhaseAborted, PhaseHeld, PhaseBroken:
+	case PhasePromoted, PhaseAborted, PhasePaused, PhaseFailed:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // A Stage is one thing a rollout does or waits for inside its phase.
@@ -54,20 +55,20 @@ type Stage string
 // dwell repeat with every step, without reach after the first one and without
 // scale where the step was sized ahead.
 const (
-	StagePrepare  Stage = "prepare"  // record what is live, adopt it, create the canary slot
-	StageScale    Stage = "scale"    // size the canary for the step
-	StageReady    Stage = "ready"    // wait for its pods
-	StageReach    Stage = "reach"    // wait until the gateway was seen to reach them, before users do
-	StageWeight   Stage = "weight"   // write the weight
-	StageAccepted Stage = "accepted" // wait until the gateway accepted the route
-	StageObserved Stage = "observed" // wait until answers show the split
-	StageDwell    Stage = "dwell"    // hold and judge
+	StagePrepare   Stage = "prepare"   // record what is live, adopt it, create the canary Service
+	StageScale     Stage = "scale"     // size the canary for the step
+	StageReady     Stage = "ready"     // wait for its pods
+	StagePreflight Stage = "preflight" // wait until test requests reach them through the gateway
+	StageWeight    Stage = "weight"    // write the weight
+	StageAccepted  Stage = "accepted"  // wait until the gateway accepted the route
+	StageObserved  Stage = "observed"  // wait until answers show the split
+	StageDwell     Stage = "dwell"     // hold and judge
 
 	StageDrain    Stage = "drain"    // let the last requests to the old pods end
 	StageHandOver Stage = "handover" // swap the ReplicaSets between the two Deployments
 	StageReturn   Stage = "return"   // route back through the user's Service
 	StageReturned Stage = "returned" // wait until the gateway follows
-	StageWarm     Stage = "warm"     // aim the second Service at the old revision
+	StageWarm     Stage = "warm"     // aim the canary Service at the old revision
 	StageSettle   Stage = "settle"   // see that no answer comes from the old revision
 
 	StageAbortWeight   Stage = "abort-weight"
@@ -105,6 +106,21 @@ type Plan struct {
 	Finish time.Duration `json:"finish"`
 }
 
+// DwellFor is how long the step of s is held, its extensions included.
+func (p Plan) DwellFor(s State) time.Duration {
+	return p.Steps[s.Step].Dwell * time.Duration(1+s.Extensions)
+}
+
+// A Leftover is a part of a rollout that its run could not finish or remove.
+type Leftover string
+
+// The leftovers. The zero value is none.
+const (
+	LeftoverCanary    Leftover = "canary"    // the canary Deployment and what belongs to it
+	LeftoverAbort     Leftover = "abort"     // the way back to stable
+	LeftoverPromotion Leftover = "promotion" // the way from the hand-over on
+)
+
 // State is where a rollout is. It is small, is recorded in the cluster before
 // every action, and is enough for another process to go on from.
 type State struct {
@@ -125,15 +141,19 @@ type State struct {
 	// ObservedAt is when the last weight was seen in answers; the drain
 	// window counts from here.
 	ObservedAt time.Time `json:"observed_at,omitzero"`
-	Extensions int       `json:"extensions,omitempty"`
+	// Extensions is how often the dwell of this step was repeated.
+	Extensions int `json:"extensions,omitempty"`
+	// Settles is how often the gateway was found to still use the canary
+	// Service after the promotion.
+	Settles int `json:"settles,omitempty"`
 	// Lag is the longest time a weight took from being written to being
 	// observed in this rollout.
 	Lag time.Duration `json:"lag"`
 	// QuickBy is set by a signal: the abort ends by then, and what it
 	// leaves behind is for the next run to clean up.
 	QuickBy time.Time `json:"quick_by,omitzero"`
-	// Leftover says what the next run still has to remove.
-	Leftover string `json:"leftover,omitempty"`
+	// Leftover is what the next run still has to finish or remove.
+	Leftover Leftover `json:"leftover,omitempty"`
 	// Reason is the sentence that explains a terminal phase or an abort.
 	Reason string `json:"reason,omitempty"`
 	// Unconfirmed lists changes that were accepted but never observed.
@@ -167,10 +187,10 @@ type Observation struct {
 	// Accepted: every gateway has accepted the newest generation of every
 	// route.
 	Accepted bool
-	// Reach says whether requests that are marked for the canary get there
-	// through the gateway. Blind: the gateway refuses to lead them.
-	Reach Split
-	Split Split
+	// Preflight says whether test requests reach the canary through the
+	// gateway. Blind: they cannot be recognised.
+	Preflight Split
+	Split     Split
 	// Followed is when, by the answers, the gateway likely began to follow
 	// the weight; zero when nothing tells. Confirming it took longer.
 	Followed time.Time
@@ -207,12 +227,12 @@ type Kind int
 // The kinds of action. Everything but KindWait changes the cluster.
 const (
 	KindWait     Kind = iota
-	KindPrepare       // record, adopt, create the slot
+	KindPrepare       // record, adopt, create the canary Service
 	KindScale         // size the canary for the step State.Sized
 	KindWeight        // write Weight
 	KindHandOver      // swap the ReplicaSets
 	KindReturn        // route to the user's Service, which now is the new revision
-	KindWarm          // aim the second Service at the old revision
+	KindWarm          // aim the canary Service at the old revision
 	KindUnwarm        // aim it back: answers of the old revision were seen
 	KindRestore       // put everything back as recorded
 	KindStop          // nothing more: the state is terminal

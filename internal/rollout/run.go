@@ -38,13 +38,13 @@ type Target interface {
 
 // Traffic is the stream of answers and its judge.
 type Traffic interface {
-	// Written says that an action was carried out, so that answers sent
+	// ActionDone says that an action was carried out, so that answers sent
 	// before it do not count for the weight after it.
-	Written(a Action, s State, at time.Time)
-	// Fill adds what the answers say: split, verdict, reason and the counts
+	ActionDone(a Action, s State, at time.Time)
+	// Annotate adds what the answers say: split, verdict, reason and the counts
 	// of StageSettle.
-	Fill(o Observation, s State) Observation
-	// Changed is signalled when an answer changed what Fill says.
+	Annotate(o Observation, s State) Observation
+	// Changed is signalled when an answer changed what Annotate says.
 	Changed() <-chan struct{}
 }
 
@@ -72,64 +72,98 @@ func actionError(stage Stage, err error) error { return fmt.Errorf("%s: %w", sta
 // Actions on the way up are cut short by a signal. Actions of an abort and of
 // a promotion run on a context of their own, bounded by the plan.
 func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
-	var signal, fenced string
-	var done Stage
-	var failed error
-	var drift *DriftError
+	l := loop{Runner: r, plan: p, state: s}
 	for {
-		o, err := r.Target.Observe(ctx, s)
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("observe: %w", err)
-		}
-		o.Now, o.Done, o.Err, o.Interrupted, o.Fenced = r.Now(), done, failed, signal, fenced
-		if drift != nil && o.Drift == "" {
-			o.Drift = drift.Error()
-		}
-		o = r.Traffic.Fill(o, s)
-		next, action := Next(p, s, o)
-		done, failed = "", nil
-		changed := next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy)
-		s = next
-		r.Report(s, action, o)
-
-		if changed && fenced == "" {
-			if err := r.save(ctx, p, s); errors.Is(err, ErrFenced) {
-				fenced = err.Error()
+		action, changed, now := l.decide(ctx)
+		if changed && l.fenced == "" {
+			recorded, err := l.record(ctx, action)
+			if err != nil {
+				return l.state, err
+			}
+			if !recorded {
 				continue
-			} else if err != nil {
-				if action.Kind == KindStop {
-					return s, fmt.Errorf("record the end of the rollout (%s: %s): %w", s.Phase, s.Reason, err)
-				}
-				if s.Phase == PhaseProgressing { // never raise a weight that is not on record
-					failed = actionError(s.Stage, err)
-					continue
-				}
-				// On the way back traffic comes first, the record second.
 			}
 		}
 		switch action.Kind {
 		case KindStop:
-			return s, nil
+			return l.state, nil
 		case KindWait:
 			until := action.Until
 			if !action.Wake.IsZero() {
 				until = action.Wake
 			}
-			signal = r.wait(until.Sub(o.Now), signal)
+			l.signal = r.wait(until.Sub(now), l.signal)
 		default:
-			err := r.act(ctx, p, s, action, &signal)
-			switch {
-			case errors.Is(err, ErrFenced):
-				fenced = err.Error()
-			case errors.As(err, &drift) && s.Phase == PhaseProgressing:
-				// seen by the next decision
-			case err != nil:
-				failed = actionError(s.Stage, err)
-			default:
-				done = action.Stage
-				r.Traffic.Written(action, s, r.Now())
-			}
+			l.carryOut(ctx, action)
 		}
+	}
+}
+
+// A loop is one Run: the state, and what the next decision has to know beside
+// what Observe says.
+type loop struct {
+	Runner
+	plan  Plan
+	state State
+
+	signal, fenced string
+	done           Stage
+	failed         error
+	drift          *DriftError
+}
+
+// decide observes and decides. changed says that the state is to be recorded.
+func (l *loop) decide(ctx context.Context) (action Action, changed bool, now time.Time) {
+	s := l.state
+	o, err := l.Target.Observe(ctx, s)
+	if err != nil && l.failed == nil {
+		l.failed = fmt.Errorf("observe: %w", err)
+	}
+	o.Now, o.Done, o.Err, o.Interrupted, o.Fenced = l.Now(), l.done, l.failed, l.signal, l.fenced
+	if l.drift != nil && o.Drift == "" {
+		o.Drift = l.drift.Error()
+	}
+	o = l.Traffic.Annotate(o, s)
+	l.state, action = Next(l.plan, s, o)
+	l.done, l.failed = "", nil
+	next := l.state
+	changed = next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy)
+	l.Report(next, action, o)
+	return action, changed, o.Now
+}
+
+// record saves the state. When it returns false, the action must not be carried
+// out; an error means that the end could not be recorded.
+func (l *loop) record(ctx context.Context, action Action) (recorded bool, err error) {
+	err = l.save(ctx, l.plan, l.state)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrFenced):
+		l.fenced = err.Error()
+		return false, nil
+	case action.Kind == KindStop:
+		return false, fmt.Errorf("record the end of the rollout (%s: %s): %w", l.state.Phase, l.state.Reason, err)
+	case l.state.Phase == PhaseProgressing: // never raise a weight that is not on record
+		l.failed = actionError(l.state.Stage, err)
+		return false, nil
+	}
+	return true, nil // on the way back traffic comes first, the record second
+}
+
+// carryOut does what was decided and keeps what came of it for the next decision.
+func (l *loop) carryOut(ctx context.Context, action Action) {
+	err := l.act(ctx, l.plan, l.state, action, &l.signal)
+	switch {
+	case errors.Is(err, ErrFenced):
+		l.fenced = err.Error()
+	case errors.As(err, &l.drift) && l.state.Phase == PhaseProgressing:
+		// seen by the next decision
+	case err != nil:
+		l.failed = actionError(l.state.Stage, err)
+	default:
+		l.done = action.Stage
+		l.Traffic.ActionDone(action, l.state, l.Now())
 	}
 }
 
@@ -150,7 +184,7 @@ func (r Runner) wait(d time.Duration, signal string) string {
 }
 
 // act carries out one action. A signal ends one of the way up, or the removal
-// of a slot that no traffic goes to, at once; the reversed or later repeated
+// of a canary that no traffic goes to, at once; the reversed or later repeated
 // action copes with a part of it done. Any other action gets the time that a
 // quick abort has.
 func (r Runner) act(ctx context.Context, p Plan, s State, a Action, signal *string) error {

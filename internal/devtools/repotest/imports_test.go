@@ -70,9 +70,9 @@ func own(t *testing.T) []pkg {
 // The layers of the module. A package that is in none fails the test: whoever
 // adds one says here where it belongs.
 var (
-	domain   = []string{"internal/rollout", "internal/analysis", "internal/stat", "internal/report"}
-	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/source"}
-	support  = []string{"internal/exit", "internal/redact", "internal/tail"}
+	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch"}
+	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/router", "internal/source", "internal/traffic"}
+	support  = []string{"internal/redact", "internal/tail"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
@@ -88,11 +88,12 @@ var rules = []struct {
 	{domain, domain},
 	{loaders, []string{"internal/analysis", "internal/check", "internal/source"}},
 	{support, nil},
+	{[]string{"internal/kube"}, slices.Concat(domain, support, []string{"internal/router", "internal/source"})},
 	{[]string{"internal/source/cloudwatch"}, slices.Concat(domain, support, []string{"internal/aws", "internal/source"})},
-	{[]string{"internal/kube"}, slices.Concat(domain, support, []string{"internal/source"})}, // what it shows of pods
+	{[]string{"internal/traffic"}, slices.Concat(domain, support, []string{"internal/probe", "internal/source"})},
 	{adapters, slices.Concat(domain, support)},
-	{[]string{"internal/input"}, support},
-	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/input"})},
+	{[]string{"internal/input"}, slices.Concat(support, []string{"internal/exit"})},
+	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/exit", "internal/input"})},
 	{useCases, slices.Concat(domain, adapters, support, loaders, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},

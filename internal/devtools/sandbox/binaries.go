@@ -222,7 +222,7 @@ func gatewayKinds(ctx context.Context, root string) (string, error) {
 
 // buildOwn builds a program of this package's folders.
 func buildOwn(ctx context.Context, opts Options, root, name string) (string, error) {
-	return buildStatic(ctx, root, "./internal/sandbox/"+name, filepath.Join(opts.Cache, "own", name))
+	return buildStatic(ctx, root, "./internal/devtools/sandbox/"+name, filepath.Join(opts.Cache, "own", name))
 }
 
 // buildStatic builds a static program for an image or for the host.

@@ -20,7 +20,7 @@ const fileKey = "kubernetes"
 
 // usagePermissions are what cpu and memory need.
 var usagePermissions = []source.Permission{
-	{Group: "metrics.k8s.io", Resource: "pods", Verbs: []string{"get", "list"}, Why: "Compare CPU and memory usage of each version with its limits; only where the analysis file does"},
+	{Group: "metrics.k8s.io", Resource: "pods", Verbs: []string{"get", "list"}, Why: "Compare CPU and memory usage with limits"},
 }
 
 // Kind is this source in an analysis file.

@@ -231,7 +231,7 @@ func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, er
 	if f.DetectedSeconds, err = detected(filepath.Join(dir, "canary-deployment-analysis.jsonl")); err != nil {
 		return f, err
 	}
-	f.Outcome = result.Outcome
+	f.Outcome = string(result.Outcome)
 	f.ProbeRequests, f.ProbeFailed = result.TotalRequests, result.FailedRequests
 	f.DurationSeconds = time.Duration(result.DurationSeconds).Seconds()
 	f.OverheadSeconds = time.Duration(result.OverheadSeconds).Seconds()

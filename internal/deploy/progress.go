@@ -1,0 +1,185 @@
+package deploy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/power"
+	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/traffic"
+)
+
+// showPlan says what is about to happen, before anything does.
+func showPlan(c *console.Console, cfg Config, f *discover.Found, r router.Router) {
+	p := cfg.plan(time.Duration(f.Grace) * time.Second)
+	var weights []string
+	for _, s := range p.Steps {
+		weights = append(weights, fmt.Sprintf("%d %%", s.Weight))
+	}
+	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
+		f.Record.Namespace, f.Record.Deployment, cfg.Image, f.Record.Stable.Image)})
+	c.Logf("through %s by %s and service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(routeNames(f.Record, r), ",", ", "), f.Record.Service, f.Record.Replicas)
+	c.Logf("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
+		strings.Join(weights, ", "), cfg.StepDuration, p.Drain, p.KeepWarm)
+	c.Logf("takes %s of dwell, at most %s in all", dwell(p), worstCase(p).Round(time.Minute))
+	for i, step := range p.Steps {
+		showPower(c, cfg.Analysis, config.ProbeMetric, float64(cfg.ProbeRate), len(p.Steps), step, i == 0)
+	}
+	for _, w := range f.Warnings {
+		c.Warn(w)
+	}
+}
+
+// showPower says what a step can see of a metric, and warns where that is too
+// little.
+func showPower(c *console.Console, cfg config.Config, metric string, perSecond float64, steps int, step rollout.Step, always bool) {
+	i := slices.IndexFunc(cfg.Metrics, func(m config.Metric) bool { return m.Name == metric })
+	seen, ok := power.Of(cfg, cfg.Metrics[i], power.Traffic{Rate: perSecond}, steps, step.Weight, step.Dwell)
+	switch {
+	case ok && !seen.Enough && step.Dwell > 0:
+		c.Warn(seen.Sentence)
+	case ok && always:
+		c.Logf("%s", seen.Sentence)
+	}
+}
+
+// routeNames names the routes as kubectl takes them, separated by commas.
+func routeNames(r *release.Record, of router.Router) string {
+	var names []string
+	for _, route := range r.Routes {
+		names = append(names, of.Kind().String()+"/"+route.Name)
+	}
+	return strings.Join(names, ",")
+}
+
+// A progress tells what the loop of a rollout decides. It is for one goroutine.
+type progress struct {
+	console  *console.Console
+	plan     rollout.Plan
+	pods     func() []workload.PodView
+	monitor  *traffic.Monitor
+	analysis config.Config
+
+	step     int
+	stage    rollout.Stage
+	extended int // how often the dwell of this stage was
+}
+
+// decided takes one decision of the loop.
+func (p *progress) decided(s rollout.State, a rollout.Action) {
+	longer := s.Stage == rollout.StageDwell && s.Extensions > p.extended
+	changed := s.Stage != p.stage || longer
+	p.stage, p.extended = s.Stage, s.Extensions
+	if a.Kind == rollout.KindStop {
+		p.console.Watch(nil)
+	} else {
+		p.console.Watch(p.state)
+	}
+	if s.Phase == rollout.PhaseProgressing && s.Step+1 != p.step {
+		p.step = s.Step + 1
+		p.console.Show(console.Event{Kind: console.KindStep, Step: p.step, Steps: len(p.plan.Steps), Weight: p.plan.Steps[s.Step].Weight})
+	}
+	switch {
+	case a.Kind == rollout.KindStop:
+		p.console.Show(console.Event{Kind: console.KindWait})
+		p.console.Show(console.Event{Kind: console.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
+	case a.Kind == rollout.KindWait:
+		p.waits(s, a, changed, longer)
+	case a.Kind == rollout.KindScale && s.Stage == rollout.StageDwell:
+		p.console.Logf("sizing the canary for the next step, %d %%", p.plan.Steps[s.Sized].Weight)
+	case a.Kind == rollout.KindWeight:
+		p.weight(s, a, changed)
+	case changed:
+		p.console.Logf("%s", actionWords(s, a))
+	}
+}
+
+func (p *progress) waits(s rollout.State, a rollout.Action, changed, longer bool) {
+	if !changed {
+		return
+	}
+	if step, ok := p.monitor.Current(); ok && s.Stage == rollout.StageDwell && !longer {
+		share := step.Share
+		p.console.Logf("seen after %s: %d of %d answers by the canary, %d to %d expected",
+			step.Observed.Round(100*time.Millisecond), share.K, share.N, share.Lo, share.Hi)
+	}
+	p.console.Await(a.Await, a.Until)
+}
+
+func (p *progress) weight(s rollout.State, a rollout.Action, changed bool) {
+	if changed && a.Weight == 0 {
+		p.console.Show(console.Event{Kind: console.KindVerdict, Message: "back to stable: " + s.Reason})
+	}
+	if changed && s.Step == 0 && a.Weight > 0 {
+		p.power()
+	}
+	p.console.Show(console.Event{Kind: console.KindWeight, Weight: a.Weight})
+}
+
+// power says, from the traffic that the other metrics saw before the first weight,
+// what the steps can see of them.
+func (p *progress) power() {
+	for _, m := range p.analysis.Metrics {
+		seen, ok := p.monitor.RateBefore(m.Name)
+		if m.Name == config.ProbeMetric || !ok {
+			continue
+		}
+		for i, step := range p.plan.Steps {
+			showPower(p.console, p.analysis, m.Name, seen, len(p.plan.Steps), step, i == 0)
+		}
+	}
+}
+
+// state is the traffic and the pods as they are now.
+func (p *progress) state() console.Event {
+	e := console.Event{Kind: console.KindState, Share: -1}
+	for _, pod := range p.pods() {
+		side := rollout.SideStable
+		if pod.Side == rollout.SideCanary {
+			side = rollout.SideCanary
+		}
+		e.Pods = append(e.Pods, console.Pod{Name: pod.Name, Side: side, Ready: pod.Ready, Restarts: int(pod.Restarts), Reason: pod.Reason})
+	}
+	step, written := p.monitor.Current()
+	c := step.Counts
+	e.Stable, e.Canary, e.Unattributed = statsOf(c.Stable), statsOf(c.Canary), statsOf(c.Unattributed)
+	if known := c.Stable.Total + c.Canary.Total; known > 0 && written {
+		e.Share = float64(c.Canary.Total) / float64(known)
+	}
+	return e
+}
+
+func statsOf(c probe.SideCounts) console.Stats {
+	return console.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
+}
+
+// actionWords says what an action is about.
+func actionWords(s rollout.State, a rollout.Action) string {
+	switch a.Kind {
+	case rollout.KindPrepare:
+		return "preparing: version labels, selectors, the canary service"
+	case rollout.KindScale:
+		return "sizing the canary"
+	case rollout.KindHandOver:
+		return "handing the new pods over to the deployment, without a restart"
+	case rollout.KindReturn:
+		return "routing through the deployment's own service again"
+	case rollout.KindWarm:
+		return "aiming the canary service at the old version, which stays warm"
+	case rollout.KindUnwarm:
+		return "the gateway still used the canary service: aiming it back for a moment"
+	case rollout.KindRestore:
+		return "restoring everything as it was"
+	case rollout.KindWait, rollout.KindWeight, rollout.KindStop:
+	}
+	return string(s.Stage)
+}

@@ -1,0 +1,91 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// A Permission is one thing that a rollout has to be allowed to do in the
+// namespace of its target.
+type Permission struct {
+	Group, Resource string
+	Verbs           []string
+	Why             string
+}
+
+// Permissions is all that a canary needs beside its routes, as it would stand in
+// a Role.
+var Permissions = []Permission{
+	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}, "Run the canary beside the deployment and hand pods over"},
+	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}, "Hand the running pods of a version over without a restart"},
+	{"", "pods", []string{"get", "list", "watch", "patch"}, "See what is ready, and label who is stable and who canary"},
+	{"", "pods/log", []string{"get"}, "Fetch logs of failed pods"},
+	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version endpoints of its own"},
+	{"", "configmaps", []string{"get", "create", "update"}, "Keep the rollout's record where any other run can read it"},
+	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Know what a gateway sends to"},
+	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}, "Admit one run at a time"},
+}
+
+// RoutePermission is what a rollout needs on routes of a kind.
+func RoutePermission(k router.Kind) Permission {
+	return Permission{k.Group, k.Resource, []string{"get", "list", "watch", "patch", "create", "delete"},
+		"Write the weights, see them accepted, and route test requests to the canary before it gets traffic"}
+}
+
+// Missing asks the API server which permissions this identity lacks in the
+// namespace. It changes nothing.
+func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...Permission) ([]string, error) {
+	var missing []string
+	for _, p := range permissions {
+		for _, verb := range p.Verbs {
+			allowed, err := c.allowed(ctx, namespace, p, verb)
+			if err != nil {
+				return nil, fmt.Errorf("ask for the permission to %s %s in %s: %w", verb, p.name(), namespace, err)
+			}
+			if !allowed {
+				missing = append(missing, verb+" "+p.name())
+			}
+		}
+	}
+	return missing, nil
+}
+
+// name tells the pods of the metrics API from those of the core one, as
+// kubectl does.
+func (p Permission) name() string {
+	if p.Group == "metrics.k8s.io" {
+		return p.Resource + "." + p.Group
+	}
+	return p.Resource
+}
+
+func (c *Cluster) allowed(ctx context.Context, namespace string, p Permission, verb string) (bool, error) {
+	resource, sub := splitResource(p.Resource)
+	var allowed bool
+	err := Retry(ctx, func(ctx context.Context) error {
+		review, err := c.Typed.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+			Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Group: p.Group, Resource: resource, Subresource: sub, Verb: verb,
+			}},
+		}, metav1.CreateOptions{})
+		if err == nil {
+			allowed = review.Status.Allowed
+		}
+		return err
+	})
+	return allowed, err
+}
+
+func splitResource(name string) (resource, sub string) {
+	for i := range name {
+		if name[i] == '/' {
+			return name[:i], name[i+1:]
+		}
+	}
+	return name, ""
+}

@@ -1,0 +1,92 @@
+// Package discover finds what a rollout works on: the Deployment, its Services
+// and routes, the entry point and what is live now, and everything that speaks
+// against a rollout. It reads and writes nothing.
+package discover
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// A Query says what to look for. Empty names are discovered.
+type Query struct {
+	Namespace    string
+	Deployment   string
+	Service      string
+	Container    string
+	Route        string
+	VersionLabel string
+	Image        string
+	Router       router.Router
+	// DefaultDeployment is taken, when it exists, before the routes are asked.
+	DefaultDeployment string
+}
+
+// Found is what a rollout would work on, and everything that speaks against
+// it. It is the result of reading alone.
+type Found struct {
+	Record     *release.Record // a fresh one, without plan and run
+	Previous   *release.Record // the newest release's record, nil if there is none
+	EntryPoint EntryPoint
+	// Grace is the longest termination grace period of the live pods, in
+	// seconds.
+	Grace int64
+	// Obstacles are the reasons not to start, all of them.
+	Obstacles []string
+	// Managed are the objects that a GitOps tool would put back meanwhile.
+	Managed []string
+	// Warnings do not stop a rollout but belong before its start.
+	Warnings []string
+}
+
+// An EntryPoint is where users' requests come in.
+type EntryPoint struct {
+	URL  string // scheme, address and port
+	Host string // the Host header, "" if the route has none
+}
+
+// Find finds the objects of a rollout and what is live. An error means that
+// something asked for does not exist or cannot be read; obstacles are in the
+// result.
+func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
+	if _, err := c.Typed.CoreV1().Namespaces().Get(ctx, q.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("namespace %q does not exist", q.Namespace)
+	} else if err != nil && !apierrors.IsForbidden(err) { // reading namespaces is not needed, only nice
+		return nil, fmt.Errorf("read namespace %q: %w", q.Namespace, err)
+	}
+	s, err := readSurvey(ctx, c, q.Namespace, q.Router)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.pickDeployment(q)
+	if err != nil {
+		return nil, err
+	}
+	previous, err := c.LoadRecord(ctx, q.Namespace, d.Name)
+	if err != nil {
+		return nil, err
+	}
+	f := &Found{Previous: previous, Record: &release.Record{
+		Schema: release.Schema, Namespace: q.Namespace, Deployment: d.Name, VersionLabel: q.VersionLabel, Image: q.Image, Replicas: kube.Deref(d.Spec.Replicas),
+	}}
+	if f.Record.Container, err = s.pickContainer(d, q); err != nil {
+		return nil, err
+	}
+	if f.Record.Service, f.Record.Services, err = s.pickServices(d, q); err != nil {
+		return nil, err
+	}
+	if f.Record.Routes, err = s.pickRoutes(f.Record.Service, q); err != nil {
+		return nil, err
+	}
+	f.EntryPoint, f.Warnings = s.entryPoint(ctx, c, f.Record.Routes[0])
+	s.describeLive(f, d)
+	s.obstacles(f, d)
+	return f, nil
+}

@@ -1,0 +1,145 @@
+package discover
+
+import (
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// describeLive records the ReplicaSet, image, digests and pods that serve now.
+func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
+	r := f.Record
+	if value, ok := d.Spec.Template.Labels[r.VersionLabel]; ok {
+		r.VersionBefore = &value
+	}
+	var live []*appsv1.ReplicaSet
+	for i := range s.sets {
+		if rs := &s.sets[i]; metav1.IsControlledBy(rs, d) && kube.Deref(rs.Spec.Replicas) > 0 {
+			live = append(live, rs)
+		}
+	}
+	if len(live) == 0 {
+		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s has no pods: there is nothing stable to compare with or go back to", d.Name))
+		return
+	}
+	if len(live) > 1 {
+		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s is in the middle of a roll: %d ReplicaSets have pods", d.Name, len(live)))
+	}
+	r.Stable = kube.RevisionOf(live[0], r.Container)
+	ready := 0
+	for i := range s.pods {
+		pod := &s.pods[i]
+		if !metav1.IsControlledBy(pod, live[0]) || pod.DeletionTimestamp != nil {
+			continue
+		}
+		kube.NotePod(&r.Stable, pod, r.Container)
+		if kube.PodReady(pod) {
+			ready++
+		}
+		f.Grace = max(f.Grace, kube.Deref(pod.Spec.TerminationGracePeriodSeconds))
+	}
+	if ready < int(r.Replicas) {
+		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas))
+	}
+}
+
+// obstacles looks for what would make a rollout unsafe.
+func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
+	r := f.Record
+	stop := func(format string, args ...any) { f.Obstacles = append(f.Obstacles, fmt.Sprintf(format, args...)) }
+	ours := f.Previous.Unfinished() || f.Previous.Warm()
+	if d.Spec.Paused && !ours {
+		stop("deployment %s is paused, and not by a rollout", d.Name)
+	}
+	if len(d.Spec.Selector.MatchLabels) == 0 {
+		stop("deployment %s selects its pods by expressions alone; a label is needed to hand ReplicaSets over", d.Name)
+	}
+	if _, ok := d.Spec.Selector.MatchLabels[r.VersionLabel]; ok {
+		stop("deployment %s has %q in its selector, which cannot change; choose another label with version-label", d.Name, r.VersionLabel)
+	}
+	if v := r.VersionBefore; v != nil && !ours && !slices.Contains([]rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SidePrevious}, rollout.Side(*v)) {
+		stop("the pods of deployment %s carry %s=%s of their own; choose another label with version-label", d.Name, r.VersionLabel, *v)
+	}
+	for _, service := range r.Services {
+		if v, ok := service.Selector[r.VersionLabel]; ok && !ours {
+			stop("service %s selects %s=%s by itself; choose another label with version-label", service.Name, r.VersionLabel, v)
+		}
+	}
+	for _, other := range s.deployments {
+		if other.Name == r.CanaryDeployment() && other.Labels[kube.LabelTarget] != d.Name {
+			stop("deployment %s already exists and is not of a rollout of %s: both want that name", other.Name, d.Name)
+		}
+	}
+	for _, other := range s.services {
+		if other.Name == r.CanaryService() && other.Labels[kube.LabelTarget] != d.Name {
+			stop("service %s already exists and is not of a rollout of %s: both want that name", other.Name, d.Name)
+		}
+	}
+	f.Managed = s.managed(r, d)
+	if r.Stable.Image != "" && r.Stable.Image == r.Image {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("image %s is what deployment %s runs already", r.Image, d.Name))
+	}
+}
+
+// managed lists the objects of the rollout that a GitOps tool would put back.
+func (s *survey) managed(r *release.Record, d *appsv1.Deployment) []string {
+	var found []string
+	note := func(kind string, obj metav1.Object) {
+		if tool := gitopsOwner(obj); tool != "" {
+			found = append(found, fmt.Sprintf("%s %s is kept by %s", kind, obj.GetName(), tool))
+		}
+	}
+	note("deployment", d)
+	for i := range s.services {
+		if slices.ContainsFunc(r.Services, func(x release.Service) bool { return x.Name == s.services[i].Name }) {
+			note("service", &s.services[i])
+		}
+	}
+	for i := range s.routes {
+		if slices.ContainsFunc(r.Routes, func(x release.Route) bool { return x.Name == s.routes[i].GetName() }) {
+			note(s.router.Kind().String(), &s.routes[i])
+		}
+	}
+	return found
+}
+
+// gitopsMarks are labels and annotations by which the usual GitOps tools know
+// the objects that they put back when somebody else changes them.
+var gitopsMarks = map[string]string{
+	"argocd.argoproj.io/tracking-id":   "Argo CD",
+	"argocd.argoproj.io/instance":      "Argo CD",
+	"kustomize.toolkit.fluxcd.io/name": "Flux",
+	"helm.toolkit.fluxcd.io/name":      "Flux",
+	"fleet.cattle.io/bundle-id":        "Fleet",
+	"configmanagement.gke.io/managed":  "Config Sync",
+}
+
+// gitopsManagers are the field managers of the same tools.
+var gitopsManagers = map[string]string{
+	"argocd-controller":             "Argo CD",
+	"argocd-application-controller": "Argo CD",
+	"kustomize-controller":          "Flux",
+	"helm-controller":               "Flux",
+	"fleetagent":                    "Fleet",
+}
+
+// gitopsOwner names the tool that keeps obj as some repository has it, or "".
+func gitopsOwner(obj metav1.Object) string {
+	for mark, tool := range gitopsMarks {
+		if obj.GetLabels()[mark] != "" || obj.GetAnnotations()[mark] != "" {
+			return tool
+		}
+	}
+	for _, f := range obj.GetManagedFields() {
+		if tool := gitopsManagers[f.Manager]; tool != "" && f.Subresource == "" {
+			return tool
+		}
+	}
+	return ""
+}

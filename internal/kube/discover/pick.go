@@ -1,0 +1,170 @@
+package discover
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+)
+
+// pickDeployment takes the named Deployment, or the only one that a route
+// leads to.
+func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {
+	byName := func(name string) *appsv1.Deployment {
+		i := slices.IndexFunc(s.deployments, func(d appsv1.Deployment) bool { return d.Name == name })
+		if i < 0 {
+			return nil
+		}
+		return &s.deployments[i]
+	}
+	if q.Deployment != "" {
+		if d := byName(q.Deployment); d != nil {
+			return d, nil
+		}
+		return nil, fmt.Errorf("deployment %s/%s does not exist; %s", s.ns, q.Deployment, present(s.deployments))
+	}
+	if d := byName(q.DefaultDeployment); d != nil && q.Service == "" {
+		return d, nil
+	}
+	switch candidates := s.routedDeployments(q.Service); len(candidates) {
+	case 1:
+		return candidates[0], nil
+	case 0:
+		return nil, fmt.Errorf("no deployment in namespace %s gets traffic from an %s; name one with deployment-name (%s)", s.ns, s.router.Kind().Name, present(s.deployments))
+	default:
+		var names []string
+		for _, d := range candidates {
+			names = append(names, d.Name)
+		}
+		return nil, fmt.Errorf("several deployments in namespace %s get traffic from %ss: %s; name one with deployment-name", s.ns, s.router.Kind().Name, strings.Join(names, ", "))
+	}
+}
+
+// routedDeployments are the user's Deployments behind a route, through this
+// Service where it is named.
+func (s *survey) routedDeployments(service string) []*appsv1.Deployment {
+	var candidates []*appsv1.Deployment
+	for i := range s.deployments {
+		d := &s.deployments[i]
+		if d.Labels[kube.LabelTarget] != "" {
+			continue // ours, not the user's
+		}
+		if slices.ContainsFunc(s.servicesOf(d), func(x corev1.Service) bool {
+			return (service == "" || service == x.Name) && s.routed(x.Name)
+		}) {
+			candidates = append(candidates, d)
+		}
+	}
+	return candidates
+}
+
+func present(ds []appsv1.Deployment) string {
+	if len(ds) == 0 {
+		return "there is none"
+	}
+	var names []string
+	for _, d := range ds {
+		names = append(names, d.Name)
+	}
+	return "there is " + strings.Join(names, ", ")
+}
+
+// pickContainer takes the named container, the only one, or the only one that
+// runs an image of the same repository.
+func (s *survey) pickContainer(d *appsv1.Deployment, q Query) (string, error) {
+	containers := d.Spec.Template.Spec.Containers
+	var names, same []string
+	for _, c := range containers {
+		names = append(names, c.Name)
+		if release.Repository(c.Image) == release.Repository(q.Image) {
+			same = append(same, c.Name)
+		}
+	}
+	switch {
+	case slices.Contains(names, q.Container):
+		return q.Container, nil
+	case q.Container != "":
+		return "", fmt.Errorf("deployment %s/%s has no container %q; it has %s", s.ns, d.Name, q.Container, strings.Join(names, ", "))
+	case len(names) == 1:
+		return names[0], nil
+	case len(same) == 1:
+		return same[0], nil
+	}
+	return "", fmt.Errorf("deployment %s/%s has several containers: %s; %d of them run an image of repository %s; name one with container-name",
+		s.ns, d.Name, strings.Join(names, ", "), len(same), release.Repository(q.Image))
+}
+
+// pickServices takes the Service that the route leads to, and all that select
+// the pods. Each of those is narrowed, also one that no route uses: an internal
+// caller's Service would leak otherwise.
+func (s *survey) pickServices(d *appsv1.Deployment, q Query) (routed string, all []release.Service, err error) {
+	selecting := s.servicesOf(d)
+	if routed, err = s.pickService(d, selecting, q); err != nil {
+		return "", nil, err
+	}
+	for _, service := range selecting {
+		all = append(all, release.Service{Name: service.Name, Selector: service.Spec.Selector})
+	}
+	return routed, all, nil
+}
+
+func (s *survey) pickService(d *appsv1.Deployment, selecting []corev1.Service, q Query) (string, error) {
+	if q.Service != "" {
+		named := func(x corev1.Service) bool { return x.Name == q.Service }
+		i := slices.IndexFunc(s.services, named)
+		switch {
+		case i < 0:
+			return "", fmt.Errorf("service %s/%s does not exist", s.ns, q.Service)
+		case !slices.ContainsFunc(selecting, named):
+			return "", fmt.Errorf("service %s/%s selects %s, which the pods of deployment %s do not have", s.ns, q.Service, labels.FormatLabels(s.services[i].Spec.Selector), d.Name)
+		}
+		return q.Service, nil
+	}
+	var routed []string
+	for _, service := range selecting {
+		if s.routed(service.Name) {
+			routed = append(routed, service.Name)
+		}
+	}
+	switch kind := s.router.Kind().Name; len(routed) {
+	case 1:
+		return routed[0], nil
+	case 0:
+		return "", fmt.Errorf("no %s in namespace %s points at a service of deployment %s", kind, s.ns, d.Name)
+	default:
+		return "", fmt.Errorf("%ss point at several services of deployment %s: %s; name one with service-name", kind, d.Name, strings.Join(routed, ", "))
+	}
+}
+
+// pickRoutes takes the named route, or all that lead to the Service.
+func (s *survey) pickRoutes(service string, q Query) ([]release.Route, error) {
+	kind := s.router.Kind()
+	var picked []release.Route
+	for _, route := range s.routes {
+		if q.Route != "" && route.GetName() != q.Route {
+			continue
+		}
+		saved, leads, err := s.router.Save(route.Object, service)
+		switch {
+		case err != nil:
+			return nil, err
+		case leads:
+			picked = append(picked, saved)
+		case q.Route != "":
+			return nil, fmt.Errorf("%s %s/%s does not point at service %s", kind, s.ns, q.Route, service)
+		}
+	}
+	switch {
+	case len(picked) > 0:
+		return picked, nil
+	case q.Route != "":
+		return nil, fmt.Errorf("%s %s/%s does not exist", kind, s.ns, q.Route)
+	}
+	return nil, fmt.Errorf("no %s in namespace %s points at service %s", kind.Name, s.ns, service)
+}

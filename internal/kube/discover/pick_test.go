@@ -1,0 +1,126 @@
+package discover
+
+import (
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
+)
+
+// namespace is a survey of Deployments by name, each with the Service and the
+// route of the same name.
+func namespace(deployments ...string) *survey {
+	s := &survey{ns: "shop", router: gatewayapi.Router{}}
+	for _, name := range deployments {
+		labels := map[string]string{"app": name}
+		d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
+		d.Spec.Template.Labels = labels
+		s.deployments = append(s.deployments, d)
+		service := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
+		service.Spec.Selector = labels
+		s.services = append(s.services, service)
+		s.routes = append(s.routes, unstructured.Unstructured{Object: map[string]any{
+			"metadata": map[string]any{"name": name, "namespace": "shop"},
+			"spec":     map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": name}}}}},
+		}})
+	}
+	return s
+}
+
+func TestPickDeployment(t *testing.T) {
+	t.Parallel()
+	ours := namespace("web", "web-canary")
+	ours.deployments[1].Labels = map[string]string{kube.LabelTarget: "web"}
+	for name, c := range map[string]struct {
+		s          *survey
+		q          Query
+		want, says string
+	}{
+		"the named one":       {namespace("web", "api"), Query{Deployment: "api"}, "api", ""},
+		"one that is missing": {namespace("web", "api"), Query{Deployment: "db"}, "", "does not exist; there is web, api"},
+		"the default":         {namespace("web", "api"), Query{DefaultDeployment: "api"}, "api", ""},
+		"the only one":        {namespace("web"), Query{DefaultDeployment: "api"}, "web", ""},
+		"by its service":      {namespace("web", "api"), Query{Service: "api", DefaultDeployment: "web"}, "api", ""},
+		"several":             {namespace("web", "api"), Query{}, "", "several deployments in namespace shop get traffic from HTTPRoutes: web, api"},
+		"none":                {namespace(), Query{}, "", "no deployment in namespace shop gets traffic from an HTTPRoute"},
+		"not our own":         {ours, Query{}, "web", ""},
+	} {
+		d, err := c.s.pickDeployment(c.q)
+		switch {
+		case c.says != "":
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
+			}
+		case err != nil || d.Name != c.want:
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func TestPickContainer(t *testing.T) {
+	t.Parallel()
+	images := func(pairs ...string) *appsv1.Deployment {
+		d := &appsv1.Deployment{}
+		for i := 0; i < len(pairs); i += 2 {
+			d.Spec.Template.Spec.Containers = append(d.Spec.Template.Spec.Containers, corev1.Container{Name: pairs[i], Image: pairs[i+1]})
+		}
+		return d
+	}
+	two := images("app", "registry.example/proxy:1", "web", "registry.example/web:1")
+	for name, c := range map[string]struct {
+		d          *appsv1.Deployment
+		q          Query
+		want, says string
+	}{
+		"the named one":            {two, Query{Container: "app", Image: "registry.example/web:2"}, "app", ""},
+		"one that is missing":      {two, Query{Container: "db"}, "", "has no container \"db\"; it has app, web"},
+		"the only one":             {images("x", "elsewhere.example/x:1"), Query{Image: "registry.example/web:2"}, "x", ""},
+		"by the repository":        {two, Query{Image: "registry.example/web:2"}, "web", ""},
+		"by the digest's":          {two, Query{Image: "registry.example/web@sha256:aa"}, "web", ""},
+		"no name decides":          {two, Query{Image: "registry.example/other:2"}, "", "several containers: app, web; 0 of them run an image of repository registry.example/other"},
+		"twice the same":           {images("a", "web:1", "b", "web:1"), Query{Image: "web:2"}, "", "2 of them run"},
+		"a namesake in a registry": {two, Query{Image: "web:2"}, "", "0 of them run"},
+	} {
+		got, err := namespace().pickContainer(c.d, c.q)
+		switch {
+		case c.says != "":
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %q, %v, want an error that says %q", name, got, err, c.says)
+			}
+		case err != nil || got != c.want:
+			t.Errorf("%s: %q, %v, want %s", name, got, err, c.want)
+		}
+	}
+}
+
+func TestPickRoutes(t *testing.T) {
+	t.Parallel()
+	s := namespace("web", "api")
+	for name, c := range map[string]struct {
+		q          Query
+		service    string
+		want, says string
+	}{
+		"all that lead there": {Query{}, "web", "web", ""},
+		"the named one":       {Query{Route: "api"}, "api", "api", ""},
+		"one that does not":   {Query{Route: "api"}, "web", "", "httproute shop/api does not point at service web"},
+		"one that is missing": {Query{Route: "x"}, "web", "", "httproute shop/x does not exist"},
+		"none":                {Query{}, "db", "", "no HTTPRoute in namespace shop points at service db"},
+	} {
+		routes, err := s.pickRoutes(c.service, c.q)
+		switch {
+		case c.says != "":
+			if err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
+			}
+		case err != nil || len(routes) != 1 || routes[0].Name != c.want:
+			t.Errorf("%s: %+v, %v, want %s", name, routes, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package discover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// A survey is one reading of everything in the namespace that may matter.
+type survey struct {
+	ns          string
+	router      router.Router
+	deployments []appsv1.Deployment
+	sets        []appsv1.ReplicaSet
+	pods        []corev1.Pod
+	services    []corev1.Service
+	routes      []unstructured.Unstructured
+}
+
+func readSurvey(ctx context.Context, c *kube.Cluster, ns string, r router.Router) (*survey, error) {
+	s := &survey{ns: ns, router: r}
+	all := metav1.ListOptions{}
+	apps, core := c.Typed.AppsV1(), c.Typed.CoreV1()
+	var errs []error
+	note := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("list %s in %s: %w", what, ns, err))
+		}
+	}
+	if l, err := apps.Deployments(ns).List(ctx, all); err != nil {
+		note("deployments", err)
+	} else {
+		s.deployments = l.Items
+	}
+	if l, err := apps.ReplicaSets(ns).List(ctx, all); err != nil {
+		note("replicasets", err)
+	} else {
+		s.sets = l.Items
+	}
+	if l, err := core.Pods(ns).List(ctx, all); err != nil {
+		note("pods", err)
+	} else {
+		s.pods = l.Items
+	}
+	if l, err := core.Services(ns).List(ctx, all); err != nil {
+		note("services", err)
+	} else {
+		s.services = l.Items
+	}
+	kind := r.Kind()
+	l, err := c.Dynamic.Resource(kube.ResourceOf(kind)).Namespace(ns).List(ctx, all)
+	switch {
+	case apierrors.IsNotFound(err):
+		note(kind.Resource, fmt.Errorf("the cluster does not serve %s/%s: %w", kind.Group, kind.Version, err))
+	case err != nil:
+		note(kind.Resource, err)
+	default:
+		s.routes = l.Items
+	}
+	return s, errors.Join(errs...)
+}
+
+// servicesOf lists the user's Services that select the Deployment's pods.
+func (s *survey) servicesOf(d *appsv1.Deployment) []corev1.Service {
+	var selecting []corev1.Service
+	for _, service := range s.services {
+		if service.Labels[kube.LabelTarget] != "" || len(service.Spec.Selector) == 0 {
+			continue
+		}
+		if labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(d.Spec.Template.Labels)) {
+			selecting = append(selecting, service)
+		}
+	}
+	return selecting
+}
+
+// routed reports whether a route leads to the Service.
+func (s *survey) routed(service string) bool {
+	return slices.ContainsFunc(s.routes, func(route unstructured.Unstructured) bool {
+		_, leads, err := s.router.Save(route.Object, service)
+		return err == nil && leads
+	})
+}
+
+// entryPoint reads the address of the first gateway with one that the route
+// hangs on. What it does not find is asked for, so it reports no error.
+func (s *survey) entryPoint(ctx context.Context, c *kube.Cluster, first release.Route) (entry EntryPoint, warnings []string) {
+	gatewayed, ok := s.router.(router.Gatewayed)
+	if !ok {
+		return entry, nil
+	}
+	i := slices.IndexFunc(s.routes, func(r unstructured.Unstructured) bool { return r.GetName() == first.Name })
+	route := s.routes[i].Object
+	entry.Host = gatewayed.Host(route)
+	for _, ref := range gatewayed.Gateways(route) {
+		gateway, err := c.Dynamic.Resource(kube.ResourceOf(gatewayed.GatewayKind())).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("gateway %s/%s cannot be read, so the entry point is not known: %v", ref.Namespace, ref.Name, err))
+			continue
+		}
+		if entry.URL = gatewayed.URL(gateway.Object, ref.Listener); entry.URL != "" {
+			break
+		}
+	}
+	return entry, warnings
+}

@@ -1,0 +1,209 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// A Lease admits one run per target. Its Token only grows: whoever holds a
+// smaller one is an older run.
+type Lease struct {
+	Token int64
+
+	cluster   *Cluster
+	namespace string
+	name      string
+	run       release.Run
+	cancel    context.CancelFunc
+	done      chan struct{}
+}
+
+// leaseDuration is how long a run that is gone keeps others out;
+// leaseRenewal is how often a living one renews.
+const (
+	leaseDuration = 15 * time.Second
+	leaseRenewal  = 3 * time.Second
+)
+
+// A HeldError says that another run is alive on the target.
+type HeldError struct {
+	Holder string
+	Target string
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("the rollout of %s is held by run %s, which is alive", e.Target, e.Holder)
+}
+
+// Acquire takes the lease of the target, or returns a *HeldError when its
+// holder renews it. A holder that does not for the lease's duration is taken
+// for dead; by this process's clock alone, since clocks of different machines
+// disagree. waiting is called once when that wait begins.
+func (c *Cluster) Acquire(ctx context.Context, namespace, deployment string, run release.Run, waiting func(holder string, until time.Time)) (*Lease, error) {
+	l := &Lease{cluster: c, namespace: namespace, name: release.ObjectName(deployment), run: run, done: make(chan struct{})}
+	b := bid{Lease: l, deployment: deployment, waiting: waiting}
+	for {
+		err := Retry(ctx, b.take)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errHeldStill) {
+			return nil, fmt.Errorf("take the lease %s/%s: %w", namespace, l.name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("take the lease %s/%s: %w", namespace, l.name, ctx.Err())
+		case <-time.After(leaseRenewal / 3):
+		}
+	}
+	renew, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	l.cancel = cancel
+	go l.renew(renew)
+	return l, nil
+}
+
+// A bid is one run's attempt to take a lease.
+type bid struct {
+	*Lease
+	deployment string
+	waiting    func(holder string, until time.Time)
+	seen       string // the holder's last renewal
+	since      time.Time
+}
+
+// take takes the lease if nobody holds it, or returns errHeldStill while the
+// holder may be dead.
+func (b *bid) take(ctx context.Context) error {
+	leases := b.cluster.Typed.CoordinationV1().Leases(b.namespace)
+	lease, err := leases.Get(ctx, b.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		b.Token = 1
+		_, err = leases.Create(ctx, &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{Name: b.name, Labels: map[string]string{LabelTarget: b.deployment}},
+			Spec:       b.spec(),
+		}, metav1.CreateOptions{FieldManager: FieldManager})
+		if apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("%w: created meanwhile", ErrNotYet)
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.held(lease); err != nil {
+		return err
+	}
+	b.Token = int64(Deref(lease.Spec.LeaseTransitions)) + 1
+	lease.Spec = b.spec()
+	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager})
+	if apierrors.IsConflict(err) {
+		b.seen = "lost the race" // whoever won it renews
+	}
+	return err
+}
+
+// held says that the lease has a holder who renews it, or who may still do so.
+func (b *bid) held(lease *coordinationv1.Lease) error {
+	holder := Deref(lease.Spec.HolderIdentity)
+	if holder == "" {
+		return nil
+	}
+	renewal := holder + "@" + lease.Spec.RenewTime.String()
+	switch {
+	case b.seen == "":
+		b.seen, b.since = renewal, time.Now()
+		if b.waiting != nil {
+			b.waiting(holder, b.since.Add(leaseDuration))
+		}
+	case renewal != b.seen:
+		return &HeldError{Holder: holder, Target: b.namespace + "/" + b.deployment}
+	}
+	if time.Since(b.since) < leaseDuration {
+		return errHeldStill
+	}
+	return nil
+}
+
+var errHeldStill = fmt.Errorf("held, and no renewal seen so far")
+
+func (l *Lease) spec() coordinationv1.LeaseSpec {
+	holder, seconds, token := l.run.String(), int32(leaseDuration/time.Second), int32(l.Token)
+	now := metav1.NowMicro()
+	return coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, LeaseTransitions: &token, AcquireTime: &now, RenewTime: &now}
+}
+
+// renew renews the lease until the context ends. A renewal that fails is
+// tried again at the next turn; if somebody else took the lease meanwhile,
+// the token in the record says so to SaveRecord.
+func (l *Lease) renew(ctx context.Context) {
+	defer close(l.done)
+	tick := time.NewTicker(leaseRenewal)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			attempt, cancel := context.WithTimeout(ctx, leaseRenewal)
+			_ = l.update(attempt, l.run.String())
+			cancel()
+		}
+	}
+}
+
+func (l *Lease) update(ctx context.Context, holder string) error {
+	leases := l.cluster.Typed.CoordinationV1().Leases(l.namespace)
+	lease, err := leases.Get(ctx, l.name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if int64(Deref(lease.Spec.LeaseTransitions)) != l.Token {
+		return fmt.Errorf("%w: %s", rollout.ErrFenced, Deref(lease.Spec.HolderIdentity))
+	}
+	now := metav1.NowMicro()
+	lease.Spec.RenewTime, lease.Spec.HolderIdentity = &now, &holder
+	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager})
+	return err
+}
+
+// Check returns rollout.ErrFenced when another run has taken the lease.
+func (l *Lease) Check(ctx context.Context) error {
+	return Retry(ctx, func(ctx context.Context) error {
+		lease, err := l.cluster.Typed.CoordinationV1().Leases(l.namespace).Get(ctx, l.name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if int64(Deref(lease.Spec.LeaseTransitions)) != l.Token {
+			return fmt.Errorf("%w: %s", rollout.ErrFenced, Deref(lease.Spec.HolderIdentity))
+		}
+		return nil
+	})
+}
+
+// Release gives the lease back so that the next run need not wait.
+func (l *Lease) Release(ctx context.Context) error {
+	l.cancel()
+	<-l.done
+	if err := Retry(ctx, func(ctx context.Context) error { return l.update(ctx, "") }); err != nil {
+		return fmt.Errorf("release the lease %s/%s: %w", l.namespace, l.name, err)
+	}
+	return nil
+}
+
+// Deref returns what p points to, the zero value for nil.
+func Deref[T any](p *T) T {
+	var zero T
+	if p == nil {
+		return zero
+	}
+	return *p
+}

@@ -1,0 +1,55 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Retry repeats f while its error is transient: a conflict, an overloaded or
+// unreachable API server. It gives up when ctx ends and then returns the last
+// error that f had of its own.
+func Retry(ctx context.Context, f func(context.Context) error) error {
+	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.6, Jitter: 0.2, Steps: 1 << 20, Cap: 2 * time.Second}
+	for {
+		// One attempt must not use up all the time: a connection that
+		// hangs is retried like one that is refused.
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := f(attempt)
+		cancel()
+		if err == nil || !isTransient(err) {
+			return err
+		}
+		timer := time.NewTimer(backoff.Step())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		case <-timer.C:
+		}
+	}
+}
+
+// isTransient tells a passing fault from a refusal.
+func isTransient(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		switch {
+		case apierrors.IsConflict(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err),
+			apierrors.IsTimeout(err), apierrors.IsServiceUnavailable(err), apierrors.IsInternalError(err):
+			return true
+		}
+		return status.Status().Code >= 500
+	}
+	var netErr net.Error
+	return errors.As(err, &netErr) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) ||
+		utilnet.IsProbableEOF(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNotYet)
+}
+
+// ErrNotYet is wrapped by conditions that Retry and Until wait for.
+var ErrNotYet = errors.New("not yet")

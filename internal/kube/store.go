@@ -1,0 +1,80 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// Annotations and labels of ours.
+const (
+	LabelTarget     = "deploy.candlefish.ai/deployment" // on our own objects: the user's Deployment
+	AnnotationRun   = "deploy.candlefish.ai/run"
+	AnnotationWarm  = "deploy.candlefish.ai/warm-until" // on the canary Deployment, RFC 3339
+	AnnotationFreed = "deploy.candlefish.ai/freed"      // on a ReplicaSet between two owners
+)
+
+// LoadRecord reads the record of a target's newest release. It returns nil, nil when there
+// is none.
+func (c *Cluster) LoadRecord(ctx context.Context, namespace, deployment string) (*release.Record, error) {
+	var record *release.Record
+	err := Retry(ctx, func(ctx context.Context) error {
+		cm, err := c.Typed.CoreV1().ConfigMaps(namespace).Get(ctx, release.ObjectName(deployment), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		record, err = release.Decode(cm.Data)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the release record %s/%s: %w", namespace, release.ObjectName(deployment), err)
+	}
+	return record, nil
+}
+
+// SaveRecord writes r under the fencing token of its lease. It returns
+// rollout.ErrFenced when a newer run has written.
+func (c *Cluster) SaveRecord(ctx context.Context, r *release.Record) error {
+	data, err := release.Encode(r)
+	if err != nil {
+		return err
+	}
+	maps := c.Typed.CoreV1().ConfigMaps(r.Namespace)
+	err = Retry(ctx, func(ctx context.Context) error {
+		cm, err := maps.Get(ctx, release.ObjectName(r.Deployment), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			_, err = maps.Create(ctx, &corev1.ConfigMap{
+				ObjectMeta: metav1.ObjectMeta{Name: release.ObjectName(r.Deployment), Labels: map[string]string{LabelTarget: r.Deployment}},
+				Data:       data,
+			}, metav1.CreateOptions{FieldManager: FieldManager})
+			if apierrors.IsAlreadyExists(err) {
+				return fmt.Errorf("%w: created meanwhile", ErrNotYet)
+			}
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if old, err := release.Decode(cm.Data); err != nil {
+			return err
+		} else if old.Token > r.Token {
+			return fmt.Errorf("%w: run %s", rollout.ErrFenced, old.Run)
+		}
+		cm.Data = data
+		_, err = maps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: FieldManager})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("record the release in configmap %s/%s: %w", r.Namespace, release.ObjectName(r.Deployment), err)
+	}
+	return nil
+}

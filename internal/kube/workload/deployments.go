@@ -1,0 +1,201 @@
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	appsclient "k8s.io/client-go/kubernetes/typed/apps/v1"
+
+	"github.com/candlefish/deploy-action/internal/jsonpatch"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// deployments are the Deployments of a namespace with their ReplicaSets and
+// pods.
+type deployments struct {
+	cluster  *kube.Cluster
+	watch    *kube.Watch
+	ns       string
+	label    string // the version label's key
+	template *userTemplate
+}
+
+// A userTemplate remembers what this run last made of the user's pod template,
+// against which drift is judged.
+type userTemplate struct {
+	deployment string
+
+	mu         sync.Mutex
+	template   *corev1.PodTemplateSpec
+	generation int64
+}
+
+// note takes the Deployment after a change of ours.
+func (u *userTemplate) note(d *appsv1.Deployment) {
+	if d.Name != u.deployment {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.template, u.generation = d.Spec.Template.DeepCopy(), d.Generation
+}
+
+// drift says who changed the template since, or "". d is nil where the
+// Deployment is gone.
+func (u *userTemplate) drift(d *appsv1.Deployment) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.template == nil:
+		return ""
+	case d == nil:
+		return fmt.Sprintf("somebody deleted deployment %s", u.deployment)
+	case d.Generation > u.generation && !equality.Semantic.DeepEqual(&d.Spec.Template, u.template):
+		return fmt.Sprintf("%s changed the pod template of deployment %s", lastWriter(d), d.Name)
+	}
+	return ""
+}
+
+func (d deployments) client() appsclient.DeploymentInterface {
+	return d.cluster.Typed.AppsV1().Deployments(d.ns)
+}
+
+func (d deployments) get(ctx context.Context, name string) (*appsv1.Deployment, error) {
+	return d.client().Get(ctx, name, metav1.GetOptions{})
+}
+
+func (d deployments) patch(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.Deployment, error) {
+	return d.client().Patch(ctx, name, types.JSONPatchType, p.JSON(), patching)
+}
+
+func (d deployments) replicaSet(ctx context.Context, name string) (*appsv1.ReplicaSet, error) {
+	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Get(ctx, name, metav1.GetOptions{})
+}
+
+func (d deployments) patchReplicaSet(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.ReplicaSet, error) {
+	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Patch(ctx, name, types.JSONPatchType, p.JSON(), patching)
+}
+
+// podsOf lists the pods that rs owns.
+func (d deployments) podsOf(ctx context.Context, rs *appsv1.ReplicaSet) ([]corev1.Pod, error) {
+	list, err := d.cluster.Typed.CoreV1().Pods(rs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(rs.Spec.Selector)})
+	if err != nil {
+		return nil, err
+	}
+	var own []corev1.Pod
+	for _, pod := range list.Items {
+		if metav1.IsControlledBy(&pod, rs) {
+			own = append(own, pod)
+		}
+	}
+	return own, nil
+}
+
+// pause sets spec.paused. A paused Deployment starts no roll; it still scales.
+func (d deployments) pause(ctx context.Context, name string, paused bool) error {
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		deployment, err := d.get(ctx, name)
+		if err != nil || deployment.Spec.Paused == paused {
+			return err
+		}
+		patch := jsonpatch.Guarded(deployment.ResourceVersion)
+		if paused {
+			patch = patch.Add("/spec/paused", true)
+		} else {
+			patch = patch.Remove("/spec/paused") // as the user wrote it: without
+		}
+		_, err = d.patch(ctx, name, patch)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("set paused=%t on deployment %s/%s: %w", paused, d.ns, name, err)
+	}
+	return nil
+}
+
+func (d deployments) setReplicas(ctx context.Context, deployment *appsv1.Deployment, n int32) (*appsv1.Deployment, error) {
+	return d.patch(ctx, deployment.Name, jsonpatch.Guarded(deployment.ResourceVersion).Replace("/spec/replicas", n))
+}
+
+// annotateWarm says on the Deployment until when its pods are kept.
+func (d deployments) annotateWarm(ctx context.Context, name string, until time.Time) error {
+	text := until.Format(time.RFC3339)
+	merge, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"labels":      map[string]string{d.label: string(rollout.SidePrevious)},
+		"annotations": map[string]string{kube.AnnotationWarm: text},
+	}})
+	if err != nil {
+		panic("workload: encode strings: " + err.Error())
+	}
+	err = kube.Retry(ctx, func(ctx context.Context) error {
+		deployment, err := d.get(ctx, name)
+		if err != nil || deployment.Annotations[kube.AnnotationWarm] == text {
+			return err
+		}
+		// Both maps may be missing, which a JSON patch could not add to.
+		_, err = d.client().Patch(ctx, name, types.MergePatchType, merge, patching)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("annotate deployment %s/%s: %w", d.ns, name, err)
+	}
+	return nil
+}
+
+// settled waits until the controller of a paused Deployment has seen its
+// newest generation and counts the pods of replicaSet as its updated ones.
+func (d deployments) settled(ctx context.Context, name, replicaSet string) error {
+	err := d.watch.Until(ctx, func(ctx context.Context) error {
+		deployment, err := d.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		rs, err := d.replicaSet(ctx, replicaSet)
+		if err != nil {
+			return err
+		}
+		if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.UpdatedReplicas != rs.Status.Replicas {
+			return fmt.Errorf("%w: its controller counts %d updated replicas of %d", kube.ErrNotYet, deployment.Status.UpdatedReplicas, rs.Status.Replicas)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the controller of deployment %s/%s to take replicaset %s for its newest: %w", d.ns, name, replicaSet, err)
+	}
+	return nil
+}
+
+// remove deletes a Deployment and returns when its pods are gone.
+func (d deployments) remove(ctx context.Context, name string) error {
+	foreground := metav1.DeletePropagationForeground
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		deployment, err := d.get(ctx, name)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if deployment.DeletionTimestamp == nil {
+			err := d.client().Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &foreground, Preconditions: &metav1.Preconditions{UID: &deployment.UID}})
+			if err != nil && !apierrors.IsNotFound(err) {
+				return err
+			}
+		}
+		return fmt.Errorf("%w: its pods are stopping", kube.ErrNotYet)
+	})
+	if err != nil {
+		return fmt.Errorf("delete deployment %s/%s: %w", d.ns, name, err)
+	}
+	return nil
+}

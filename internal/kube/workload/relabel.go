@@ -1,0 +1,178 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/candlefish/deploy-action/internal/jsonpatch"
+	"github.com/candlefish/deploy-action/internal/kube"
+)
+
+// setSide gives the pods of one ReplicaSet a version label (nil takes it away)
+// without restarting any of them. To the Deployment controller two templates
+// that are equal but for the hash label are one revision, so changing the
+// ReplicaSet's template, its pods and the Deployment's template in this order
+// while the Deployment is paused is no roll. The template comes first, so that
+// a pod born meanwhile has the label too.
+//
+// The Deployment stays paused until its controller has reported, on the newest
+// generation, as many updated replicas as the ReplicaSet has: only then is it
+// certain that the controller saw both templates and found them equal.
+func (d deployments) setSide(ctx context.Context, deployment, replicaSet string, value *string) error {
+	done, err := d.hasSide(ctx, deployment, replicaSet, value)
+	if err != nil || done {
+		return err
+	}
+	if err := d.pause(ctx, deployment, true); err != nil {
+		return err
+	}
+	if err := d.relabel(ctx, deployment, replicaSet, value); err != nil {
+		return err
+	}
+	if err := d.settled(ctx, deployment, replicaSet); err != nil {
+		return err
+	}
+	return d.pause(ctx, deployment, false)
+}
+
+// hasSide reports whether there is nothing left to do, so that an adopted
+// Deployment is not paused for nothing.
+func (d deployments) hasSide(ctx context.Context, name, replicaSet string, value *string) (bool, error) {
+	done := false
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		deployment, err := d.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		rs, err := d.replicaSet(ctx, replicaSet)
+		if err != nil {
+			return err
+		}
+		pods, err := d.podsOf(ctx, rs)
+		if err != nil {
+			return err
+		}
+		done = !deployment.Spec.Paused && hasLabel(deployment.Spec.Template.Labels, d.label, value) && hasLabel(rs.Spec.Template.Labels, d.label, value)
+		for i := range pods {
+			done = done && hasLabel(pods[i].Labels, d.label, value)
+		}
+		if done {
+			d.template.note(deployment)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, fmt.Errorf("read deployment %s/%s: %w", d.ns, name, err)
+	}
+	return done, nil
+}
+
+func hasLabel(labels map[string]string, key string, value *string) bool {
+	have, ok := labels[key]
+	if value == nil {
+		return !ok
+	}
+	return ok && have == *value
+}
+
+// relabel changes the label on a ReplicaSet's template, its pods and the
+// Deployment's template, in this order. The Deployment has to be paused.
+func (d deployments) relabel(ctx context.Context, name, replicaSet string, value *string) error {
+	if err := d.relabelReplicaSet(ctx, replicaSet, value); err != nil {
+		return err
+	}
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		deployment, err := d.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !hasLabel(deployment.Spec.Template.Labels, d.label, value) {
+			patch := labelPatch(deployment.ResourceVersion, "/spec/template/metadata/labels", deployment.Spec.Template.Labels, d.label, value)
+			if deployment, err = d.patch(ctx, name, patch); err != nil {
+				return err
+			}
+		}
+		d.template.note(deployment)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("label the template of deployment %s/%s: %w", d.ns, name, err)
+	}
+	return nil
+}
+
+// relabelReplicaSet changes the label on a ReplicaSet's template and its pods.
+func (d deployments) relabelReplicaSet(ctx context.Context, name string, value *string) error {
+	var rs *appsv1.ReplicaSet
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		var err error
+		if rs, err = d.replicaSet(ctx, name); err != nil || hasLabel(rs.Spec.Template.Labels, d.label, value) {
+			return err
+		}
+		rs, err = d.patchReplicaSet(ctx, name, labelPatch(rs.ResourceVersion, "/spec/template/metadata/labels", rs.Spec.Template.Labels, d.label, value))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("label the template of replicaset %s/%s: %w", d.ns, name, err)
+	}
+	// Pods born of the old template may still appear until the controller
+	// has seen the new one. And nobody may select by a label that the
+	// controllers have not seen: the one that fills endpoints reads pods and
+	// Services from two watches, and a selector that arrives before the
+	// labels empties the Service. FullyLabeledReplicas is counted from the
+	// same cache of pods that the endpoints are made from.
+	err = d.watch.Until(ctx, func(ctx context.Context) error {
+		fresh, err := d.replicaSet(ctx, name)
+		if err != nil {
+			return err
+		}
+		if fresh.Status.ObservedGeneration < rs.Generation {
+			return fmt.Errorf("%w: its controller has not seen the new template", kube.ErrNotYet)
+		}
+		if err := d.relabelPods(ctx, rs, value); err != nil {
+			return err
+		}
+		if fresh.Status.FullyLabeledReplicas < fresh.Status.Replicas {
+			return fmt.Errorf("%w: its controller has seen the label on %d of %d pods", kube.ErrNotYet, fresh.Status.FullyLabeledReplicas, fresh.Status.Replicas)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("label the pods of replicaset %s/%s: %w", d.ns, name, err)
+	}
+	return nil
+}
+
+func (d deployments) relabelPods(ctx context.Context, rs *appsv1.ReplicaSet, value *string) error {
+	pods, err := d.podsOf(ctx, rs)
+	if err != nil {
+		return err
+	}
+	for i := range pods {
+		if hasLabel(pods[i].Labels, d.label, value) {
+			continue
+		}
+		patch := labelPatch(pods[i].ResourceVersion, "/metadata/labels", pods[i].Labels, d.label, value)
+		_, err := d.cluster.Typed.CoreV1().Pods(d.ns).Patch(ctx, pods[i].Name, types.JSONPatchType, patch.JSON(), patching)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// labelPatch sets or removes one label at path, guarded by version.
+func labelPatch(version, path string, labels map[string]string, key string, value *string) jsonpatch.Patch {
+	patch, at := jsonpatch.Guarded(version), path+jsonpatch.Pointer(key)
+	switch {
+	case value == nil:
+		return patch.Remove(at)
+	case labels == nil:
+		return patch.Add(path, map[string]string{key: *value})
+	}
+	return patch.Add(at, *value)
+}

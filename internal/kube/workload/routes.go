@@ -1,0 +1,219 @@
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// PreflightHeader is the request header that leads to the canary while it has
+// no weight: a gateway learns of pods and of weights on two ways, and whether it
+// knows the pods can only be seen by asking for them. Its value is a secret of
+// the run, so that users cannot find the way by chance.
+const PreflightHeader = "X-Candlefish-Preflight"
+
+// routes are the user's routes and the preflight routes beside them.
+type routes struct {
+	client dynamic.ResourceInterface
+	watch  *kube.Watch
+	router router.Router
+	record *release.Record
+
+	mu      sync.Mutex
+	written map[string]writtenRoute // by name
+}
+
+// A writtenRoute is what this process last wrote, against which drift and
+// acceptance are judged.
+type writtenRoute struct {
+	generation int64
+	split      router.Split
+}
+
+func newRoutes(c *kube.Cluster, w *kube.Watch, record *release.Record, r router.Router) *routes {
+	return &routes{
+		client: c.Dynamic.Resource(kube.ResourceOf(r.Kind())).Namespace(record.Namespace),
+		watch:  w, router: r, record: record, written: map[string]writtenRoute{},
+	}
+}
+
+func (r *routes) split(weight int) router.Split {
+	return router.Split{Namespace: r.record.Namespace, Service: r.record.Service, CanaryService: r.record.CanaryService(), Weight: weight}
+}
+
+// write gives every route the weight, touching nothing else. What somebody else
+// changed since is left alone and named in a *rollout.DriftError.
+func (r *routes) write(ctx context.Context, weight int) error {
+	to := r.split(weight)
+	for _, saved := range r.record.Routes {
+		err := kube.Retry(ctx, func(ctx context.Context) error { return r.writeOne(ctx, saved, to) })
+		if err != nil {
+			return fmt.Errorf("write weights into %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
+		}
+	}
+	return nil
+}
+
+func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Split) error {
+	route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	patch, err := r.router.Write(route.Object, saved, to)
+	if err == nil && !patch.Empty() {
+		if route, err = r.client.Patch(ctx, saved.Name, types.JSONPatchType, patch.JSON(), patching); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	r.written[saved.Name] = writtenRoute{generation: route.GetGeneration(), split: to}
+	r.mu.Unlock()
+	var conflict *router.ConflictError
+	if errors.As(err, &conflict) {
+		return &rollout.DriftError{What: conflict.What, Who: lastWriter(route)}
+	}
+	return err
+}
+
+// accepted reports whether all routes that this process wrote are accepted.
+func (r *routes) accepted() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, w := range r.written {
+		route := r.watch.Route(name)
+		if route == nil {
+			return false
+		}
+		if ok, _ := r.router.Accepted(route.Object, w.generation); !ok {
+			return false
+		}
+	}
+	return len(r.written) > 0
+}
+
+// drift says who changed what this process wrote, or "".
+func (r *routes) drift() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, saved := range r.record.Routes {
+		w, wrote := r.written[saved.Name]
+		if !wrote {
+			continue
+		}
+		route := r.watch.Route(saved.Name)
+		if route == nil {
+			return fmt.Sprintf("somebody deleted %s %s", r.router.Kind(), saved.Name)
+		}
+		if route.GetGeneration() <= w.generation {
+			continue // ours, or a watch that has not caught up
+		}
+		if what := r.router.Drift(route.Object, saved, w.split); what != "" {
+			return fmt.Sprintf("%s changed %s", lastWriter(route), what)
+		}
+	}
+	return ""
+}
+
+// lastWriter names the newest field manager of obj that is not us and did
+// not write a status.
+func lastWriter(obj metav1.Object) string {
+	var newest time.Time
+	name := "somebody"
+	for _, f := range obj.GetManagedFields() {
+		if f.Manager == kube.FieldManager || f.Subresource != "" || f.Time == nil || f.Time.Time.Before(newest) {
+			continue
+		}
+		newest, name = f.Time.Time, fmt.Sprintf("field manager %q", f.Manager)
+	}
+	return name
+}
+
+// preflightName is the name of the preflight route beside a user's route.
+func preflightName(route string) string { return route + "-preflight" }
+
+// openPreflight makes, beside each of the user's routes, one of ours that takes
+// the requests with PreflightHeader alone and leads them to the canary Service.
+func (r *routes) openPreflight(ctx context.Context) error {
+	preflighter, ok := r.router.(router.Preflighter)
+	if !ok || r.record.Preflight == "" {
+		return nil
+	}
+	for _, saved := range r.record.Routes {
+		err := kube.Retry(ctx, func(ctx context.Context) error { return r.createPreflight(ctx, preflighter, saved) })
+		if err != nil {
+			return fmt.Errorf("create %s %s/%s: %w", r.router.Kind(), r.record.Namespace, preflightName(saved.Name), err)
+		}
+	}
+	return nil
+}
+
+func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, saved release.Route) error {
+	user, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.record.Preflight)
+	if err != nil {
+		return err
+	}
+	route := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(object)}
+	route.SetName(preflightName(saved.Name))
+	route.SetLabels(map[string]string{kube.LabelTarget: r.record.Deployment})
+	route.SetAnnotations(map[string]string{kube.AnnotationRun: r.record.Run.String()})
+	_, err = r.client.Create(ctx, route, creating)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if err := r.deletePreflight(ctx, saved.Name); err != nil { // an earlier run's, with its own secret
+		return err
+	}
+	return fmt.Errorf("%w: the one of an earlier run is being removed", kube.ErrNotYet)
+}
+
+// closePreflight removes what openPreflight made.
+func (r *routes) closePreflight(ctx context.Context) error {
+	if r.record.Preflight == "" {
+		return nil
+	}
+	for _, saved := range r.record.Routes {
+		if err := kube.Retry(ctx, func(ctx context.Context) error { return r.deletePreflight(ctx, saved.Name) }); err != nil {
+			return fmt.Errorf("delete %s %s/%s: %w", r.router.Kind(), r.record.Namespace, preflightName(saved.Name), err)
+		}
+	}
+	return nil
+}
+
+// deletePreflight removes one route of ours and refuses to remove another's.
+func (r *routes) deletePreflight(ctx context.Context, user string) error {
+	name := preflightName(user)
+	route, err := r.client.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if route.GetLabels()[kube.LabelTarget] != r.record.Deployment {
+		return fmt.Errorf("%s %s exists and is not of this rollout: rename it", r.router.Kind(), name)
+	}
+	uid := route.GetUID()
+	err = r.client.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,200 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/candlefish/deploy-action/internal/jsonpatch"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// services are the user's Services and the canary's.
+type services struct {
+	client coreclient.ServiceInterface
+	watch  *kube.Watch
+	record *release.Record
+}
+
+// byHash narrows the user's selector to one ReplicaSet's pods. The hash is on
+// every pod from its birth and never changes, which makes it the bridge while
+// version labels change hands.
+func (s services) byHash(hash string) map[string]string {
+	return s.narrowed(appsv1.DefaultDeploymentUniqueLabelKey, hash)
+}
+
+func (s services) bySide(side rollout.Side) map[string]string {
+	return s.narrowed(s.record.VersionLabel, string(side))
+}
+
+func (s services) narrowed(key, value string) map[string]string {
+	i := slices.IndexFunc(s.record.Services, func(x release.Service) bool { return x.Name == s.record.Service })
+	if i < 0 {
+		panic("workload: record without its own Service")
+	}
+	return with(s.record.Services[i].Selector, key, value)
+}
+
+func with(m map[string]string, key, value string) map[string]string {
+	c := maps.Clone(m)
+	if c == nil {
+		c = map[string]string{}
+	}
+	c[key] = value
+	return c
+}
+
+// narrow adds a label to the selectors of all of the user's Services.
+func (s services) narrow(ctx context.Context, key, value string) error {
+	for _, user := range s.record.Services {
+		if err := s.setSelector(ctx, user.Name, with(user.Selector, key, value)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widen gives the user's Services the selectors that they had.
+func (s services) widen(ctx context.Context) error {
+	for _, user := range s.record.Services {
+		if err := s.setSelector(ctx, user.Name, user.Selector); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s services) aimCanary(ctx context.Context, selector map[string]string) error {
+	return s.setSelector(ctx, s.record.CanaryService(), selector)
+}
+
+func (s services) setSelector(ctx context.Context, name string, selector map[string]string) error {
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		service, err := s.client.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if maps.Equal(service.Spec.Selector, selector) {
+			return nil
+		}
+		patch := jsonpatch.Guarded(service.ResourceVersion).Replace("/spec/selector", selector)
+		_, err = s.client.Patch(ctx, name, types.JSONPatchType, patch.JSON(), patching)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("set the selector of service %s/%s to %s: %w", s.record.Namespace, name, labels.FormatLabels(selector), err)
+	}
+	return nil
+}
+
+// createCanary makes the canary Service: the user's ports, its selector
+// narrowed to the canary.
+func (s services) createCanary(ctx context.Context) error {
+	name := s.record.CanaryService()
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		user, err := s.client.Get(ctx, s.record.Service, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		service := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{kube.LabelTarget: s.record.Deployment}},
+			Spec:       corev1.ServiceSpec{Selector: s.bySide(rollout.SideCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses},
+		}
+		if user.Spec.ClusterIP == corev1.ClusterIPNone {
+			service.Spec.ClusterIP = corev1.ClusterIPNone
+		}
+		for _, port := range user.Spec.Ports {
+			port.NodePort = 0
+			service.Spec.Ports = append(service.Spec.Ports, port)
+		}
+		_, err = s.client.Create(ctx, service, creating)
+		if apierrors.IsAlreadyExists(err) {
+			return s.setSelector(ctx, name, service.Spec.Selector)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("create service %s/%s: %w", s.record.Namespace, name, err)
+	}
+	return nil
+}
+
+func (s services) removeCanary(ctx context.Context) error {
+	name := s.record.CanaryService()
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		err := s.client.Delete(ctx, name, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("delete service %s/%s: %w", s.record.Namespace, name, err)
+	}
+	return nil
+}
+
+// narrowByHash aims every Service at one ReplicaSet's pods and waits until
+// their endpoints say so: the canary's first, whose pods stay the same.
+func (s services) narrowByHash(ctx context.Context, hash string) error {
+	if err := s.aimCanary(ctx, s.byHash(hash)); err != nil {
+		return err
+	}
+	if err := s.narrow(ctx, appsv1.DefaultDeploymentUniqueLabelKey, hash); err != nil {
+		return err
+	}
+	for _, user := range s.record.Services {
+		err := s.watch.Until(ctx, func(context.Context) error { return s.endpointsFrom(user.Name, hash) })
+		if err != nil {
+			return fmt.Errorf("wait for the endpoints of service %s/%s: %w", s.record.Namespace, user.Name, err)
+		}
+	}
+	return nil
+}
+
+// endpointsFrom is nil when the Service has ready endpoints and all of them
+// are pods with hash.
+func (s services) endpointsFrom(service, hash string) error {
+	ready, strange := 0, 0
+	for _, slice := range s.watch.EndpointSlices(service) {
+		for _, e := range slice.Endpoints {
+			if e.Conditions.Ready != nil && !*e.Conditions.Ready {
+				continue
+			}
+			pod := s.watch.EndpointPod(e)
+			if pod == nil || pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] != hash {
+				strange++
+				continue
+			}
+			ready++
+		}
+	}
+	if ready == 0 || strange > 0 {
+		return fmt.Errorf("%w: %d are of the wanted pods, %d of others", kube.ErrNotYet, ready, strange)
+	}
+	return nil
+}
+
+// readyEndpoints counts the canary Service's ready endpoints.
+func (s services) readyEndpoints() int {
+	ready := 0
+	for _, slice := range s.watch.EndpointSlices(s.record.CanaryService()) {
+		for _, e := range slice.Endpoints {
+			if e.Conditions.Ready == nil || *e.Conditions.Ready {
+				ready++
+			}
+		}
+	}
+	return ready
+}

@@ -1,0 +1,127 @@
+// Package release is what is known of the newest release of one target: what was
+// live before it, what it changed, and where its rollout is.
+//
+// A Record is enough for any other process to show, abort or finish the rollout.
+// It is small, readable with kubectl and kept in one ConfigMap beside the
+// Deployment. The package knows how a record looks there and nothing of how it
+// gets there: internal/kube reads and writes it.
+package release
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// A Run says which run does something, for people and for other runs.
+type Run struct {
+	ID      string    `json:"id"`
+	URL     string    `json:"url,omitempty"`
+	Started time.Time `json:"started"`
+}
+
+// String returns the ID, with the URL where there is one.
+func (r Run) String() string {
+	if r.URL != "" {
+		return r.ID + " (" + r.URL + ")"
+	}
+	return r.ID
+}
+
+// A Revision is a ReplicaSet as it was recorded: an image with its
+// configuration, which can receive traffic.
+type Revision struct {
+	ReplicaSet string `json:"replica_set"`
+	UID        string `json:"uid"`
+	Hash       string `json:"hash"` // its pod-template-hash
+	Image      string `json:"image"`
+	// Digests are the image digests that its pods run, "sha256:...".
+	Digests []string `json:"digests,omitempty"`
+	Pods    []Pod    `json:"pods,omitempty"`
+}
+
+// A Pod identifies one pod and how often its containers restarted.
+type Pod struct {
+	Name     string `json:"name"`
+	UID      string `json:"uid"`
+	Restarts int32  `json:"restarts"`
+}
+
+// A Service is the selector of a Service before the first change.
+type Service struct {
+	Name     string            `json:"name"`
+	Selector map[string]string `json:"selector"`
+}
+
+// A Route is what a rollout changes in one route, as it was before the first
+// change.
+type Route struct {
+	Name string `json:"name"`
+	// Rules is the recorded content. Its form belongs to the router that
+	// made it.
+	Rules json.RawMessage `json:"rules"`
+}
+
+// Markers are what a process needs to tell the answers of the two versions
+// apart: where an answer carries its version, and which values are whose.
+type Markers struct {
+	Marker string   `json:"marker"` // as probe.ParseMarker reads it; "" when nothing tells
+	Stable []string `json:"stable,omitempty"`
+	Canary []string `json:"canary,omitempty"`
+	// Status is what stable answered before the first change.
+	Status int `json:"status"`
+}
+
+// Baselines are the latencies of a release by step and metric, with which the
+// next one is compared where stable has too few requests.
+type Baselines map[int]map[string]analysis.Blocks
+
+// A Record is all that is known of the newest release of one target.
+type Record struct {
+	Schema     int    `json:"schema"`
+	Token      int64  `json:"token"` // of the lease it was written under
+	Run        Run    `json:"run"`
+	Namespace  string `json:"namespace"`
+	Deployment string `json:"deployment"`
+	Container  string `json:"container"`
+	Service    string `json:"service"`
+	// VersionLabel is the label key that carries the side; VersionBefore is
+	// its value in the user's template before the release, nil if it had none.
+	VersionLabel  string    `json:"version_label"`
+	VersionBefore *string   `json:"version_before,omitempty"`
+	Image         string    `json:"image"`
+	Replicas      int32     `json:"replicas"`
+	Stable        Revision  `json:"stable"`
+	Canary        Revision  `json:"canary,omitzero"`
+	Services      []Service `json:"services"`
+	Routes        []Route   `json:"routes"`
+	WarmUntil     time.Time `json:"warm_until,omitzero"`
+	Markers       *Markers  `json:"marker,omitempty"`
+	Baselines     Baselines `json:"baseline,omitempty"`
+	// Preflight is the value of the request header that leads to the canary
+	// before it has any weight; "" opens no such way.
+	Preflight string        `json:"preflight,omitempty"`
+	Plan      rollout.Plan  `json:"plan"`
+	State     rollout.State `json:"state"`
+}
+
+// CanaryService is the name of the Service that the canary answers through and
+// later the old revision: "<service>-canary".
+func (r *Record) CanaryService() string { return r.Service + "-canary" }
+
+// CanaryDeployment is the name of the Deployment of the canary.
+func (r *Record) CanaryDeployment() string { return r.Deployment + "-canary" }
+
+// Unfinished reports whether the release left something that the next run has
+// to finish before it starts its own. It is false for no record.
+func (r *Record) Unfinished() bool {
+	return r != nil && (!r.State.Phase.Terminal() || r.State.Leftover != "")
+}
+
+// Warm reports whether the old revision of a promoted release still has its
+// pods. It is false for no record.
+func (r *Record) Warm() bool {
+	return r != nil && r.State.Phase == rollout.PhasePromoted && !r.WarmUntil.IsZero()
+}

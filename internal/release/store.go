@@ -1,0 +1,45 @@
+package release
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Schema is the version of Record's JSON. A record with another one is refused,
+// never guessed at.
+const Schema = 1
+
+// dataKey is where the record stands in the ConfigMap's data; the other keys
+// are for people.
+const dataKey = "record.json"
+
+// ObjectName is the name of the ConfigMap and of the Lease of a Deployment.
+func ObjectName(deployment string) string { return deployment + "-rollout" }
+
+// Encode returns the data of the ConfigMap that keeps r.
+func Encode(r *Record) (map[string]string, error) {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the release record: %w", err)
+	}
+	return map[string]string{
+		"phase":  string(r.State.Phase),
+		"weight": fmt.Sprint(r.State.Weight),
+		"run":    r.Run.String(),
+		"image":  r.Image,
+		"reason": r.State.Reason,
+		dataKey:  string(raw),
+	}, nil
+}
+
+// Decode reads what Encode wrote.
+func Decode(data map[string]string) (*Record, error) {
+	var r Record
+	if err := json.Unmarshal([]byte(data[dataKey]), &r); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", dataKey, err)
+	}
+	if r.Schema != Schema {
+		return nil, fmt.Errorf("%s has schema %d, this version reads %d", dataKey, r.Schema, Schema)
+	}
+	return &r, nil
+}

@@ -1,0 +1,124 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+)
+
+func startAbort(s State, o Observation, reason string) (State, Action) {
+	s.Phase, s.Reason = PhaseAborting, reason
+	if !s.Written {
+		return abortRemove(enter(s, o, StageAbortRemove), o)
+	}
+	s.Weight = 0
+	return act(enter(s, o, StageAbortWeight))
+}
+
+func abort(p Plan, s State, o Observation) (State, Action) {
+	if o.Err != nil && o.Interrupted != "" && s.Stage == StageAbortRemove {
+		return quickEnd(s, o, "") // no traffic goes to what is left
+	}
+	if o.Err != nil {
+		return failed(s, o, "abort: "+o.Err.Error()+" (aborting because: "+s.Reason+")")
+	}
+	if o.Interrupted != "" && s.QuickBy.IsZero() {
+		s.QuickBy = o.Now.Add(p.QuickAbort)
+	}
+	switch s.Stage {
+	case StageAbortWeight:
+		if o.Done != StageAbortWeight {
+			return act(s)
+		}
+		return abortAccepted(p, enter(s, o, StageAbortAccepted), o)
+	case StageAbortAccepted:
+		return abortAccepted(p, s, o)
+	case StageAbortObserved:
+		return abortObserved(p, s, o)
+	case StageAbortDrain:
+		return abortDrain(p, s, o)
+	case StageAbortRemove:
+		return abortRemove(s, o)
+	default:
+		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
+	}
+}
+
+func abortRemove(s State, o Observation) (State, Action) {
+	if o.Done == StageAbortRemove {
+		return end(s, o, PhaseAborted, s.Reason)
+	}
+	if !s.QuickBy.IsZero() {
+		return quickEnd(s, o, "")
+	}
+	return act(s)
+}
+
+func abortAccepted(p Plan, s State, o Observation) (State, Action) {
+	if o.Accepted {
+		s.Stage = StageAbortObserved
+		return abortObserved(p, s, o)
+	}
+	until := abortDeadline(p, s)
+	if expired(o, until) {
+		if !s.QuickBy.IsZero() {
+			return quickEnd(s, o, "written, but not accepted by the gateway before the run had to end")
+		}
+		return failed(s, o, "abort: weight 0 was written but not accepted by the gateway (aborting because: "+s.Reason+")")
+	}
+	return s, wait(s, until, "the gateway to accept weight 0")
+}
+
+func abortObserved(p Plan, s State, o Observation) (State, Action) {
+	switch o.Split {
+	case SplitConfirmed:
+		s = seen(s, o)
+		if !s.QuickBy.IsZero() {
+			return quickEnd(s, o, "")
+		}
+		return abortDrain(p, enter(s, o, StageAbortDrain), o)
+	case SplitBlind:
+		s.Unconfirmed = append(s.Unconfirmed, "weight 0: nothing tells the versions apart")
+		s = seen(s, o)
+		if !s.QuickBy.IsZero() {
+			return quickEnd(s, o, "")
+		}
+		return abortDrain(p, enter(s, o, StageAbortDrain), o)
+	case SplitPending:
+	}
+	until := abortDeadline(p, s)
+	if expired(o, until) {
+		if !s.QuickBy.IsZero() {
+			return quickEnd(s, o, "accepted, but not yet seen in the answers before the run had to end")
+		}
+		return failed(s, o, "abort: weight 0 was accepted but the canary still answers (aborting because: "+s.Reason+")")
+	}
+	return s, wait(s, until, "answers to come from stable alone")
+}
+
+func abortDrain(p Plan, s State, o Observation) (State, Action) {
+	if !s.QuickBy.IsZero() {
+		return quickEnd(s, o, "")
+	}
+	until := s.ObservedAt.Add(p.Drain)
+	if !expired(o, until) {
+		return s, wait(s, until, "the drain window of the canary's pods")
+	}
+	return act(enter(s, o, StageAbortRemove))
+}
+
+// quickEnd ends an abort that a signal asked for. Traffic is back; the pods
+// stay, since nothing may be stopped that could still be sent to.
+func quickEnd(s State, o Observation, unseen string) (State, Action) {
+	if unseen != "" {
+		s.Unconfirmed = append(s.Unconfirmed, "weight 0: "+unseen)
+	}
+	s.Leftover = LeftoverCanary
+	return end(s, o, PhaseAborted, s.Reason)
+}
+
+func abortDeadline(p Plan, s State) time.Time {
+	if !s.QuickBy.IsZero() {
+		return s.QuickBy
+	}
+	return s.Since.Add(p.Propagation)
+}

@@ -1,0 +1,120 @@
+package gatewayapi
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// GatewayKind implements router.Gatewayed.
+func (Router) GatewayKind() router.Kind {
+	return router.Kind{Group: group, Version: version, Resource: "gateways", Name: "Gateway"}
+}
+
+// Host implements router.Gatewayed.
+func (Router) Host(route router.Object) string {
+	hosts := list(child(route, "spec"), "hostnames")
+	if len(hosts) == 0 {
+		return ""
+	}
+	host, _ := hosts[0].(string)
+	return strings.Replace(host, "*", "probe", 1)
+}
+
+// Gateways implements router.Gatewayed.
+func (Router) Gateways(route router.Object) []router.GatewayRef {
+	var refs []router.GatewayRef
+	for _, p := range list(child(route, "spec"), "parentRefs") {
+		refs = append(refs, router.GatewayRef{
+			Namespace: cmp.Or(text(p, "namespace"), namespaceOf(route)), Name: text(p, "name"), Listener: text(p, "sectionName"),
+		})
+	}
+	return refs
+}
+
+// URL implements router.Gatewayed: the gateway's first address with the port of
+// its first HTTP or HTTPS listener.
+func (Router) URL(gateway router.Object, listener string) string {
+	addresses := list(child(gateway, "status"), "addresses")
+	if len(addresses) == 0 {
+		return ""
+	}
+	host := text(addresses[0], "value")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	for _, l := range list(child(gateway, "spec"), "listeners") {
+		if listener != "" && text(l, "name") != listener {
+			continue
+		}
+		switch protocol := text(l, "protocol"); protocol {
+		case "HTTP", "HTTPS":
+			return fmt.Sprintf("%s://%s:%d", strings.ToLower(protocol), host, number(l, "port"))
+		}
+	}
+	return ""
+}
+
+// Preflight implements router.Preflighter: the user's route with its recorded
+// rules alone, each of their matches narrowed by the header and all their
+// requests led to the canary. Filters and timeouts stay, so that what is seen is
+// what users get. The more specific match wins, so the user's route stays as it
+// is.
+func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header, value string) (router.Object, error) {
+	ours, err := decodeRules(saved)
+	if err != nil {
+		return nil, err
+	}
+	all := rules(route)
+	var narrowed []any
+	for _, rule := range ours {
+		if rule.Index >= len(all) {
+			return nil, fmt.Errorf("rule %d of httproute %s is gone", rule.Index, saved.Name)
+		}
+		refs, err := decodeRefs(rule.BackendRefs)
+		if err != nil {
+			return nil, err
+		}
+		user, _ := all[rule.Index].(map[string]any)
+		own := maps.Clone(user)
+		own["matches"] = withHeader(list(user, "matches"), header, value)
+		own["backendRefs"] = toCanary(refs, s)
+		narrowed = append(narrowed, own)
+	}
+	spec := maps.Clone(child(route, "spec"))
+	spec["rules"] = narrowed
+	return router.Object{"apiVersion": route["apiVersion"], "kind": route["kind"], "spec": spec}, nil
+}
+
+func toCanary(refs []any, s router.Split) []any {
+	var own []any
+	for _, ref := range refs {
+		if m, ok := ref.(map[string]any); ok && refersTo(ref, s.Service, s.Namespace) {
+			own = append(own, withWeight(m, s.CanaryService, 1))
+		}
+	}
+	return own
+}
+
+// withHeader adds the header to every match. A rule without matches takes all
+// requests, as one match with the header alone takes all that carry it.
+func withHeader(matches []any, name, value string) []any {
+	header := map[string]any{"type": "Exact", "name": name, "value": value}
+	if len(matches) == 0 {
+		matches = []any{map[string]any{}}
+	}
+	narrowed := make([]any, 0, len(matches))
+	for _, m := range matches {
+		user, _ := m.(map[string]any)
+		match := map[string]any{}
+		maps.Copy(match, user)
+		match["headers"] = append(slices.Clone(list(user, "headers")), header)
+		narrowed = append(narrowed, match)
+	}
+	return narrowed
+}

@@ -1,0 +1,138 @@
+// Package gatewayapi shifts traffic by the weights of HTTPRoutes (Gateway API,
+// gateway.networking.k8s.io/v1).
+//
+// The rules of an HTTPRoute are an atomic list to server-side apply: to apply a
+// weight would take over the whole list. So the weights are written by a JSON
+// patch of single backendRefs, which leaves the rest byte for byte as it is.
+package gatewayapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/candlefish/deploy-action/internal/jsonpatch"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+const group, version = "gateway.networking.k8s.io", "v1"
+
+// A Router is the router for HTTPRoutes.
+type Router struct{}
+
+var (
+	_ router.Router      = Router{}
+	_ router.Preflighter = Router{}
+	_ router.Gatewayed   = Router{}
+)
+
+// Name implements router.Router.
+func (Router) Name() string { return "gateway-api" }
+
+// Kind implements router.Router.
+func (Router) Kind() router.Kind {
+	return router.Kind{Group: group, Version: version, Resource: "httproutes", Name: "HTTPRoute"}
+}
+
+// A savedRule is the part of one rule that a rollout changes, as it was before
+// the first change.
+type savedRule struct {
+	Index       int             `json:"index"`
+	BackendRefs json.RawMessage `json:"backendRefs"`
+}
+
+// Save implements router.Router: it records the backendRefs of every rule that
+// points at the Service.
+func (Router) Save(route router.Object, service string) (release.Route, bool, error) {
+	saved := release.Route{Name: nameOf(route)}
+	var ours []savedRule
+	for i, rule := range rules(route) {
+		refs := list(rule, "backendRefs")
+		if !slices.ContainsFunc(refs, func(ref any) bool { return refersTo(ref, service, namespaceOf(route)) }) {
+			continue
+		}
+		raw, err := json.Marshal(refs)
+		if err != nil {
+			return saved, false, fmt.Errorf("record httproute %s: %w", saved.Name, err)
+		}
+		ours = append(ours, savedRule{Index: i, BackendRefs: raw})
+	}
+	var err error
+	if saved.Rules, err = json.Marshal(ours); err != nil {
+		return saved, false, fmt.Errorf("record httproute %s: %w", saved.Name, err)
+	}
+	return saved, len(ours) > 0, nil
+}
+
+// Write implements router.Router. Rules that somebody else changed are left
+// alone and named in the error.
+func (Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
+	patch := jsonpatch.Guarded(text(child(route, "metadata"), "resourceVersion"))
+	ours, err := decodeRules(saved)
+	if err != nil {
+		return patch, err
+	}
+	all := rules(route)
+	for _, rule := range ours {
+		want, err := rule.wanted(to)
+		if err != nil {
+			return patch, fmt.Errorf("httproute %s rule %d: %w", saved.Name, rule.Index, err)
+		}
+		if rule.Index >= len(all) {
+			return patch, &router.ConflictError{What: fmt.Sprintf("httproute %s: rule %d is gone; its list of rules", saved.Name, rule.Index)}
+		}
+		have := list(all[rule.Index], "backendRefs")
+		if reflect.DeepEqual(have, want) {
+			continue
+		}
+		if !rule.isOurs(have, to) {
+			return patch, &router.ConflictError{What: fmt.Sprintf("the backends of httproute %s rule %d", saved.Name, rule.Index)}
+		}
+		patch = patch.Replace(fmt.Sprintf("/spec/rules/%d/backendRefs", rule.Index), want)
+	}
+	return patch, nil
+}
+
+// Drift implements router.Router.
+func (Router) Drift(route router.Object, saved release.Route, was router.Split) string {
+	ours, err := decodeRules(saved)
+	if err != nil {
+		return err.Error()
+	}
+	all := rules(route)
+	for _, rule := range ours {
+		want, err := rule.wanted(was)
+		if err != nil || rule.Index >= len(all) || !reflect.DeepEqual(list(all[rule.Index], "backendRefs"), want) {
+			return fmt.Sprintf("the backends of httproute %s rule %d", saved.Name, rule.Index)
+		}
+	}
+	return ""
+}
+
+func decodeRules(saved release.Route) ([]savedRule, error) {
+	var ours []savedRule
+	if err := json.Unmarshal(saved.Rules, &ours); err != nil {
+		return nil, fmt.Errorf("read the recorded rules of httproute %s: %w", saved.Name, err)
+	}
+	return ours, nil
+}
+
+// wanted is what the rule's backendRefs have to be for a split.
+func (r savedRule) wanted(to router.Split) ([]any, error) {
+	if to.Weight == router.Original {
+		return decodeRefs(r.BackendRefs)
+	}
+	return splitRefs(r.BackendRefs, to)
+}
+
+// isOurs reports whether refs are the recorded ones or some split of them.
+func (r savedRule) isOurs(refs []any, to router.Split) bool {
+	for to.Weight = router.Original; to.Weight <= 100; to.Weight++ {
+		if want, err := r.wanted(to); err == nil && reflect.DeepEqual(refs, want) {
+			return true
+		}
+	}
+	return false
+}

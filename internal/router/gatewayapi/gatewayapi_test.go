@@ -1,0 +1,374 @@
+package gatewayapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+func object(t *testing.T, manifest string) router.Object {
+	t.Helper()
+	raw, err := yaml.YAMLToJSON([]byte(manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As the API's decoder does it: whole numbers are int64.
+	refs, err := decodeRefs(json.RawMessage("[" + string(raw) + "]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return refs[0].(map[string]any)
+}
+
+func encoded(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+const twoRules = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: production, generation: 3, resourceVersion: "77"}
+spec:
+  parentRefs: [{name: gw, namespace: infra}]
+  hostnames: [shop.example]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /api}}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x, value: y}]}}]
+    backendRefs: [{name: web, port: 80, kind: Service, group: "", weight: 3}, {name: legacy, port: 80, weight: 1}]
+  - matches: [{path: {type: PathPrefix, value: /other}}]
+    backendRefs: [{name: other, port: 80}]
+  - backendRefs: [{name: web, port: 80}]
+`
+
+func save(t *testing.T, route router.Object) release.Route {
+	t.Helper()
+	saved, ok, err := Router{}.Save(route, "web")
+	if err != nil || !ok {
+		t.Fatalf("Save = %v, %v", ok, err)
+	}
+	return saved
+}
+
+func to(weight int) router.Split {
+	return router.Split{Namespace: "production", Service: "web", CanaryService: "web-canary", Weight: weight}
+}
+
+// rule returns a rule of the route, to be changed by the test.
+func rule(route router.Object, i int) map[string]any { return rules(route)[i].(map[string]any) }
+
+func TestSplitRefsKeepsTheUsersProportions(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, refs string
+		weight     int
+		want       string
+	}{
+		{"one backend without a weight", `[{"name":"web","port":80}]`, 5, `[{"name":"web","port":80,"weight":95},{"name":"web-canary","port":80,"weight":5}]`},
+		{"all to the canary", `[{"name":"web","port":80,"weight":1}]`, 100, `[{"name":"web","port":80,"weight":0},{"name":"web-canary","port":80,"weight":100}]`},
+		{"a split of the user's own", `[{"name":"web","weight":3},{"name":"legacy","weight":1}]`, 25, `[{"name":"web","weight":225},{"name":"web-canary","weight":75},{"name":"legacy","weight":100}]`},
+		{"switched off by the user", `[{"name":"web","weight":0},{"name":"legacy","weight":1}]`, 50, `[{"name":"web","weight":0},{"name":"web-canary","weight":0},{"name":"legacy","weight":100}]`},
+		{"filters come along", `[{"name":"web","filters":[{"type":"X"}]}]`, 50, `[{"filters":[{"type":"X"}],"name":"web","weight":50},{"filters":[{"type":"X"}],"name":"web-canary","weight":50}]`},
+		{"a namesake elsewhere", `[{"name":"web","namespace":"prod2"},{"name":"web"}]`, 50, `[{"name":"web","namespace":"prod2","weight":100},{"name":"web","weight":50},{"name":"web-canary","weight":50}]`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			refs, err := splitRefs(json.RawMessage(test.refs), to(test.weight))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, encoded(refs)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	if _, err := splitRefs(json.RawMessage(`[{"name":"web","weight":20000}]`), to(5)); err == nil {
+		t.Error("a weight that cannot be divided by 100 within the API's limit was accepted")
+	}
+}
+
+func TestAWriteTouchesOnlyOurBackends(t *testing.T) {
+	t.Parallel()
+	route := object(t, twoRules)
+	patch, err := Router{}.Write(route, save(t, route), to(25))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ops []struct{ Op, Path string }
+	if err := json.Unmarshal(patch.JSON(), &ops); err != nil {
+		t.Fatal(err)
+	}
+	want := []struct{ Op, Path string }{
+		{"replace", "/metadata/resourceVersion"},
+		{"replace", "/spec/rules/0/backendRefs"},
+		{"replace", "/spec/rules/2/backendRefs"},
+	}
+	if diff := cmp.Diff(want, ops); diff != "" {
+		t.Errorf("operations (-want +got):\n%s", diff)
+	}
+}
+
+// written is the route after a write, as the API server would have it.
+func written(t *testing.T, route router.Object, saved release.Route, split router.Split) router.Object {
+	t.Helper()
+	patch, err := Router{}.Write(route, saved, split)
+	if err != nil {
+		t.Fatalf("weight %d: %v", split.Weight, err)
+	}
+	var ops []struct {
+		Path  string
+		Value json.RawMessage
+	}
+	if err := json.Unmarshal(patch.JSON(), &ops); err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range ops[1:] {
+		var i int
+		if _, err := fmt.Sscanf(op.Path, "/spec/rules/%d/backendRefs", &i); err != nil {
+			t.Fatalf("path %s: %v", op.Path, err)
+		}
+		refs, err := decodeRefs(op.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule(route, i)["backendRefs"] = refs
+	}
+	return route
+}
+
+func TestARestoredRouteIsByteForByteAsBefore(t *testing.T) {
+	t.Parallel()
+	route := object(t, twoRules)
+	before, saved := encoded(route), save(t, route)
+	for _, weight := range []int{5, 100, 0, 5, router.Original} {
+		route = written(t, route, saved, to(weight))
+		if again, err := (Router{}).Write(route, saved, to(weight)); err != nil || !again.Empty() {
+			t.Errorf("weight %d is written twice: %s, %v", weight, again.JSON(), err)
+		}
+	}
+	if diff := cmp.Diff(before, encoded(route)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAWriteStopsAtASecondWriter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(router.Object)
+		says   string
+	}{
+		"other backends": {func(o router.Object) {
+			rule(o, 2)["backendRefs"] = []any{map[string]any{"name": "elsewhere", "port": int64(80)}}
+		}, "the backends of httproute web rule 2"},
+		"fewer rules": {func(o router.Object) {
+			child(o, "spec")["rules"] = rules(o)[:1]
+		}, "rule 2 is gone"},
+	} {
+		route := object(t, twoRules)
+		saved := save(t, route)
+		c.change(route)
+		_, err := Router{}.Write(route, saved, to(25))
+		var conflict *router.ConflictError
+		if !errors.As(err, &conflict) || !strings.Contains(conflict.What, c.says) {
+			t.Errorf("%s: %v, want a conflict that names %q", name, err, c.says)
+		}
+	}
+}
+
+func TestDriftIsAboutOurRulesAlone(t *testing.T) {
+	t.Parallel()
+	route := object(t, twoRules)
+	saved := save(t, route)
+	if d := (Router{}).Drift(route, saved, to(router.Original)); d != "" {
+		t.Errorf("drift %q on what was recorded", d)
+	}
+	route = written(t, route, saved, to(25))
+	rule(route, 1)["backendRefs"] = []any{map[string]any{"name": "elsewhere"}}
+	if d := (Router{}).Drift(route, saved, to(25)); d != "" {
+		t.Errorf("drift %q on a rule that is not ours", d)
+	}
+	if d := (Router{}).Drift(route, saved, to(50)); !strings.Contains(d, "rule 0") {
+		t.Errorf("drift = %q on another weight, want it to name rule 0", d)
+	}
+	rule(route, 2)["backendRefs"] = []any{map[string]any{"name": "elsewhere"}}
+	if d := (Router{}).Drift(route, saved, to(25)); !strings.Contains(d, "rule 2") {
+		t.Errorf("drift = %q, want it to name rule 2", d)
+	}
+}
+
+func TestARouteToAnotherServiceIsNotSaved(t *testing.T) {
+	t.Parallel()
+	if _, ok, err := (Router{}).Save(object(t, twoRules), "absent"); ok || err != nil {
+		t.Errorf("Save = %v, %v, want nothing to save", ok, err)
+	}
+}
+
+func TestRouteAccepted(t *testing.T) {
+	t.Parallel()
+	status := func(generation, condition string) string {
+		return twoRules + `
+status:
+  parents:
+  - parentRef: {name: gw, namespace: infra, group: gateway.networking.k8s.io, kind: Gateway}
+    conditions:
+    - {type: Accepted, status: "True", observedGeneration: ` + generation + `}
+    - {type: ResolvedRefs, status: "` + condition + `", observedGeneration: ` + generation + `, message: no service}
+`
+	}
+	tests := []struct {
+		name, manifest string
+		ok             bool
+		why            string
+	}{
+		{"accepted", status("3", "True"), true, ""},
+		{"an older generation", status("2", "True"), false, "generation 2"},
+		{"unresolved", status("3", "False"), false, "no service"},
+		{"no status", twoRules, false, "has not answered"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			ok, why := Router{}.Accepted(object(t, test.manifest), 3)
+			if ok != test.ok || !strings.Contains(why, test.why) && !ok {
+				t.Errorf("Accepted = %v, %q, want %v with %q", ok, why, test.ok, test.why)
+			}
+		})
+	}
+	if ok, _ := (Router{}).Accepted(object(t, status("3", "True")), 4); ok {
+		t.Error("accepted although the watch has not seen the generation that was written")
+	}
+}
+
+// TestSplitRefsDividesTheShare throws random splits of the user's own at it.
+func TestSplitRefsDividesTheShare(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	names := []string{"web", "legacy", "other"}
+	for range 5000 {
+		refs := []any{map[string]any{"name": "web", "weight": r.IntN(maxBackendWeight / 100)}}
+		for range r.IntN(4) {
+			refs = append(refs, map[string]any{"name": names[r.IntN(3)], "weight": r.IntN(100)})
+		}
+		raw, weight := json.RawMessage(encoded(refs)), r.IntN(101)
+		split, err := splitRefs(raw, to(weight))
+		if err != nil {
+			t.Fatalf("split %s: %v", raw, err)
+		}
+		var user, canary int64
+		for _, ref := range split {
+			m := ref.(map[string]any)
+			switch w := m["weight"].(int64); m["name"] {
+			case "web-canary":
+				canary += w
+			case "web":
+				user += w
+			}
+		}
+		if canary*int64(100-weight) != user*int64(weight) {
+			t.Fatalf("split %s by %d: %d to %d", raw, weight, user, canary)
+		}
+	}
+	for _, bad := range []string{`[null]`, `[7]`, `{`, `[{"name":"web","weight":20000}]`} {
+		if _, err := splitRefs(json.RawMessage(bad), to(5)); err == nil {
+			t.Errorf("splitRefs(%s) gave no error", bad)
+		}
+	}
+}
+
+func TestThePreflightRouteTakesTestRequestsAlone(t *testing.T) {
+	t.Parallel()
+	user := object(t, twoRules)
+	before, saved := encoded(user), save(t, user)
+	got, err := Router{}.Preflight(user, saved, to(0), "X-Candlefish-Preflight", "s3cret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := object(t, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+spec:
+  parentRefs: [{name: gw, namespace: infra}]
+  hostnames: [shop.example]
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /api}, headers: [{type: Exact, name: X-Candlefish-Preflight, value: s3cret}]}]
+    filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x, value: y}]}}]
+    backendRefs: [{name: web-canary, port: 80, kind: Service, group: "", weight: 1}]
+  - matches: [{headers: [{type: Exact, name: X-Candlefish-Preflight, value: s3cret}]}]
+    backendRefs: [{name: web-canary, port: 80, weight: 1}]
+`)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Preflight (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, encoded(user)); diff != "" {
+		t.Errorf("the user's route changed (-before +after):\n%s", diff)
+	}
+}
+
+func TestTheEntryPoint(t *testing.T) {
+	t.Parallel()
+	gateway := func(address string) router.Object {
+		return object(t, `
+spec: {listeners: [{name: tcp, protocol: TCP, port: 1}, {name: web, protocol: HTTP, port: 8080}, {name: tls, protocol: HTTPS, port: 443}]}
+status: {addresses: [{value: "`+address+`"}]}`)
+	}
+	for _, c := range []struct{ address, listener, want string }{
+		{"192.0.2.1", "", "http://192.0.2.1:8080"},
+		{"192.0.2.1", "tls", "https://192.0.2.1:443"},
+		{"192.0.2.1", "tcp", ""},
+		{"2001:db8::1", "web", "http://[2001:db8::1]:8080"},
+	} {
+		if got := (Router{}).URL(gateway(c.address), c.listener); got != c.want {
+			t.Errorf("URL(%s, %q) = %q, want %q", c.address, c.listener, got, c.want)
+		}
+	}
+	if got := (Router{}).URL(object(t, `spec: {listeners: [{protocol: HTTP, port: 80}]}`), ""); got != "" {
+		t.Errorf("URL of a gateway without an address = %q", got)
+	}
+	route := object(t, twoRules)
+	if got := (Router{}).Host(route); got != "shop.example" {
+		t.Errorf("Host = %q", got)
+	}
+	if diff := cmp.Diff([]router.GatewayRef{{Namespace: "infra", Name: "gw"}}, (Router{}).Gateways(route)); diff != "" {
+		t.Errorf("Gateways (-want +got):\n%s", diff)
+	}
+}
+
+func FuzzRoute(f *testing.F) {
+	f.Add(`{"metadata":{"name":"web"},"spec":{"rules":[{"backendRefs":[{"name":"web","weight":3}]}]}}`, 25)
+	f.Add(`{"spec":{"rules":[null,{"backendRefs":[7,{"name":"web"}]}]}}`, 0)
+	f.Fuzz(func(t *testing.T, manifest string, weight int) {
+		refs, err := decodeRefs(json.RawMessage("[" + manifest + "]"))
+		if err != nil || len(refs) != 1 {
+			return
+		}
+		route, _ := refs[0].(map[string]any)
+		saved, ok, err := Router{}.Save(route, "web")
+		if err != nil || !ok {
+			return
+		}
+		split := to(min(max(weight, 0), 100))
+		if _, err := (Router{}).Write(route, saved, split); err != nil {
+			return
+		}
+		if patch, err := (Router{}).Write(route, saved, to(router.Original)); err != nil || !patch.Empty() {
+			t.Errorf("the recorded route is written over: %s, %v", patch.JSON(), err)
+		}
+		Router{}.Accepted(route, 1)
+		Router{}.Drift(route, saved, split)
+		Router{}.Gateways(route)
+		_, _ = Router{}.Preflight(route, saved, split, "x", "y")
+	})
+}

@@ -1,0 +1,94 @@
+package gatewayapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// maxBackendWeight is the largest weight the Gateway API allows.
+const maxBackendWeight = 1_000_000
+
+// splitRefs is the user's backendRefs with the Service's share divided between
+// it and the canary's. Where the user already splits between the Service and
+// others, their proportions stay: everything is scaled by 100.
+func splitRefs(original json.RawMessage, to router.Split) ([]any, error) {
+	refs, err := decodeRefs(original)
+	if err != nil {
+		return nil, err
+	}
+	var split []any
+	for _, ref := range refs {
+		m, ok := ref.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("backendRef is %T, want an object", ref)
+		}
+		own := int64(1) // the API's default
+		if w, ok := m["weight"].(int64); ok {
+			own = w
+		}
+		if own*100 > maxBackendWeight {
+			return nil, fmt.Errorf("backendRef %v has weight %d: at most %d can be split", m["name"], own, maxBackendWeight/100)
+		}
+		if !refersTo(ref, to.Service, to.Namespace) {
+			split = append(split, withWeight(m, m["name"], own*100))
+			continue
+		}
+		split = append(split,
+			withWeight(m, to.Service, own*int64(100-to.Weight)),
+			withWeight(m, to.CanaryService, own*int64(to.Weight)))
+	}
+	return split, nil
+}
+
+// refersTo reports whether a backendRef names the Service in namespace.
+func refersTo(ref any, service, namespace string) bool {
+	m, _ := ref.(map[string]any)
+	if m["name"] != service {
+		return false
+	}
+	kind, hasKind := m["kind"]
+	group, hasGroup := m["group"]
+	ns, hasNS := m["namespace"]
+	return (!hasKind || kind == "Service") && (!hasGroup || group == "" || group == "core") && (!hasNS || ns == namespace)
+}
+
+func withWeight(ref map[string]any, name any, weight int64) map[string]any {
+	c := maps.Clone(ref)
+	c["name"], c["weight"] = name, weight
+	return c
+}
+
+func decodeRefs(raw json.RawMessage) ([]any, error) {
+	var refs []any
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(&refs); err != nil {
+		return nil, fmt.Errorf("read the recorded backendRefs: %w", err)
+	}
+	return wholeNumbers(refs).([]any), nil
+}
+
+// wholeNumbers turns numbers into int64, as objects of the API have them.
+func wholeNumbers(v any) any {
+	switch v := v.(type) {
+	case []any:
+		for i := range v {
+			v[i] = wholeNumbers(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = wholeNumbers(v[k])
+		}
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+		f, _ := v.Float64() // a weight that is no whole number is refused by the API
+		return f
+	}
+	return v
+}

@@ -1,0 +1,81 @@
+package traffic
+
+import (
+	"context"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source/gateway"
+)
+
+// counterInterval is how often the gateway's counters are read.
+const counterInterval = 500 * time.Millisecond
+
+// counters stand in for the version marker where answers carry none: the
+// gateway's own count of requests to the two Services. They cover users'
+// requests too, not only the probes.
+type counters struct {
+	source gateway.Source
+	names  []string // the user's Service, the canary's
+
+	last []gateway.Counts // the newest reading, nil before the first of a weight
+}
+
+func newCounters(ctx context.Context, url string, record *release.Record) (*counters, error) {
+	c := &counters{
+		source: gateway.Source{URL: url, Namespace: record.Namespace},
+		names:  []string{record.Service, record.CanaryService()},
+	}
+	_, err := c.source.Read(ctx, c.names...)
+	return c, err
+}
+
+// run reads the counters until ctx ends. A reading that fails adds nothing:
+// what is not seen is not confirmed, and the deadline of the wait says so.
+func (c *counters) run(ctx context.Context, m *Monitor) {
+	tick := time.NewTicker(counterInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		began := time.Now()
+		attempt, cancel := context.WithTimeout(ctx, 4*counterInterval)
+		now, err := c.source.Read(attempt, c.names...)
+		cancel()
+		if err == nil {
+			m.counted(c, now, began)
+		}
+	}
+}
+
+// counted takes one reading. Its difference to the one before belongs to the
+// newest weight only when that one was begun after the write.
+func (m *Monitor) counted(c *counters, now []gateway.Counts, began time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	last := c.last
+	if began.Before(m.share.writtenAt) {
+		c.last = nil
+		return
+	}
+	c.last = now
+	if last == nil || m.steps.newest() == nil {
+		return
+	}
+	defer m.notify()
+	stable, canary := now[0].Since(last[0]), now[1].Since(last[1])
+	if !m.settled.since.IsZero() && began.After(m.settled.since) {
+		// After the promotion the canary Service is the old revision.
+		m.settled.new += int(stable.Total)
+		m.settled.old += int(canary.Total)
+		return
+	}
+	m.judge.counted(rollout.SideStable, stable.Total, stable.Failed)
+	m.judge.counted(rollout.SideCanary, canary.Total, canary.Failed)
+	m.judge.flush(time.Now())
+	m.share.counted(int(stable.Total), int(canary.Total))
+}

@@ -1,0 +1,185 @@
+package traffic
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// flushEvery is how often answers go to the judge at least; one that failed goes
+// at once.
+const flushEvery = 250 * time.Millisecond
+
+// A judge is the judge of one rollout, the recording of it, and the answers of
+// the probe stream that it has not been told of yet. The Monitor's lock guards
+// it. Telling a nil judge something does nothing.
+type judge struct {
+	*recording.Recorder
+	file    *os.File
+	buffer  *bufio.Writer
+	pending map[rollout.Side]*analysis.Point
+	flushed time.Time
+	// kept are this release's latencies by step, for the next one; previous
+	// are the last one's.
+	kept, previous release.Baselines
+	step           int
+}
+
+// Judge gives the rollout a judge, which records all that it is told in a file.
+func (m *Monitor) Judge(path string, start recording.Start) error {
+	if m.counters != nil {
+		// A gateway's request counters have no latencies to compare.
+		start.Config.Metrics = slices.Clone(start.Config.Metrics)
+		for i := range start.Config.Metrics {
+			if metric := &start.Config.Metrics[i]; metric.Name == config.ProbeMetric {
+				metric.Latency = nil
+			}
+		}
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("record the analysis: %w", err)
+	}
+	j := &judge{
+		file: file, buffer: bufio.NewWriter(file), pending: map[rollout.Side]*analysis.Point{},
+		kept: release.Baselines{}, previous: m.record.Baselines, step: -1,
+	}
+	j.Recorder = recording.New(j.buffer, start)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.judge = j
+	return nil
+}
+
+// EndJudge ends the recording. It returns the first error of writing it.
+func (m *Monitor) EndJudge() error {
+	m.mu.Lock()
+	j := m.judge
+	m.judge = nil
+	m.mu.Unlock()
+	return errors.Join(j.Err(), j.buffer.Flush(), j.file.Close())
+}
+
+// Measured takes what a source measured of a metric, and why it could not.
+func (m *Monitor) Measured(metric string, points []analysis.Point, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.judge == nil {
+		return
+	}
+	m.judge.Add(metric, points...)
+	if err != nil {
+		m.judge.Problem(metric, err.Error(), time.Now())
+	}
+	m.notify()
+}
+
+// answer takes one answer of the probe stream.
+func (j *judge) answer(a probe.Answer, now time.Time) {
+	if j == nil {
+		return
+	}
+	p := j.of(a.Side)
+	p.Total++
+	if a.Failed {
+		p.Failed++
+	} else {
+		seconds := analysis.Number(a.Latency.Seconds())
+		p.Latency = append(p.Latency, analysis.Bucket{Over: seconds, Upto: seconds, N: 1})
+	}
+	if a.Failed || now.Sub(j.flushed) >= flushEvery {
+		j.flush(now)
+	}
+}
+
+// counted takes what a gateway's counters have added.
+func (j *judge) counted(side rollout.Side, total, failed uint64) {
+	if j == nil {
+		return
+	}
+	p := j.of(side)
+	p.Total += float64(total)
+	p.Failed += float64(failed)
+}
+
+func (j *judge) of(side rollout.Side) *analysis.Point {
+	if side == "" {
+		side = rollout.SideUnattributed
+	}
+	p := j.pending[side]
+	if p == nil {
+		p = &analysis.Point{Side: side}
+		j.pending[side] = p
+	}
+	return p
+}
+
+// sides are those that the judge is told of, in their order.
+var sides = []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed}
+
+// flush tells the judge what came since the last time.
+func (j *judge) flush(now time.Time) {
+	if j == nil {
+		return
+	}
+	j.flushed = now
+	for _, side := range sides {
+		if p := j.pending[side]; p != nil {
+			p.At = now
+			j.Add(config.ProbeMetric, *p)
+		}
+	}
+	clear(j.pending)
+}
+
+// cut ends the points of the probe stream at a moment, so that none is about the
+// time before and after it.
+func (j *judge) cut(at time.Time) {
+	for _, side := range sides {
+		j.of(side)
+	}
+	j.flush(at)
+}
+
+// begin begins a step. A weight of 0 begins none: nothing is judged on the way
+// back.
+func (j *judge) begin(step, weight int, at time.Time) {
+	if j == nil {
+		return
+	}
+	j.keep()
+	j.step = step
+	j.cut(at)
+	if weight > 0 {
+		j.Begin(analysis.Begin{Step: step, Weight: weight, At: at, Previous: j.previous[step]})
+	}
+}
+
+// confirmed says that answers show the weight.
+func (j *judge) confirmed(at time.Time) {
+	j.cut(at)
+	j.Confirmed(at)
+}
+
+// keep keeps the latencies of the step that ends, for the next release.
+func (j *judge) keep() {
+	if j.step >= 0 {
+		j.kept[j.step] = j.Summaries()
+	}
+}
+
+// baselines are this release's latencies, the running step's included.
+func (j *judge) baselines() release.Baselines {
+	j.keep()
+	return j.kept
+}

@@ -1,0 +1,89 @@
+package traffic
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// preflightAnswers is how many test requests in a row the canary has to answer.
+// Each is sent on a connection of its own: a gateway may have replicas.
+const preflightAnswers = 10
+
+// preflightInterval is the time between two test requests.
+const preflightInterval = 25 * time.Millisecond
+
+// A preflight asks for the canary through the gateway before it has any weight.
+// What it answers is not judged: only that it is the canary that answers.
+type preflight struct {
+	pods chan struct{} // closed when the canary's pods were asked for
+	once *sync.Once
+	at   *preflightState
+}
+
+type preflightState struct {
+	mu    sync.Mutex
+	split rollout.Split
+}
+
+func newPreflight() preflight {
+	return preflight{pods: make(chan struct{}), once: &sync.Once{}, at: &preflightState{split: rollout.SplitBlind}}
+}
+
+// begin says that test requests will be sent; without it, they cannot be
+// recognised.
+func (p preflight) begin() { p.set(rollout.SplitPending) }
+
+func (p preflight) podsExist() { p.once.Do(func() { close(p.pods) }) }
+
+func (p preflight) set(s rollout.Split) {
+	p.at.mu.Lock()
+	defer p.at.mu.Unlock()
+	p.at.split = s
+}
+
+// state says whether test requests reach the canary.
+func (p preflight) state() rollout.Split {
+	p.at.mu.Lock()
+	defer p.at.mu.Unlock()
+	return p.at.split
+}
+
+// run sends test requests, once the canary has pods, until it answers.
+func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-p.pods:
+	}
+	tick := time.NewTicker(preflightInterval)
+	defer tick.Stop()
+	for row := 0; row < preflightAnswers; {
+		if m.ask(ctx, marked) == rollout.SideCanary {
+			row++
+		} else {
+			row = 0
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	p.set(rollout.SplitConfirmed)
+	m.notify()
+}
+
+// ask sends one request on a connection of its own and says who answered.
+func (m *Monitor) ask(ctx context.Context, t probe.Target) rollout.Side {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
+	defer cancel()
+	sample, err := probe.Fetch(ctx, t, m.cfg.Version)
+	if err != nil {
+		return rollout.SideUnattributed
+	}
+	return m.identity.Book.Side(m.identity.Marker.Value(sample.Header, sample.Body))
+}

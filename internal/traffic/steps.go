@@ -1,0 +1,149 @@
+package traffic
+
+import (
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/stat"
+)
+
+// A Step is what is known of one weight, from its write to the next.
+type Step struct {
+	// Promotion marks the time after the last weight, in which both sides of
+	// the route are the same pods.
+	Promotion bool
+	Weight    int
+	WrittenAt time.Time
+	// Accepted and Observed count from the write to the gateway's acceptance
+	// and to the answers that show the weight; 0 while unknown.
+	Accepted, Observed time.Duration
+	Dwell              time.Duration // held so far
+	Share              stat.Progress // of the canary in the answers
+	Confirmed          bool
+	Verdict            analysis.Result
+	Counts             probe.Counts // all that was answered since the write; in a Snapshot
+
+	written, shown int // keys of the tally: from the write on, and from when answers showed the weight
+}
+
+// A WeightAt is one weight and when it was written.
+type WeightAt struct {
+	At     time.Time
+	Weight int
+}
+
+// steps are the steps so far, with the answers by step.
+type steps struct {
+	tally   *probe.Tally
+	parts   int // of the tally
+	list    []*Step
+	weights []WeightAt
+}
+
+// begin begins a step: answers sent from its write on count for it.
+func (s *steps) begin(step Step) {
+	step.written = s.part(step.WrittenAt)
+	s.list = append(s.list, &step)
+}
+
+// confirmed begins to count a step's answers apart from those before they
+// showed its weight.
+func (s *steps) confirmed(step *Step, at time.Time) { step.shown = s.part(at) }
+
+// part begins the next part of the tally and returns its key, from 1.
+func (s *steps) part(at time.Time) int {
+	s.parts++
+	s.tally.Begin(s.parts, at)
+	return s.parts
+}
+
+// newest is the step that runs, nil before the first.
+func (s *steps) newest() *Step {
+	if len(s.list) == 0 {
+		return nil
+	}
+	return s.list[len(s.list)-1]
+}
+
+// counts are all answers of a step.
+func (s *steps) counts(step *Step) probe.Counts {
+	c := s.tally.Step(step.written)
+	if step.shown > 0 {
+		c = c.Merge(s.tally.Step(step.shown))
+	}
+	return c
+}
+
+// A confirmation is whether answers show the weight that was written last.
+type confirmation struct {
+	weight    int
+	writtenAt time.Time // answers sent before belong to what was before
+	confirmer *stat.Confirmer
+	confirmed bool
+	followed  time.Time // when the gateway likely began to follow the weight
+}
+
+func (c *confirmation) begin(weight int, at time.Time) {
+	*c = confirmation{
+		weight: weight, writtenAt: at,
+		confirmer: stat.NewConfirmer(float64(c.weight)/100, float64(weight)/100),
+	}
+}
+
+func (c *confirmation) begun() bool { return !c.writtenAt.IsZero() }
+
+// answer takes an answer that was sent after the write. It reports whether it
+// was the one that confirms.
+func (c *confirmation) answer(a probe.Answer) bool {
+	if a.Side != rollout.SideStable && a.Side != rollout.SideCanary {
+		c.unattributed()
+		return false
+	}
+	confirmed := c.confirmer.Observe(a.Side == rollout.SideCanary)
+	if !c.confirmed && c.confirmer.Run() <= 1 {
+		c.followed = a.Sent
+	}
+	if !confirmed || c.confirmed {
+		return false
+	}
+	c.confirmed = true
+	return true
+}
+
+func (c *confirmation) unattributed() { c.confirmer.Unattributed() }
+
+// counted takes so many answers of each version, mixed as evenly as they can be:
+// the order within one reading of counters is not known.
+func (c *confirmation) counted(stable, canary int) {
+	total := stable + canary
+	for i := range total {
+		isCanary := (i+1)*canary/total > i*canary/total
+		c.confirmed = c.confirmer.Observe(isCanary) || c.confirmed
+	}
+}
+
+func (c *confirmation) progress() stat.Progress { return c.confirmer.Progress() }
+
+// A settlement counts who answers after the promotion, while the canary Service
+// is aimed at the old revision.
+type settlement struct {
+	since    time.Time // zero while it is not
+	old, new int
+}
+
+// answer takes one answer and reports whether somebody should look.
+func (s *settlement) answer(a probe.Answer) bool {
+	if s.since.IsZero() || a.Sent.Before(s.since) {
+		return false
+	}
+	switch a.Side {
+	case rollout.SideStable:
+		s.old++
+	case rollout.SideCanary:
+		s.new++
+	case rollout.SidePrevious, rollout.SideUnattributed:
+	}
+	return s.old == 1 || s.new%10 == 0
+}

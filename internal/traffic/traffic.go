@@ -1,0 +1,293 @@
+// Package traffic watches a rollout from outside: it sends the probe stream
+// through the entry point, reads off the answers which version serves what share
+// and whether requests fail, and asks the judge.
+//
+// A Monitor implements rollout.Traffic. What it knows is returned as values
+// (Snapshot, Current); how that looks to people is somebody else's work.
+//
+// An answer counts for the weight that was in force when its request was sent,
+// so an answer under way during a write is not blamed on the new weight.
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// Config says what a Monitor sends and how it reads the answers.
+type Config struct {
+	Target  probe.Target
+	Rate    int           // requests per second
+	Timeout time.Duration // of one request
+	Version string        // of this tool, for the User-Agent
+	Marker  probe.Marker  // where an answer carries its version; the zero Marker is discovered
+	// ErrorRate is the share of failed requests, in percent, above which the
+	// preparations are stopped before any weight is written.
+	ErrorRate float64
+	// CountersURL is the gateway's own metrics, which confirm the weights
+	// where answers carry no version; "" for none.
+	CountersURL string
+	// PreflightHeader carries the record's secret in a test request.
+	PreflightHeader string
+}
+
+// A Monitor is the traffic of one rollout.
+type Monitor struct {
+	cfg       Config
+	record    *release.Record
+	identity  Identity
+	stream    *probe.Stream
+	cancel    context.CancelFunc
+	changed   chan struct{}
+	preflight preflight
+	counters  *counters // stand in for a marker; nil unless needed
+	checks    Checks
+
+	mu         sync.Mutex
+	plan       rollout.Plan
+	steps      steps
+	share      confirmation
+	settled    settlement
+	judge      *judge // nil where an earlier run is finished
+	notifiedAt time.Time
+}
+
+// Checks runs the custom checks that are due at a weight, one call a check; nil
+// where none is to be run. It may block.
+type Checks func(check config.CustomCheck, weight int) analysis.Finding
+
+// Start starts the stream against the entry point.
+func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {
+	m := &Monitor{cfg: cfg, record: record, identity: id, changed: make(chan struct{}, 1), preflight: newPreflight()}
+	m.steps.tally = &probe.Tally{}
+	m.teach()
+	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	var err error
+	m.stream, err = probe.Start(ctx, probe.Config{
+		Target: cfg.Target, Rate: cfg.Rate, Timeout: cfg.Timeout,
+		Marker: id.Marker, Book: id.Book, Baseline: id.Status, Version: cfg.Version, OnAnswer: m.answer,
+	})
+	if err != nil {
+		m.cancel()
+		return nil, fmt.Errorf("start the probe stream: %w", err)
+	}
+	if id.Why == "" && record.Preflight != "" {
+		marked := cfg.Target
+		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
+		m.preflight.begin()
+		go m.preflight.run(ctx, m, marked)
+	}
+	if id.Why != "" && cfg.CountersURL != "" {
+		if m.counters, err = newCounters(ctx, cfg.CountersURL, record); err != nil {
+			m.cancel()
+			return nil, exit.Refuse("gateway-metrics-url names the gateway's own metrics in Prometheus' text format", err.Error())
+		}
+		go m.counters.run(ctx, m)
+	}
+	return m, nil
+}
+
+// Stop ends the stream and waits for the answers that are under way.
+func (m *Monitor) Stop() {
+	m.cancel()
+	<-m.stream.Done()
+}
+
+// Follow sets the plan that the monitor judges by.
+func (m *Monitor) Follow(p rollout.Plan) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.plan = p
+}
+
+// Check makes the monitor run the custom checks when a weight is confirmed.
+func (m *Monitor) Check(checks Checks) { m.checks = checks }
+
+// teach tells a marker that holds pod names which pods are whose.
+func (m *Monitor) teach() {
+	if !m.identity.Marker.Pod {
+		return
+	}
+	m.identity.Book.LearnPrefix(rollout.SideStable, m.record.Stable.ReplicaSet+"-")
+	if m.record.Canary.ReplicaSet != "" {
+		m.identity.Book.LearnPrefix(rollout.SideCanary, m.record.Canary.ReplicaSet+"-")
+	}
+}
+
+// blind reports whether nothing tells the versions apart.
+func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
+
+// Changed implements rollout.Traffic.
+func (m *Monitor) Changed() <-chan struct{} { return m.changed }
+
+func (m *Monitor) notify() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}
+
+// answer takes one answer from the stream.
+func (m *Monitor) answer(a probe.Answer) {
+	m.steps.tally.Add(a)
+	now := time.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.settled.answer(a) {
+		m.notify()
+	}
+	if !m.share.begun() {
+		m.judge.answer(a, now) // what is usual before any change
+		return
+	}
+	if a.Sent.Before(m.share.writtenAt) {
+		return
+	}
+	if m.counters != nil {
+		m.share.unattributed()
+	} else {
+		if m.share.answer(a) {
+			m.notify()
+		}
+		m.judge.answer(a, now)
+	}
+	// The judge's tests are valid at every answer, so a failure is looked
+	// at when it comes; without one a look a second is enough.
+	if a.Failed || now.Sub(m.notifiedAt) >= time.Second {
+		m.notifiedAt = now
+		m.notify()
+	}
+}
+
+// ActionDone implements rollout.Traffic.
+func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch a.Kind {
+	case rollout.KindScale:
+		m.teach() // the canary's ReplicaSet is known now
+		if s.Sized == 0 {
+			m.preflight.podsExist()
+		}
+	case rollout.KindWeight:
+		m.share.begin(a.Weight, at)
+		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
+		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
+		m.judge.begin(s.Step, a.Weight, at)
+	case rollout.KindHandOver:
+		// From here the weight of the route says nothing about versions:
+		// both sides are the promoted pods.
+		if m.judge != nil {
+			m.record.Baselines = m.judge.baselines()
+		}
+		m.steps.begin(Step{Promotion: true, Weight: 100, WrittenAt: at})
+	case rollout.KindWarm:
+		m.settled = settlement{since: at}
+	case rollout.KindUnwarm:
+		m.settled.since = time.Time{}
+	default: // the other actions change nothing that answers show
+	}
+}
+
+// Annotate implements rollout.Traffic.
+func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Observation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o.Preflight, o.Split, o.Verdict = m.preflight.state(), rollout.SplitPending, rollout.VerdictPending
+	if m.blind() {
+		o.Split = rollout.SplitBlind
+	}
+	o.OldAnswers, o.NewAnswers = m.settled.old, m.settled.new
+	step := m.steps.newest()
+	if step == nil {
+		o.Verdict, o.Reason = m.preparing()
+		return o
+	}
+	if s.Phase == rollout.PhasePromoting && s.Stage != rollout.StageDrain {
+		return o
+	}
+	m.confirm(step, &o)
+	if m.judge != nil && s.Phase == rollout.PhaseProgressing {
+		m.evaluate(step, &o, s)
+	}
+	return o
+}
+
+// preparing judges the time before the first weight: what fails then fails
+// because of the preparations.
+func (m *Monitor) preparing() (rollout.Verdict, string) {
+	c := m.steps.tally.Step(probe.Before)
+	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= m.cfg.ErrorRate*float64(c.Total()) {
+		return rollout.VerdictPending, ""
+	}
+	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
+}
+
+// confirm notes when the gateway and the answers followed the newest weight.
+func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
+	if step.Accepted == 0 && o.Accepted {
+		step.Accepted = o.Now.Sub(step.WrittenAt)
+	}
+	if !step.Confirmed {
+		step.Share = m.share.progress()
+	}
+	if m.blind() || !m.share.confirmed {
+		return
+	}
+	o.Split, o.Followed = rollout.SplitConfirmed, m.share.followed
+	if step.Confirmed {
+		return
+	}
+	step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
+	m.steps.confirmed(step, o.Now)
+	if m.judge != nil {
+		m.judge.confirmed(o.Now)
+		m.startChecks(step.Weight)
+	}
+}
+
+// evaluate asks the judge of the step.
+func (m *Monitor) evaluate(step *Step, o *rollout.Observation, s rollout.State) {
+	moment := analysis.Moment{Now: o.Now, Dwell: m.plan.DwellFor(s)}
+	if s.Stage == rollout.StageDwell {
+		moment.Elapsed = o.Now.Sub(s.Since)
+		step.Dwell = moment.Elapsed
+	}
+	result := m.judge.Look(moment)
+	o.Verdict, o.Reason, o.Policy = result.Verdict, result.Reason, result.Policy
+	// After the dwell the judge goes on watching, until the next weight is
+	// written; the step's verdict is then spoken and only a failure changes it.
+	over := s.Stage == rollout.StageScale || s.Stage == rollout.StageReady || s.Stage == rollout.StageWeight
+	if !over || result.Verdict == rollout.VerdictFailed {
+		step.Verdict = result
+	}
+}
+
+// startChecks begins the custom checks of a step in the background. Their results
+// go to the judge as long as the step is the one that it judges.
+func (m *Monitor) startChecks(weight int) {
+	if m.checks == nil {
+		return
+	}
+	for _, check := range m.judge.Due() {
+		go func() {
+			f := m.checks(check, weight)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			if m.judge != nil && m.share.weight == weight {
+				m.judge.Custom(f)
+				m.notify()
+			}
+		}()
+	}
+}

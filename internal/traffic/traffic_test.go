@@ -1,0 +1,341 @@
+package traffic
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
+	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+const header = "X-Preflight"
+
+// A fakeGateway shares requests out between two versions on the real wire.
+type fakeGateway struct {
+	*httptest.Server
+	weight  atomic.Int64 // percent to the canary
+	marked  atomic.Bool  // it knows the preflight route
+	signs   atomic.Bool  // answers carry their version
+	failing atomic.Bool
+}
+
+func newGateway(t *testing.T) *fakeGateway {
+	t.Helper()
+	g := &fakeGateway{}
+	g.signs.Store(true)
+	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		version := "v1"
+		if rand.Int64N(100) < g.weight.Load() || g.marked.Load() && r.Header.Get(header) == "s3cret" {
+			version = "v2"
+		}
+		if g.signs.Load() {
+			w.Header().Set("X-Version", version)
+		}
+		if g.failing.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}))
+	t.Cleanup(g.Close)
+	return g
+}
+
+func (g *fakeGateway) config() Config {
+	return Config{Target: probe.Target{URL: g.URL + "/"}, Rate: 500, Timeout: time.Second, ErrorRate: 5, PreflightHeader: header}
+}
+
+func newRecord() *release.Record {
+	return &release.Record{Namespace: "shop", Deployment: "web", Service: "web", Preflight: "s3cret"}
+}
+
+// start is a monitor with a judge, on a stable version that answers.
+func start(t *testing.T, g *fakeGateway) (*Monitor, *release.Record) {
+	t.Helper()
+	id, err := Learn(t.Context(), g.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := newRecord()
+	m, err := Start(t.Context(), g.config(), record, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Stop)
+	cfg := config.Config{Version: 1}.WithDefaults(config.Metric{MinSamples: 20})
+	if err := m.Judge(filepath.Join(t.TempDir(), "analysis.jsonl"), recording.Start{Steps: 1, Config: cfg}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.EndJudge(); err != nil {
+			t.Error(err)
+		}
+	})
+	m.Follow(rollout.Plan{Steps: []rollout.Step{{Weight: 50, Dwell: time.Hour}, {Weight: 100, Dwell: time.Hour}}})
+	if err := m.AwaitBaseline(t.Context(), func(string, time.Time) {}); err != nil {
+		t.Fatal(err)
+	}
+	return m, record
+}
+
+// until asks the monitor, each time that it changed, until ok says so.
+func until(t *testing.T, m *Monitor, s rollout.State, what string, ok func(rollout.Observation) bool) rollout.Observation {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		o := m.Annotate(rollout.Observation{Now: time.Now(), Accepted: true}, s)
+		if ok(o) {
+			return o
+		}
+		select {
+		case <-m.Changed():
+		case <-limit:
+			t.Fatalf("%s: nothing after 20 s, the last is %+v", what, o)
+		}
+	}
+}
+
+func TestAWeightIsConfirmedByAnswers(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	m, record := start(t, g)
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved, Since: time.Now()}
+	if o := m.Annotate(rollout.Observation{Now: time.Now()}, s); o.Split != rollout.SplitPending || o.Verdict != rollout.VerdictPending {
+		t.Fatalf("before a weight: %+v", o)
+	}
+
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, s, time.Now())
+	if o := m.Annotate(rollout.Observation{Now: time.Now()}, s); o.Split != rollout.SplitPending {
+		t.Fatalf("confirmed although the gateway does not follow: %+v", o)
+	}
+	g.weight.Store(50)
+	until(t, m, s, "the weight", func(o rollout.Observation) bool { return o.Split == rollout.SplitConfirmed })
+
+	s.Step = 1
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 100}, s, time.Now())
+	g.weight.Store(100)
+	until(t, m, s, "all traffic", func(o rollout.Observation) bool { return o.Split == rollout.SplitConfirmed })
+	step, ok := m.Current()
+	if !ok || !step.Confirmed || step.Observed <= 0 || step.Share.K != step.Share.N {
+		t.Errorf("Current = %+v", step)
+	}
+
+	m.ActionDone(rollout.Action{Kind: rollout.KindHandOver}, s, time.Now())
+	if _, kept := record.Baselines[1]; !kept {
+		t.Errorf("the next release finds latencies of steps %v, want of 1", record.Baselines)
+	}
+	s.Phase, s.Stage = rollout.PhasePromoting, rollout.StageSettle
+	m.ActionDone(rollout.Action{Kind: rollout.KindWarm}, s, time.Now())
+	o := until(t, m, s, "the end", func(o rollout.Observation) bool { return o.NewAnswers >= 100 })
+	if o.OldAnswers != 0 {
+		t.Errorf("%d answers of the old version, which gets no request", o.OldAnswers)
+	}
+
+	seen := m.Snapshot()
+	if len(seen.Steps) != 3 || !seen.Steps[2].Promotion || len(seen.Weights) != 2 || seen.Total.Failed() != 0 || seen.Evidence != "header:X-Version" {
+		t.Errorf("Snapshot = %+v", seen)
+	}
+	var sum int64
+	for _, step := range seen.Steps {
+		sum += step.Counts.Total()
+	}
+	if sum > seen.Total.Total() || seen.Steps[0].Counts.Canary.Total == 0 || seen.Steps[0].Counts.Stable.Total == 0 {
+		t.Errorf("%d answers in steps, %d in all: %+v", sum, seen.Total.Total(), seen.Steps[0].Counts)
+	}
+}
+
+func TestThePreflightWaitsForTheCanary(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	m, _ := start(t, g)
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StagePreflight}
+	g.marked.Store(true) // the gateway knows the way before the pods were asked for
+	if o := m.Annotate(rollout.Observation{}, s); o.Preflight != rollout.SplitPending {
+		t.Fatalf("before the canary exists: %s", o.Preflight)
+	}
+	for range 2 { // a repeated action is no second start
+		m.ActionDone(rollout.Action{Kind: rollout.KindScale}, s, time.Now())
+	}
+	until(t, m, s, "the preflight", func(o rollout.Observation) bool { return o.Preflight == rollout.SplitConfirmed })
+}
+
+func TestFailuresBeforeAnyWeightStopThePreparations(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	m, _ := start(t, g)
+	g.failing.Store(true)
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StagePrepare}
+	limit := time.After(20 * time.Second)
+	for {
+		o := m.Annotate(rollout.Observation{}, s)
+		if o.Verdict == rollout.VerdictFailed {
+			if !strings.Contains(o.Reason, "failed before any weight was written") {
+				t.Errorf("reason %q", o.Reason)
+			}
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-limit:
+			t.Fatal("no verdict within 20 s")
+		}
+	}
+}
+
+func TestAFailedRequestBringsAVerdict(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	m, _ := start(t, g)
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageDwell, Since: time.Now()}
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, s, time.Now())
+	g.weight.Store(100) // every answer is the canary's
+	g.failing.Store(true)
+	o := until(t, m, s, "the verdict", func(o rollout.Observation) bool { return o.Verdict != rollout.VerdictPending })
+	if o.Verdict != rollout.VerdictFailed || o.Reason == "" {
+		t.Errorf("%s: %s", o.Verdict, o.Reason)
+	}
+}
+
+func TestAnswersWithoutAVersionConfirmNothing(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	g.signs.Store(false)
+	id, err := Learn(t.Context(), g.config())
+	if err != nil || id.Why == "" {
+		t.Fatalf("Learn = %+v, %v, want a reason why nothing tells the versions apart", id, err)
+	}
+	m, err := Start(t.Context(), g.config(), newRecord(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, rollout.State{}, time.Now())
+	o := m.Annotate(rollout.Observation{Now: time.Now()}, rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved})
+	if o.Split != rollout.SplitBlind || o.Preflight != rollout.SplitBlind {
+		t.Errorf("%+v, want blind", o)
+	}
+	if seen := m.Snapshot(); seen.Why == "" || seen.Evidence != "" {
+		t.Errorf("Snapshot = %+v", seen)
+	}
+}
+
+func TestLearnRefusesAStableVersionThatIsNotWellBefore(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		marker  probe.Marker
+		says    string
+	}{
+		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, probe.Marker{}, "status 404 before any change"},
+		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, probe.HeaderMarker("X-Mine"), "do not carry header:X-Mine"},
+		"different statuses": {alternating(), probe.Marker{}, "status 204 before any change"},
+	} {
+		server := httptest.NewServer(c.handler)
+		t.Cleanup(server.Close)
+		_, err := Learn(t.Context(), Config{Target: probe.Target{URL: server.URL}, Timeout: time.Second, Marker: c.marker})
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
+		}
+	}
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	if _, err := Learn(t.Context(), Config{Target: probe.Target{URL: gone.URL}, Timeout: time.Second}); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+func alternating() http.HandlerFunc {
+	var n atomic.Int64
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if n.Add(1)%2 == 0 {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}
+}
+
+func TestARecordedIdentityComesBack(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	id, err := Learn(t.Context(), g.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id.Book.Learn(rollout.SideCanary, "v2")
+	record := newRecord()
+	record.Markers = id.Markers()
+	back, err := Recall(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back.Marker.String() != "header:X-Version" || back.Status != http.StatusOK || back.Why != "" {
+		t.Errorf("Recall = %+v", back)
+	}
+	for value, want := range map[string]rollout.Side{"v1": rollout.SideStable, "v2": rollout.SideCanary, "v3": rollout.SideUnattributed} {
+		if got := back.Book.Side(value); got != want {
+			t.Errorf("%s is %s, want %s", value, got, want)
+		}
+	}
+	for name, r := range map[string]*release.Record{"no markers": {}, "an empty marker": {Markers: &release.Markers{}}} {
+		if id, err := Recall(r); err != nil || id.Why == "" {
+			t.Errorf("%s: %+v, %v, want a reason", name, id, err)
+		}
+	}
+	if _, err := Recall(&release.Record{Markers: &release.Markers{Marker: "body:("}}); err == nil {
+		t.Error("a marker that cannot be read is no error")
+	}
+}
+
+func TestCustomChecksRunOncePerConfirmedWeight(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	m, _ := start(t, g)
+	asked := make(chan string, 10)
+	m.Check(func(k config.CustomCheck, weight int) analysis.Finding {
+		asked <- fmt.Sprintf("%s at %d", k.Name, weight)
+		return analysis.Finding{Metric: k.Name, Check: analysis.CheckCustom, Verdict: rollout.VerdictFailed, Critical: true, P: 1, Sentence: "smoke failed"}
+	})
+	cfg := config.Config{Version: 1, Checks: []config.CustomCheck{{Name: "smoke"}}}.WithDefaults(config.Metric{})
+	if err := m.EndJudge(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Judge(filepath.Join(t.TempDir(), "a.jsonl"), recording.Start{Steps: 1, Config: cfg}); err != nil {
+		t.Fatal(err)
+	}
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageDwell, Since: time.Now()}
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, s, time.Now())
+	g.weight.Store(50)
+	o := until(t, m, s, "the check", func(o rollout.Observation) bool { return o.Verdict == rollout.VerdictFailed })
+	if o.Reason != "smoke failed" || len(asked) != 1 || <-asked != "smoke at 50" {
+		t.Errorf("reason %q after %d checks", o.Reason, len(asked))
+	}
+}
+
+func TestABaselineThatNeverComesEndsWithTheContext(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	id, err := Learn(t.Context(), g.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.failing.Store(true)
+	m, err := Start(t.Context(), g.config(), newRecord(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := m.AwaitBaseline(ctx, func(string, time.Time) {}); err == nil || !strings.Contains(err.Error(), "failed before any change") {
+		t.Errorf("AwaitBaseline = %v", err)
+	}
+}
