@@ -49,6 +49,10 @@ type Action struct {
 	delimiter func() string
 }
 
+// Clean returns a copy of v in which every string is without the secrets that a
+// knows.
+func Clean[T any](a *Action, v T) T { return redact.Deep(v, a.Redact) }
+
 // newAction returns an Action that knows the secrets every runner has.
 func newAction(env Env) *Action {
 	a := &Action{

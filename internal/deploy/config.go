@@ -8,7 +8,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
-	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
@@ -44,7 +43,7 @@ type Config struct {
 	ProbePath    string
 	ProbeRate    int // requests per second
 	ProbeTimeout time.Duration
-	Marker       probe.Marker // the zero Marker is discovered
+	Marker       traffic.Marker // the zero Marker is discovered
 	VersionLabel string
 	MetricsURL   string
 
@@ -70,7 +69,7 @@ func configOf(v input.Values) Config {
 		Service:     v.String("service-name"),
 		Container:   v.String("container-name"),
 		Route:       v.String("route"),
-		Router:      v.String("router"),
+		Router:      strings.TrimPrefix(v.String("router"), "auto"),
 
 		Steps:        v.Steps("steps"),
 		StepDuration: v.Duration("step-duration"),
@@ -109,12 +108,7 @@ func configOf(v input.Values) Config {
 	if u := v.URL("probe-url"); u != nil {
 		c.ProbeURL = u.String()
 	}
-	switch header := v.String("version-header"); {
-	case v.Regexp("version-body") != nil:
-		c.Marker = probe.Marker{Body: v.Regexp("version-body")}
-	case header != "":
-		c.Marker = probe.HeaderMarker(header)
-	}
+	c.Marker = traffic.Marker{Header: v.String("version-header"), Body: v.Regexp("version-body")}
 	return c
 }
 
@@ -145,8 +139,8 @@ func (c Config) plan(grace time.Duration) rollout.Plan {
 // traffic is how the rollout is watched at an entry point.
 func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 	return traffic.Config{
-		Target: probe.Target{URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host},
-		Rate:   c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
+		URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host,
+		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
 		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader,
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // prepared says what is wrong with the checks before anything is changed.
 func (r *run) prepared() error {
-	wrong := check.Prepare(r.cfg.Analysis.Checks, check.Env{Getenv: r.getenv, Mask: r.mask, ValidJob: kube.ValidJob})
+	wrong := check.Prepare(r.cfg.Analysis.Checks, check.Env{Getenv: r.action.Getenv, Mask: r.action.Mask, ValidJob: kube.ValidJob})
 	if len(wrong) > 0 {
 		return exit.Refuse("docs/analysis.md says what checks need", wrong...)
 	}
@@ -27,7 +27,7 @@ func (r *run) checks(ctx context.Context, target *workload.Target, entry string)
 	runner := check.Runner{
 		Release: check.Release{Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image,
 			RunID: r.id.ID, RunURL: r.id.URL, EntryPoint: entry},
-		Getenv: r.getenv, Redact: r.redact, Jobs: target,
+		Getenv: r.action.Getenv, Redact: r.action.Redact, Jobs: target,
 	}
 	return func(k config.CustomCheck, weight int) analysis.Finding { return runner.Run(ctx, k, weight) }
 }

@@ -49,17 +49,14 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	r := &run{
 		cfg:     cfg,
 		id:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
-		router:  routeFor(cfg.Router),
 		console: out,
-		mask:    a.Mask,
-		redact:  a.Redact,
+		action:  a,
 		print: func(text string) {
 			a.Print(text)
 			_, _ = fmt.Fprintln(log, a.Redact(text)) // the report file is what has to be written
 		},
 		signals: signals(ctx),
 		started: started,
-		getenv:  a.Getenv,
 	}
 	if r.cfg.Analysis, err = judgefile.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
 		return r.conclude(nil, &exit.Error{Status: exit.BadInput, Err: err, Hint: "docs/analysis.md says what the file takes"})

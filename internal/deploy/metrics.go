@@ -22,7 +22,7 @@ func (r *run) measure(ctx context.Context, monitor *traffic.Monitor, target *wor
 	record := target.Record()
 	env := source.Env{
 		Names:  source.Names{Namespace: record.Namespace, Service: record.Service, CanaryService: record.CanaryService()},
-		Getenv: r.getenv, Mask: r.mask, Pods: target,
+		Getenv: r.action.Getenv, Mask: r.action.Mask, Pods: target,
 	}
 	var refused []string
 	readers := map[string]source.Reader{}

@@ -11,15 +11,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
-	"github.com/candlefish/deploy-action/internal/probe"
-	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
 // showPlan says what is about to happen, before anything does.
-func showPlan(c *console.Console, cfg Config, f *discover.Found, r router.Router) {
+func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	p := cfg.plan(time.Duration(f.Grace) * time.Second)
 	var weights []string
 	for _, s := range p.Steps {
@@ -27,7 +24,7 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found, r router.Router
 	}
 	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
 		f.Record.Namespace, f.Record.Deployment, cfg.Image, f.Record.Stable.Image)})
-	c.Logf("through %s by %s and service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(routeNames(f.Record, r), ",", ", "), f.Record.Service, f.Record.Replicas)
+	c.Logf("through %s by %s and service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	c.Logf("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
 		strings.Join(weights, ", "), cfg.StepDuration, p.Drain, p.KeepWarm)
 	c.Logf("takes %s of dwell, at most %s in all", dwell(p), worstCase(p).Round(time.Minute))
@@ -50,15 +47,6 @@ func showPower(c *console.Console, cfg config.Config, metric string, perSecond f
 	case ok && always:
 		c.Logf("%s", seen.Sentence)
 	}
-}
-
-// routeNames names the routes as kubectl takes them, separated by commas.
-func routeNames(r *release.Record, of router.Router) string {
-	var names []string
-	for _, route := range r.Routes {
-		names = append(names, of.Kind().String()+"/"+route.Name)
-	}
-	return strings.Join(names, ",")
 }
 
 // A progress tells what the loop of a rollout decides. It is for one goroutine.
@@ -158,7 +146,7 @@ func (p *progress) state() console.Event {
 	return e
 }
 
-func statsOf(c probe.SideCounts) console.Stats {
+func statsOf(c traffic.Counts) console.Stats {
 	return console.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
 }
 

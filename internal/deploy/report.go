@@ -10,9 +10,8 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
-	"github.com/candlefish/deploy-action/internal/probe"
-	"github.com/candlefish/deploy-action/internal/redact"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -31,7 +30,7 @@ const (
 func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	end := r.end(d, err)
 	// Before it is rendered: what is escaped no longer looks like a secret.
-	result := redact.Deep(r.result(d, end), r.redact)
+	result := action.Clean(r.action, r.result(d, end))
 	raw, renderErr := report.JSON(result)
 	path := filepath.Join(r.cfg.ReportDir, reportFile)
 	if renderErr == nil {
@@ -67,7 +66,7 @@ func (r *run) end(d *delivery, err error) *exit.Error {
 	case d.planned:
 		return ended(exit.Done, "only planned, as asked: nothing was changed", "")
 	case d.saveErr != nil:
-		return ended(exit.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened; "+r.lookHint(d.found.Record))
+		return ended(exit.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened; "+lookHint(d.found.Record))
 	}
 	switch s := d.state; s.Phase {
 	case rollout.PhasePromoted:
@@ -81,7 +80,7 @@ func (r *run) end(d *delivery, err error) *exit.Error {
 	case rollout.PhasePaused:
 		return ended(exit.GateRefused, fmt.Sprintf("paused at weight %d: %s", s.Weight, s.Reason), "the next run shifts traffic back to stable before it starts")
 	default:
-		return ended(exit.AbortFailed, s.Reason, r.lookHint(d.found.Record)+"; the next run goes on from stage "+string(s.Stage))
+		return ended(exit.AbortFailed, s.Reason, lookHint(d.found.Record)+"; the next run goes on from stage "+string(s.Stage))
 	}
 }
 
@@ -109,7 +108,7 @@ func (r *run) result(d *delivery, end *exit.Error) report.Result {
 	}
 	found := d.found.Record
 	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, found.Stable.Image
-	result.Route = r.router.Kind().Name + "/" + found.Routes[0].Name
+	result.Route = discover.FirstRoute(found)
 	if d.planned {
 		return result
 	}
@@ -204,11 +203,11 @@ func stepOf(s traffic.Step, evidence string) report.Step {
 	return step
 }
 
-func countsOf(c probe.SideCounts) report.Counts {
+func countsOf(c traffic.Counts) report.Counts {
 	return report.Counts{Total: c.Total, Failed: c.Failed}
 }
 
-func latencyOf(c probe.SideCounts) *report.Latency {
+func latencyOf(c traffic.Counts) *report.Latency {
 	if c.Latency.Len() == 0 {
 		return nil
 	}

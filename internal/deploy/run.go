@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -18,8 +19,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/router"
-	"github.com/candlefish/deploy-action/internal/router/routers"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
@@ -29,14 +28,11 @@ type run struct {
 	cfg     Config
 	id      release.Run
 	cluster *kube.Cluster
-	router  router.Router
 	console *console.Console
-	mask    func(secret string) // keeps a value out of everything that is said
-	redact  func(string) string
+	action  *action.Action
 	print   func(text string) // shows a closing text and logs it
 	signals <-chan string
 	started time.Time
-	getenv  func(string) string
 }
 
 // A delivery is what came out of one run.
@@ -68,7 +64,7 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 			return nil, err
 		}
 	}
-	showPlan(r.console, r.cfg, found, r.router)
+	showPlan(r.console, r.cfg, found)
 	if r.cfg.PlanOnly {
 		return &delivery{found: found, planned: true}, nil
 	}
@@ -98,7 +94,7 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 // survey reads the cluster and returns what a rollout would work on. All that
 // speaks against it is in one error; nothing is changed.
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
-	permissions := slices.Concat(kube.Permissions, []kube.Permission{kube.RoutePermission(r.router.Kind())}, r.cfg.more())
+	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.more())
 	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
 	if err != nil {
 		return nil, fmt.Errorf("ask cluster %s: %w", r.cluster.Host, err)
@@ -109,7 +105,7 @@ func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 	}
 	found, err := discover.Find(ctx, r.cluster, discover.Query{
 		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
-		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.router, DefaultDeployment: DefaultDeployment,
+		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.cfg.Router, DefaultDeployment: DefaultDeployment,
 	})
 	if err != nil {
 		return nil, exit.Refuse("", err.Error())
@@ -162,7 +158,7 @@ func (r *run) finish(ctx context.Context, previous *release.Record, lease *kube.
 	if !previous.Unfinished() && !previous.Warm() {
 		return nil
 	}
-	target, err := workload.New(ctx, r.cluster, previous, lease, r.router)
+	target, err := workload.New(ctx, r.cluster, previous, lease)
 	if err != nil {
 		return err
 	}
@@ -199,7 +195,7 @@ func (r *run) resume(ctx context.Context, target *workload.Target, entry discove
 	case err != nil:
 		return err
 	case end.Phase != rollout.PhaseAborted && end.Phase != rollout.PhasePromoted:
-		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, end.Reason), Hint: r.lookHint(record)}
+		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, end.Reason), Hint: lookHint(record)}
 	case end.Leftover != "":
 		return fmt.Errorf("finish the rollout of run %s: interrupted, the %s is left", record.Run, end.Leftover)
 	}
@@ -207,8 +203,8 @@ func (r *run) resume(ctx context.Context, target *workload.Target, entry discove
 }
 
 // lookHint names what a person has to look at when the state is unknown.
-func (r *run) lookHint(record *release.Record) string {
-	return fmt.Sprintf("look at the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, routeNames(record, r.router), release.ObjectName(record.Deployment))
+func lookHint(record *release.Record) string {
+	return fmt.Sprintf("look at the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, discover.Routes(record), release.ObjectName(record.Deployment))
 }
 
 func (r *run) cleanup(ctx context.Context, target *workload.Target) error {
@@ -243,7 +239,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	if err := monitor.AwaitBaseline(ctx, r.console.Await); err != nil {
 		return nil, err
 	}
-	target, err := workload.New(ctx, r.cluster, record, lease, r.router)
+	target, err := workload.New(ctx, r.cluster, record, lease)
 	if err != nil {
 		return nil, err
 	}
@@ -312,12 +308,4 @@ func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traff
 		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) { p.decided(s, a) },
 	}
 	return runner.Run(ctx, plan, state)
-}
-
-// routeFor is the router that the input names, or the first that there is.
-func routeFor(name string) router.Router {
-	if r := routers.Of(name); r != nil {
-		return r
-	}
-	return routers.All()[0]
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
-	"github.com/candlefish/deploy-action/internal/router/routers"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
 
 // DefaultDeployment is released to when it exists and neither the inputs nor the
@@ -113,7 +113,7 @@ func trafficInputs() []input.Def {
 			Help: "Shift traffic back when a step fails; false pauses at the current weight",
 		},
 		{
-			Name: "router", Kind: input.Enum, Default: "auto", Allowed: append([]string{"auto"}, routers.Names()...),
+			Name: "router", Kind: input.Enum, Default: "auto", Allowed: append([]string{"auto"}, discover.RouterNames()...),
 			Help: "API that shifts the traffic; auto takes the first that the cluster has",
 		},
 		{
@@ -257,7 +257,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},
 	}
-	for _, p := range slices.Concat(kube.Permissions, routePermissions(), permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
+	for _, p := range slices.Concat(discover.Permissions(""), permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group
@@ -266,12 +266,4 @@ func permissions() []input.Permission {
 	}
 	return append(list,
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
-}
-
-func routePermissions() []kube.Permission {
-	var list []kube.Permission
-	for _, r := range routers.All() {
-		list = append(list, kube.RoutePermission(r.Kind()))
-	}
-	return list
 }

@@ -96,6 +96,7 @@ type Record struct {
 	Stable        Revision  `json:"stable"`
 	Canary        Revision  `json:"canary,omitzero"`
 	Services      []Service `json:"services"`
+	Router        string    `json:"router"` // the name of what the routes belong to
 	Routes        []Route   `json:"routes"`
 	WarmUntil     time.Time `json:"warm_until,omitzero"`
 	Markers       *Markers  `json:"marker,omitempty"`

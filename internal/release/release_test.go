@@ -21,6 +21,7 @@ func full() *Record {
 		Stable:    Revision{ReplicaSet: "web-1", UID: "u1", Hash: "1", Image: "registry.example/web:1", Digests: []string{"sha256:aa"}, Pods: []Pod{{"web-1-x", "p1", 2}}},
 		Canary:    Revision{ReplicaSet: "web-canary-2", UID: "u2", Hash: "2"},
 		Services:  []Service{{Name: "web", Selector: map[string]string{"app": "web"}}},
+		Router:    "gateway-api",
 		Routes:    []Route{{Name: "web", Rules: json.RawMessage(`[{"index":0,"backendRefs":[{"name":"web","weight":5000000000}]}]`)}},
 		WarmUntil: time.Unix(2000, 0).UTC(),
 		Markers:   &Markers{Marker: "header:X-Version", Stable: []string{"v1"}, Status: 200},

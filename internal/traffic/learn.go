@@ -35,7 +35,7 @@ type Identity struct {
 func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	var headers []http.Header
 	var bodies [][]byte
-	id := Identity{Marker: cfg.Marker, Book: &probe.Book{}}
+	id := Identity{Marker: cfg.marker(), Book: &probe.Book{}}
 	for range baselineAnswers {
 		sample, err := fetchStable(ctx, cfg, id.Status)
 		if err != nil {
@@ -44,7 +44,7 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 		id.Status = sample.Status
 		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
 	}
-	if cfg.Marker.String() == "" {
+	if id.Marker.String() == "" {
 		marker, book, err := probe.Discover(headers, nil)
 		switch {
 		case errors.Is(err, probe.ErrNoMarker):
@@ -70,14 +70,14 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 func fetchStable(ctx context.Context, cfg Config, status int) (probe.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	sample, err := probe.Fetch(ctx, cfg.Target, cfg.Version)
+	sample, err := probe.Fetch(ctx, cfg.target(), cfg.Version)
 	if err != nil {
 		return sample, exit.Refuse("set probe-url to where users' requests come in, probe-path to a page that always works",
-			fmt.Sprintf("the stable version does not answer at the entry point %s: %v", cfg.Target.URL, err))
+			fmt.Sprintf("the stable version does not answer at the entry point %s: %v", cfg.URL, err))
 	}
 	if sample.Status >= 400 || status != 0 && sample.Status != status {
 		return sample, exit.Refuse(probePathHint,
-			fmt.Sprintf("the stable version answers %s with status %d before any change", cfg.Target.URL, sample.Status))
+			fmt.Sprintf("the stable version answers %s with status %d before any change", cfg.URL, sample.Status))
 	}
 	return sample, nil
 }

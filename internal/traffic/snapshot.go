@@ -4,6 +4,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 )
 
+// Counts are the answers of one side: how many, how many failed, and the
+// latencies of those that did not.
+type Counts = probe.SideCounts
+
 // A Snapshot is all that a monitor has seen so far. It is a value.
 type Snapshot struct {
 	Steps   []Step

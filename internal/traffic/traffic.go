@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"sync"
 	"time"
 
@@ -26,11 +27,12 @@ import (
 
 // Config says what a Monitor sends and how it reads the answers.
 type Config struct {
-	Target  probe.Target
+	URL     string        // of the entry point, with the path to ask for
+	Host    string        // the Host header where the URL names an address
 	Rate    int           // requests per second
 	Timeout time.Duration // of one request
 	Version string        // of this tool, for the User-Agent
-	Marker  probe.Marker  // where an answer carries its version; the zero Marker is discovered
+	Marker  Marker        // where an answer carries its version; the zero Marker is discovered
 	// ErrorRate is the share of failed requests, in percent, above which the
 	// preparations are stopped before any weight is written.
 	ErrorRate float64
@@ -39,6 +41,25 @@ type Config struct {
 	CountersURL string
 	// PreflightHeader carries the record's secret in a test request.
 	PreflightHeader string
+}
+
+// A Marker says where an answer carries the version that wrote it: in a response
+// header, or in the first group of a pattern in the body, which comes first.
+type Marker struct {
+	Header string
+	Body   *regexp.Regexp
+}
+
+func (c Config) target() probe.Target { return probe.Target{URL: c.URL, Host: c.Host} }
+
+func (c Config) marker() probe.Marker {
+	switch {
+	case c.Marker.Body != nil:
+		return probe.Marker{Body: c.Marker.Body}
+	case c.Marker.Header != "":
+		return probe.HeaderMarker(c.Marker.Header)
+	}
+	return probe.Marker{}
 }
 
 // A Monitor is the traffic of one rollout.
@@ -74,7 +95,7 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	m.stream, err = probe.Start(ctx, probe.Config{
-		Target: cfg.Target, Rate: cfg.Rate, Timeout: cfg.Timeout,
+		Target: cfg.target(), Rate: cfg.Rate, Timeout: cfg.Timeout,
 		Marker: id.Marker, Book: id.Book, Baseline: id.Status, Version: cfg.Version, OnAnswer: m.answer,
 	})
 	if err != nil {
@@ -82,7 +103,7 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 		return nil, fmt.Errorf("start the probe stream: %w", err)
 	}
 	if id.Why == "" && record.Preflight != "" {
-		marked := cfg.Target
+		marked := cfg.target()
 		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
 		m.preflight.begin()
 		go m.preflight.run(ctx, m, marked)

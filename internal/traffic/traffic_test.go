@@ -15,7 +15,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
-	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -52,7 +51,7 @@ func newGateway(t *testing.T) *fakeGateway {
 }
 
 func (g *fakeGateway) config() Config {
-	return Config{Target: probe.Target{URL: g.URL + "/"}, Rate: 500, Timeout: time.Second, ErrorRate: 5, PreflightHeader: header}
+	return Config{URL: g.URL + "/", Rate: 500, Timeout: time.Second, ErrorRate: 5, PreflightHeader: header}
 }
 
 func newRecord() *release.Record {
@@ -233,23 +232,23 @@ func TestLearnRefusesAStableVersionThatIsNotWellBefore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
-		marker  probe.Marker
+		marker  Marker
 		says    string
 	}{
-		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, probe.Marker{}, "status 404 before any change"},
-		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, probe.HeaderMarker("X-Mine"), "do not carry header:X-Mine"},
-		"different statuses": {alternating(), probe.Marker{}, "status 204 before any change"},
+		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, Marker{}, "status 404 before any change"},
+		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, Marker{Header: "X-Mine"}, "do not carry header:X-Mine"},
+		"different statuses": {alternating(), Marker{}, "status 204 before any change"},
 	} {
 		server := httptest.NewServer(c.handler)
 		t.Cleanup(server.Close)
-		_, err := Learn(t.Context(), Config{Target: probe.Target{URL: server.URL}, Timeout: time.Second, Marker: c.marker})
+		_, err := Learn(t.Context(), Config{URL: server.URL, Timeout: time.Second, Marker: c.marker})
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
 		}
 	}
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	if _, err := Learn(t.Context(), Config{Target: probe.Target{URL: gone.URL}, Timeout: time.Second}); err == nil || !strings.Contains(err.Error(), "does not answer") {
+	if _, err := Learn(t.Context(), Config{URL: gone.URL, Timeout: time.Second}); err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("nobody there: %v", err)
 	}
 }

@@ -6,6 +6,8 @@ package discover
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // A Query says what to look for. Empty names are discovered.
@@ -24,7 +27,7 @@ type Query struct {
 	Route        string
 	VersionLabel string
 	Image        string
-	Router       router.Router
+	Router       string // a router's name, "" for the first that the cluster has
 	// DefaultDeployment is taken, when it exists, before the routes are asked.
 	DefaultDeployment string
 }
@@ -61,7 +64,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	} else if err != nil && !apierrors.IsForbidden(err) { // reading namespaces is not needed, only nice
 		return nil, fmt.Errorf("read namespace %q: %w", q.Namespace, err)
 	}
-	s, err := readSurvey(ctx, c, q.Namespace, q.Router)
+	s, err := readSurvey(ctx, c, q.Namespace, candidates(q.Router))
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +88,52 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if f.Record.Routes, err = s.pickRoutes(f.Record.Service, q); err != nil {
 		return nil, err
 	}
+	f.Record.Router = s.router.Name()
 	f.EntryPoint, f.Warnings = s.entryPoint(ctx, c, f.Record.Routes[0])
 	s.describeLive(f, d)
 	s.obstacles(f, d)
 	return f, nil
+}
+
+// candidates are the routers to try, in their order.
+func candidates(name string) []router.Router {
+	if r := routers.Of(name); name != "" && r != nil {
+		return []router.Router{r}
+	}
+	return routers.All()
+}
+
+// Permissions are what a rollout needs with the named router, "" for any.
+func Permissions(name string) []kube.Permission {
+	list := slices.Clone(kube.Permissions)
+	for _, r := range candidates(name) {
+		list = append(list, kube.RoutePermission(r.Kind()))
+	}
+	return list
+}
+
+// RouterNames lists the routers that there are.
+func RouterNames() []string { return routers.Names() }
+
+// Routes names the record's routes as kubectl takes them: kind/name, separated
+// by commas.
+func Routes(r *release.Record) string {
+	of := routers.Of(r.Router)
+	if of == nil {
+		return r.Router
+	}
+	var names []string
+	for _, route := range r.Routes {
+		names = append(names, of.Kind().String()+"/"+route.Name)
+	}
+	return strings.Join(names, ",")
+}
+
+// FirstRoute names the record's first route as Kind/name.
+func FirstRoute(r *release.Record) string {
+	of := routers.Of(r.Router)
+	if of == nil || len(r.Routes) == 0 {
+		return ""
+	}
+	return of.Kind().Name + "/" + r.Routes[0].Name
 }

@@ -29,8 +29,8 @@ type survey struct {
 	routes      []unstructured.Unstructured
 }
 
-func readSurvey(ctx context.Context, c *kube.Cluster, ns string, r router.Router) (*survey, error) {
-	s := &survey{ns: ns, router: r}
+func readSurvey(ctx context.Context, c *kube.Cluster, ns string, of []router.Router) (*survey, error) {
+	s := &survey{ns: ns}
 	all := metav1.ListOptions{}
 	apps, core := c.Typed.AppsV1(), c.Typed.CoreV1()
 	var errs []error
@@ -59,17 +59,28 @@ func readSurvey(ctx context.Context, c *kube.Cluster, ns string, r router.Router
 	} else {
 		s.services = l.Items
 	}
-	kind := r.Kind()
-	l, err := c.Dynamic.Resource(kube.ResourceOf(kind)).Namespace(ns).List(ctx, all)
-	switch {
-	case apierrors.IsNotFound(err):
-		note(kind.Resource, fmt.Errorf("the cluster does not serve %s/%s: %w", kind.Group, kind.Version, err))
-	case err != nil:
-		note(kind.Resource, err)
-	default:
-		s.routes = l.Items
+	if err := s.readRoutes(ctx, c, of); err != nil {
+		note(s.router.Kind().Resource, err)
 	}
 	return s, errors.Join(errs...)
+}
+
+// readRoutes takes the first router whose kind the cluster serves.
+func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Router) error {
+	var err error
+	for _, s.router = range of {
+		var l *unstructured.UnstructuredList
+		l, err = c.Dynamic.Resource(kube.ResourceOf(s.router.Kind())).Namespace(s.ns).List(ctx, metav1.ListOptions{})
+		if err == nil {
+			s.routes = l.Items
+			return nil
+		}
+		if !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	kind := s.router.Kind()
+	return fmt.Errorf("the cluster does not serve %s/%s: %w", kind.Group, kind.Version, err)
 }
 
 // servicesOf lists the user's Services that select the Deployment's pods.

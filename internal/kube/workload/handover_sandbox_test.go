@@ -68,7 +68,7 @@ func newTrial(t *testing.T) *trial {
 	s, ns := onSandbox(t, 2)
 	v2 := sandboxtest.Website(t, s, "v2", nil)
 	c := connect(t, s, nil)
-	found, err := discover.Find(ctx, c, discover.Query{Namespace: ns, VersionLabel: "version", Image: v2, Router: gatewayapi.Router{}})
+	found, err := discover.Find(ctx, c, discover.Query{Namespace: ns, VersionLabel: "version", Image: v2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func newTrial(t *testing.T) *trial {
 
 func (tr *trial) target(c *kube.Cluster) *Target {
 	tr.t.Helper()
-	target, err := New(tr.ctx, c, tr.record, tr.lease, gatewayapi.Router{})
+	target, err := New(tr.ctx, c, tr.record, tr.lease)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	v2 := sandboxtest.Website(t, s, "v2", nil)
 	c := connect(t, s, nil)
 	before := snapshot(t, c, ns)
-	found, err := discover.Find(t.Context(), c, discover.Query{Namespace: ns, VersionLabel: "version", Image: v2, Router: gatewayapi.Router{}})
+	found, err := discover.Find(t.Context(), c, discover.Query{Namespace: ns, VersionLabel: "version", Image: v2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = lease.Release(context.WithoutCancel(t.Context())) }()
-	target, err := New(t.Context(), c, found.Record, lease, gatewayapi.Router{})
+	target, err := New(t.Context(), c, found.Record, lease)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
 	"github.com/candlefish/deploy-action/internal/source/podmetrics"
 )
 
@@ -34,7 +33,7 @@ func usageTrial(t *testing.T, resources sandbox.Resources, canary string) *Targe
 		image = sandboxtest.Website(t, s, "v2-crash-"+canary, map[string]string{"CRASH_AFTER": canary})
 	}
 	c := connect(t, s, nil)
-	found, err := discover.Find(t.Context(), c, discover.Query{Namespace: ns, VersionLabel: "version", Image: image, Router: gatewayapi.Router{}})
+	found, err := discover.Find(t.Context(), c, discover.Query{Namespace: ns, VersionLabel: "version", Image: image})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +49,7 @@ func usageTrial(t *testing.T, resources sandbox.Resources, canary string) *Targe
 			t.Errorf("release: %v", err)
 		}
 	})
-	target, err := New(t.Context(), c, found.Record, lease, gatewayapi.Router{})
+	target, err := New(t.Context(), c, found.Record, lease)
 	if err != nil {
 		t.Fatal(err)
 	}

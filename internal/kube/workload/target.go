@@ -24,6 +24,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // A Target is the workload that a rollout acts on. It implements rollout.Target.
@@ -44,7 +45,11 @@ type Target struct {
 }
 
 // New watches the objects of record. Stop it with Close.
-func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *kube.Lease, r router.Router) (*Target, error) {
+func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *kube.Lease) (*Target, error) {
+	r := routers.Of(record.Router)
+	if r == nil {
+		return nil, fmt.Errorf("the release record names the router %q, which this version does not have", record.Router)
+	}
 	w, err := c.NewWatch(ctx, record.Namespace, r.Kind())
 	if err != nil {
 		return nil, fmt.Errorf("watch namespace %s: %w", record.Namespace, err)

@@ -24,9 +24,12 @@ func Names() []string {
 	return names
 }
 
-// Of returns the router of a name; nil when there is none.
+// Of returns the router of a name, the first one for "". It is nil when there is none.
 func Of(name string) router.Router {
 	all := All()
+	if name == "" {
+		return all[0]
+	}
 	if i := slices.IndexFunc(all, func(r router.Router) bool { return r.Name() == name }); i >= 0 {
 		return all[i]
 	}
