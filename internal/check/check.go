@@ -65,6 +65,11 @@ type Runner struct {
 	Jobs   Jobs
 }
 
+// Within returns Run with a context.
+func (r Runner) Within(ctx context.Context) func(k config.CustomCheck, weight int) analysis.Finding {
+	return func(k config.CustomCheck, weight int) analysis.Finding { return r.Run(ctx, k, weight) }
+}
+
 // Run runs a check at a weight, within its timeout, and says what it came to. What
 // could not be asked, or could not tell, is Inconclusive with the policy on-error.
 func (r Runner) Run(ctx context.Context, k config.CustomCheck, weight int) analysis.Finding {

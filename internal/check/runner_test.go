@@ -60,7 +60,7 @@ func TestRunnerTurnsAnswersIntoFindings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.config.Name = "smoke"
-			f := r.Run(t.Context(), c.config.Check(), 50)
+			f := r.Within(t.Context())(c.config.Check(), 50)
 			want := analysis.Finding{Metric: "smoke", Check: analysis.CheckCustom, Verdict: c.verdict, Policy: c.policy, Critical: true, P: 1, Sentence: f.Sentence, Output: c.output}
 			if diff := cmp.Diff(want, f); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

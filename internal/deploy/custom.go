@@ -3,8 +3,6 @@ package deploy
 import (
 	"context"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
-	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -29,5 +27,5 @@ func (r *run) checks(ctx context.Context, target *workload.Target, entry string)
 			RunID: r.id.ID, RunURL: r.id.URL, EntryPoint: entry},
 		Getenv: r.action.Getenv, Redact: r.action.Redact, Jobs: target,
 	}
-	return func(k config.CustomCheck, weight int) analysis.Finding { return runner.Run(ctx, k, weight) }
+	return runner.Within(ctx)
 }

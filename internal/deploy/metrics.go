@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -43,7 +42,7 @@ func (r *run) measure(ctx context.Context, monitor *traffic.Monitor, target *wor
 	}
 	// The first reading is the baseline; all sources take theirs at once.
 	for metric, reader := range readers {
-		go source.Poll(ctx, reader, func(points []analysis.Point, err error) { monitor.Measured(metric, points, err) })
+		go source.Poll(ctx, metric, reader, monitor.Measured)
 	}
 	return nil
 }

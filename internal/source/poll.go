@@ -16,9 +16,9 @@ const (
 )
 
 // Poll reads a source at once and then every two seconds, or as seldom as its errors
-// ask for, until ctx ends. Each reading is delivered before the next one begins;
-// points and an error may come together.
-func Poll(ctx context.Context, r Reader, deliver func([]analysis.Point, error)) {
+// ask for, until ctx ends. Each reading is delivered, with the metric's name, before
+// the next one begins; points and an error may come together.
+func Poll(ctx context.Context, metric string, r Reader, deliver func(metric string, points []analysis.Point, err error)) {
 	for {
 		next := time.After(readEvery)
 		attempt, cancel := context.WithTimeout(ctx, readLimit)
@@ -27,7 +27,7 @@ func Poll(ctx context.Context, r Reader, deliver func([]analysis.Point, error)) 
 		if ctx.Err() != nil {
 			return
 		}
-		deliver(points, err)
+		deliver(metric, points, err)
 		var limited interface{ RetryAfter() time.Duration }
 		if errors.As(err, &limited) {
 			next = time.After(max(limited.RetryAfter(), readEvery))

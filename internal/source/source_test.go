@@ -64,14 +64,14 @@ func TestPoll(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Second)
 		defer cancel()
 		var delivered []string
-		Poll(ctx, s, func(points []analysis.Point, err error) {
-			delivered = append(delivered, fmt.Sprintf("%d %v", len(points), err))
+		Poll(ctx, "users", s, func(metric string, points []analysis.Point, err error) {
+			delivered = append(delivered, fmt.Sprintf("%s %d %v", metric, len(points), err))
 		})
 		wantReads := []time.Duration{0, 2 * time.Second, 7 * time.Second, 9 * time.Second, 19 * time.Second, 21 * time.Second, 41 * time.Second, 43 * time.Second}
 		if diff := cmp.Diff(wantReads, s.reads); diff != "" {
 			t.Errorf("it is read at (-want +got):\n%s", diff)
 		}
-		want := []string{"0 <nil>", "0 <nil>", "1 the rest is missing", "0 ask: too often", "0 too often", "0 context deadline exceeded", "0 <nil>"}
+		want := []string{"users 0 <nil>", "users 0 <nil>", "users 1 the rest is missing", "users 0 ask: too often", "users 0 too often", "users 0 context deadline exceeded", "users 0 <nil>"}
 		if diff := cmp.Diff(want, delivered); diff != "" { // and nothing of the reading that the end cut off
 			t.Errorf("delivered (-want +got):\n%s", diff)
 		}
