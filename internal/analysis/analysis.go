@@ -26,8 +26,9 @@
 // own: fail, hold, extend or ignore, and ignoring is said aloud.
 //
 // The package has no clock and no I/O: it is fed with Points. Fed with the same
-// points and asked at the same moments it says the same, which is what Replay
-// does with a recording.
+// points and asked at the same moments it says the same, which is what package
+// recording does. Package config has the limits, package power what a step can see
+// before it begins.
 package analysis
 
 import (
@@ -43,7 +44,7 @@ type Check string
 const (
 	CheckErrorRate    Check = "error-rate"       // the canary's failures against the limit
 	CheckErrors       Check = "errors-vs-stable" // against stable's at the same time
-	CheckUnattributed Check = "unattributed"     // failures that no version signed
+	CheckUnattributed Check = "unattributed"     // failures of neither version
 	CheckLatency      Check = "latency-vs-stable"
 	CheckSlow         Check = "slow-vs-stable" // the slow end of the latencies
 	CheckLatencyMax   Check = "latency-max"    // the 95th percentile against the limit

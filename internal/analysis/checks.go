@@ -4,9 +4,9 @@ import (
 	"math"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/stat"
-
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // A test is a finding in the making: its sentence costs more than its p-value and
@@ -36,7 +36,7 @@ func (s *series) tests() []test {
 	if s.Errors != nil {
 		add(CheckErrorRate, s.errorRate(), s.errorRateWords)
 		add(CheckErrors, s.errorsAgainstStable(), s.errorsWords)
-		if s.Name == ProbeMetric {
+		if s.Name == config.ProbeMetric {
 			add(CheckUnattributed, s.unattributed(), s.unattributedWords)
 		}
 	}
@@ -56,7 +56,7 @@ func (s *series) tests() []test {
 
 func (s *series) errorRate() float64 {
 	c := s.sides[rollout.SideCanary]
-	return s.p(CheckErrorRate, stat.Evidence(c.total, c.failed, s.Errors.limit()))
+	return s.p(CheckErrorRate, stat.Evidence(c.total, c.failed, s.Errors.Limit()))
 }
 
 // errorsAgainstStable is the p-value of "the canary fails at most Ratio times as
@@ -71,17 +71,16 @@ func (s *series) errorsAgainstStable() float64 {
 	return s.p(CheckErrors, min(ratio, floor))
 }
 
-// unattributed is the p-value of "all failures that nobody signed would be there
-// without the canary, or are within its limit". No marker came with them, so they
-// are not known to be the canary's; but the canary is what changed.
+// unattributed is the p-value of "all unattributed failures would be there without the
+// canary, or are within its limit". No marker came with them, so they are not known to
+// be the canary's; but the canary is what changed.
 func (s *series) unattributed() float64 {
 	total, failed, limit := s.blamed()
 	return s.p(CheckUnattributed, stat.Evidence(total, failed, limit))
 }
 
-// blamed is the canary's answers and failures with every failure that nobody
-// signed added, and the highest share of failures in these that a canary within
-// its limit makes. Of all answers a share of weight is the canary's and a share
+// blamed is the canary's answers and failures with every unattributed failure added,
+// and the highest share of failures in these that a canary within its limit makes. Of all answers a share of weight is the canary's and a share
 // of background fails unattributed as it did before.
 func (s *series) blamed() (total, failed, limit float64) {
 	c, u := s.sides[rollout.SideCanary], s.sides[rollout.SideUnattributed].failed
@@ -94,7 +93,7 @@ func (s *series) blamed() (total, failed, limit float64) {
 		_, high := stat.ShareInterval(int(b.failed), int(b.total), .95)
 		background = max(b.failed/b.total, min(high, .01))
 	}
-	return c.total + u, c.failed + u, (s.Errors.limit()*s.weight + background) / (s.weight + background)
+	return c.total + u, c.failed + u, (s.Errors.Limit()*s.weight + background) / (s.weight + background)
 }
 
 // slowAgainstStable compares how often answers are slow: over stable's 95th
@@ -120,7 +119,7 @@ func (s *series) latencyMax() float64 {
 func (j *Judge) data(s *series, m Moment) []Finding {
 	f := Finding{Metric: s.Name, Check: CheckData, Verdict: rollout.VerdictInconclusive, P: 1, Critical: *s.Critical}
 	if s.Limit != nil {
-		f = s.gaugeData(f, m, j.config.stale(s.Metric))
+		f = s.gaugeData(f, m, j.config.StaleAfter(s.Metric))
 		if s.Errors == nil && s.Latency == nil {
 			return []Finding{f}
 		}
@@ -129,7 +128,7 @@ func (j *Judge) data(s *series, m Moment) []Finding {
 		}
 	}
 	c, st := s.sides[rollout.SideCanary], s.sides[rollout.SideStable]
-	stale := j.config.stale(s.Metric)
+	stale := j.config.StaleAfter(s.Metric)
 	newest := c.newest
 	if st.newest.After(newest) {
 		newest = st.newest
@@ -195,7 +194,7 @@ func (s *series) past95(f Finding) []Finding {
 	f.Verdict = rollout.VerdictFailed
 	c := numbers(s.sides[rollout.SideCanary])
 	var fs []Finding
-	if s.Errors != nil && c.ErrorRate > s.Errors.limit() {
+	if s.Errors != nil && c.ErrorRate > s.Errors.Limit() {
 		f.Check, f.Sentence = CheckErrorRate, s.errorRateWords()
 		fs = append(fs, f)
 	}

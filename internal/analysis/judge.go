@@ -5,29 +5,38 @@ import (
 	"slices"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/stat"
-
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // A Judge judges the steps of one rollout. It is not safe for concurrent use.
 type Judge struct {
-	config Config
+	config config.Config
 	steps  int // of the plan
 	series []*series
-	custom map[string]Finding // of this step
-	due    []CustomCheck      // of this step
-	final  *Result            // the Failed that ended the step
+	custom map[string]Finding   // of this step
+	due    []config.CustomCheck // of this step
+	final  *Result              // the Failed that ended the step
 }
 
 // NewJudge returns a judge for a rollout of so many steps. The config has its
 // defaults and is valid.
-func NewJudge(c Config, steps int) *Judge {
+func NewJudge(c config.Config, steps int) *Judge {
 	j := &Judge{config: c, steps: max(steps, 1)}
 	for _, m := range c.Metrics {
 		j.series = append(j.series, newSeries(m))
 	}
 	return j
+}
+
+// A Begin is a weight that was written, and what the last release showed in the
+// same step, by metric.
+type Begin struct {
+	Step     int               `json:"step"`
+	Weight   int               `json:"weight"`
+	At       time.Time         `json:"at"`
+	Previous map[string]Blocks `json:"previous,omitempty"`
 }
 
 // Begin says that a weight was written: what happened before no longer counts. An
@@ -57,7 +66,7 @@ func (j *Judge) Confirmed(at time.Time) {
 }
 
 // Due lists the custom checks of the current step.
-func (j *Judge) Due() []CustomCheck { return j.due }
+func (j *Judge) Due() []config.CustomCheck { return j.due }
 
 // Add takes points of one metric. Those of a metric that the config does not have
 // are dropped, which Replay with another config needs.
@@ -76,18 +85,18 @@ func (j *Judge) Problem(metric, why string, at time.Time) {
 	}
 }
 
-// Before is the traffic that a metric saw before the first weight; ok is false when
-// it was watched for less than two seconds.
-func (j *Judge) Before(metric string) (t Traffic, ok bool) {
+// RateBefore is how many requests a second a metric saw before the first weight; ok
+// is false when it was watched for less than two seconds.
+func (j *Judge) RateBefore(metric string) (perSecond float64, ok bool) {
 	s := j.of(metric)
 	if s == nil {
-		return t, false
+		return 0, false
 	}
 	seconds := s.before.newest.Sub(s.beganAt).Seconds()
 	if s.beganAt.IsZero() || seconds < 2 {
-		return t, false
+		return 0, false
 	}
-	return Traffic{Rate: s.before.total / seconds}, true
+	return s.before.total / seconds, true
 }
 
 // Custom takes the result of a custom check of this step.
@@ -280,7 +289,8 @@ func (j *Judge) score(fs []Finding) *float64 {
 	if weights == 0 {
 		return nil
 	}
-	return ptr(math.Round(1e4*sum/weights) / 100)
+	rounded := math.Round(1e4*sum/weights) / 100
+	return &rounded
 }
 
 // measured are the numbers of one metric.

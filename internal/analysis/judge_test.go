@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
@@ -9,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -42,8 +40,8 @@ type lab struct {
 	mute   map[rollout.Side]bool
 }
 
-func newLab(seed uint64, c Config, weight int) *lab {
-	l := &lab{r: rand.New(rand.NewPCG(seed, 1)), judge: NewJudge(c, 4), weight: weight, rate: 100, canary: good(), stable: good(), dwell: time.Minute, now: epoch, metric: ProbeMetric, mute: map[rollout.Side]bool{}}
+func newLab(seed uint64, c config.Config, weight int) *lab {
+	l := &lab{r: rand.New(rand.NewPCG(seed, 1)), judge: NewJudge(c, 4), weight: weight, rate: 100, canary: good(), stable: good(), dwell: time.Minute, now: epoch, metric: config.ProbeMetric, mute: map[rollout.Side]bool{}}
 	l.second(0) // what was answered before
 	l.judge.Begin(Begin{Weight: weight, At: l.now})
 	l.judge.Confirmed(l.now)
@@ -148,7 +146,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLab(7, DefaultConfig(), 5)
+			l := newLab(7, config.Default(), 5)
 			c.change(l)
 			if l.weight != 5 && l.weight != 100 {
 				l.judge.Begin(Begin{Weight: l.weight, At: l.now})
@@ -188,11 +186,11 @@ func TestUnattributedFailures(t *testing.T) {
 	}{{"none before", 0, 5, rollout.VerdictFailed}, {"as many before", 5, 5, rollout.VerdictSuccessful}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			j := NewJudge(Config{Version: 1, Metrics: []Metric{{Name: ProbeMetric, Errors: &ErrorLimits{}}}}.WithDefaults(Metric{}), 1)
+			j := NewJudge(config.Config{Version: 1, Metrics: []config.Metric{{Name: config.ProbeMetric, Errors: &config.ErrorLimits{}}}}.WithDefaults(config.Metric{}), 1)
 			at := epoch
 			for range 60 {
 				at = at.Add(time.Second)
-				j.Add(ProbeMetric, Point{At: at, Side: rollout.SideStable, Total: 100}, Point{At: at, Side: rollout.SideUnattributed, Total: c.before, Failed: c.before})
+				j.Add(config.ProbeMetric, Point{At: at, Side: rollout.SideStable, Total: 100}, Point{At: at, Side: rollout.SideUnattributed, Total: c.before, Failed: c.before})
 			}
 			j.Begin(Begin{Weight: 5, At: at})
 			j.Confirmed(at)
@@ -200,7 +198,7 @@ func TestUnattributedFailures(t *testing.T) {
 			var r Result
 			for range 60 {
 				at = at.Add(time.Second)
-				j.Add(ProbeMetric, Point{At: at, Side: rollout.SideStable, Total: 95}, Point{At: at, Side: rollout.SideCanary, Total: 5}, Point{At: at, Side: rollout.SideUnattributed, Total: c.after, Failed: c.after})
+				j.Add(config.ProbeMetric, Point{At: at, Side: rollout.SideStable, Total: 95}, Point{At: at, Side: rollout.SideCanary, Total: 5}, Point{At: at, Side: rollout.SideUnattributed, Total: c.after, Failed: c.after})
 				if r = j.Look(Moment{at, at.Sub(began), time.Minute}); r.Verdict != rollout.VerdictPending {
 					break
 				}
@@ -214,7 +212,7 @@ func TestUnattributedFailures(t *testing.T) {
 
 func TestFailedStaysUntilTheNextStep(t *testing.T) {
 	t.Parallel()
-	l := newLab(1, DefaultConfig(), 50)
+	l := newLab(1, config.Default(), 50)
 	l.canary.errors = 1
 	first, _ := l.run()
 	l.canary.errors = 0
@@ -232,7 +230,7 @@ func TestFailedStaysUntilTheNextStep(t *testing.T) {
 
 func TestZeroErrorLimit(t *testing.T) {
 	t.Parallel()
-	c := Config{Version: 1, Metrics: []Metric{{Name: ProbeMetric, Errors: &ErrorLimits{Rate: ptr(0.0), Success: ptr(100.0)}}}}.WithDefaults(Metric{})
+	c := config.Config{Version: 1, Metrics: []config.Metric{{Name: config.ProbeMetric, Errors: &config.ErrorLimits{Rate: new(0.0), Success: new(100.0)}}}}.WithDefaults(config.Metric{})
 	l := newLab(1, c, 50)
 	l.canary.errors = .05
 	if r, took := l.run(); r.Verdict != rollout.VerdictFailed || took > 3*time.Second {
@@ -246,21 +244,28 @@ func TestZeroErrorLimit(t *testing.T) {
 }
 
 // cpu is a config with one gauge beside the probe stream.
-func cpu(critical bool, limit GaugeLimit, change func(*Metric)) Config {
-	m := Metric{Name: "cpu", Source: Source{Kubernetes: &KubernetesSource{Resource: "cpu"}}, Limit: &limit, Critical: &critical}
+// late is a source whose data may be two minutes old.
+type late struct{}
+
+func (late) Key() string                             { return "late" }
+func (late) StaleAfter() time.Duration               { return 2 * time.Minute }
+func (late) Validate(config.Metric, config.Problems) {}
+
+func cpu(critical bool, limit config.GaugeLimit, change func(*config.Metric)) config.Config {
+	m := config.Metric{Name: "cpu", Source: late{}, Limit: &limit, Critical: &critical}
 	if change != nil {
 		change(&m)
 	}
-	return Config{Version: 1, Metrics: []Metric{m}}.WithDefaults(Metric{})
+	return config.Config{Version: 1, Metrics: []config.Metric{m}}.WithDefaults(config.Metric{})
 }
 
 func TestGauges(t *testing.T) {
 	t.Parallel()
-	limit := GaugeLimit{Max: ptr(.9), Clear: ptr(.8), For: Duration(10 * time.Second)}
+	limit := config.GaugeLimit{Max: new(.9), Clear: new(.8), For: config.Duration(10 * time.Second)}
 	steady := func(v float64) func(int) float64 { return func(int) float64 { return v } }
 	for _, c := range []struct {
 		name    string
-		config  Config
+		config  config.Config
 		value   func(second int) float64
 		verdict rollout.Verdict
 		policy  rollout.Policy
@@ -271,14 +276,14 @@ func TestGauges(t *testing.T) {
 		{"past now and then", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .95, .95, .7}[s%4] }, rollout.VerdictSuccessful, "", ""},
 		{"between clear and limit is not back", cpu(true, limit, nil), func(s int) float64 { return []float64{.95, .85}[s%2] }, rollout.VerdictFailed, "", ""},
 		{"not a number", cpu(true, limit, nil), steady(math.NaN()), rollout.VerdictInconclusive, rollout.PolicyExtend, "60 of 60 values are not a number"},
-		{"not a number, policy fail", cpu(true, limit, func(m *Metric) { m.OnNaN = rollout.PolicyFail }), steady(math.NaN()), rollout.VerdictFailed, rollout.PolicyFail, "not a number"},
-		{"not a number, policy hold", cpu(true, limit, func(m *Metric) { m.OnNaN = rollout.PolicyHold }), steady(math.NaN()), rollout.VerdictInconclusive, rollout.PolicyHold, "not a number"},
-		{"not a number, ignored", cpu(true, limit, func(m *Metric) { m.OnNaN = rollout.PolicyIgnore }), steady(math.NaN()), rollout.VerdictSuccessful, "", ""},
+		{"not a number, policy fail", cpu(true, limit, func(m *config.Metric) { m.OnNaN = rollout.PolicyFail }), steady(math.NaN()), rollout.VerdictFailed, rollout.PolicyFail, "not a number"},
+		{"not a number, policy hold", cpu(true, limit, func(m *config.Metric) { m.OnNaN = rollout.PolicyHold }), steady(math.NaN()), rollout.VerdictInconclusive, rollout.PolicyHold, "not a number"},
+		{"not a number, ignored", cpu(true, limit, func(m *config.Metric) { m.OnNaN = rollout.PolicyIgnore }), steady(math.NaN()), rollout.VerdictSuccessful, "", ""},
 		{"no value", cpu(true, limit, nil), nil, rollout.VerdictInconclusive, rollout.PolicyExtend, "has no value"},
-		{"a minimum", cpu(true, GaugeLimit{Min: ptr(2.0)}, nil), steady(1), rollout.VerdictFailed, "", "at least 2"},
+		{"a minimum", cpu(true, config.GaugeLimit{Min: new(2.0)}, nil), steady(1), rollout.VerdictFailed, "", "at least 2"},
 		{"past, not critical: half the score", cpu(false, limit, nil), steady(.95), rollout.VerdictFailed, "", "score 50 of 100"},
-		{"past, not critical and light: held", cpu(false, limit, func(m *Metric) { m.Weight = .2 }), steady(.95), rollout.VerdictInconclusive, rollout.PolicyHold, "score 83.33"},
-		{"past, not critical and lighter", cpu(false, limit, func(m *Metric) { m.Weight = .01 }), steady(.95), rollout.VerdictSuccessful, "", "score 99"},
+		{"past, not critical and light: held", cpu(false, limit, func(m *config.Metric) { m.Weight = .2 }), steady(.95), rollout.VerdictInconclusive, rollout.PolicyHold, "score 83.33"},
+		{"past, not critical and lighter", cpu(false, limit, func(m *config.Metric) { m.Weight = .01 }), steady(.95), rollout.VerdictSuccessful, "", "score 99"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -312,7 +317,7 @@ func TestGauges(t *testing.T) {
 
 func TestEverythingIgnoredIsNoSuccess(t *testing.T) {
 	t.Parallel()
-	c := DefaultConfig()
+	c := config.Default()
 	m := &c.Metrics[0]
 	m.OnNoData, m.OnFewSamples, m.OnNaN = rollout.PolicyIgnore, rollout.PolicyIgnore, rollout.PolicyIgnore
 	l := newLab(1, c, 5)
@@ -325,8 +330,8 @@ func TestEverythingIgnoredIsNoSuccess(t *testing.T) {
 // What is wrong with the data is never a pass, and says what it is.
 func TestBadData(t *testing.T) {
 	t.Parallel()
-	users := func() Config {
-		return Config{Version: 1, Metrics: []Metric{{Name: "users", Source: Source{HTTP: &HTTPSource{URL: "http://x/${version}", Total: "$.t", Failed: "$.f"}}, Errors: &ErrorLimits{}}}}.WithDefaults(Metric{})
+	users := func() config.Config {
+		return config.Config{Version: 1, Metrics: []config.Metric{{Name: "users", Errors: &config.ErrorLimits{}}}}.WithDefaults(config.Metric{})
 	}
 	for name, c := range map[string]struct {
 		feed   func(l *lab, second int)
@@ -355,7 +360,7 @@ func TestBadData(t *testing.T) {
 		}, "no data at all"},
 		"wrong version": {func(l *lab, _ int) { l.judge.Add("users", Point{At: l.now, Side: "blue", Total: 100}) }, "no data at all"},
 		"no latencies where they are asked for": {func(l *lab, _ int) {
-			l.judge.series[1].Latency = (&LatencyLimits{}).from(nil)
+			l.judge.series[1].Latency = config.Default().Metrics[0].Latency
 			l.judge.Add("users", Point{At: l.now, Side: rollout.SideStable, Total: 100}, Point{At: l.now, Side: rollout.SideCanary, Total: 100})
 		}, "0 latencies of the canary"},
 		"goes away at the end": {func(l *lab, s int) {
@@ -384,7 +389,7 @@ func TestBadData(t *testing.T) {
 
 func TestCustomChecks(t *testing.T) {
 	t.Parallel()
-	c := Config{Version: 1, Checks: []CustomCheck{{Name: "smoke", Command: []string{"true"}, At: []int{50}}}}.WithDefaults(Metric{})
+	c := config.Config{Version: 1, Checks: []config.CustomCheck{{Name: "smoke", At: []int{50}}}}.WithDefaults(config.Metric{})
 	l := newLab(1, c, 50)
 	if len(l.judge.Due()) != 1 {
 		t.Fatalf("due %v", l.judge.Due())
@@ -409,14 +414,14 @@ func TestCustomChecks(t *testing.T) {
 // The last release stands in where stable is too thin to compare with.
 func TestPreviousStandsIn(t *testing.T) {
 	t.Parallel()
-	last := newLab(1, DefaultConfig(), 50)
+	last := newLab(1, config.Default(), 50)
 	last.run()
 	previous := last.judge.Summaries()
-	if n := len(previous[ProbeMetric]); n != keptBlocks {
+	if n := len(previous[config.ProbeMetric]); n != keptBlocks {
 		t.Fatalf("%d blocks kept, want %d", n, keptBlocks)
 	}
 	run := func(median float64) Result {
-		l := newLab(2, DefaultConfig(), 100)
+		l := newLab(2, config.Default(), 100)
 		l.judge.Begin(Begin{Weight: 100, At: l.now, Previous: previous})
 		l.judge.Confirmed(l.now)
 		l.canary.latency = lognormal(median, .3)
@@ -435,157 +440,8 @@ func TestPreviousStandsIn(t *testing.T) {
 	}
 }
 
-func TestReplaySaysTheSame(t *testing.T) {
-	t.Parallel()
-	for name, errors := range map[string]float64{"healthy": .001, "broken": .3} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var file bytes.Buffer
-			rec := NewRecorder(&file, Start{Target: "shop/web", Image: "web:2", Steps: 4, Config: DefaultConfig()})
-			l := newLab(1, DefaultConfig(), 25)
-			l.canary.errors = errors
-			var want Result
-			l.now = epoch.Add(time.Second)
-			rec.Begin(Begin{Weight: 25, At: l.now})
-			rec.Confirmed(l.now)
-			for want.Verdict == "" || want.Verdict == rollout.VerdictPending {
-				l.second(25)
-				v := Number(.02)
-				rec.Add(ProbeMetric, Point{At: l.now, Side: rollout.SideCanary, Total: 25, Failed: math.Round(25 * errors), Latency: []Bucket{{v, v, 20}}},
-					Point{At: l.now, Side: rollout.SideStable, Total: 75, Latency: []Bucket{{v, v, 75}}})
-				want = rec.Look(Moment{l.now, l.now.Sub(epoch) - time.Second, time.Minute})
-			}
-			if rec.Err() != nil {
-				t.Fatal(rec.Err())
-			}
-			text := file.String()
-			start, steps, err := Replay(strings.NewReader(text), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if start.Target != "shop/web" || len(steps) != 1 {
-				t.Fatalf("%+v, %d steps", start, len(steps))
-			}
-			if diff := cmp.Diff(want, steps[0].Now); diff != "" {
-				t.Errorf("replay differs (-recorded +replayed):\n%s", diff)
-			}
-			if steps[0].Recorded.Verdict != want.Verdict {
-				t.Errorf("recorded %s, want %s", steps[0].Recorded.Verdict, want.Verdict)
-			}
-			// Other settings come to another end.
-			_, steps, err = Replay(strings.NewReader(text), func(c Config) (Config, error) {
-				c.Metrics[0].Errors = &ErrorLimits{Rate: ptr(60.0), Success: ptr(40.0), Ratio: 1000}
-				return c, nil
-			})
-			if err != nil || steps[0].Now.Verdict == rollout.VerdictFailed {
-				t.Errorf("with a limit of 60 %%: %v, %s: %s", err, steps[0].Now.Verdict, steps[0].Now.Reason)
-			}
-		})
-	}
-}
-
-func TestReplayRefuses(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"":                               "it is empty",
-		"nonsense":                       "line 1",
-		`{"look":{"verdict":"Pending"}}`: "does not begin with the start",
-		`{"start":{"version":99}}`:       "version 99, want 1",
-		`{"start":{"version":1,"config":{"version":1,"alpha":7}}}`: "alpha is 7",
-	} {
-		if _, _, err := Replay(strings.NewReader(text), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("Replay(%q) = %v, want %q", text, err, want)
-		}
-	}
-}
-
-func FuzzReplay(f *testing.F) {
-	f.Add(`{"start":{"version":1,"steps":1,"config":{"version":1}}}` + "\n" + `{"begin":{"weight":5,"at":"2026-01-02T03:04:05Z"}}` + "\n" +
-		`{"points":{"metric":"probe","points":[{"at":"2026-01-02T03:04:06Z","version":"canary","total":5,"latency":[{"over":0.1,"upto":"+Inf","n":3}]}]}}` + "\n" +
-		`{"look":{"now":"2026-01-02T03:04:07Z","elapsed":1000000000,"dwell":1,"verdict":"Pending","reason":""}}`)
-	f.Add(`{"start":{"version":1}}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		_, steps, err := Replay(strings.NewReader(text), nil)
-		if err != nil {
-			return
-		}
-		for _, s := range steps {
-			if s.Now.Verdict == rollout.VerdictSuccessful && s.Now.Score == nil {
-				t.Errorf("a success without a score: %+v", s)
-			}
-		}
-	})
-}
-
-func TestPower(t *testing.T) {
-	t.Parallel()
-	c := DefaultConfig()
-	p, ok := c.PowerOf(c.Metrics[0], Traffic{Rate: 3}, 4, 5, 5*time.Minute)
-	if !ok || p.Enough || p.Canary != 45 || p.Suggest < 600 {
-		t.Errorf("3 requests/s at 5 %%: %+v, want too few and a longer dwell", p)
-	}
-	if !strings.Contains(p.Sentence, "too few for 100 requests and twice the error limit (10 %): hold the step for") {
-		t.Errorf("sentence %q", p.Sentence)
-	}
-	p, _ = c.PowerOf(c.Metrics[0], Traffic{Rate: 1000, Errors: .001}, 4, 25, 5*time.Minute)
-	if !p.Enough || p.Seen > .01 || p.Ratio > 1.6 {
-		t.Errorf("1000 requests/s at 25 %%: %+v, want small changes seen", p)
-	}
-	if _, ok := c.PowerOf(Metric{Limit: &GaugeLimit{}}, Traffic{Rate: 10}, 1, 5, time.Minute); ok {
-		t.Error("a gauge has no power")
-	}
-	if p, _ = c.PowerOf(c.Metrics[0], Traffic{}, 1, 5, time.Minute); p.Enough || !strings.Contains(p.Sentence, "nothing can be seen") {
-		t.Errorf("no traffic: %+v", p)
-	}
-	if _, err := json.Marshal(p); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestConfig(t *testing.T) {
-	t.Parallel()
-	if err := DefaultConfig().Validate(); err != nil {
-		t.Error(err)
-	}
-	bad := Config{Version: 2, Alpha: 3, MaxExtensions: ptr(-1), Then: "pass", Stale: -1, Score: &Score{Pass: 10, Marginal: 20},
-		Groups: map[string]float64{"g": 0},
-		Metrics: []Metric{
-			{Name: "a b", Errors: &ErrorLimits{Rate: ptr(100.0), Ratio: .5}, OnNaN: "pass"},
-			{Name: "x", Source: Source{HTTP: &HTTPSource{}, Kubernetes: &KubernetesSource{}}, Group: "nowhere"},
-			{Name: "x", Source: Source{HTTP: &HTTPSource{}}, Limit: &GaugeLimit{}},
-		},
-		Checks: []CustomCheck{{Name: "c"}, {Name: "w", Webhook: "https://x"}},
-	}.WithDefaults(Metric{})
-	err := bad.Validate()
-	if err == nil {
-		t.Fatal("want an error")
-	}
-	for _, want := range []string{"version is 2", "alpha is 3", "max-extensions is -1", `then is "pass"`, "stale is", "score is", "groups.g is 0",
-		`metrics[1].name is "a b"`, "metrics[1].errors.rate is 100", "errors.ratio is 0.5", `on-nan is "pass"`, "metrics[1] is a metric with 0 sources",
-		"metrics[2] is a metric with 2 sources", `group is "nowhere"`, `metrics[3].name is "x": want a name of its own`, "metrics[3].limit is empty",
-		`metrics[3].http.url is ""`, "metrics[3].http is without a path", "checks[0] is a check with 0 ways to run", "checks[1].secret-env"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error lacks %q:\n%v", want, err)
-		}
-	}
-}
-
-// Metrics inherit the limits that the inputs give.
-func TestDefaultsAreInherited(t *testing.T) {
-	t.Parallel()
-	c := Config{Version: 1, Metrics: []Metric{{Name: "users", Source: Source{HTTP: &HTTPSource{}}, Errors: &ErrorLimits{Rate: ptr(1.0)}}}}.
-		WithDefaults(Metric{MinSamples: 7, Errors: &ErrorLimits{Rate: ptr(3.0), Success: ptr(90.0)}, Latency: &LatencyLimits{Ratio: 4}, OnNoData: rollout.PolicyHold})
-	probe, users := c.Metrics[0], c.Metrics[1]
-	if probe.Name != ProbeMetric || *probe.Errors.Rate != 3 || probe.Latency.Ratio != 4 || probe.MinSamples != 7 || probe.OnNoData != rollout.PolicyHold {
-		t.Errorf("probe: %+v", probe)
-	}
-	if *users.Errors.Rate != 1 || *users.Errors.Success != 90 || users.Latency != nil || users.MinSamples != 7 {
-		t.Errorf("users: %+v", users)
-	}
-}
-
 func BenchmarkLook(b *testing.B) {
-	l := newLab(1, DefaultConfig(), 5)
+	l := newLab(1, config.Default(), 5)
 	for range 300 {
 		l.second(5)
 	}

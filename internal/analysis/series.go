@@ -1,14 +1,15 @@
 package analysis
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/stat"
-
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // maxBlocks is how many blocks of time latencies are compared in at most; when
@@ -44,7 +45,7 @@ type gauge struct {
 
 // A series is all that is known of one metric in the current step.
 type series struct {
-	Metric
+	config.Metric
 	began     time.Time // of the step
 	confirmed time.Time // when answers showed its weight; zero before
 	weight    float64   // share of traffic to the canary
@@ -71,7 +72,7 @@ type series struct {
 	evidences map[Check]float64
 }
 
-func newSeries(m Metric) *series {
+func newSeries(m config.Metric) *series {
 	s := &series{Metric: m, gauges: map[string]*gauge{}, sides: map[rollout.Side]*side{}}
 	for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed} {
 		s.sides[v] = &side{}
@@ -163,7 +164,7 @@ func (s *series) latencies(p Point, v *side) {
 	if s.slowFrom > 0 && s.Latency != nil {
 		side, slow := 1, s.slowFrom
 		if p.Side == rollout.SideCanary {
-			side, slow = 0, s.Latency.allowed(s.slowFrom)
+			side, slow = 0, s.Latency.Allowed(s.slowFrom)
 		}
 		n := h.Above(slow)
 		b.slow[side] += n
@@ -236,9 +237,9 @@ func (s *series) past(v float64) (past, back bool) {
 	case l == nil:
 		return false, true
 	case l.Max != nil:
-		return v > *l.Max, v <= *first(l.Clear, l.Max)
+		return v > *l.Max, v <= *cmp.Or(l.Clear, l.Max)
 	}
-	return v < *l.Min, v >= *first(l.Clear, l.Min)
+	return v < *l.Min, v >= *cmp.Or(l.Clear, l.Min)
 }
 
 // worst is the subject furthest past its limit, by how long it has been there;
@@ -276,10 +277,10 @@ func (s *series) look(elapsed time.Duration) {
 	}
 	blocks := s.comparable(func(b *block) stat.Hist {
 		if b.of != b.stable.Total() {
-			b.allowed, b.of = b.stable.Map(s.Latency.allowed), b.stable.Total()
+			b.allowed, b.of = b.stable.Map(s.Latency.Allowed), b.stable.Total()
 		}
 		return b.allowed
-	}, s.Latency.allowed)
+	}, s.Latency.Allowed)
 	if len(blocks) == 0 {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -13,7 +14,7 @@ func sentence(format string, args ...any) string { return fmt.Sprintf(format, ar
 // who names the version of a metric: the probe stream needs no name.
 func (s *series) who(v rollout.Side) string {
 	name := map[rollout.Side]string{rollout.SideCanary: "the canary", rollout.SideStable: "stable"}[v]
-	if s.Name != ProbeMetric {
+	if s.Name != config.ProbeMetric {
 		name = s.Name + ": " + name
 	}
 	return name
@@ -31,10 +32,10 @@ func (s *series) failedOf(v rollout.Side) string {
 
 func (s *series) errorRateWords() string {
 	also := ""
-	if n := numbers(s.sides[rollout.SideStable]); n.ErrorRate > s.Errors.limit() {
+	if n := numbers(s.sides[rollout.SideStable]); n.ErrorRate > s.Errors.Limit() {
 		also = "; " + s.failedOf(rollout.SideStable) + " too"
 	}
-	return sentence("%s, limit %s%s", s.failedOf(rollout.SideCanary), percent(s.Errors.limit()), also)
+	return sentence("%s, limit %s%s", s.failedOf(rollout.SideCanary), percent(s.Errors.Limit()), also)
 }
 
 func (s *series) errorsWords() string {
@@ -74,7 +75,7 @@ func (s *series) slowWords() string {
 		return sentence("%s: its slow answers are not compared yet", s.who(rollout.SideCanary))
 	}
 	return sentence("%s took over %s for %.0f of %.0f answers, while stable took over %s for %.0f of %.0f; limit %d times as often",
-		s.who(rollout.SideCanary), short(s.Latency.allowed(s.slowFrom)), s.slow[0], s.watched[0], short(s.slowFrom), s.slow[1], s.watched[1], slowRatio)
+		s.who(rollout.SideCanary), short(s.Latency.Allowed(s.slowFrom)), s.slow[0], s.watched[0], short(s.slowFrom), s.slow[1], s.watched[1], slowRatio)
 }
 
 func (s *series) latencyMaxWords() string {
@@ -115,7 +116,7 @@ func (j *Judge) soFar() string {
 	for _, s := range j.series {
 		if s.Errors != nil {
 			c := s.sides[rollout.SideCanary]
-			return sentence("%s failed %.0f of %.0f requests so far, limit %s", s.who(rollout.SideCanary), c.failed, c.total, percent(s.Errors.limit()))
+			return sentence("%s failed %.0f of %.0f requests so far, limit %s", s.who(rollout.SideCanary), c.failed, c.total, percent(s.Errors.Limit()))
 		}
 	}
 	return "watching"
@@ -126,7 +127,7 @@ func (j *Judge) passed(r Result) string {
 	var parts []string
 	for _, s := range j.series {
 		if s.Errors != nil {
-			parts = append(parts, sentence("%s, limit %s", s.failedOf(rollout.SideCanary), percent(s.Errors.limit())))
+			parts = append(parts, sentence("%s, limit %s", s.failedOf(rollout.SideCanary), percent(s.Errors.Limit())))
 		}
 		if s.Latency != nil {
 			if shift := s.shift(); shift != nil {

@@ -1,5 +1,6 @@
-// Package aws is what is asked of, and later done in, an AWS account: the one
-// package that imports the AWS SDK. Each service has a file of its own.
+// Package aws is what is asked of, and later done in, an AWS account. Each service has
+// a file of its own. Beside it only a metric source imports the AWS SDK, with an
+// account that was connected here.
 //
 // Who is calling follows the SDK's own rules, in their order: environment,
 // shared files, web identity (GitHub's OIDC), the machine's role. No error and no
@@ -68,3 +69,6 @@ func Connect(ctx context.Context, o ConnectOptions) (*Account, error) {
 
 // Region is where the account's services are asked.
 func (a *Account) Region() string { return a.config.Region }
+
+// Config is the account for a service's own client.
+func (a *Account) Config() aws.Config { return a.config }

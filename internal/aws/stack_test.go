@@ -639,3 +639,17 @@ Resources:
 		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 }
+
+func connect(t *testing.T, endpoint string) *Account {
+	t.Helper()
+	a, err := Connect(t.Context(), ConnectOptions{
+		Region: "eu-central-1", Endpoint: endpoint,
+		credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIDTEST", SecretAccessKey: "planted-secret-key"}, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -37,7 +37,7 @@ type Config struct {
 	AnalysisFile  string
 	// Analysis is how the rollout is judged: the file's, with the limits
 	// above where it has none of its own.
-	Analysis analysis.Config
+	Analysis config.Config
 
 	ProbeURL     string
 	ProbePath    string
@@ -166,16 +166,16 @@ func dwell(p rollout.Plan) time.Duration {
 
 // limits are the limits that the inputs set; a metric of the analysis file takes
 // them where it has none of its own.
-func (c Config) limits() analysis.Metric {
+func (c Config) limits() config.Metric {
 	policy := c.Inconclusive
 	if policy == rollout.PolicyAbort { // of one metric: it has failed
 		policy = rollout.PolicyFail
 	}
-	p95 := analysis.Duration(c.ResponseMax)
-	return analysis.Metric{
+	p95 := config.Duration(c.ResponseMax)
+	return config.Metric{
 		MinSamples: float64(c.MinSamples),
-		Errors:     &analysis.ErrorLimits{Rate: &c.ErrorRate, Success: &c.SuccessRate},
-		Latency:    &analysis.LatencyLimits{Ratio: c.ResponseRatio, P95: &p95},
+		Errors:     &config.ErrorLimits{Rate: &c.ErrorRate, Success: &c.SuccessRate},
+		Latency:    &config.LatencyLimits{Ratio: c.ResponseRatio, P95: &p95},
 		OnNoData:   policy, OnNaN: policy, OnFewSamples: policy,
 	}
 }

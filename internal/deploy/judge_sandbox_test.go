@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -105,7 +106,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = file.Close() }()
-			_, steps, err := analysis.Replay(file, nil)
+			_, steps, err := recording.Replay(file, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

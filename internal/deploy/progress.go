@@ -6,7 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/power"
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -28,7 +29,7 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 		strings.Join(weights, ", "), cfg.StepDuration, p.Drain, p.KeepWarm)
 	c.Logf("takes %s of dwell, at most %s in all", dwell(p), worstCase(p).Round(time.Minute))
 	for i, step := range p.Steps {
-		showPower(c, cfg.Analysis, analysis.ProbeMetric, analysis.Traffic{Rate: float64(cfg.ProbeRate)}, len(p.Steps), step, i == 0)
+		showPower(c, cfg.Analysis, config.ProbeMetric, float64(cfg.ProbeRate), len(p.Steps), step, i == 0)
 	}
 	for _, w := range f.Warnings {
 		c.Warn(w)
@@ -37,14 +38,14 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 
 // showPower says what a step can see of a metric, and warns where that is too
 // little.
-func showPower(c *console.Console, cfg analysis.Config, metric string, seen analysis.Traffic, steps int, step rollout.Step, always bool) {
-	i := slices.IndexFunc(cfg.Metrics, func(m analysis.Metric) bool { return m.Name == metric })
-	power, ok := cfg.PowerOf(cfg.Metrics[i], seen, steps, step.Weight, step.Dwell)
+func showPower(c *console.Console, cfg config.Config, metric string, perSecond float64, steps int, step rollout.Step, always bool) {
+	i := slices.IndexFunc(cfg.Metrics, func(m config.Metric) bool { return m.Name == metric })
+	seen, ok := power.Of(cfg, cfg.Metrics[i], power.Traffic{Rate: perSecond}, steps, step.Weight, step.Dwell)
 	switch {
-	case ok && !power.Enough && step.Dwell > 0:
-		c.Warn(power.Sentence)
+	case ok && !seen.Enough && step.Dwell > 0:
+		c.Warn(seen.Sentence)
 	case ok && always:
-		c.Logf("%s", power.Sentence)
+		c.Logf("%s", seen.Sentence)
 	}
 }
 
@@ -54,7 +55,7 @@ type progress struct {
 	plan     rollout.Plan
 	pods     func() []workload.PodView
 	monitor  *traffic.Monitor
-	analysis analysis.Config
+	analysis config.Config
 
 	step     int
 	stage    rollout.Stage
@@ -116,8 +117,8 @@ func (p *progress) weight(s rollout.State, a rollout.Action, changed bool) {
 // what the steps can see of them.
 func (p *progress) power() {
 	for _, m := range p.analysis.Metrics {
-		seen, ok := p.monitor.Before(m.Name)
-		if m.Name == analysis.ProbeMetric || !ok {
+		seen, ok := p.monitor.RateBefore(m.Name)
+		if m.Name == config.ProbeMetric || !ok {
 			continue
 		}
 		for i, step := range p.plan.Steps {

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -52,7 +52,7 @@ type delivery struct {
 // is nil when nothing was changed.
 func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	r.started = time.Now()
-	if err := prepared(r.cfg.Analysis.Checks, r.action.Getenv); err != nil {
+	if err := r.prepared(); err != nil {
 		return nil, err
 	}
 	found, err := r.survey(ctx)
@@ -268,7 +268,7 @@ func (r *run) monitor(ctx context.Context, found *discover.Found) (*traffic.Moni
 	if err != nil {
 		return nil, err
 	}
-	err = monitor.Judge(filepath.Join(r.cfg.ReportDir, analysisFile), analysis.Start{
+	err = monitor.Judge(filepath.Join(r.cfg.ReportDir, analysisFile), recording.Start{
 		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis,
 	})
 	if err != nil {

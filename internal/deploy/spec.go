@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
-	"github.com/candlefish/deploy-action/internal/kube/workload"
 )
 
 // DefaultDeployment is released to when it exists and neither the inputs nor the
@@ -257,7 +257,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},
 	}
-	for _, p := range slices.Concat(discover.Permissions(""), workload.UsagePermissions, kube.JobPermissions) {
+	for _, p := range slices.Concat(discover.Permissions(""), permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group

@@ -1,44 +1,58 @@
-// Package judgefile reads the YAML file that says how a rollout is judged. What
-// may stand in it and what it means is analysis.Config; this package knows YAML,
-// and that a key which nobody knows is a mistake and no wish to be overlooked.
+// Package judgefile reads the YAML file that says how a rollout is judged, and has the
+// table of all sources that may stand in it.
+//
+// Keys that nobody knows, and keys that are there twice, are refused. The judge's part
+// of the file is config.Config; a metric's source and a check are decoded into what
+// their own packages say.
 package judgefile
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
-	"sigs.k8s.io/yaml"
-
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 )
 
 // Load reads an analysis file. Metrics without limits of their own take those of
 // base. Without a path the probe stream alone is judged, by base. All that is
 // wrong with the file is in one error.
-func Load(path string, base analysis.Metric) (analysis.Config, error) {
-	c := analysis.Config{Version: analysis.ConfigVersion}
+func Load(path string, base config.Metric) (config.Config, error) {
+	f := file{config: config.Config{Version: config.Version}}
 	if path != "" {
 		raw, err := os.ReadFile(path)
 		if err != nil {
-			return c, fmt.Errorf("read the analysis file: %w", err)
+			return f.config, fmt.Errorf("read the analysis file: %w", err)
 		}
-		if c, err = Parse(raw); err != nil {
-			return c, err
+		if f, err = parse(raw); err != nil {
+			return f.config, fmt.Errorf("the analysis file is refused: %w", err)
 		}
 	}
-	c = c.WithDefaults(base)
-	if err := c.Validate(); err != nil {
+	c := f.config.WithDefaults(base)
+	err := errors.Join(f.misplaced(c.Metrics), c.Validate())
+	if err != nil {
 		return c, fmt.Errorf("the analysis file is refused:\n%w", err)
 	}
 	return c, nil
 }
 
-// Parse reads YAML as it stands, without defaults and before it is validated. Keys
-// that nobody knows, and keys that are there twice, are refused.
-func Parse(raw []byte) (analysis.Config, error) {
-	var c analysis.Config
-	if err := yaml.UnmarshalStrict(raw, &c); err != nil {
-		return c, fmt.Errorf("the analysis file is refused: %w", err)
+// misplaced names the metrics that do not have one source, or the probe stream with
+// one, and what is wrong with sources beyond the first. The file's own metrics are the
+// last of all.
+func (f file) misplaced(metrics []config.Metric) error {
+	p, found := config.NewProblems()
+	added := len(metrics) - len(f.sources)
+	for i, sources := range f.sources {
+		m, at := metrics[added+i], p.At(fmt.Sprintf("metrics[%d]", added+i))
+		want := 1
+		if m.Name == config.ProbeMetric {
+			want = 0
+		}
+		at.Want(len(sources) == want, "", fmt.Sprintf("a metric with %d sources", len(sources)),
+			fmt.Sprintf("%d: %s (none for %q)", want, choices(), config.ProbeMetric))
+		for k := 1; k < len(sources); k++ { // the first one is the metric's
+			sources[k].Validate(m, at)
+		}
 	}
-	return c, nil
+	return errors.Join(found()...)
 }

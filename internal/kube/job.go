@@ -25,15 +25,13 @@ var JobPermissions = []Permission{
 // LogLines is how much of the end of a pod's log is read for a report.
 const LogLines = 20
 
-// A JobResult is how a Job ended.
-type JobResult struct {
-	Succeeded bool
-	Reason    string
-	Log       []string // the last lines of its pod
+// ValidJob returns what is wrong with a Job's manifest, YAML or JSON.
+func ValidJob(manifest []byte) error {
+	_, err := parseJob(manifest)
+	return err
 }
 
-// ParseJob reads a Job's manifest, YAML or JSON.
-func ParseJob(manifest []byte) (*batchv1.Job, error) {
+func parseJob(manifest []byte) (*batchv1.Job, error) {
 	var job batchv1.Job
 	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
 	if err := d.Decode(&job); err != nil {
@@ -46,11 +44,15 @@ func ParseJob(manifest []byte) (*batchv1.Job, error) {
 	return &job, nil
 }
 
-// RunJob runs a Job in a namespace for the rollout of a Deployment, with env in
-// all its containers, and waits until it has succeeded or failed. It is removed
-// whatever happens. Errors mean that it did not come to an end.
-func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, job *batchv1.Job, env map[string]string) (JobResult, error) {
-	job = job.DeepCopy()
+// RunJob runs the Job of a manifest in a namespace for the rollout of a Deployment,
+// with env in all its containers, and waits until it has succeeded or failed; log is
+// the end of what its pod printed. It is removed whatever happens. Errors mean that it
+// did not come to an end.
+func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
+	job, err := parseJob(manifest)
+	if err != nil {
+		return false, "", nil, err
+	}
 	job.Name, job.GenerateName, job.Namespace = strings.TrimSuffix(job.Name[:min(len(job.Name), 50)], "-")+"-"+rand.String(5), "", namespace
 	if job.Labels == nil {
 		job.Labels = map[string]string{}
@@ -71,7 +73,7 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, job 
 	jobs := c.Typed.BatchV1().Jobs(namespace)
 	what := fmt.Sprintf("job %s/%s", namespace, job.Name)
 	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager}); err != nil {
-		return JobResult{}, fmt.Errorf("create %s: %w", what, err)
+		return false, "", nil, fmt.Errorf("create %s: %w", what, err)
 	}
 	defer func() {
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -86,13 +88,12 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, job 
 		})
 	}()
 	condition, err := c.jobEnd(ctx, namespace, job.Name)
-	result := JobResult{Log: c.jobLog(context.WithoutCancel(ctx), namespace, job.Name)}
+	log = c.jobLog(context.WithoutCancel(ctx), namespace, job.Name)
 	if err != nil {
-		return result, fmt.Errorf("wait for %s: %w", what, err)
+		return false, "", log, fmt.Errorf("wait for %s: %w", what, err)
 	}
-	result.Succeeded = condition.Type == batchv1.JobComplete
-	result.Reason = strings.TrimSuffix(fmt.Sprintf("%s: %s %s", what, condition.Type, condition.Message), " ")
-	return result, nil
+	reason = strings.TrimSuffix(fmt.Sprintf("%s: %s %s", what, condition.Type, condition.Message), " ")
+	return condition.Type == batchv1.JobComplete, reason, log, nil
 }
 
 // jobEnd waits for the condition that says how a Job ended. A watch that is cut

@@ -18,7 +18,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 )
@@ -62,7 +63,7 @@ func parse(args []string) (options, error) {
 
 // A comparison is one recording, judged as it was then and as it would be now.
 type comparison struct {
-	start    analysis.Start
+	start    recording.Start
 	settings string // the analysis file; empty for the recording's own settings
 	steps    []step
 }
@@ -70,8 +71,8 @@ type comparison struct {
 // A step is what a step of the rollout came to. Now is nil where the rollout does
 // not get there any more.
 type step struct {
-	then analysis.Replayed
-	now  *analysis.Replayed
+	then recording.Replayed
+	now  *recording.Replayed
 }
 
 // compare replays the recording by its own settings and by the new ones: the
@@ -82,14 +83,14 @@ func (o options) compare() (comparison, error) {
 		return comparison{}, fmt.Errorf("read the recording: %w", err)
 	}
 	c := comparison{settings: o.analysis}
-	start, then, err := analysis.Replay(bytes.NewReader(raw), nil)
+	start, then, err := recording.Replay(bytes.NewReader(raw), nil)
 	if err != nil {
 		return c, fmt.Errorf("replay %s: %w", o.file, err)
 	}
 	c.start = start
 	now := then
 	if o.analysis != "" {
-		if _, now, err = analysis.Replay(bytes.NewReader(raw), o.settings); err != nil {
+		if _, now, err = recording.Replay(bytes.NewReader(raw), o.settings); err != nil {
 			return c, fmt.Errorf("replay %s: %w", o.file, err)
 		}
 	}
@@ -98,7 +99,7 @@ func (o options) compare() (comparison, error) {
 	}
 	for _, t := range then {
 		s := step{then: t}
-		if i := slices.IndexFunc(now, func(n analysis.Replayed) bool { return n.Step == t.Step }); i >= 0 {
+		if i := slices.IndexFunc(now, func(n recording.Replayed) bool { return n.Step == t.Step }); i >= 0 {
 			s.now = &now[i]
 		}
 		c.steps = append(c.steps, s)
@@ -108,9 +109,9 @@ func (o options) compare() (comparison, error) {
 
 // settings are the analysis file's. What it leaves open stays as it was for the
 // probe stream, which is what the inputs of the deploy said.
-func (o options) settings(recorded analysis.Config) (analysis.Config, error) {
-	var base analysis.Metric
-	if i := slices.IndexFunc(recorded.Metrics, func(m analysis.Metric) bool { return m.Name == analysis.ProbeMetric }); i >= 0 {
+func (o options) settings(recorded config.Config) (config.Config, error) {
+	var base config.Metric
+	if i := slices.IndexFunc(recorded.Metrics, func(m config.Metric) bool { return m.Name == config.ProbeMetric }); i >= 0 {
 		base = recorded.Metrics[i]
 	}
 	return judgefile.Load(o.analysis, base)

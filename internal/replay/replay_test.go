@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -32,7 +34,7 @@ func record(failing float64) []byte {
 	var b bytes.Buffer
 	now := time.Date(2026, 7, 1, 3, 0, 0, 0, time.UTC)
 	weights := []int{5, 50, 100}
-	r := analysis.NewRecorder(&b, analysis.Start{Target: "shop/web", Image: "registry.example/web:2", Steps: len(weights), Config: analysis.DefaultConfig()})
+	r := recording.New(&b, recording.Start{Target: "shop/web", Image: "registry.example/web:2", Steps: len(weights), Config: config.Default()})
 	random := rand.New(rand.NewPCG(7, 7))
 	second := func(weight int) {
 		now = now.Add(time.Second)
@@ -42,7 +44,7 @@ func record(failing float64) []byte {
 				canary++
 			}
 		}
-		r.Add(analysis.ProbeMetric, answers(random, now, rollout.SideCanary, canary, failing), answers(random, now, rollout.SideStable, 100-canary, .001))
+		r.Add(config.ProbeMetric, answers(random, now, rollout.SideCanary, canary, failing), answers(random, now, rollout.SideStable, 100-canary, .001))
 	}
 	for range 3 {
 		second(0) // what is usual before
@@ -192,7 +194,7 @@ func TestOtherSettings(t *testing.T) {
 // What the file leaves open is as it was.
 func TestTheRestStaysAsRecorded(t *testing.T) {
 	t.Parallel()
-	recorded := analysis.DefaultConfig()
+	recorded := config.Default()
 	rate := 1.5
 	recorded.Metrics[0].Errors.Rate, recorded.Metrics[0].MinSamples = &rate, 33
 	c, err := options{analysis: write(t, "a.yaml", "version: 1\nmetrics: [{name: probe, latency: {ratio: 3}}]\n")}.settings(recorded)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/source/prometheus"
+	"github.com/candlefish/deploy-action/internal/source/gateway"
 )
 
 // counterInterval is how often the gateway's counters are read.
@@ -16,15 +16,15 @@ const counterInterval = 500 * time.Millisecond
 // gateway's own count of requests to the two Services. They cover users'
 // requests too, not only the probes.
 type counters struct {
-	source prometheus.Source
+	source gateway.Source
 	names  []string // the user's Service, the canary's
 
-	last []prometheus.Counts // the newest reading, nil before the first of a weight
+	last []gateway.Counts // the newest reading, nil before the first of a weight
 }
 
 func newCounters(ctx context.Context, url string, record *release.Record) (*counters, error) {
 	c := &counters{
-		source: prometheus.Source{URL: url, Namespace: record.Namespace},
+		source: gateway.Source{URL: url, Namespace: record.Namespace},
 		names:  []string{record.Service, record.CanaryService()},
 	}
 	_, err := c.source.Read(ctx, c.names...)
@@ -54,7 +54,7 @@ func (c *counters) run(ctx context.Context, m *Monitor) {
 
 // counted takes one reading. Its difference to the one before belongs to the
 // newest weight only when that one was begun after the write.
-func (m *Monitor) counted(c *counters, now []prometheus.Counts, began time.Time) {
+func (m *Monitor) counted(c *counters, now []gateway.Counts, began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	last := c.last

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -22,7 +24,7 @@ const flushEvery = 250 * time.Millisecond
 // the probe stream that it has not been told of yet. The Monitor's lock guards
 // it. Telling a nil judge something does nothing.
 type judge struct {
-	*analysis.Recorder
+	*recording.Recorder
 	file    *os.File
 	buffer  *bufio.Writer
 	pending map[rollout.Side]*analysis.Point
@@ -34,12 +36,12 @@ type judge struct {
 }
 
 // Judge gives the rollout a judge, which records all that it is told in a file.
-func (m *Monitor) Judge(path string, start analysis.Start) error {
+func (m *Monitor) Judge(path string, start recording.Start) error {
 	if m.counters != nil {
 		// A gateway's request counters have no latencies to compare.
 		start.Config.Metrics = slices.Clone(start.Config.Metrics)
 		for i := range start.Config.Metrics {
-			if metric := &start.Config.Metrics[i]; metric.Name == analysis.ProbeMetric {
+			if metric := &start.Config.Metrics[i]; metric.Name == config.ProbeMetric {
 				metric.Latency = nil
 			}
 		}
@@ -52,7 +54,7 @@ func (m *Monitor) Judge(path string, start analysis.Start) error {
 		file: file, buffer: bufio.NewWriter(file), pending: map[rollout.Side]*analysis.Point{},
 		kept: release.Baselines{}, previous: m.record.Baselines, step: -1,
 	}
-	j.Recorder = analysis.NewRecorder(j.buffer, start)
+	j.Recorder = recording.New(j.buffer, start)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.judge = j
@@ -134,7 +136,7 @@ func (j *judge) flush(now time.Time) {
 	for _, side := range sides {
 		if p := j.pending[side]; p != nil {
 			p.At = now
-			j.Add(analysis.ProbeMetric, *p)
+			j.Add(config.ProbeMetric, *p)
 		}
 	}
 	clear(j.pending)

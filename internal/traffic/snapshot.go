@@ -1,7 +1,6 @@
 package traffic
 
 import (
-	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/probe"
 )
 
@@ -54,13 +53,13 @@ func (m *Monitor) Current() (step Step, ok bool) {
 	return step, true
 }
 
-// Before is what a metric saw before the first weight; ok is false where
-// nothing is judged or nothing was seen.
-func (m *Monitor) Before(metric string) (t analysis.Traffic, ok bool) {
+// RateBefore is how many requests a second a metric saw before the first weight; ok is
+// false where nothing is judged or nothing was seen.
+func (m *Monitor) RateBefore(metric string) (perSecond float64, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.judge == nil {
-		return analysis.Traffic{}, false
+		return 0, false
 	}
-	return m.judge.Before(metric)
+	return m.judge.RateBefore(metric)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -84,7 +85,7 @@ type Monitor struct {
 
 // Checks runs the custom checks that are due at a weight, one call a check; nil
 // where none is to be run. It may block.
-type Checks func(check analysis.CustomCheck, weight int) analysis.Finding
+type Checks func(check config.CustomCheck, weight int) analysis.Finding
 
 // Start starts the stream against the entry point.
 func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {

@@ -13,14 +13,16 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const header = "X-Preflight"
 
-// A gateway shares requests out between two versions on the real wire.
-type gateway struct {
+// A fakeGateway shares requests out between two versions on the real wire.
+type fakeGateway struct {
 	*httptest.Server
 	weight  atomic.Int64 // percent to the canary
 	marked  atomic.Bool  // it knows the preflight route
@@ -28,9 +30,9 @@ type gateway struct {
 	failing atomic.Bool
 }
 
-func newGateway(t *testing.T) *gateway {
+func newGateway(t *testing.T) *fakeGateway {
 	t.Helper()
-	g := &gateway{}
+	g := &fakeGateway{}
 	g.signs.Store(true)
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		version := "v1"
@@ -48,7 +50,7 @@ func newGateway(t *testing.T) *gateway {
 	return g
 }
 
-func (g *gateway) config() Config {
+func (g *fakeGateway) config() Config {
 	return Config{URL: g.URL + "/", Rate: 500, Timeout: time.Second, ErrorRate: 5, PreflightHeader: header}
 }
 
@@ -57,7 +59,7 @@ func newRecord() *release.Record {
 }
 
 // start is a monitor with a judge, on a stable version that answers.
-func start(t *testing.T, g *gateway) (*Monitor, *release.Record) {
+func start(t *testing.T, g *fakeGateway) (*Monitor, *release.Record) {
 	t.Helper()
 	id, err := Learn(t.Context(), g.config())
 	if err != nil {
@@ -69,8 +71,8 @@ func start(t *testing.T, g *gateway) (*Monitor, *release.Record) {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Stop)
-	cfg := analysis.Config{Version: 1}.WithDefaults(analysis.Metric{MinSamples: 20})
-	if err := m.Judge(filepath.Join(t.TempDir(), "analysis.jsonl"), analysis.Start{Steps: 1, Config: cfg}); err != nil {
+	cfg := config.Config{Version: 1}.WithDefaults(config.Metric{MinSamples: 20})
+	if err := m.Judge(filepath.Join(t.TempDir(), "analysis.jsonl"), recording.Start{Steps: 1, Config: cfg}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -297,15 +299,15 @@ func TestCustomChecksRunOncePerConfirmedWeight(t *testing.T) {
 	g := newGateway(t)
 	m, _ := start(t, g)
 	asked := make(chan string, 10)
-	m.Check(func(k analysis.CustomCheck, weight int) analysis.Finding {
+	m.Check(func(k config.CustomCheck, weight int) analysis.Finding {
 		asked <- fmt.Sprintf("%s at %d", k.Name, weight)
 		return analysis.Finding{Metric: k.Name, Check: analysis.CheckCustom, Verdict: rollout.VerdictFailed, Critical: true, P: 1, Sentence: "smoke failed"}
 	})
-	cfg := analysis.Config{Version: 1, Checks: []analysis.CustomCheck{{Name: "smoke", Command: []string{"true"}}}}.WithDefaults(analysis.Metric{})
+	cfg := config.Config{Version: 1, Checks: []config.CustomCheck{{Name: "smoke"}}}.WithDefaults(config.Metric{})
 	if err := m.EndJudge(); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Judge(filepath.Join(t.TempDir(), "a.jsonl"), analysis.Start{Steps: 1, Config: cfg}); err != nil {
+	if err := m.Judge(filepath.Join(t.TempDir(), "a.jsonl"), recording.Start{Steps: 1, Config: cfg}); err != nil {
 		t.Fatal(err)
 	}
 	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageDwell, Since: time.Now()}

@@ -1,7 +1,8 @@
 package repotest
 
 import (
-	"net/http"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,12 +13,11 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"sigs.k8s.io/yaml"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/replay"
-	"github.com/candlefish/deploy-action/internal/source/datadog"
-	"github.com/candlefish/deploy-action/internal/source/httpjson"
-	"github.com/candlefish/deploy-action/internal/source/prometheus"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 // Every analysis file that the documents show is one: the loader takes it, the
@@ -35,7 +35,7 @@ func TestShownAnalysisFiles(t *testing.T) {
 		if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		config, err := judgefile.Load(file, analysis.Metric{})
+		config, err := judgefile.Load(file, config.Metric{})
 		if err != nil {
 			t.Errorf("%s shows\n%s\n%v", b.file, b.text, err)
 		}
@@ -43,7 +43,7 @@ func TestShownAnalysisFiles(t *testing.T) {
 			t.Errorf("%s shows\n%s\n%v", b.file, b.text, err)
 		}
 		for _, m := range config.Metrics {
-			if err := opens(m); err != nil {
+			if err := opens(t, m); err != nil {
 				t.Errorf("%s shows\n%s\nmetric %s: %v", b.file, b.text, m.Name, err)
 			}
 		}
@@ -79,29 +79,26 @@ func valid(schema *jsonschema.Schema, text string) error {
 }
 
 // opens opens a metric's source where that asks nobody for anything.
-func opens(m analysis.Metric) error {
-	names := func(q analysis.Queries) analysis.Names {
-		return analysis.Names{Namespace: "shop", Service: "web", Stable: q.Stable, Canary: q.Canary}
+func opens(t *testing.T, m config.Metric) error {
+	if m.Source == nil {
+		return nil
 	}
-	var err error
-	switch {
-	case m.Prometheus != nil && m.Prometheus.Gateway != "":
-		p := m.Prometheus
-		_, err = prometheus.Server{URL: p.URL}.Ready(prometheus.Ready{Preset: prometheus.Preset(p.Gateway), Names: names(p.Queries),
-			Errors: m.Errors != nil, Latency: m.Latency != nil, VersionLabel: p.By})
-	case m.Prometheus != nil:
-		p := m.Prometheus
-		_, err = prometheus.Server{URL: p.URL}.Ask(prometheus.Queries{Total: p.Total, Failed: p.Failed, Latency: p.Latency, Value: p.Value, By: p.By}, names(p.Queries))
-	case m.Datadog != nil:
-		d := m.Datadog
-		_, err = datadog.New(datadog.Query{Site: d.Site, APIKey: "api", AppKey: "app", Total: d.Total, Failed: d.Failed, Value: d.Value, By: d.By, Names: names(d.Queries)})
-	case m.HTTP != nil:
-		h := m.HTTP
-		_, err = httpjson.New(httpjson.Endpoint{URL: h.URL, Header: http.Header{}, Cumulative: h.Cumulative,
-			Paths: httpjson.Paths{Total: h.Total, Failed: h.Failed, Value: h.Value}, Names: names(analysis.Queries{})})
+	_, err := source.Open(t.Context(), m, source.Env{
+		Names:  source.Names{Namespace: "shop", Service: "web"},
+		Getenv: func(string) string { return "secret" }, Mask: func(string) {}, Pods: noPods{},
+	})
+	if errors.Is(err, aws.ErrNoRegion) { // which the environment has
+		return nil
 	}
 	return err
 }
+
+// noPods is a cluster without pods.
+type noPods struct{}
+
+func (noPods) RolloutPods() []source.Pod { return nil }
+
+func (noPods) PodUsage(context.Context) (map[string]source.PodUsage, error) { return nil, nil }
 
 var replayLine = regexp.MustCompile(`(?m)^go tool mage judge:replay -file=(testdata/\S+)$`)
 

@@ -72,7 +72,8 @@ func own(t *testing.T) []pkg {
 var (
 	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch"}
 	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/router", "internal/source", "internal/traffic"}
-	support  = []string{"internal/judgefile", "internal/redact", "internal/tail"}
+	support  = []string{"internal/redact", "internal/tail"}
+	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
 	devtools = []string{"internal/devtools"}
@@ -85,19 +86,20 @@ var rules = []struct {
 	may []string
 }{
 	{domain, domain},
-	{[]string{"internal/judgefile"}, []string{"internal/analysis"}},
+	{loaders, []string{"internal/analysis", "internal/check", "internal/source"}},
 	{support, nil},
-	{[]string{"internal/kube"}, slices.Concat(domain, support, []string{"internal/router"})},
+	{[]string{"internal/kube"}, slices.Concat(domain, support, []string{"internal/router", "internal/source"})},
+	{[]string{"internal/source/cloudwatch"}, slices.Concat(domain, support, []string{"internal/aws", "internal/source"})},
 	{[]string{"internal/traffic"}, slices.Concat(domain, support, []string{"internal/probe", "internal/source"})},
 	{adapters, slices.Concat(domain, support)},
 	{[]string{"internal/input"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/exit", "internal/input"})},
-	{useCases, slices.Concat(domain, adapters, support, edge)},
-	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, edge)},
+	{useCases, slices.Concat(domain, adapters, support, loaders, edge)},
+	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
 	{[]string{"internal/devtools/localdeploy"}, slices.Concat(domain, useCases, adapters, support, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
-	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, edge, []string{"internal/devtools/sandbox", "internal/devtools/gobuild"})},
+	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, loaders, edge, []string{"internal/check", "internal/devtools/sandbox", "internal/devtools/gobuild"})},
 	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/figures"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build", "internal/devtools/figures"}},
@@ -137,9 +139,9 @@ func sameFolder(a, b string, folders []string) bool {
 // here belongs to nobody yet.
 var fences = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go":             {"internal/probe"},
-	"github.com/aws/aws-sdk-go-v2":                        {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2":                        {"internal/aws", "internal/source/cloudwatch"},
 	"github.com/aws/aws-sdk-go-v2/config":                 {"internal/aws"},
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatch":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch":     {"internal/source/cloudwatch"},
 	"github.com/aws/aws-sdk-go-v2/service/apigateway":     {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs": {"internal/aws"},
@@ -161,10 +163,10 @@ var fences = map[string][]string{
 	"github.com/google/go-containerregistry":              {"internal/devtools/sandbox/image", "internal/devtools/sandbox/supervisor"},
 	"github.com/invopop/jsonschema":                       {"internal/devtools/build"},
 	"github.com/prometheus/client_golang":                 {"internal/source/prometheus"},
-	"github.com/prometheus/client_model":                  {"internal/source/prometheus"},
-	"github.com/prometheus/common":                        {"internal/source/prometheus"},
+	"github.com/prometheus/client_model":                  {"internal/source/gateway"},
+	"github.com/prometheus/common":                        {"internal/source/gateway", "internal/source/prometheus"},
 	"github.com/sethvargo/go-githubactions":               {"internal/action"},
-	"github.com/theory/jsonpath":                          {"internal/check", "internal/source/httpjson"},
+	"github.com/theory/jsonpath":                          {"internal/source/httpjson"},
 	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench"},
 	"golang.org/x/sys":                                    {"internal/devtools/sandbox"},
 	"golang.org/x/term":                                   {"internal/console"},

@@ -26,7 +26,7 @@ func (d *Deployments) Free(ctx context.Context, name string) error {
 		if err != nil || metav1.GetControllerOf(rs) == nil {
 			return err
 		}
-		key, value, err := d.adoptionLabel(rs)
+		key, value, err := adoptionLabel(rs, d.label)
 		if err != nil {
 			return err
 		}
@@ -44,10 +44,10 @@ func (d *Deployments) Free(ctx context.Context, name string) error {
 
 // adoptionLabel is the label by which the user's Deployment finds a
 // ReplicaSet: the first of its selector.
-func (d *Deployments) adoptionLabel(rs *appsv1.ReplicaSet) (key, value string, err error) {
+func adoptionLabel(rs *appsv1.ReplicaSet, versionLabel string) (key, value string, err error) {
 	var keys []string
 	for k := range rs.Spec.Selector.MatchLabels {
-		if k != appsv1.DefaultDeploymentUniqueLabelKey && k != d.label {
+		if k != appsv1.DefaultDeploymentUniqueLabelKey && k != versionLabel {
 			keys = append(keys, k)
 		}
 	}
@@ -73,7 +73,7 @@ func (d *Deployments) Give(ctx context.Context, name, deployment string) error {
 		patch := jsonpatch.Guarded(rs.ResourceVersion).
 			Add("/metadata/ownerReferences", []metav1.OwnerReference{*metav1.NewControllerRef(owner, appsv1.SchemeGroupVersion.WithKind("Deployment"))})
 		if value, freed := rs.Annotations[kube.AnnotationFreed]; freed {
-			key, _, err := d.adoptionLabel(rs)
+			key, _, err := adoptionLabel(rs, d.label)
 			if err != nil {
 				return err
 			}

@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
-
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -202,6 +200,6 @@ func labelOf(s rollout.Side) *string {
 }
 
 // RunJob runs a Job beside the workload; see kube.Cluster.RunJob.
-func (t *Target) RunJob(ctx context.Context, job *batchv1.Job, env map[string]string) (kube.JobResult, error) {
-	return t.cluster.RunJob(ctx, t.record.Namespace, t.record.Deployment, job, env)
+func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
+	return t.cluster.RunJob(ctx, t.record.Namespace, t.record.Deployment, manifest, env)
 }

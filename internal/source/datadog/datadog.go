@@ -27,6 +27,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 const (
@@ -56,7 +57,7 @@ type Query struct {
 	// By is the tag that tells the series of one answer apart, as in
 	// "... by {version}". Its values are Names.Stable and Names.Canary.
 	By    string
-	Names analysis.Names
+	Names source.Names
 	// Client to ask with; nil for one that waits 15 s for an answer.
 	// Redirects are not followed.
 	Client *http.Client
@@ -94,7 +95,7 @@ type Source struct {
 }
 
 // New returns the Source of a query. It refuses one whose answers would mix the
-// versions (analysis.ErrMixed), and counts that Datadog would turn into rates.
+// versions (source.ErrMixed), and counts that Datadog would turn into rates.
 func New(q Query) (*Source, error) {
 	questions, err := q.questions()
 	if err != nil {
@@ -140,11 +141,11 @@ func (q Query) questions() ([]question, error) {
 
 func (q Query) both(part question) ([]question, error) {
 	if q.By != "" {
-		text, err := analysis.Fill(part.text, map[string]string{"namespace": q.Names.Namespace})
+		text, err := source.Fill(part.text, map[string]string{"namespace": q.Names.Namespace})
 		if err != nil {
 			return nil, err
 		}
-		return []question{{part.field, text, ""}}, analysis.TellsApart(q.tag(rollout.SideStable), q.tag(rollout.SideCanary))
+		return []question{{part.field, text, ""}}, source.TellsApart(q.tag(rollout.SideStable), q.tag(rollout.SideCanary))
 	}
 	stable, canary, err := q.Names.FillBoth(part.text)
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 	appKey = "0123456789abcdef-app"
 )
 
-var shop = analysis.Names{Namespace: "shop", Service: "web"}
+var shop = source.Names{Namespace: "shop", Service: "web"}
 
 // A peer answers as Datadog does: to each query with the series that it knows, as
 // far as they are of the time that was asked for.
@@ -352,7 +353,7 @@ func TestNewRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := New(test.query)
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, analysis.ErrMixed) != test.mixed || strings.Contains(err.Error(), appKey) {
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, source.ErrMixed) != test.mixed || strings.Contains(err.Error(), appKey) {
 				t.Errorf("error = %v, want %q, ErrMixed %v", err, test.want, test.mixed)
 			}
 		})

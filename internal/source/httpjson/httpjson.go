@@ -23,6 +23,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 const (
@@ -43,7 +44,7 @@ type Endpoint struct {
 	// Prometheus' counters do. Else an answer holds what was added since the
 	// one before, and what is lost with a failed reading is lost.
 	Cumulative bool
-	Names      analysis.Names
+	Names      source.Names
 	// Client to ask with; nil for one that waits 15 s for an answer.
 	// Redirects are not followed.
 	Client *http.Client
@@ -82,7 +83,7 @@ type side struct {
 type counts struct{ total, failed float64 }
 
 // New returns the Source of an endpoint. It refuses one whose answers would mix the
-// versions (analysis.ErrMixed).
+// versions (source.ErrMixed).
 func New(e Endpoint) (*Source, error) {
 	if (e.Paths.Total == "") != (e.Paths.Failed == "") {
 		return nil, errors.New("http endpoint: paths of total and failed come together: one says nothing without the other")
@@ -157,7 +158,7 @@ func tellApart(stable, canary side) error {
 		if pair[0] == nil {
 			continue
 		}
-		if err := analysis.TellsApart(pair[0].String(), pair[1].String()); err != nil {
+		if err := source.TellsApart(pair[0].String(), pair[1].String()); err != nil {
 			return err
 		}
 	}

@@ -16,9 +16,10 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
-var shop = analysis.Names{Namespace: "shop", Service: "web"}
+var shop = source.Names{Namespace: "shop", Service: "web"}
 
 var now = time.Unix(1000, 0).UTC()
 
@@ -227,7 +228,7 @@ func TestNewRefuses(t *testing.T) {
 			t.Parallel()
 			test.endpoint.Names = shop
 			_, err := New(test.endpoint)
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, analysis.ErrMixed) != test.mixed || strings.Contains(err.Error(), "s3cr3t") {
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, source.ErrMixed) != test.mixed || strings.Contains(err.Error(), "s3cr3t") {
 				t.Errorf("error = %v, want %q, ErrMixed %v", err, test.want, test.mixed)
 			}
 		})

@@ -1,3 +1,12 @@
+// Package prometheus reads what a Prometheus server can tell of either version, where
+// it scrapes gateways or the application.
+//
+// Its API is asked for raw samples, not for rates: an instant query of a range, so that
+// each sample comes with the time of its scrape, and what counters gained between two
+// of them is worked out here. A rate over a window would smear a step's first failures
+// over the time before it, guess at the window's edges, and never say how many requests
+// it stands for, which is what a test needs to know. Nothing here judges: a version
+// that is missing gives no points, and what cannot be understood is an error.
 package prometheus
 
 import (
@@ -24,6 +33,9 @@ import (
 // window is how far back a question looks: as long as the usual scrape interval of
 // a minute, and half of it again.
 const window = 90 * time.Second
+
+// maxSize bounds an answer, in bytes.
+const maxSize = 64 << 20
 
 // A Server is a Prometheus, or what speaks its HTTP API, such as Thanos, Mimir or
 // VictoriaMetrics.

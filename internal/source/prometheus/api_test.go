@@ -17,6 +17,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 // A peer is a Prometheus that has been told what to answer: for each metric, a list
@@ -154,7 +155,7 @@ func TestFailuresWaitForTheirRequests(t *testing.T) {
 		`f{v="stable"`: {matrix(stream("", "1000", "0")), matrix(stream("", "1005", "1", "1010", "4")), matrix(stream("", "1010", "4", "1013", "5")), matrix()},
 		`r{v="canary"`: {matrix()},
 		`f{v="canary"`: {matrix()},
-	}).Ask(Queries{Total: `r{v="${version}"}`, Failed: `f{v="${version}"}`}, shop)
+	}).Ask(source.Queries{Total: `r{v="${version}"}`, Failed: `f{v="${version}"}`}, shop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,27 +175,27 @@ func TestReadOfValues(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		queries Queries
+		queries source.Queries
 		results map[string][]string
 		want    []analysis.Point
 	}{
 		{
-			"at once", Queries{Value: `cpu{v="${version}"}`},
+			"at once", source.Queries{Value: `cpu{v="${version}"}`},
 			map[string][]string{"stable": {vector(sample("", "0.5"))}, "canary": {vector(sample("", "NaN"))}},
 			[]analysis.Point{{At: at(1000.5), Side: rollout.SideCanary, Value: number(math.NaN())}, {At: at(1000.5), Side: rollout.SideStable, Value: number(0.5)}},
 		},
 		{
-			"one version", Queries{Value: `cpu{v="${version}"}`},
+			"one version", source.Queries{Value: `cpu{v="${version}"}`},
 			map[string][]string{"stable": {vector(sample("", "+Inf"))}, "canary": {vector()}},
 			[]analysis.Point{{At: at(1000.5), Side: rollout.SideStable, Value: number(math.Inf(1))}},
 		},
 		{
-			"a scalar", Queries{Value: `scalar(cpu{v="${version}"})`},
+			"a scalar", source.Queries{Value: `scalar(cpu{v="${version}"})`},
 			map[string][]string{"stable": {`{"resultType":"scalar","result":[1000.5,"1"]}`}, "canary": {vector()}},
 			[]analysis.Point{{At: at(1000.5), Side: rollout.SideStable, Value: number(1)}},
 		},
 		{
-			"by label, pod by pod", Queries{Value: `cpu`, By: "v"},
+			"by label, pod by pod", source.Queries{Value: `cpu`, By: "v"},
 			map[string][]string{"cpu": {vector(sample(`"v":"stable","pod":"a"`, "1"), sample(`"v":"stable","pod":"b"`, "2"), sample(`"v":"canary","x":"y"`, "3"), sample(`"v":"old"`, "4"))}},
 			[]analysis.Point{
 				{At: at(1000.5), Side: rollout.SideCanary, Value: number(3)},
@@ -237,7 +238,7 @@ func TestBaselineIsOneForAllQuestions(t *testing.T) {
 	a, err := serve(t, map[string][]string{
 		`r{`: {matrix(stream(`"v":"canary"`, "999", "10")), matrix(stream(`"v":"canary"`, "999", "10", "1000.9", "15"))},
 		`f{`: {matrix(stream(`"v":"canary"`, "999", "1", "1000.9", "3")), matrix(stream(`"v":"canary"`, "999", "1", "1000.9", "3"))},
-	}).Ask(Queries{Total: `r{}`, Failed: `f{}`, By: "v"}, shop)
+	}).Ask(source.Queries{Total: `r{}`, Failed: `f{}`, By: "v"}, shop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +320,7 @@ func TestReadRefusesWhatItCannotUnderstand(t *testing.T) {
 func TestReadTakesAdviceForNoWarning(t *testing.T) {
 	t.Parallel()
 	body := `{"status":"success","data":` + vector(`{"metric":{"v":"canary"},"value":[1000,"2"]}`) + `,"warnings":["PromQL info: metric might not be a counter"],"infos":["x"]}`
-	a, err := Server{URL: "http://prometheus", Client: &http.Client{Transport: answer(body)}}.Ask(Queries{Value: "rate(a[1m])", By: "v"}, shop)
+	a, err := Server{URL: "http://prometheus", Client: &http.Client{Transport: answer(body)}}.Ask(source.Queries{Value: "rate(a[1m])", By: "v"}, shop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func TestReadTakesAdviceForNoWarning(t *testing.T) {
 func TestWindowMustHoldAScrape(t *testing.T) {
 	t.Parallel()
 	for _, window := range []time.Duration{-time.Minute, time.Millisecond} {
-		if _, err := (Server{URL: "http://prometheus", Window: window}).Ask(Queries{Value: "x", By: "v"}, shop); err == nil {
+		if _, err := (Server{URL: "http://prometheus", Window: window}).Ask(source.Queries{Value: "x", By: "v"}, shop); err == nil {
 			t.Errorf("a window of %v is taken", window)
 		}
 	}
@@ -471,7 +472,7 @@ func FuzzRead(f *testing.F) {
 			func() (*API, error) {
 				return s.Ready(Ready{Preset: App, Names: shop, Errors: true, Latency: true})
 			},
-			func() (*API, error) { return s.Ask(Queries{Value: "x", By: "version"}, shop) },
+			func() (*API, error) { return s.Ask(source.Queries{Value: "x", By: "version"}, shop) },
 		} {
 			a, err := open()
 			if err != nil {

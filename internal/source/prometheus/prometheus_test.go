@@ -1,6 +1,7 @@
 package prometheus
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 // An app counts, at each scrape, 10 more requests of stable and 5 of canary, of
@@ -77,7 +79,7 @@ func startPrometheus(t *testing.T, target string) (address string, stop func()) 
 		t.Fatal(err)
 	}
 	address = freeAddress(t)
-	cmd := exec.Command(binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), binary, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -101,7 +103,7 @@ func startPrometheus(t *testing.T, target string) (address string, stop func()) 
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it does not wait
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestReadOfARealPrometheus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	load, err := server.Ask(Queries{Value: `max by (version) (load{version="${version}"})`}, shop)
+	load, err := server.Ask(source.Queries{Value: `max by (version) (load{version="${version}"})`}, shop)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +185,7 @@ func checkScrapes(t *testing.T, points []analysis.Point) {
 			if p.Total != 5 || p.Failed != 1 || len(p.Latency) != 0 {
 				t.Errorf("%+v, want 5 requests, 1 failed", p)
 			}
-		case rollout.SideUnattributed:
+		case rollout.SidePrevious, rollout.SideUnattributed:
 			t.Errorf("%+v is of no version", p)
 		}
 		if time.Since(p.At).Abs() > time.Minute {

@@ -7,50 +7,42 @@ import (
 
 	"github.com/prometheus/common/model"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
-
-// Queries are a user's own questions, in PromQL, with ${version}, ${service} and
-// ${namespace} for what the versions are called. Each must differ between the
-// versions, unless By is set.
-type Queries struct {
-	// Total and Failed requests: counters, each as a metric with its
-	// matchers, such as
-	//	http_requests_total{app="web",version="${version}",code=~"5.."}
-	// and not as an expression: rate and sum would hide when it was counted.
-	// They come together or not at all. Until a request fails there may be no
-	// series of failed ones, which counts as none; a Failed query with a
-	// mistake in it looks the same.
-	Total, Failed string
-	// Latency is a classic histogram in seconds, as the metric of its buckets
-	// with matchers, of requests that did not fail.
-	Latency string
-	// Value is any expression whose result is a gauge: a number, or one for
-	// each pod or other subject. A value that the server itself has not seen
-	// for longer than the window is no value.
-	Value string
-	// By is the label by whose values, which are Names.Stable and
-	// Names.Canary, the series of one answer are told apart.
-	By string
-}
 
 var (
 	label    = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 	selector = regexp.MustCompile("^\\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\\s*(\\{([^\"'`{}]|\"(\\\\.|[^\"\\\\])*\"|'(\\\\.|[^'\\\\])*'|`[^`]*`)*\\})?\\s*$")
 )
 
-// Ask returns an API that asks a user's own queries. It refuses queries whose
-// answers would mix the versions (analysis.ErrMixed), with the reason.
-func (s Server) Ask(q Queries, names analysis.Names) (*API, error) {
-	questions, err := q.questions(names)
+// Ask returns an API that asks a user's own queries, in PromQL. It refuses queries whose
+// answers would mix the versions (source.ErrMixed), with the reason.
+//
+// Total and Failed requests are counters, each as a metric with its matchers, such as
+//
+//	http_requests_total{app="web",version="${version}",code=~"5.."}
+//
+// and not as an expression: rate and sum would hide when it was counted. They come
+// together or not at all. Until a request fails there may be no series of failed ones,
+// which counts as none; a Failed query with a mistake in it looks the same.
+//
+// Latency is a classic histogram in seconds, as the metric of its buckets with
+// matchers, of requests that did not fail. Value is any expression whose result is a
+// gauge: a number, or one for each pod or other subject. A value that the server itself
+// has not seen for longer than the window is no value. By is the label by whose values,
+// which are names.Stable and names.Canary, the series of one answer are told apart.
+func (s Server) Ask(q source.Queries, names source.Names) (*API, error) {
+	questions, err := queries(q).questions(names)
 	if err != nil {
 		return nil, fmt.Errorf("prometheus queries: %w", err)
 	}
 	return s.open(questions)
 }
 
-func (q Queries) questions(names analysis.Names) ([]*question, error) {
+type queries source.Queries
+
+func (q queries) questions(names source.Names) ([]*question, error) {
 	if (q.Total == "") != (q.Failed == "") {
 		return nil, errors.New("total and failed come together: one says nothing without the other")
 	}
@@ -82,13 +74,13 @@ func (q Queries) questions(names analysis.Names) ([]*question, error) {
 
 // both returns one question for each version, or one for both if a label tells
 // the series apart.
-func (q Queries) both(field field, text string, names analysis.Names) ([]*question, error) {
+func (q queries) both(field field, text string, names source.Names) ([]*question, error) {
 	if q.By != "" {
-		text, err := analysis.Fill(text, map[string]string{"namespace": names.Namespace})
+		text, err := source.Fill(text, map[string]string{"namespace": names.Namespace})
 		if err != nil {
 			return nil, err
 		}
-		if err := analysis.TellsApart(names.Of(rollout.SideStable), names.Of(rollout.SideCanary)); err != nil {
+		if err := source.TellsApart(names.Of(rollout.SideStable), names.Of(rollout.SideCanary)); err != nil {
 			return nil, err
 		}
 		return []*question{{field: field, text: text, scale: 1, version: byLabel(q.By, names)}}, nil
@@ -107,7 +99,7 @@ func always(v rollout.Side) func(model.Metric) (rollout.Side, bool) {
 	return func(model.Metric) (rollout.Side, bool) { return v, true }
 }
 
-func byLabel(name string, names analysis.Names) func(model.Metric) (rollout.Side, bool) {
+func byLabel(name string, names source.Names) func(model.Metric) (rollout.Side, bool) {
 	return func(m model.Metric) (rollout.Side, bool) {
 		for _, v := range []rollout.Side{rollout.SideStable, rollout.SideCanary} {
 			if string(m[model.LabelName(name)]) == names.Of(v) {

@@ -188,6 +188,7 @@ func (q *question) read(all []series, since model.Time) []increment {
 		return q.readValues(all)
 	case latency:
 		return q.readLatency(all)
+	case total, failed:
 	}
 	var added []increment
 	for _, s := range all {

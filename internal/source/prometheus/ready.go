@@ -9,8 +9,9 @@ import (
 
 	"github.com/prometheus/common/model"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
+	"github.com/candlefish/deploy-action/internal/source/gateway"
 )
 
 // A Preset is a set of ready-made queries, named after what counts the requests.
@@ -38,7 +39,7 @@ const (
 // A Ready is a preset with what it needs to know.
 type Ready struct {
 	Preset Preset
-	Names  analysis.Names
+	Names  source.Names
 	// Errors asks for requests and failed ones, Latency for the latencies of
 	// those that did not fail. At least one of them.
 	Errors, Latency bool
@@ -138,7 +139,7 @@ func (r Ready) check() error {
 			return fmt.Errorf("%q is no label", name)
 		}
 	}
-	return analysis.TellsApart(r.stable(), r.canary())
+	return source.TellsApart(r.stable(), r.canary())
 }
 
 func (r Ready) stable() string { return r.Names.ServiceOf(rollout.SideStable) }
@@ -159,7 +160,7 @@ func (r Ready) recipe() (recipe, error) {
 	case EnvoyGateway:
 		return recipe{}, fmt.Errorf("%w: Envoy Gateway makes one cluster of all backendRefs of a rule, so its counters mix them (envoyproxy/gateway#6742); "+
 			"a filter on a backendRef gives each a cluster of its own, which queries by: envoy_cluster_name can take, "+
-			"such as httproute/%s/ROUTE/rule/0/backend/0; or use the probe or the app's own counters", analysis.ErrMixed, r.Names.Namespace)
+			"such as httproute/%s/ROUTE/rule/0/backend/0; or use the probe or the app's own counters", source.ErrMixed, r.Names.Namespace)
 	}
 	return recipe{}, errors.New("not known, want traefik, istio, envoy-gateway, nginx-gateway-fabric, haproxy or app")
 }
@@ -171,7 +172,7 @@ func (r Ready) traefik() recipe {
 		matchers: fmt.Sprintf(`service=~"%s-(%s|%s)(-[a-z0-9-]+)?-[0-9]+@kubernetesgateway"`, r.Names.Namespace, r.stable(), r.canary()),
 		failure:  failure("code"),
 		version: r.whose(func(m model.Metric, service string) bool {
-			return traefik(map[string]string{"service": string(m["service"])}, r.Names.Namespace, service, all)
+			return gateway.TraefikService(string(m["service"]), r.Names.Namespace, service, all)
 		}),
 	}
 }
@@ -218,7 +219,7 @@ func (r Ready) istio() (recipe, error) {
 func (r Ready) nginx() (recipe, error) {
 	if !r.Plus {
 		return recipe{}, fmt.Errorf("%w: NGINX without Plus counts requests of the whole server and none per upstream; "+
-			"set plus if NGINX Plus runs there, or use the probe or the app's own counters", analysis.ErrMixed)
+			"set plus if NGINX Plus runs there, or use the probe or the app's own counters", source.ErrMixed)
 	}
 	return recipe{
 		requests:  "nginx_http_upstream_peer_responses_total",
@@ -262,7 +263,7 @@ func (r Ready) app() (recipe, error) {
 		code = []string{"code", "status"}
 	}
 	stable, canary := r.Names.Of(rollout.SideStable), r.Names.Of(rollout.SideCanary)
-	if err := analysis.TellsApart(stable, canary); err != nil {
+	if err := source.TellsApart(stable, canary); err != nil {
 		return recipe{}, err
 	}
 	match := r.Match

@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/model"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
-var shop = analysis.Names{Namespace: "shop", Service: "web"}
+var shop = source.Names{Namespace: "shop", Service: "web"}
 
 func TestReadyAsks(t *testing.T) {
 	t.Parallel()
@@ -33,14 +33,14 @@ func TestReadyAsks(t *testing.T) {
 			`http_request_duration_seconds_bucket{namespace="shop",service=~"web|web-canary",version=~"stable|canary"}`,
 		}},
 		{
-			Ready{Preset: App, Errors: true, VersionLabel: "release", Match: `job="web"`, Names: analysis.Names{Namespace: "shop", Service: "web", Stable: "1.0", Canary: "1.1"}},
+			Ready{Preset: App, Errors: true, VersionLabel: "release", Match: `job="web"`, Names: source.Names{Namespace: "shop", Service: "web", Stable: "1.0", Canary: "1.1"}},
 			[]string{`http_requests_total{job="web",release=~"1\\.0|1\\.1"}`},
 		},
 	}
 	for _, test := range tests {
 		t.Run(string(test.ready.Preset), func(t *testing.T) {
 			t.Parallel()
-			if test.ready.Names == (analysis.Names{}) {
+			if test.ready.Names == (source.Names{}) {
 				test.ready.Names = shop
 			}
 			questions, err := test.ready.questions()
@@ -140,9 +140,9 @@ func TestReadyRefuses(t *testing.T) {
 		{"nginx", Ready{Preset: NGINXGatewayFabric, Errors: true}, "NGINX without Plus", true},
 		{"nginx plus latency", Ready{Preset: NGINXGatewayFabric, Plus: true, Latency: true}, "no latency: NGINX Plus gives an average", false},
 		{"haproxy latency", Ready{Preset: HAProxy, Errors: true, Latency: true}, "no latency: HAProxy gives averages", false},
-		{"one Service", Ready{Preset: Traefik, Errors: true, Names: analysis.Names{Namespace: "shop", Service: "web", CanaryService: "web"}}, `"web" is asked for both`, true},
-		{"one version", Ready{Preset: App, Errors: true, Names: analysis.Names{Namespace: "shop", Service: "web", Stable: "v1", Canary: "v1"}}, `"v1" is asked for both`, true},
-		{"no name", Ready{Preset: Traefik, Errors: true, Names: analysis.Names{Namespace: "shop", Service: `web"}`}}, "no name of a namespace or Service", false},
+		{"one Service", Ready{Preset: Traefik, Errors: true, Names: source.Names{Namespace: "shop", Service: "web", CanaryService: "web"}}, `"web" is asked for both`, true},
+		{"one version", Ready{Preset: App, Errors: true, Names: source.Names{Namespace: "shop", Service: "web", Stable: "v1", Canary: "v1"}}, `"v1" is asked for both`, true},
+		{"no name", Ready{Preset: Traefik, Errors: true, Names: source.Names{Namespace: "shop", Service: `web"}`}}, "no name of a namespace or Service", false},
 		{"no label", Ready{Preset: App, Errors: true, VersionLabel: "a-b"}, `"a-b" is no label`, false},
 		{"no matchers", Ready{Preset: App, Errors: true, Match: `app="web"} or up{`}, "are no matchers", false},
 		{"reporter", Ready{Preset: Istio, Errors: true, Reporter: "both"}, "want source or destination", false},
@@ -152,11 +152,11 @@ func TestReadyRefuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			if test.ready.Names == (analysis.Names{}) {
+			if test.ready.Names == (source.Names{}) {
 				test.ready.Names = shop
 			}
 			_, err := Server{URL: "http://prometheus"}.Ready(test.ready)
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, analysis.ErrMixed) != test.mixed {
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, source.ErrMixed) != test.mixed {
 				t.Errorf("error = %v, want %q, ErrMixed %v", err, test.want, test.mixed)
 			}
 		})
@@ -176,32 +176,32 @@ func TestQueriesRefuse(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
-		queries Queries
+		queries source.Queries
 		want    string
 		mixed   bool
 	}{
-		{"none", Queries{}, "there is none", false},
-		{"no version", Queries{Value: "up"}, "cannot tell the versions apart", true},
-		{"one of two mixed", Queries{Total: `a{v="${version}"}`, Failed: `b`}, "failed requests: cannot tell the versions apart", true},
-		{"total alone", Queries{Total: `a{v="${version}"}`}, "come together", false},
-		{"failed alone", Queries{Failed: `a{v="${version}"}`}, "come together", false},
-		{"expression", Queries{Latency: `rate(a{v="${version}"}[1m])`}, "not a metric with its matchers", false},
-		{"range", Queries{Latency: `a{v="${version}"}[1m]`}, "not a metric with its matchers", false},
-		{"two selectors", Queries{Latency: `a{v="${version}"} or b{v="}"}`}, "not a metric with its matchers", false},
-		{"unknown name", Queries{Value: `a{v="${pod}"}`}, "${pod} is not known", false},
-		{"by and version", Queries{Value: `a{v="${version}"}`, By: "v"}, "${version} is not known, want one of ${namespace}", false},
-		{"by no label", Queries{Value: "a", By: "v-1"}, "is no label", false},
+		{"none", source.Queries{}, "there is none", false},
+		{"no version", source.Queries{Value: "up"}, "cannot tell the versions apart", true},
+		{"one of two mixed", source.Queries{Total: `a{v="${version}"}`, Failed: `b`}, "failed requests: cannot tell the versions apart", true},
+		{"total alone", source.Queries{Total: `a{v="${version}"}`}, "come together", false},
+		{"failed alone", source.Queries{Failed: `a{v="${version}"}`}, "come together", false},
+		{"expression", source.Queries{Latency: `rate(a{v="${version}"}[1m])`}, "not a metric with its matchers", false},
+		{"range", source.Queries{Latency: `a{v="${version}"}[1m]`}, "not a metric with its matchers", false},
+		{"two selectors", source.Queries{Latency: `a{v="${version}"} or b{v="}"}`}, "not a metric with its matchers", false},
+		{"unknown name", source.Queries{Value: `a{v="${pod}"}`}, "${pod} is not known", false},
+		{"by and version", source.Queries{Value: `a{v="${version}"}`, By: "v"}, "${version} is not known, want one of ${namespace}", false},
+		{"by no label", source.Queries{Value: "a", By: "v-1"}, "is no label", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := Server{URL: "http://prometheus"}.Ask(test.queries, shop)
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, analysis.ErrMixed) != test.mixed {
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, source.ErrMixed) != test.mixed {
 				t.Errorf("error = %v, want %q, ErrMixed %v", err, test.want, test.mixed)
 			}
 		})
 	}
-	if _, err := (Server{URL: "http://prometheus"}).Ask(Queries{Value: "a", By: "v"}, analysis.Names{Stable: "x", Canary: "x"}); !errors.Is(err, analysis.ErrMixed) {
+	if _, err := (Server{URL: "http://prometheus"}).Ask(source.Queries{Value: "a", By: "v"}, source.Names{Stable: "x", Canary: "x"}); !errors.Is(err, source.ErrMixed) {
 		t.Errorf("one label value for both: error %v, want ErrMixed", err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
-	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/report"
@@ -263,19 +263,19 @@ func tagOf(r release) string {
 
 // detected reads from a recording how long after the canary's first answer it was
 // failed; 0 when it was not.
-func detected(recording string) (float64, error) {
-	file, err := os.Open(recording)
+func detected(path string) (float64, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return 0, err
 	}
 	defer file.Close()
 	var first time.Time
 	for d := json.NewDecoder(file); ; {
-		var e analysis.Event
+		var e recording.Event
 		if err := d.Decode(&e); errors.Is(err, io.EOF) {
 			return 0, nil
 		} else if err != nil {
-			return 0, fmt.Errorf("read %s: %w", recording, err)
+			return 0, fmt.Errorf("read %s: %w", path, err)
 		}
 		if e.Points != nil && first.IsZero() {
 			for _, p := range e.Points.Points {

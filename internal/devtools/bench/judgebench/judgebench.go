@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
@@ -106,7 +107,8 @@ func scenarios(scale float64) []scenario {
 			return v
 		}},
 		{name: "same median, three times the spread", rate: 100, runs: n(500), latency: func(_ *world, v float64) float64 {
-			return usualLatency * math.Pow(v/usualLatency, 3)
+			ratio := v / usualLatency
+			return usualLatency * ratio * ratio * ratio
 		}},
 	}
 	for i := range list {
@@ -194,8 +196,8 @@ type outcome struct {
 
 // rollout runs one rollout to its end by each of the judges.
 func (s scenario) rollout(seed uint64) (ours, fixed, plain outcome) {
-	config := analysis.DefaultConfig()
-	judge := analysis.NewJudge(config, len(steps))
+	defaults := config.Default()
+	judge := analysis.NewJudge(defaults, len(steps))
 	w := &world{r: rand.New(rand.NewPCG(seed, 11)), rate: s.rate, level: 1, noise: 1, drift: map[rollout.Side]float64{}}
 	now, passed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 0
 	var peers rivals
@@ -223,13 +225,13 @@ func (s scenario) rollout(seed uint64) (ours, fixed, plain outcome) {
 			}
 			verdict := rollout.VerdictSuccessful
 			if !oursEnded {
-				judge.Add(analysis.ProbeMetric, sec.stable, sec.canary)
+				judge.Add(config.ProbeMetric, sec.stable, sec.canary)
 				verdict = judge.Look(analysis.Moment{Now: now, Elapsed: elapsed, Dwell: dwell * time.Duration(1+extensions)}).Verdict
 			}
 			switch {
 			case verdict == rollout.VerdictFailed:
 				ours, oursEnded = outcome{stopped: true, after: float64(passed)}, true
-			case verdict == rollout.VerdictInconclusive && extensions < *config.MaxExtensions:
+			case verdict == rollout.VerdictInconclusive && extensions < *defaults.MaxExtensions:
 				extensions++
 				continue
 			case verdict == rollout.VerdictInconclusive:

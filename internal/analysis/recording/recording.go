@@ -1,4 +1,10 @@
-package analysis
+// Package recording writes down all that a Judge is told and asked, one JSON object
+// a line, and judges such a recording again.
+//
+// A recording needs nothing but the judge to be replayed: no source, no check and
+// no cluster. Fed with the same points and asked at the same moments, a Judge says
+// the same.
+package recording
 
 import (
 	"bufio"
@@ -6,48 +12,45 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// RecordingVersion is the version of the recording that this package writes.
-const RecordingVersion = 1
+// Version is the version of the recording that this package writes.
+const Version = 1
 
 // An Event is one line of a recording: something that a Judge was told or asked.
 // Exactly one of the pointers is set.
 type Event struct {
-	Start     *Start     `json:"start,omitempty"`
-	Begin     *Begin     `json:"begin,omitempty"`
-	Confirmed *time.Time `json:"confirmed,omitempty"`
-	Points    *Points    `json:"points,omitempty"`
-	Problem   *Problem   `json:"problem,omitempty"`
-	Custom    *Finding   `json:"custom,omitempty"`
-	Look      *Look      `json:"look,omitempty"`
+	Start     *Start            `json:"start,omitempty"`
+	Begin     *analysis.Begin   `json:"begin,omitempty"`
+	Confirmed *time.Time        `json:"confirmed,omitempty"`
+	Points    *Points           `json:"points,omitempty"`
+	Problem   *Problem          `json:"problem,omitempty"`
+	Custom    *analysis.Finding `json:"custom,omitempty"`
+	Look      *Look             `json:"look,omitempty"`
 }
 
 // A Start is the first line: what rollout this is and how it was judged.
 type Start struct {
-	Version int    `json:"version"`
-	Target  string `json:"target"`
-	Image   string `json:"image"`
-	Steps   int    `json:"steps"`
-	Config  Config `json:"config"`
-}
-
-// A Begin is a weight that was written, and what the last release showed in the
-// same step, by metric.
-type Begin struct {
-	Step     int               `json:"step"`
-	Weight   int               `json:"weight"`
-	At       time.Time         `json:"at"`
-	Previous map[string]Blocks `json:"previous,omitempty"`
+	Version int           `json:"version"`
+	Target  string        `json:"target"`
+	Image   string        `json:"image"`
+	Steps   int           `json:"steps"`
+	Config  config.Config `json:"config"`
+	// Stale is, by metric, the age limit of its data that its source needs.
+	// A replay has the settings of a source and not what they mean.
+	Stale map[string]config.Duration `json:"stale,omitempty"`
 }
 
 // Points are what a metric's source yielded.
 type Points struct {
-	Metric string  `json:"metric"`
-	Points []Point `json:"points"`
+	Metric string           `json:"metric"`
+	Points []analysis.Point `json:"points"`
 }
 
 // A Problem is a source that could not be read.
@@ -59,7 +62,7 @@ type Problem struct {
 
 // A Look is a question and its answer.
 type Look struct {
-	Moment
+	analysis.Moment
 	Verdict rollout.Verdict `json:"verdict"`
 	Reason  string          `json:"reason"`
 }
@@ -68,15 +71,20 @@ type Look struct {
 // object a line. What it writes to is not waited for at a Look: the first error
 // is kept and returned by Err.
 type Recorder struct {
-	*Judge
+	*analysis.Judge
 	out *json.Encoder
 	err error
 }
 
-// NewRecorder returns a Judge for the rollout of s that writes to w.
-func NewRecorder(w io.Writer, s Start) *Recorder {
-	s.Version = RecordingVersion
-	r := &Recorder{Judge: NewJudge(s.Config, s.Steps), out: json.NewEncoder(w)}
+// New returns a Judge for the rollout of s that writes to w.
+func New(w io.Writer, s Start) *Recorder {
+	s.Version, s.Stale = Version, map[string]config.Duration{}
+	for _, m := range s.Config.Metrics {
+		if m.Source != nil && m.Source.StaleAfter() > 0 {
+			s.Stale[m.Name] = config.Duration(m.Source.StaleAfter())
+		}
+	}
+	r := &Recorder{Judge: analysis.NewJudge(s.Config, s.Steps), out: json.NewEncoder(w)}
 	r.write(Event{Start: &s})
 	return r
 }
@@ -91,7 +99,7 @@ func (r *Recorder) write(e Event) {
 func (r *Recorder) Err() error { return r.err }
 
 // Begin is Judge's, and recorded.
-func (r *Recorder) Begin(b Begin) {
+func (r *Recorder) Begin(b analysis.Begin) {
 	r.write(Event{Begin: &b})
 	r.Judge.Begin(b)
 }
@@ -103,7 +111,7 @@ func (r *Recorder) Confirmed(at time.Time) {
 }
 
 // Add is Judge's, and recorded.
-func (r *Recorder) Add(metric string, ps ...Point) {
+func (r *Recorder) Add(metric string, ps ...analysis.Point) {
 	if len(ps) > 0 {
 		r.write(Event{Points: &Points{metric, ps}})
 		r.Judge.Add(metric, ps...)
@@ -117,13 +125,13 @@ func (r *Recorder) Problem(metric, why string, at time.Time) {
 }
 
 // Custom is Judge's, and recorded.
-func (r *Recorder) Custom(f Finding) {
+func (r *Recorder) Custom(f analysis.Finding) {
 	r.write(Event{Custom: &f})
 	r.Judge.Custom(f)
 }
 
 // Look is Judge's, and recorded.
-func (r *Recorder) Look(m Moment) Result {
+func (r *Recorder) Look(m analysis.Moment) analysis.Result {
 	result := r.Judge.Look(m)
 	r.write(Event{Look: &Look{m, result.Verdict, result.Reason}})
 	return result
@@ -135,7 +143,7 @@ type Replayed struct {
 	// Recorded and Now are the last verdicts of the step, then and in the
 	// replay; At is how long into the dwell the replay's was reached.
 	Recorded Look
-	Now      Result
+	Now      analysis.Result
 	At       time.Duration
 }
 
@@ -145,11 +153,11 @@ var errRecording = errors.New("not a recording of this version")
 // Replay judges a recorded rollout again, with another config or, where change is
 // nil, with its own. It stops at the first step that fails: what came after it
 // would not have happened. change gets the recorded config.
-func Replay(r io.Reader, change func(Config) (Config, error)) (Start, []Replayed, error) {
+func Replay(r io.Reader, change func(config.Config) (config.Config, error)) (Start, []Replayed, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 64<<20)
 	var start Start
-	var judge *Judge
+	var judge *analysis.Judge
 	var steps []Replayed
 	for n := 1; lines.Scan(); n++ {
 		var e Event
@@ -159,21 +167,14 @@ func Replay(r io.Reader, change func(Config) (Config, error)) (Start, []Replayed
 		switch {
 		case e.Start != nil && judge == nil:
 			start = *e.Start
-			if start.Version != RecordingVersion {
-				return start, nil, fmt.Errorf("line %d: %w: it has version %d, want %d", n, errRecording, start.Version, RecordingVersion)
+			if start.Version != Version {
+				return start, nil, fmt.Errorf("line %d: %w: it has version %d, want %d", n, errRecording, start.Version, Version)
 			}
-			if change != nil {
-				c, err := change(start.Config)
-				if err != nil {
-					return start, nil, err
-				}
-				start.Config = c
-			}
-			start.Config = start.Config.WithDefaults(Metric{})
-			if err := start.Config.Validate(); err != nil {
+			var err error
+			if start.Config, err = start.settings(change); err != nil {
 				return start, nil, err
 			}
-			judge = NewJudge(start.Config, start.Steps)
+			judge = analysis.NewJudge(start.Config, start.Steps)
 		case judge == nil:
 			return start, nil, fmt.Errorf("line %d: %w: it does not begin with the start of a rollout", n, errRecording)
 		case e.Begin != nil:
@@ -188,7 +189,7 @@ func Replay(r io.Reader, change func(Config) (Config, error)) (Start, []Replayed
 				return start, steps, nil
 			}
 		default:
-			judge.apply(e)
+			apply(judge, e)
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -200,16 +201,48 @@ func Replay(r io.Reader, change func(Config) (Config, error)) (Start, []Replayed
 	return start, steps, nil
 }
 
-// apply is what only tells the judge something.
-func (j *Judge) apply(e Event) {
+// settings are what a replay judges by: the recorded ones, or what change makes of
+// them.
+func (s Start) settings(change func(config.Config) (config.Config, error)) (config.Config, error) {
+	c := s.Config
+	c.Metrics = slices.Clone(c.Metrics)
+	for i, m := range c.Metrics {
+		if stale := s.Stale[m.Name]; stale > 0 {
+			c.Metrics[i].Source = recorded(stale)
+		}
+	}
+	if change != nil {
+		var err error
+		if c, err = change(c); err != nil {
+			return c, err
+		}
+	}
+	c = c.WithDefaults(config.Metric{})
+	return c, c.Validate()
+}
+
+// recorded is what a replay knows of a source: the age limit of its data.
+type recorded time.Duration
+
+// Key implements config.Source.
+func (recorded) Key() string { return "recorded" }
+
+// StaleAfter implements config.Source.
+func (r recorded) StaleAfter() time.Duration { return time.Duration(r) }
+
+// Validate implements config.Source.
+func (recorded) Validate(config.Metric, config.Problems) {}
+
+// apply tells the judge something.
+func apply(judge *analysis.Judge, e Event) {
 	switch {
 	case e.Confirmed != nil:
-		j.Confirmed(*e.Confirmed)
+		judge.Confirmed(*e.Confirmed)
 	case e.Points != nil:
-		j.Add(e.Points.Metric, e.Points.Points...)
+		judge.Add(e.Points.Metric, e.Points.Points...)
 	case e.Problem != nil:
-		j.Problem(e.Problem.Metric, e.Problem.Why, e.Problem.At)
+		judge.Problem(e.Problem.Metric, e.Problem.Why, e.Problem.At)
 	case e.Custom != nil:
-		j.Custom(*e.Custom)
+		judge.Custom(*e.Custom)
 	}
 }

@@ -1,21 +1,27 @@
-package analysis
+// Package power says before a rollout what its steps can see: how large a change
+// must be to be found in the traffic that a step gets, and how long a step should
+// last. It judges nothing.
+package power
 
 import (
+	"fmt"
 	"math"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
 
-// A Power is what one step can see of one metric before it begins.
-type Power struct {
-	Weight  int     `json:"weight"`
-	Metric  string  `json:"metric"`
-	Canary  float64 `json:"canary_requests"` // in the dwell
-	Seen    float64 `json:"seen_error_rate"` // the smallest error rate, as a share, that is failed four times of five
-	Ratio   Number  `json:"seen_latency_ratio"`
-	Enough  bool    `json:"enough"` // the step sees a canary at twice its error limit
-	Suggest Seconds `json:"suggested_dwell_seconds"`
+// An Estimate is what one step can see of one metric before it begins.
+type Estimate struct {
+	Weight  int              `json:"weight"`
+	Metric  string           `json:"metric"`
+	Canary  float64          `json:"canary_requests"` // in the dwell
+	Seen    float64          `json:"seen_error_rate"` // the smallest error rate, as a share, that is failed four times of five
+	Ratio   analysis.Number  `json:"seen_latency_ratio"`
+	Enough  bool             `json:"enough"` // the step sees a canary at twice its error limit
+	Suggest analysis.Seconds `json:"suggested_dwell_seconds"`
 	// Sentence says it for a person.
 	Sentence string `json:"sentence"`
 }
@@ -30,20 +36,20 @@ type Traffic struct {
 	Errors float64
 }
 
-// PowerOf says what a step at weight, held for dwell, can see through a metric
+// Of says what a step at weight, held for dwell, can see through a metric
 // with errors or latencies. A metric without them has none.
-func (c Config) PowerOf(m Metric, t Traffic, steps, weight int, dwell time.Duration) (Power, bool) {
+func Of(c config.Config, m config.Metric, t Traffic, steps, weight int, dwell time.Duration) (Estimate, bool) {
 	if m.Errors == nil && m.Latency == nil {
-		return Power{}, false
+		return Estimate{}, false
 	}
 	alpha := c.Alpha / float64(max(steps, 1)) / tests(m)
 	w := float64(weight) / 100
 	perSecond := t.Rate * w
 	n := perSecond * dwell.Seconds()
-	p := Power{Weight: weight, Metric: m.Name, Canary: math.Floor(n), Seen: 1, Ratio: Number(math.Inf(1)), Enough: n >= m.MinSamples}
+	p := Estimate{Weight: weight, Metric: m.Name, Canary: math.Floor(n), Seen: 1, Ratio: analysis.Number(math.Inf(1)), Enough: n >= m.MinSamples}
 	need := m.MinSamples
 	if m.Errors != nil {
-		limit := m.Errors.limit()
+		limit := m.Errors.Limit()
 		p.Seen = seenErrors(*m.Errors, t, w, n, alpha)
 		broken := min(2*limit, 1)
 		p.Enough = p.Enough && p.Seen <= broken
@@ -55,7 +61,7 @@ func (c Config) PowerOf(m Metric, t Traffic, steps, weight int, dwell time.Durat
 			spread = .5
 		}
 		looks := 1 + int(math.Log(max(dwell.Seconds(), 1))/math.Log(1.15))
-		p.Ratio = Number(m.Latency.Ratio * stat.SeenRatio(n, n*(1-w)/w, spread, alpha/(math.Pi*math.Pi*float64(looks*looks)/6)))
+		p.Ratio = analysis.Number(m.Latency.Ratio * stat.SeenRatio(n, n*(1-w)/w, spread, alpha/(math.Pi*math.Pi*float64(looks*looks)/6)))
 	}
 	if perSecond > 0 {
 		p.Suggest = math.Ceil(need / perSecond)
@@ -65,12 +71,12 @@ func (c Config) PowerOf(m Metric, t Traffic, steps, weight int, dwell time.Durat
 }
 
 // tests is how many tests of a metric share the error probability.
-func tests(m Metric) float64 {
+func tests(m config.Metric) float64 {
 	n := 0.0
 	if m.Errors != nil {
 		n += 2
 	}
-	if m.Errors != nil && m.Name == ProbeMetric {
+	if m.Errors != nil && m.Name == config.ProbeMetric {
 		n++
 	}
 	if m.Latency != nil {
@@ -80,7 +86,7 @@ func tests(m Metric) float64 {
 }
 
 // seenErrors is the smallest error rate that either of the tests of errors sees.
-func seenErrors(l ErrorLimits, t Traffic, w, n, alpha float64) float64 {
+func seenErrors(l config.ErrorLimits, t Traffic, w, n, alpha float64) float64 {
 	lo, hi := 0.0, 1.0
 	if !seesErrors(l, t, w, n, hi, alpha) {
 		return 1
@@ -97,11 +103,11 @@ func seenErrors(l ErrorLimits, t Traffic, w, n, alpha float64) float64 {
 
 // seesErrors says whether a canary failing at rate is failed within n of its
 // requests with a probability of 80 %, by the limit or against stable.
-func seesErrors(l ErrorLimits, t Traffic, w, n, rate, alpha float64) bool {
+func seesErrors(l config.ErrorLimits, t Traffic, w, n, rate, alpha float64) bool {
 	if n <= 0 {
 		return false
 	}
-	if rate > l.limit() && stat.SeenShare(n, l.limit(), alpha) <= rate {
+	if rate > l.Limit() && stat.SeenShare(n, l.Limit(), alpha) <= rate {
 		return true
 	}
 	if w >= 1 || rate <= *l.Floor/100 {
@@ -113,7 +119,7 @@ func seesErrors(l ErrorLimits, t Traffic, w, n, rate, alpha float64) bool {
 }
 
 // requestsToSee is how many requests of the canary it takes to fail one at rate.
-func requestsToSee(l ErrorLimits, t Traffic, w, rate, alpha float64) float64 {
+func requestsToSee(l config.ErrorLimits, t Traffic, w, rate, alpha float64) float64 {
 	lo, hi := 0.0, 1.0
 	for !seesErrors(l, t, w, hi, rate, alpha) {
 		if lo, hi = hi, 2*hi; hi > 1e9 {
@@ -130,23 +136,25 @@ func requestsToSee(l ErrorLimits, t Traffic, w, rate, alpha float64) float64 {
 	return math.Ceil(hi)
 }
 
-func (p Power) words(m Metric, dwell time.Duration, perSecond float64) string {
-	s := sentence("%s at %d %%: about %.0f requests of the canary in %v", m.Name, p.Weight, p.Canary, dwell)
+func (e Estimate) words(m config.Metric, dwell time.Duration, perSecond float64) string {
+	s := fmt.Sprintf("%s at %d %%: about %.0f requests of the canary in %v", m.Name, e.Weight, e.Canary, dwell)
 	if perSecond <= 0 {
 		return s + ": nothing can be seen"
 	}
-	if m.Errors != nil && p.Seen < 1 {
-		s += sentence("; sees error rates from %s on", percent(p.Seen))
+	if m.Errors != nil && e.Seen < 1 {
+		s += fmt.Sprintf("; sees error rates from %s on", percent(e.Seen))
 	}
-	if m.Latency != nil && !math.IsInf(float64(p.Ratio), 1) {
-		s += sentence("; latencies from %.2g times stable's on", float64(p.Ratio))
+	if m.Latency != nil && !math.IsInf(float64(e.Ratio), 1) {
+		s += fmt.Sprintf("; latencies from %.2g times stable's on", float64(e.Ratio))
 	}
-	if !p.Enough {
-		what := sentence("%g requests", m.MinSamples)
+	if !e.Enough {
+		what := fmt.Sprintf("%g requests", m.MinSamples)
 		if m.Errors != nil {
-			what += sentence(" and twice the error limit (%s)", percent(2*m.Errors.limit()))
+			what += fmt.Sprintf(" and twice the error limit (%s)", percent(2*m.Errors.Limit()))
 		}
-		s += sentence("; too few for %s: hold the step for %v", what, time.Duration(p.Suggest*float64(time.Second)).Round(time.Second))
+		s += fmt.Sprintf("; too few for %s: hold the step for %v", what, time.Duration(e.Suggest*float64(time.Second)).Round(time.Second))
 	}
 	return s
 }
+
+func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }

@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source/podmetrics"
 )
 
 // sized is the sample with limits that are neither empty nor reached.
@@ -89,22 +90,19 @@ func await(t *testing.T, target *Target, limit time.Duration, read func(context.
 func TestUsageOfBothVersions(t *testing.T) {
 	t.Parallel()
 	target := usageTrial(t, sized, "")
-	for _, test := range []struct {
-		resource UsageResource
-		base     UsageBase
-	}{{UsageCPU, OfLimit}, {UsageMemory, OfLimit}, {UsageMemory, OfRequest}} {
-		source := target.Usage(test.resource, test.base)
+	for _, test := range []podmetrics.Config{{Resource: podmetrics.CPU}, {Resource: podmetrics.Memory, Of: podmetrics.OfLimits}, {Resource: podmetrics.Memory, Of: podmetrics.OfRequests}} {
+		source := reading(t, target, test)
 		seen := map[rollout.Side]bool{}
 		await(t, target, 2*time.Minute, source.Read, func(points []analysis.Point) bool {
 			for _, p := range points {
 				if share := float64(*p.Value); !(share > 0 && share <= 1) || p.Subject == "" || time.Since(p.At) > 2*time.Minute {
-					t.Errorf("%s of %s of %s: %v at %s, want a recent share", test.resource, test.base, p.Subject, share, p.At)
+					t.Errorf("%s of %s of %s: %v at %s, want a recent share", test.Resource, test.Of, p.Subject, share, p.At)
 				}
 				seen[p.Side] = true
 			}
 			return seen[rollout.SideStable] && seen[rollout.SideCanary]
 		})
-		if points, err := target.Usage(test.resource, test.base).Read(t.Context()); err != nil || len(points) != 2 {
+		if points, err := reading(t, target, test).Read(t.Context()); err != nil || len(points) != 2 {
 			t.Errorf("a new source says %+v, %v, want both pods", points, err)
 		}
 	}
@@ -113,7 +111,7 @@ func TestUsageOfBothVersions(t *testing.T) {
 func TestUsageRefusesWhatHasNoLimit(t *testing.T) {
 	t.Parallel()
 	target := usageTrial(t, sample.Resources{Requests: sized.Requests}, "")
-	points, err := target.Usage(UsageMemory, OfLimit).Read(t.Context())
+	points, err := reading(t, target, podmetrics.Config{Resource: podmetrics.Memory}).Read(t.Context())
 	if want := "it has no memory limit that its usage could be a share of: set resources.limits.memory"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Read = %+v, %v, want %q", points, err, want)
 	}
@@ -122,7 +120,7 @@ func TestUsageRefusesWhatHasNoLimit(t *testing.T) {
 func TestACrashIsARestart(t *testing.T) {
 	t.Parallel()
 	target := usageTrial(t, sample.Resources{}, "1s")
-	source := target.Restarts(AnyRestart)
+	source := reading(t, target, podmetrics.Config{Resource: podmetrics.Restarts})
 	await(t, target, time.Minute, source.Read, func(points []analysis.Point) bool {
 		for _, p := range points {
 			if p.Side == rollout.SideStable && *p.Value != 0 {
@@ -139,7 +137,7 @@ func TestACrashIsARestart(t *testing.T) {
 func TestMissingNamesTheMetricsAPI(t *testing.T) {
 	t.Parallel()
 	s := sandboxtest.Start(t)
-	missing, err := connect(t, s, nil).Missing(t.Context(), "default", UsagePermissions...)
+	missing, err := connect(t, s, nil).Missing(t.Context(), "default", kube.Permission{Group: "metrics.k8s.io", Resource: "pods", Verbs: []string{"get", "list"}})
 	if err != nil || len(missing) != 0 {
 		t.Errorf("Missing = %q, %v, want nothing for the sandbox's admin", missing, err)
 	}

@@ -1,4 +1,4 @@
-package aws
+package cloudwatch
 
 import (
 	"context"
@@ -21,29 +21,26 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 const secret = "planted-secret-key"
 
-func connect(t *testing.T, endpoint string) *Account {
-	t.Helper()
-	a, err := Connect(t.Context(), ConnectOptions{
-		Region: "eu-central-1", Endpoint: endpoint,
-		credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+// connect is CloudWatch at an endpoint.
+func connect(endpoint string) *cloudwatch.Client {
+	return cloudwatch.NewFromConfig(aws.Config{
+		Region: "eu-central-1", BaseEndpoint: &endpoint,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDTEST", SecretAccessKey: secret}, nil
 		}),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
 }
 
 // an account is a moto_server, and a clock that the test moves. Minute 0 is half
 // an hour ago.
 type account struct {
 	t     *testing.T
-	a     *Account
+	api   *cloudwatch.Client
 	begin time.Time
 	now   time.Time
 }
@@ -51,16 +48,16 @@ type account struct {
 func newAccount(t *testing.T) *account {
 	t.Helper()
 	begin := time.Now().UTC().Add(-30 * time.Minute).Truncate(time.Minute)
-	return &account{t: t, a: connect(t, awstest.Start(t)), begin: begin, now: begin}
+	return &account{t: t, api: connect(awstest.Start(t)), begin: begin, now: begin}
 }
 
 func (a *account) at(d time.Duration) time.Time { return a.begin.Add(d) }
 
 // source is the one of m under the test's clock, and one second to settle.
-func (a *account) source(m Metrics) *CloudWatch {
+func (a *account) source(m Metrics) *Source {
 	a.t.Helper()
 	m.Now, m.Settle = func() time.Time { return a.now }, time.Second
-	s, err := a.a.CloudWatch(m)
+	s, err := New(a.api, m)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -68,7 +65,7 @@ func (a *account) source(m Metrics) *CloudWatch {
 }
 
 // put reports a datum of each series named: "total_stable" and so on, as id says.
-func (a *account) put(s *CloudWatch, at time.Duration, values map[string]float64) {
+func (a *account) put(s *Source, at time.Duration, values map[string]float64) {
 	a.t.Helper()
 	for id, v := range values {
 		i := slices.IndexFunc(s.series, func(one series) bool { return one.id() == id })
@@ -77,7 +74,7 @@ func (a *account) put(s *CloudWatch, at time.Duration, values map[string]float64
 		for _, name := range slices.Sorted(maps.Keys(m.Dimensions)) { // moto finds them in the order of the question alone
 			datum.Dimensions = append(datum.Dimensions, types.Dimension{Name: aws.String(name), Value: aws.String(m.Dimensions[name])})
 		}
-		if _, err := cloudwatch.NewFromConfig(a.a.config).PutMetricData(a.t.Context(), &cloudwatch.PutMetricDataInput{Namespace: &m.Namespace, MetricData: []types.MetricDatum{datum}}); err != nil {
+		if _, err := a.api.PutMetricData(a.t.Context(), &cloudwatch.PutMetricDataInput{Namespace: &m.Namespace, MetricData: []types.MetricDatum{datum}}); err != nil {
 			a.t.Fatal(err)
 		}
 	}
@@ -85,7 +82,7 @@ func (a *account) put(s *CloudWatch, at time.Duration, values map[string]float64
 
 // reads moves the clock to where at has settled and fails the test unless the
 // source says want.
-func (a *account) reads(s *CloudWatch, at time.Duration, want ...analysis.Point) {
+func (a *account) reads(s *Source, at time.Duration, want ...analysis.Point) {
 	a.t.Helper()
 	a.now = a.at(at + time.Second)
 	got, err := s.Read(a.t.Context())
@@ -153,7 +150,7 @@ func TestOwnMetricOfHighResolution(t *testing.T) {
 	a := newAccount(t)
 	s := a.source(Metrics{
 		Value:  &Metric{Namespace: "Shop", Name: "QueueDepth", Stat: "Maximum", Dimensions: map[string]string{"Service": "${service}"}},
-		Names:  analysis.Names{Service: "web"},
+		Names:  source.Names{Service: "web"},
 		Period: 10 * time.Second,
 	})
 	a.put(s, 25*time.Second, map[string]float64{"value_stable": 1})
@@ -188,14 +185,14 @@ func TestRefusedMetrics(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newCloudWatch(nil, test.metrics)
-			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, analysis.ErrMixed) != test.mixed {
+			_, err := New(nil, test.metrics)
+			if err == nil || !strings.Contains(err.Error(), test.want) || errors.Is(err, source.ErrMixed) != test.mixed {
 				t.Errorf("error %v, want %q (mixed: %t)", err, test.want, test.mixed)
 			}
 		})
 	}
 	for _, m := range []Metrics{TargetGroupLatency(loadBalancer, stableGroup, canaryGroup, "p99.9"), LambdaDuration("f", "live", "1", "2", "p95")} {
-		if _, err := newCloudWatch(nil, m); err != nil {
+		if _, err := New(nil, m); err != nil {
 			t.Error(err)
 		}
 	}
@@ -250,7 +247,7 @@ func TestAnswersOfSeveralPages(t *testing.T) {
 			m := TargetGroupLatency(loadBalancer, stableGroup, canaryGroup, "p95")
 			m.Now, m.Settle = func() time.Time { return now.Add(time.Second) }, time.Second
 			api := test.pages
-			s, err := newCloudWatch(&api, m)
+			s, err := New(&api, m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -275,7 +272,7 @@ func TestThrottling(t *testing.T) {
 		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>as the test wants</Message></Error><RequestId>1</RequestId></ErrorResponse>", code)
 	}))
 	t.Cleanup(server.Close)
-	s, err := connect(t, server.URL).CloudWatch(LambdaAlias("checkout", "live", "7", "8"))
+	s, err := New(connect(server.URL), LambdaAlias("checkout", "live", "7", "8"))
 	if err != nil {
 		t.Fatal(err)
 	}

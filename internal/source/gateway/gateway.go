@@ -1,20 +1,11 @@
-// Package prometheus reads what Prometheus can tell of either version, in two ways.
+// Package gateway reads a gateway's own request counters, in Prometheus' text format,
+// straight from the gateway: a server that scrapes it would be seconds behind. They
+// stand in for the probe stream where answers carry no version.
 //
-// A Source reads a gateway's own request counters, in Prometheus' text format,
-// straight from the gateway: a server that scrapes it would be seconds behind. It
-// knows the counters that tell the backends of one route apart (Traefik's per
-// service, Istio's per destination) and refuses a gateway that has none, since a
-// number that mixes versions says nothing about either.
-//
-// A Server is a Prometheus that scrapes gateways or the application. Its API is
-// asked for raw samples, not for rates: an instant query of a range, so that each
-// sample comes with the time of its scrape, and what counters gained between two of
-// them is worked out here. A rate over a window would smear a step's first failures
-// over the time before it, guess at the window's edges, and never say how many
-// requests it stands for, which is what a test needs to know. Nothing here judges:
-// a version that is missing gives no points, and what cannot be understood is an
-// error.
-package prometheus
+// It knows the counters that tell the backends of one route apart (Traefik's per
+// service, Istio's per destination) and refuses a gateway that has none, since a number
+// that mixes versions says nothing about either.
+package gateway
 
 import (
 	"context"
@@ -73,7 +64,7 @@ func (s Source) Read(ctx context.Context, services ...string) ([]Counts, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read gateway metrics: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("read gateway metrics: %s", resp.Status)
 	}
@@ -149,11 +140,16 @@ var kinds = []kind{
 	}},
 }
 
-// traefik names a backend NAMESPACE-SERVICE-PORT@kubernetesgateway, with the
-// port's name before its number if it has one. A name that fits two Services
-// is the longer one's.
 func traefik(l map[string]string, namespace, service string, all []string) bool {
-	name, ok := strings.CutSuffix(l["service"], "@kubernetesgateway")
+	return TraefikService(l["service"], namespace, service, all)
+}
+
+// TraefikService reports whether Traefik's label service is a Service of a namespace,
+// where all are the Services that it may be. Traefik names a backend
+// NAMESPACE-SERVICE-PORT@kubernetesgateway, with the port's name before its number if
+// it has one. A name that fits two Services is the longer one's.
+func TraefikService(label, namespace, service string, all []string) bool {
+	name, ok := strings.CutSuffix(label, "@kubernetesgateway")
 	if !ok || !fits(name, namespace, service) {
 		return false
 	}

@@ -1,4 +1,11 @@
-package aws
+// Package cloudwatch reads counts and gauges of both versions from CloudWatch: of an
+// Application Load Balancer's target groups, of a Lambda alias, or of any metric
+// whose dimensions tell the versions apart.
+//
+// CloudWatch goes on filling its periods for a while, so a period is handed out once,
+// when it is complete. Percentiles of periods cannot be merged to one of a longer
+// time; they are gauges here.
+package cloudwatch
 
 import (
 	"cmp"
@@ -18,6 +25,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 const (
@@ -53,7 +61,7 @@ type Metrics struct {
 	// Value is a gauge.
 	Value *Metric
 	// Names are what the dimensions say of the versions.
-	Names analysis.Names
+	Names source.Names
 	// Period of the datapoints: 1, 5, 10 or 30 s where the metric has high
 	// resolution, or whole minutes; 1 minute if 0.
 	Period time.Duration
@@ -75,7 +83,7 @@ func TargetGroups(loadBalancer, stable, canary string) Metrics {
 		Total:  targetMetric("RequestCount", loadBalancer, "Sum"),
 		Failed: targetMetric("HTTPCode_Target_5XX_Count", loadBalancer, "Sum"),
 		Sparse: true,
-		Names:  analysis.Names{Stable: stable, Canary: canary},
+		Names:  source.Names{Stable: stable, Canary: canary},
 	}
 }
 
@@ -86,7 +94,7 @@ func TargetGroups(loadBalancer, stable, canary string) Metrics {
 func TargetGroupLatency(loadBalancer, stable, canary, percentile string) Metrics {
 	return Metrics{
 		Value: targetMetric("TargetResponseTime", loadBalancer, percentile),
-		Names: analysis.Names{Stable: stable, Canary: canary},
+		Names: source.Names{Stable: stable, Canary: canary},
 	}
 }
 
@@ -101,7 +109,7 @@ func LambdaAlias(function, alias, stable, canary string) Metrics {
 	return Metrics{
 		Total:  lambdaMetric("Invocations", function, alias, "Sum"),
 		Failed: lambdaMetric("Errors", function, alias, "Sum"),
-		Names:  analysis.Names{Stable: stable, Canary: canary},
+		Names:  source.Names{Stable: stable, Canary: canary},
 	}
 }
 
@@ -110,7 +118,7 @@ func LambdaAlias(function, alias, stable, canary string) Metrics {
 func LambdaDuration(function, alias, stable, canary, percentile string) Metrics {
 	return Metrics{
 		Value: lambdaMetric("Duration", function, alias, percentile),
-		Names: analysis.Names{Stable: stable, Canary: canary},
+		Names: source.Names{Stable: stable, Canary: canary},
 	}
 }
 
@@ -142,9 +150,9 @@ func (s series) String() string {
 	return fmt.Sprintf("%s of %s/%s{%s}", s.metric.Stat, s.metric.Namespace, s.metric.Name, strings.Join(dimensions, ","))
 }
 
-// CloudWatch is a source that reads Metrics. It remembers what it has handed
-// out, and is for one goroutine.
-type CloudWatch struct {
+// A Source reads Metrics. It remembers what it has handed out, and is for one
+// goroutine.
+type Source struct {
 	api     cloudwatch.GetMetricDataAPIClient
 	metrics Metrics
 	series  []series
@@ -152,13 +160,9 @@ type CloudWatch struct {
 	upto    time.Time // the end of what has been handed out
 }
 
-// CloudWatch makes a source of m. It refuses metrics whose dimensions are the
-// same for both versions (analysis.ErrMixed), and asks AWS for nothing yet.
-func (a *Account) CloudWatch(m Metrics) (*CloudWatch, error) {
-	return newCloudWatch(cloudwatch.NewFromConfig(a.config), m)
-}
-
-func newCloudWatch(api cloudwatch.GetMetricDataAPIClient, m Metrics) (*CloudWatch, error) {
+// New returns a Source of m in the account of api. It refuses metrics whose dimensions
+// are the same for both versions (source.ErrMixed), and asks AWS for nothing yet.
+func New(api cloudwatch.GetMetricDataAPIClient, m Metrics) (*Source, error) {
 	m.Period, m.Settle = cmp.Or(m.Period, standardPeriod), cmp.Or(m.Settle, settle)
 	if m.Now == nil {
 		m.Now = time.Now
@@ -167,7 +171,7 @@ func newCloudWatch(api cloudwatch.GetMetricDataAPIClient, m Metrics) (*CloudWatc
 	if err != nil {
 		return nil, fmt.Errorf("cloudwatch metric: %w", err)
 	}
-	return &CloudWatch{api: api, metrics: m, series: all}, nil
+	return &Source{api: api, metrics: m, series: all}, nil
 }
 
 // all are the series to ask for.
@@ -222,7 +226,7 @@ func (m Metrics) both(f field, metric Metric) ([]series, error) {
 			s.metric.Dimensions[name] = filled
 		}
 	}
-	if err := analysis.TellsApart(stable.String(), canary.String()); err != nil {
+	if err := source.TellsApart(stable.String(), canary.String()); err != nil {
 		return nil, fmt.Errorf("%w: a dimension has to hold ${version}", err)
 	}
 	return []series{stable, canary}, nil
@@ -249,7 +253,7 @@ func checkStat(f field, stat string) error {
 // the call before. The first call returns no counts, and of values the last complete
 // one. A period without a datapoint gives no point. An error leaves all to the
 // next call.
-func (c *CloudWatch) Read(ctx context.Context) ([]analysis.Point, error) {
+func (c *Source) Read(ctx context.Context) ([]analysis.Point, error) {
 	upto := c.metrics.Now().Add(-c.metrics.Settle).Truncate(c.metrics.Period)
 	from := c.upto
 	if c.begun.IsZero() {
@@ -286,7 +290,7 @@ type datapoint struct {
 }
 
 // ask returns the datapoints of all series, in their order, oldest first.
-func (c *CloudWatch) ask(ctx context.Context, from, upto time.Time) ([][]datapoint, error) {
+func (c *Source) ask(ctx context.Context, from, upto time.Time) ([][]datapoint, error) {
 	answers := make([][]datapoint, len(c.series))
 	status := make([]types.StatusCode, len(c.series))
 	pages := cloudwatch.NewGetMetricDataPaginator(c.api, &cloudwatch.GetMetricDataInput{
@@ -335,7 +339,7 @@ func (s series) id() string {
 	return map[field]string{total: "total", failed: "failed", value: "value"}[s.field] + "_" + string(s.version)
 }
 
-func (c *CloudWatch) queries() []types.MetricDataQuery {
+func (c *Source) queries() []types.MetricDataQuery {
 	period := int32(c.metrics.Period / time.Second)
 	var queries []types.MetricDataQuery
 	for _, s := range c.series {
@@ -353,7 +357,7 @@ func (c *CloudWatch) queries() []types.MetricDataQuery {
 
 // fresh are the datapoints to hand out: of whole periods in the time asked for,
 // and of the first call only the newest value.
-func (c *CloudWatch) fresh(f field, all []datapoint, from, upto time.Time) []datapoint {
+func (c *Source) fresh(f field, all []datapoint, from, upto time.Time) []datapoint {
 	var complete []datapoint
 	for _, d := range all {
 		if !d.at.Before(from) && !d.at.Add(c.metrics.Period).After(upto) {

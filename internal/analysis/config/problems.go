@@ -1,0 +1,56 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// Problems collects what is wrong with a configuration, each with the field it is
+// about.
+type Problems struct {
+	at  string // the path of the object that is validated
+	all *[]error
+}
+
+// NewProblems returns an empty list, and the function that returns what was added to
+// it.
+func NewProblems() (p Problems, found func() []error) {
+	var all []error
+	return Problems{all: &all}, func() []error { return all }
+}
+
+// At is the same list for the fields of an object below.
+func (p Problems) At(field string) Problems { return Problems{at: p.path(field), all: p.all} }
+
+// Want adds a problem unless ok: what the field has, and what is wanted there. An
+// empty field is the object itself.
+func (p Problems) Want(ok bool, field string, have any, want string) {
+	if !ok {
+		*p.all = append(*p.all, fmt.Errorf("%s is %v: want %s", p.path(field), have, want))
+	}
+}
+
+// OneOf adds a problem unless have is one of the policies that are allowed.
+func (p Problems) OneOf(field string, have rollout.Policy, allowed ...rollout.Policy) {
+	p.Want(slices.Contains(allowed, have), field, fmt.Sprintf("%q", have), fmt.Sprintf("one of %q", allowed))
+}
+
+func (p Problems) path(field string) string {
+	if p.at == "" || field == "" {
+		return p.at + field
+	}
+	return p.at + "." + field
+}
+
+// name holds a name to what may be one, and to being the only one of its kind.
+func (p Problems) name(name string, seen map[string]bool) {
+	ok := name != "" && len(name) <= 63 && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && r != '_' && r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+	p.Want(ok, "name", fmt.Sprintf("%q", name), "letters, digits, '-', '_' and '.', at most 63")
+	p.Want(!seen[name], "name", fmt.Sprintf("%q", name), "a name of its own")
+	seen[name] = true
+}

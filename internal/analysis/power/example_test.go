@@ -1,0 +1,20 @@
+package power_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/power"
+)
+
+// Ten requests a second are too few for a step at 5 % that is held for a minute.
+func ExampleOf() {
+	c := config.Default()
+	seen, _ := power.Of(c, c.Metrics[0], power.Traffic{Rate: 10}, 4, 5, time.Minute)
+	fmt.Println(seen.Enough)
+	fmt.Println(seen.Sentence)
+	// Output:
+	// false
+	// probe at 5 %: about 30 requests of the canary in 1m0s; sees error rates from 17.4 % on; latencies from 2.8 times stable's on; too few for 100 requests and twice the error limit (10 %): hold the step for 3m20s
+}

@@ -1,0 +1,45 @@
+package kube
+
+import (
+	"strings"
+	"testing"
+)
+
+const smokeJob = `apiVersion: batch/v1
+kind: Job
+metadata: {name: smoke}
+spec:
+  template:
+    spec:
+      containers: [{name: smoke, image: "smoke:1"}]
+`
+
+func TestValidJob(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ manifest, says string }{
+		"a job":         {smokeJob, ""},
+		"JSON":          {`{"kind":"Job","spec":{"template":{"spec":{"containers":[{"name":"a"}]}}}}`, ""},
+		"a pod":         {strings.Replace(smokeJob, "kind: Job", "kind: Pod", 1), `it is a batch/v1 "Pod" with 1 containers`},
+		"no containers": {"kind: Job\n", `"Job" with 0 containers, want a Job with one at least`},
+		"no YAML":       {"kind: [", "read the job's manifest: "},
+		"nothing":       {"", "read the job's manifest: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := ValidJob([]byte(test.manifest))
+			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error %v, want %q", err, test.says)
+			}
+		})
+	}
+}
+
+func FuzzValidJob(f *testing.F) {
+	f.Add(smokeJob)
+	f.Add("kind: Job\n---\nkind: Pod")
+	f.Fuzz(func(t *testing.T, manifest string) {
+		if job, err := parseJob([]byte(manifest)); err == nil && len(job.Spec.Template.Spec.Containers) == 0 {
+			t.Error("a job without containers is taken")
+		}
+	})
+}
