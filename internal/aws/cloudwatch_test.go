@@ -29,7 +29,7 @@ func connect(t *testing.T, endpoint string) *Account {
 	t.Helper()
 	a, err := Connect(t.Context(), ConnectOptions{
 		Region: "eu-central-1", Endpoint: endpoint,
-		credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDTEST", SecretAccessKey: secret}, nil
 		}),
 	})

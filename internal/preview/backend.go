@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/aws"
-	"github.com/candlefish/deploy-action/internal/preview/stack"
+	"github.com/candlefish/deploy-action/internal/aws/bucket"
+	"github.com/candlefish/deploy-action/internal/aws/stack"
+	apistack "github.com/candlefish/deploy-action/internal/preview/api"
 )
 
 // cloud is CloudFormation as the keeper's Backend.
@@ -18,7 +20,7 @@ type cloud struct {
 	bucket  string // of artifacts; "" until it is known
 	code    string // a folder or an archive
 	own     string // a template of the user's; "" for ours
-	set     stack.Settings
+	set     apistack.Settings
 	protect bool
 	runID   string
 	// standIn is the server that answers for AWS where it is not Amazon. Such
@@ -34,7 +36,7 @@ func (s *session) backend(ctx context.Context) (*cloud, error) {
 	c := &cloud{
 		bucket: s.v.String("artifacts-bucket"), code: s.v.String("api-code"), own: s.v.String("api-template"),
 		protect: s.v.Bool("protect"), runID: s.runID,
-		set: stack.Settings{Image: s.v.String("api-image"), Runtime: s.v.String("api-runtime"), Handler: s.v.String("api-handler"),
+		set: apistack.Settings{Image: s.v.String("api-image"), Runtime: s.v.String("api-runtime"), Handler: s.v.String("api-handler"),
 			CertificateArn: s.v.String("certificate-arn"), HostedZoneID: s.v.String("hosted-zone-id")},
 	}
 	if c.set.Image != "" {
@@ -59,35 +61,35 @@ func bucketTags() map[string]string {
 // artifacts makes sure of the bucket and returns its name.
 func (c *cloud) artifacts(ctx context.Context) (string, error) {
 	if c.bucket == "" {
-		id, err := c.account.AccountID(ctx)
+		id, err := c.account.ID(ctx)
 		if err != nil {
 			return "", err
 		}
 		c.bucket = fmt.Sprintf("candlefish-preview-artifacts-%s-%s", id, c.account.Region())
 	}
-	return c.bucket, c.account.Artifacts(ctx, c.bucket, bucketTags())
+	return c.bucket, bucket.Of(c.account, c.bucket).Ensure(ctx, bucketTags())
 }
 
 // Apply implements Backend.
 func (c *cloud) Apply(ctx context.Context, o Owner, progress func(string)) (API, error) {
-	bucket, err := c.artifacts(ctx)
+	name, err := c.artifacts(ctx)
 	if err != nil {
 		return API{}, err
 	}
-	spec := aws.StackSpec{
-		Name: o.Stack(), Template: stack.Template(), Tags: o.Tags(), Capabilities: []string{stack.Capability}, Bucket: bucket,
+	spec := stack.Spec{
+		Name: o.Stack(), Template: apistack.Template(), Tags: o.Tags(), Capabilities: []string{apistack.Capability}, Bucket: name,
 		Protect: c.protect, Token: "run-" + strings.ReplaceAll(c.runID, ".", "-") + "-" + short(o.Commit), Owned: o.Owns,
-		Event: func(e aws.StackEvent) { progress(e.String()) },
+		Event: func(e stack.Event) { progress(e.String()) },
 	}
 	set := c.set
 	set.Number, set.Commit = o.Number, o.Commit
 	if c.code != "" {
-		body, hash, err := stack.Package(c.code)
+		body, hash, err := apistack.Package(c.code)
 		if err != nil {
 			return API{}, err
 		}
-		set.Bucket, set.Key = bucket, fmt.Sprintf("pr-%d/%s.zip", o.Number, hash)
-		if err := c.account.PutArtifact(ctx, bucket, set.Key, body); err != nil {
+		set.Bucket, set.Key = name, fmt.Sprintf("pr-%d/%s.zip", o.Number, hash)
+		if err := bucket.Of(c.account, name).Put(ctx, set.Key, body); err != nil {
 			return API{}, err
 		}
 	}
@@ -96,14 +98,14 @@ func (c *cloud) Apply(ctx context.Context, o Owner, progress func(string)) (API,
 			return API{}, fmt.Errorf("read the API's template: %w", err)
 		}
 	}
-	if spec.Parameters, err = stack.Parameters(set); err != nil {
+	if spec.Parameters, err = apistack.Parameters(set); err != nil {
 		return API{}, err
 	}
-	applied, err := c.account.ApplyStack(ctx, spec)
+	applied, err := stack.Apply(ctx, c.account, spec)
 	if err != nil {
 		return API{}, err
 	}
-	a := api(applied.Stack)
+	a := apiOf(applied.Stack)
 	a.Missing = applied.Missing
 	for _, change := range applied.Changes {
 		text := fmt.Sprintf("API: %s %s", strings.ToLower(change.Action), change.LogicalID)
@@ -118,19 +120,19 @@ func (c *cloud) Apply(ctx context.Context, o Owner, progress func(string)) (API,
 	return a, nil
 }
 
-func api(s aws.Stack) API {
+func apiOf(s stack.Stack) API {
 	return API{ID: s.ID, Name: s.Name, Status: s.Status, Outputs: s.Outputs, Tags: s.Tags, Updated: s.Updated}
 }
 
 // Stacks implements Backend.
 func (c *cloud) Stacks(ctx context.Context) ([]API, error) {
-	all, err := c.account.Stacks(ctx, stackPrefix)
+	all, err := stack.List(ctx, c.account, stackPrefix)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]API, len(all))
 	for i, s := range all {
-		list[i] = api(s)
+		list[i] = apiOf(s)
 	}
 	return list, nil
 }
@@ -138,7 +140,7 @@ func (c *cloud) Stacks(ctx context.Context) ([]API, error) {
 // Remove implements Backend. With the last preview the bucket of artifacts goes,
 // where it is the one that was made for them.
 func (c *cloud) Remove(ctx context.Context, k Key, progress func(string)) (bool, []string, error) {
-	deleted, err := c.account.DeleteStack(ctx, k.Stack(), k.Owns, func(e aws.StackEvent) { progress(e.String()) })
+	deleted, err := stack.Delete(ctx, c.account, k.Stack(), k.Owns, func(e stack.Event) { progress(e.String()) })
 	left := slices.Concat(deleted.Retained, deleted.Left)
 	if err != nil {
 		return deleted.Existed, left, err
@@ -150,9 +152,9 @@ func (c *cloud) Remove(ctx context.Context, k Key, progress func(string)) (bool,
 	if err != nil || len(others) > 0 || c.bucket != "" {
 		return deleted.Existed, left, err
 	}
-	id, err := c.account.AccountID(ctx)
+	id, err := c.account.ID(ctx)
 	if err == nil {
-		_, err = c.account.DeleteArtifacts(ctx, fmt.Sprintf("candlefish-preview-artifacts-%s-%s", id, c.account.Region()), bucketTags())
+		_, err = bucket.Of(c.account, fmt.Sprintf("candlefish-preview-artifacts-%s-%s", id, c.account.Region())).Delete(ctx, bucketTags())
 	}
 	return deleted.Existed, left, err
 }

@@ -19,12 +19,13 @@ import (
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
+	"github.com/candlefish/deploy-action/internal/aws/inventory"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/netlify"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
-	"github.com/candlefish/deploy-action/internal/preview/stack"
+	"github.com/candlefish/deploy-action/internal/preview/api"
 )
 
 // TestMain gives the AWS SDK the credentials that it looks for in the process.
@@ -57,7 +58,7 @@ func newPeer(t *testing.T, o githubtest.Options) *peer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.backend = &cloud{account: account, code: "../../testdata/preview/api", standIn: p.moto, set: stack.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
+	p.backend = &cloud{account: account, code: "../../testdata/preview/api", standIn: p.moto, set: api.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
 	return p
 }
 
@@ -130,7 +131,7 @@ func (p *peer) up(n int, commit string) Result {
 // left is all that there is anywhere, of any kind.
 func (p *peer) left() []string {
 	p.t.Helper()
-	found, err := p.backend.account.Inventory(p.t.Context(), func(map[string]string, string) bool { return true })
+	found, err := inventory.Take(p.t.Context(), p.backend.account, func(map[string]string, string) bool { return true })
 	if err != nil {
 		p.t.Fatal(err)
 	}

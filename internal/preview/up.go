@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/preview/stack"
+	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/redact"
 )
 
@@ -175,7 +175,7 @@ func (k *Keeper) api(ctx context.Context, w Want, r *Result) bool {
 	r.API.Took = k.Now().Sub(began)
 	r.API.URL, r.API.ID, r.Outputs = a.URL(), a.ID, a.Outputs
 	for name, value := range a.Outputs {
-		if !slices.Contains(stack.Outputs, name) { // those of a template of the user's own
+		if !slices.Contains(api.Outputs, name) { // those of a template of the user's own
 			k.Secret(value)
 		}
 	}

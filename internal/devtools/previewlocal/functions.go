@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/aws"
+	"github.com/candlefish/deploy-action/internal/aws/inventory"
 )
 
 // functions is moto_server with something in front of it: moto keeps the function
@@ -106,7 +107,7 @@ func (f *functions) inventory(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := account.Inventory(ctx, func(map[string]string, string) bool { return true })
+	found, err := inventory.Take(ctx, account, func(map[string]string, string) bool { return true })
 	var list []string
 	for _, r := range found {
 		list = append(list, r.String())

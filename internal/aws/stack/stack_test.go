@@ -1,4 +1,4 @@
-package aws
+package stack_test
 
 import (
 	"context"
@@ -11,16 +11,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
+	"github.com/candlefish/deploy-action/internal/aws/stack"
 )
 
 const (
 	topics = `{"Resources": {"One": {"Type": "AWS::SNS::Topic"}, "Two": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"ApiUrl": {"Value": "https://planted-output.example"}}}`
 	topic  = "AWS::SNS::Topic"
+
+	stackType = "AWS::CloudFormation::Stack"
+	setType   = "AWS::CloudFormation::ChangeSet"
 )
 
 // A fakeClock passes time without waiting.
@@ -30,8 +35,8 @@ type fakeClock struct {
 	slept []time.Duration
 }
 
-func (c *fakeClock) clock() Clock {
-	return Clock{
+func (c *fakeClock) clock() aws.Clock {
+	return aws.Clock{
 		Now: func() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now },
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			c.mu.Lock()
@@ -46,20 +51,19 @@ func (c *fakeClock) clock() Clock {
 // cfn is a CloudFormation of a test, an account in it, and what it said.
 type cfn struct {
 	*awstest.CFN
-	a      *Account
+	a      *aws.Account
 	time   *fakeClock
-	events []StackEvent
+	events []stack.Event
 }
 
 func newCFN(t *testing.T) *cfn {
 	t.Helper()
 	c := &cfn{CFN: awstest.NewCFN(t), time: &fakeClock{now: time.Unix(1_800_000_000, 0)}}
-	c.a = connect(t, c.URL)
-	c.a.clock = c.time.clock()
+	c.a = connect(t, c.URL, c.time.clock())
 	return c
 }
 
-func (c *cfn) spec() StackSpec {
+func (c *cfn) spec() stack.Spec {
 	s := spec(&c.events)
 	s.Name, s.Template, s.Capabilities, s.Token = "pr-7", []byte(topics), nil, "42-1"
 	return s
@@ -128,7 +132,7 @@ func TestStates(t *testing.T) {
 					c.Run(before, tt.then...)
 				}
 			}
-			got, err := c.a.ApplyStack(t.Context(), c.spec())
+			got, err := stack.Apply(t.Context(), c.a, c.spec())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +152,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-func lines(events []StackEvent) string {
+func lines(events []stack.Event) string {
 	var b strings.Builder
 	for _, e := range events {
 		b.WriteString(e.String() + "\n")
@@ -172,8 +176,8 @@ func TestReviewOfOthers(t *testing.T) {
 			for i, tags := range tt.sets {
 				c.PutSet(id, "set"+string(rune('a'+i)), tags)
 			}
-			_, err := c.a.ApplyStack(t.Context(), c.spec())
-			if (err == nil) != tt.ok || !tt.ok && (!errors.Is(err, ErrNotOurs) || len(c.asked()) > 0) {
+			_, err := stack.Apply(t.Context(), c.a, c.spec())
+			if (err == nil) != tt.ok || !tt.ok && (!errors.Is(err, aws.ErrNotOurs) || len(c.asked()) > 0) {
 				t.Errorf("%v, asked %q", err, c.asked())
 			}
 		})
@@ -188,7 +192,7 @@ func TestNewOperation(t *testing.T) {
 	c := newCFN(t)
 	c.Lag, c.SameTime, c.Page = 4, true, 2
 	c.Put(planted("UPDATE_COMPLETE"))
-	got, err := c.a.ApplyStack(t.Context(), c.spec())
+	got, err := stack.Apply(t.Context(), c.a, c.spec())
 	if err != nil || got.Status != "UPDATE_COMPLETE" {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -196,7 +200,7 @@ func TestNewOperation(t *testing.T) {
 	if diff := cmp.Diff(want, c.statuses()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]StackChange{{"Modify", "One", topic, ""}, {"Modify", "Two", topic, ""}}, got.Changes); diff != "" {
+	if diff := cmp.Diff([]stack.Change{{"Modify", "One", topic, ""}, {"Modify", "Two", topic, ""}}, got.Changes); diff != "" {
 		t.Errorf("changes of both pages (-want +got):\n%s", diff)
 	}
 	// 2 s, more seldom without news, 2 s again with it.
@@ -214,7 +218,7 @@ func TestOthersOperation(t *testing.T) {
 	c.Script("UPDATE",
 		[]awstest.Step{{Status: "UPDATE_IN_PROGRESS", Token: "theirs"}, {Status: "UPDATE_COMPLETE", Token: "theirs"}},
 		[]awstest.Step{{Status: "UPDATE_IN_PROGRESS"}}, []awstest.Step{{Status: "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"}})
-	got, err := c.a.ApplyStack(t.Context(), c.spec())
+	got, err := stack.Apply(t.Context(), c.a, c.spec())
 	if err != nil || got.Status != "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS" {
 		t.Errorf("%+v, %v, want it done while it cleans up", got, err)
 	}
@@ -232,21 +236,21 @@ func TestRootCause(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		steps []awstest.Step
-		want  StackError
+		want  stack.Error
 	}{
 		{"cancelled first", []awstest.Step{
 			{Resource: "Two", Type: topic, Status: "UPDATE_FAILED", Reason: "Resource update cancelled"},
 			{Resource: "One", Type: topic, Status: "UPDATE_FAILED", Reason: "name is taken"},
 			{Resource: "Three", Type: topic, Status: "UPDATE_FAILED", Reason: "later"},
-		}, StackError{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "One", topic, "name is taken"}},
+		}, stack.Error{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "One", topic, "name is taken"}},
 		{"nested", []awstest.Step{
 			{Resource: "Inner", Type: stackType, Physical: nested, Status: "UPDATE_COMPLETE"},
 			{Resource: "Inner", Type: stackType, Physical: nested, Status: "UPDATE_FAILED", Reason: "Embedded stack was not successfully updated"},
-		}, StackError{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "Deep", topic, "deep reason"}},
+		}, stack.Error{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "Deep", topic, "deep reason"}},
 		{"nested and unreadable", []awstest.Step{
 			{Resource: "Inner", Type: stackType, Physical: "arn:aws:cloudformation:eu-central-1:123456789012:stack/none/1", Status: "UPDATE_FAILED", Reason: "Embedded stack failed"},
-		}, StackError{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "Inner", stackType, "Embedded stack failed"}},
-		{"nothing in it", nil, StackError{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "pr-7", stackType, "The following resource(s) failed to update"}},
+		}, stack.Error{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "Inner", stackType, "Embedded stack failed"}},
+		{"nothing in it", nil, stack.Error{"pr-7", "UPDATE_ROLLBACK_COMPLETE", "pr-7", stackType, "The following resource(s) failed to update"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -256,10 +260,10 @@ func TestRootCause(t *testing.T) {
 			c.Put(awstest.CFNStack{ID: nested, Name: "inner", Status: "UPDATE_ROLLBACK_COMPLETE",
 				Events: []awstest.Step{{Status: "UPDATE_IN_PROGRESS"}, {Resource: "Deep", Type: topic, Status: "UPDATE_FAILED", Reason: "deep reason"}, {Status: "UPDATE_ROLLBACK_COMPLETE"}}})
 			c.Script("UPDATE", append([]awstest.Step{{Status: "UPDATE_IN_PROGRESS"}}, tt.steps...), nil, rolled)
-			got, err := c.a.ApplyStack(t.Context(), c.spec())
-			failure, ok := errors.AsType[*StackError](err)
+			got, err := stack.Apply(t.Context(), c.a, c.spec())
+			failure, ok := errors.AsType[*stack.Error](err)
 			if !ok {
-				t.Fatalf("%v, want a StackError", err)
+				t.Fatalf("%v, want a *stack.Error", err)
 			}
 			if diff := cmp.Diff(tt.want, *failure); diff != "" {
 				t.Errorf("cause (-want +got):\n%s", diff)
@@ -295,7 +299,7 @@ func TestChangeSets(t *testing.T) {
 				c.Put(planted(tt.before))
 			}
 			c.Outcome(tt.set)
-			got, err := c.a.ApplyStack(t.Context(), c.spec())
+			got, err := stack.Apply(t.Context(), c.a, c.spec())
 			if tt.want == "" && (err != nil || got.Changed || got.Status != tt.before) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("%+v, %v, want %q", got, err, tt.want)
 			}
@@ -319,7 +323,7 @@ func TestSetOfTheSameToken(t *testing.T) {
 	id := c.Put(planted("CREATE_COMPLETE"))
 	c.PutSet(id, "run-42-1", ours)
 	c.PutSet(id, "run-42-1-2", ours)
-	if got, err := c.a.ApplyStack(t.Context(), c.spec()); err != nil || !got.Changed {
+	if got, err := stack.Apply(t.Context(), c.a, c.spec()); err != nil || !got.Changed {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if diff := cmp.Diff([]string{"CreateChangeSet", "DeleteChangeSet", "CreateChangeSet", "DeleteChangeSet", "CreateChangeSet", "ExecuteChangeSet"}, c.asked()); diff != "" {
@@ -332,7 +336,7 @@ func TestThrottled(t *testing.T) {
 	t.Parallel()
 	c := newCFN(t)
 	c.Throttle("DescribeStackEvents", 3)
-	if _, err := c.a.ApplyStack(t.Context(), c.spec()); err != nil {
+	if _, err := stack.Apply(t.Context(), c.a, c.spec()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]time.Duration{4 * time.Second, 8 * time.Second, 16 * time.Second}, c.time.slept[:3]); diff != "" {
@@ -341,7 +345,7 @@ func TestThrottled(t *testing.T) {
 	c.Throttle("DescribeStackEvents", 1000)
 	s := c.spec()
 	s.Token, s.Template = "43-1", []byte(strings.Replace(topics, "Two", "Three", 1))
-	if _, err := c.a.ApplyStack(t.Context(), s); err == nil || !strings.Contains(err.Error(), "Throttling") {
+	if _, err := stack.Apply(t.Context(), c.a, s); err == nil || !strings.Contains(err.Error(), "Throttling") {
 		t.Errorf("%v, want what AWS said", err)
 	}
 }
@@ -362,16 +366,16 @@ func TestStillRunning(t *testing.T) {
 			wantErr := context.DeadlineExceeded
 			if where == "canceled" {
 				wantErr = context.Canceled
-				s.Event = func(StackEvent) { cancel() }
+				s.Event = func(stack.Event) { cancel() }
 			}
-			got, err := c.a.ApplyStack(ctx, s)
+			got, err := stack.Apply(ctx, c.a, s)
 			if where != "other operation" && got.ID != id {
 				t.Errorf("stack %q, want %q", got.ID, id)
 			}
-			if !errors.Is(err, ErrRunning) || !errors.Is(err, wantErr) || !strings.Contains(err.Error(), "still running") || !strings.Contains(err.Error(), id) {
+			if !errors.Is(err, stack.ErrRunning) || !errors.Is(err, wantErr) || !strings.Contains(err.Error(), "still running") || !strings.Contains(err.Error(), id) {
 				t.Errorf("%v, want %v with %s", err, wantErr, id)
 			}
-			if took := c.time.now.Sub(time.Unix(1_800_000_000, 0)); took > stackLimit+longest {
+			if took := c.time.now.Sub(time.Unix(1_800_000_000, 0)); took > 30*time.Minute+15*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})
@@ -384,17 +388,17 @@ func TestProtection(t *testing.T) {
 	c := newCFN(t)
 	s := c.spec()
 	s.Protect = true
-	if got, err := c.a.ApplyStack(t.Context(), s); err != nil || !got.Protected {
+	if got, err := stack.Apply(t.Context(), c.a, s); err != nil || !got.Protected {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if gone, err := c.a.DeleteStack(t.Context(), s.Name, func(map[string]string) error { return errors.New("no") }, nil); !errors.Is(err, ErrNotOurs) || gone.Gone || !c.Stack(s.Name).Protected {
+	if gone, err := stack.Delete(t.Context(), c.a, s.Name, func(map[string]string) error { return errors.New("no") }, nil); !errors.Is(err, aws.ErrNotOurs) || gone.Gone || !c.Stack(s.Name).Protected {
 		t.Errorf("refused: %+v, %v", gone, err)
 	}
-	if gone, err := c.a.DeleteStack(t.Context(), s.Name, owned, nil); err != nil || !gone.Gone {
+	if gone, err := stack.Delete(t.Context(), c.a, s.Name, owned, nil); err != nil || !gone.Gone {
 		t.Errorf("delete: %+v, %v", gone, err)
 	}
 	c.Unprotectable = true
-	if _, err := c.a.ApplyStack(t.Context(), s); err == nil || !strings.Contains(err.Error(), "termination protection was turned on and is off") {
+	if _, err := stack.Apply(t.Context(), c.a, s); err == nil || !strings.Contains(err.Error(), "termination protection was turned on and is off") {
 		t.Errorf("unprotectable: %v", err)
 	}
 }
@@ -408,8 +412,8 @@ func TestDeleteFailed(t *testing.T) {
 	c := newCFN(t)
 	c.Put(planted("CREATE_COMPLETE"))
 	c.Script("DELETE", begins, nil, fails)
-	got, err := c.a.DeleteStack(t.Context(), "pr-7", owned, nil)
-	want := Deleted{Existed: true, Gone: true, Retained: []string{"One AWS::SNS::Topic pr-7-One"}, Emptied: map[string]int{}}
+	got, err := stack.Delete(t.Context(), c.a, "pr-7", owned, nil)
+	want := stack.Deleted{Existed: true, Gone: true, Retained: []string{"One AWS::SNS::Topic pr-7-One"}, Emptied: map[string]int{}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
@@ -421,8 +425,8 @@ func TestDeleteFailed(t *testing.T) {
 	c.Put(planted("DELETE_FAILED"))
 	c.Script("DELETE", begins, fails)
 	c.Script("DELETE", begins, []awstest.Step{{Resource: "Two", Type: topic, Status: "DELETE_FAILED", Reason: "it too"}, {Status: "DELETE_FAILED"}})
-	got, err = c.a.DeleteStack(t.Context(), "pr-7", owned, nil)
-	failure, ok := errors.AsType[*StackError](err)
+	got, err = stack.Delete(t.Context(), c.a, "pr-7", owned, nil)
+	failure, ok := errors.AsType[*stack.Error](err)
 	if !ok || failure.Resource != "Two" || got.Gone || len(got.Retained) > 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -450,7 +454,7 @@ func TestDeleteBegins(t *testing.T) {
 			if tt.then != nil {
 				c.Run(id, tt.then...)
 			}
-			got, err := c.a.DeleteStack(t.Context(), "pr-7", owned, nil)
+			got, err := stack.Delete(t.Context(), c.a, "pr-7", owned, nil)
 			if err != nil || !got.Gone || c.Stack(id).Status != "DELETE_COMPLETE" {
 				t.Errorf("%+v, %v", got, err)
 			}
@@ -475,10 +479,10 @@ Outputs: {Secret: {Value: planted-output}}
 	s.Parameters = map[string]string{"Password": planted0}
 	c.Script("CREATE", []awstest.Step{{Status: "CREATE_IN_PROGRESS"}},
 		[]awstest.Step{{Resource: "One", Type: topic, Status: "CREATE_FAILED", Reason: "Value '" + planted0 + "' is no password"}, {Status: "ROLLBACK_COMPLETE"}})
-	_, err := c.a.ApplyStack(t.Context(), s)
-	failure, ok := errors.AsType[*StackError](err)
+	_, err := stack.Apply(t.Context(), c.a, s)
+	failure, ok := errors.AsType[*stack.Error](err)
 	if !ok {
-		t.Fatalf("%v, want a StackError", err)
+		t.Fatalf("%v, want a *stack.Error", err)
 	}
 	for _, said := range []string{err.Error(), failure.Reason, lines(c.events)} {
 		if strings.Contains(said, planted0) || strings.Contains(said, "planted-output") || !strings.Contains(said, "is no password") {
@@ -487,7 +491,7 @@ Outputs: {Secret: {Value: planted-output}}
 	}
 	c.Outcome(awstest.CFNSet{Status: "FAILED", Reason: "bad value " + planted0})
 	s.Token = "43-1"
-	if _, err := c.a.ApplyStack(t.Context(), s); err == nil || strings.Contains(err.Error(), planted0) {
+	if _, err := stack.Apply(t.Context(), c.a, s); err == nil || strings.Contains(err.Error(), planted0) {
 		t.Errorf("change set: %v", err)
 	}
 }
@@ -503,12 +507,12 @@ func TestRefilledBucket(t *testing.T) {
 	}
 	c.Else = httputil.NewSingleHostReverseProxy(moto)
 	put := func(bucket, key string) {
-		if _, err := c.a.s3().PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x")}); err != nil {
+		if _, err := objects(c.a).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("x")}); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, bucket := range []string{"assets", "kept"} {
-		if err := c.a.createBucket(t.Context(), bucket, ours); err != nil {
+		if err := createBucket(t, c.a, bucket); err != nil {
 			t.Fatal(err)
 		}
 		put(bucket, "a")
@@ -519,16 +523,16 @@ func TestRefilledBucket(t *testing.T) {
 			{Logical: "Assets", Physical: "assets", Type: "AWS::S3::Bucket"}, {Logical: "Kept", Physical: "kept", Type: "AWS::S3::Bucket"}}})
 	c.Script("DELETE", []awstest.Step{{Status: "DELETE_IN_PROGRESS"}},
 		[]awstest.Step{{Resource: "Assets", Type: "AWS::S3::Bucket", Physical: "assets", Status: "DELETE_FAILED", Reason: "The bucket is not empty"}, {Status: "DELETE_FAILED"}})
-	got, err := c.a.DeleteStack(t.Context(), "pr-7", owned, func(e StackEvent) {
+	got, err := stack.Delete(t.Context(), c.a, "pr-7", owned, func(e stack.Event) {
 		if e.LogicalID == "Assets" && e.Status == "DELETE_FAILED" {
 			put("assets", "late")
 		}
 	})
-	want := Deleted{Existed: true, Gone: true, Emptied: map[string]int{"assets": 2}}
+	want := stack.Deleted{Existed: true, Gone: true, Emptied: map[string]int{"assets": 2}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" || c.Stack(id).Status != "DELETE_COMPLETE" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if _, err := c.a.s3().HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("kept"), Key: aws.String("a")}); err != nil {
+	if _, err := objects(c.a).HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: sdk.String("kept"), Key: sdk.String("a")}); err != nil {
 		t.Errorf("the retained bucket: %v", err)
 	}
 }
@@ -537,17 +541,17 @@ func TestRefilledBucket(t *testing.T) {
 func TestBadSpecs(t *testing.T) {
 	t.Parallel()
 	c := newCFN(t)
-	for name, spoil := range map[string]func(*StackSpec){
-		"no name": func(s *StackSpec) { s.Name = "" }, "no token": func(s *StackSpec) { s.Token = "" }, "no owner": func(s *StackSpec) { s.Owned = nil },
-		"no template": func(s *StackSpec) { s.Template = nil }, "no YAML": func(s *StackSpec) { s.Template = []byte("a: [") }, "no resources": func(s *StackSpec) { s.Template = []byte("a: b") },
+	for name, spoil := range map[string]func(*stack.Spec){
+		"no name": func(s *stack.Spec) { s.Name = "" }, "no token": func(s *stack.Spec) { s.Token = "" }, "no owner": func(s *stack.Spec) { s.Owned = nil },
+		"no template": func(s *stack.Spec) { s.Template = nil }, "no YAML": func(s *stack.Spec) { s.Template = []byte("a: [") }, "no resources": func(s *stack.Spec) { s.Template = []byte("a: b") },
 	} {
 		s := c.spec()
 		spoil(&s)
-		if _, err := c.a.ApplyStack(t.Context(), s); err == nil {
+		if _, err := stack.Apply(t.Context(), c.a, s); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := c.a.DeleteStack(t.Context(), "pr-7", nil, nil); err == nil {
+	if _, err := stack.Delete(t.Context(), c.a, "pr-7", nil, nil); err == nil {
 		t.Error("deletion without an owner: no error")
 	}
 	if calls := c.Calls(); len(calls) > 0 {
@@ -555,7 +559,7 @@ func TestBadSpecs(t *testing.T) {
 	}
 	s := c.spec()
 	s.Template = []byte(`{"Resources": {"Role": {"Type": "AWS::IAM::Role"}}}`)
-	if _, err := c.a.ApplyStack(t.Context(), s); err == nil || !strings.Contains(err.Error(), "CAPABILITY_NAMED_IAM") {
+	if _, err := stack.Apply(t.Context(), c.a, s); err == nil || !strings.Contains(err.Error(), "CAPABILITY_NAMED_IAM") {
 		t.Errorf("without the capability: %v", err)
 	}
 }
@@ -568,7 +572,7 @@ func TestStacksPages(t *testing.T) {
 		c.Put(awstest.CFNStack{Name: name, Status: "CREATE_COMPLETE", Tags: ours})
 	}
 	c.Put(awstest.CFNStack{Name: "pr-5", Status: "DELETE_COMPLETE"})
-	all, err := c.a.Stacks(t.Context(), "pr-")
+	all, err := stack.List(t.Context(), c.a, "pr-")
 	if err != nil || len(all) != 4 || all[3].Name != "pr-4" || owned(all[3].Tags) != nil {
 		t.Errorf("%+v, %v", all, err)
 	}
@@ -587,55 +591,11 @@ func TestMissing(t *testing.T) {
 		}, []awstest.Step{{Status: "CREATE_COMPLETE"}})
 	s := c.spec()
 	s.Template = []byte(`{"Transform": "AWS::LanguageExtensions", "Resources": {"Untyped": {"Type": "T"}, "Deleted": {"Type": "T"}, "There": {"Type": "T"}, "Unlisted": {"Type": "T"}}}`)
-	got, err := c.a.ApplyStack(t.Context(), s)
+	got, err := stack.Apply(t.Context(), c.a, s)
 	if n := c.Called("GetTemplate"); n != 1 {
 		t.Errorf("the processed template was read %d times", n)
 	}
 	if diff := cmp.Diff([]string{"Deleted", "Unlisted", "Untyped"}, got.Missing); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
-	}
-}
-
-func TestSetName(t *testing.T) {
-	t.Parallel()
-	for token, want := range map[string]string{"42-1": "run-42-1", "a_b.c/d": "run-a-b-c-d", strings.Repeat("9", 200): "run-" + strings.Repeat("9", 76)} {
-		if got := setName(token); got != want {
-			t.Errorf("setName(%q) = %q, want %q", token, got, want)
-		}
-	}
-}
-
-func TestTemplate(t *testing.T) {
-	t.Parallel()
-	got, err := parseTemplate([]byte(`
-Transform: AWS::Serverless-2016-10-31
-Parameters: {A: {Default: x}, B: {NoEcho: "true"}, C: {NoEcho: true}}
-Conditions:
-  IsX: !Equals [!Ref A, x]
-  NotX: {"Fn::Not": [{Condition: IsX}]}
-  Both: !And [Condition: IsX, Condition: NotX]
-  Either: !Or [Condition: IsX, !Equals [!FindInMap [m, a, b], y]]
-  Unknown: !Equals [!Ref "AWS::Region", y]
-  Circle: !Not [Condition: Circle]
-Resources:
-  Plain: {Type: T, DeletionPolicy: RetainExceptOnCreate}
-  X: {Type: T, Condition: IsX}
-  N: {Type: T, Condition: NotX}
-  Bo: {Type: T, Condition: Both}
-  E: {Type: T, Condition: Either}
-  U: {Type: T, Condition: Unknown}
-  Ci: {Type: T, Condition: Circle}
-`), map[string]string{"B": "secret", "C": ""})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := template{noEcho: []string{"B", "C"}, transform: true, resources: map[string]templateResource{
-		"Plain": {retained: true}, "X": {}, "N": {absent: true}, "Bo": {absent: true}, "E": {}, "U": {}, "Ci": {},
-	}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(template{}, templateResource{})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"secret"}, got.secrets(map[string]string{"A": "open", "B": "secret"})); diff != "" {
-		t.Errorf("secrets (-want +got):\n%s", diff)
 	}
 }

@@ -1,12 +1,11 @@
-// Package stack is the API of a preview as a CloudFormation template: a function
+// Package api describes the API of a preview as a CloudFormation template: a function
 // behind a REST API, with a table, a bucket, a log group and a role of its own. It
-// fills the template's parameters and packs the function's code. It makes nothing
-// in AWS: internal/aws does, and has to be given Capability, since the role has a
-// name.
+// fills the template's parameters and packs the function's code, and sends no
+// request: internal/aws/stack applies the template.
 //
-// Names are the seed's and hold the number of the pull request, so that two
-// previews never share a thing; all that is made is deleted with the stack.
-package stack
+// Every name contains the number of the pull request, so that two previews share
+// nothing. All resources are deleted with the stack.
+package api
 
 import (
 	_ "embed"
@@ -20,16 +19,16 @@ import (
 //go:embed preview.yaml
 var preview []byte
 
-// Capability is what making the stack needs: its role has a name.
+// Capability is the one that creating the stack needs: its role has a name.
 const Capability = "CAPABILITY_NAMED_IAM"
 
-// Outputs are what the template's stacks hand back: names and an address, no secret.
+// Outputs are the names of the template's outputs: names and a URL, no secret.
 var Outputs = []string{"ApiUrl", "ApiId", "LambdaFunctionArn", "DynamoDBTableName", "S3BucketName"}
 
-// Template is the template, as YAML.
+// Template returns the template, as YAML.
 func Template() []byte { return slices.Clone(preview) }
 
-// Settings are what one preview's stack is made of.
+// Settings configure the stack of one preview.
 type Settings struct {
 	Number      int    // of the pull request
 	Commit      string // 40 hexadecimal digits
@@ -40,19 +39,19 @@ type Settings struct {
 	// Runtime and Handler of a zip; empty means nodejs22.x and index.handler.
 	Runtime, Handler string
 
-	// AllowedOrigin is where the frontend is, such as https://pr-7.example.com.
+	// AllowedOrigin is the frontend's origin, such as https://pr-7.example.com.
 	AllowedOrigin string
 
-	// BaseDomain gives the API the name api-pr-N below it. It needs a
-	// certificate for that name in the stack's region, and the zone of the
-	// domain; all three or none.
+	// BaseDomain gives the API the host name api-pr-N below it. It requires a
+	// certificate for that name in the stack's region and the domain's hosted
+	// zone: all three or none.
 	BaseDomain, CertificateArn, HostedZoneID string
 }
 
 var commit = regexp.MustCompile(`^[a-f0-9]{40}$`)
 
-// Parameters are the template's. All that is wrong with the settings is said at
-// once.
+// Parameters returns the template's parameters. All errors in the settings are
+// reported together.
 func Parameters(s Settings) (map[string]string, error) {
 	if err := s.check(); err != nil {
 		return nil, err

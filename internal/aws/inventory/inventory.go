@@ -1,19 +1,25 @@
-package aws
+// Package inventory lists what exists in an AWS account: the proof that nothing is
+// left of a preview.
+package inventory
 
 import (
 	"context"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/candlefish/deploy-action/internal/aws"
+	"github.com/candlefish/deploy-action/internal/aws/bucket"
+	"github.com/candlefish/deploy-action/internal/aws/stack"
 )
 
-// A Resource is a thing that exists in an account.
+// A Resource is one that exists in an account.
 type Resource struct {
 	Service string // cloudformation, s3, dynamodb, lambda, iam, logs, apigateway
 	ID      string // a name; of a REST API its id and name
@@ -21,21 +27,20 @@ type Resource struct {
 
 func (r Resource) String() string { return r.Service + " " + r.ID }
 
-// Inventory lists the stacks, buckets, tables, functions, roles, log groups and
-// REST APIs of the account, in its region, that match says are meant, by their tags
-// and names. It asks for the tags of each one, which takes a call per resource, and
-// is an error when one service cannot be read: it is the proof that nothing is
-// left.
-func (a *Account) Inventory(ctx context.Context, match func(tags map[string]string, name string) bool) ([]Resource, error) {
+// Take lists the stacks, buckets, tables, functions, roles, log groups and REST APIs
+// of the account, in its region, that match selects by their tags and names. It reads
+// the tags of each one, which takes a request per resource. It is an error when one
+// service cannot be read.
+func Take(ctx context.Context, a *aws.Account, match func(tags map[string]string, name string) bool) ([]Resource, error) {
 	var all []Resource
 	for _, service := range []struct {
 		name string
-		list func(context.Context, func(id, name string, tags map[string]string)) error
+		list func(context.Context, *aws.Account, func(id, name string, tags map[string]string)) error
 	}{
-		{"cloudformation", a.eachStack}, {"s3", a.eachBucket}, {"dynamodb", a.eachTable}, {"lambda", a.eachFunction},
-		{"iam", a.eachRole}, {"logs", a.eachLogGroup}, {"apigateway", a.eachAPI},
+		{"cloudformation", eachStack}, {"s3", eachBucket}, {"dynamodb", eachTable}, {"lambda", eachFunction},
+		{"iam", eachRole}, {"logs", eachLogGroup}, {"apigateway", eachAPI},
 	} {
-		err := service.list(ctx, func(id, name string, tags map[string]string) {
+		err := service.list(ctx, a, func(id, name string, tags map[string]string) {
 			if match(tags, name) {
 				all = append(all, Resource{service.name, id})
 			}
@@ -47,25 +52,25 @@ func (a *Account) Inventory(ctx context.Context, match func(tags map[string]stri
 	return all, nil
 }
 
-func (a *Account) eachStack(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	all, err := a.Stacks(ctx, "")
+func eachStack(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	all, err := stack.List(ctx, a, "")
 	for _, s := range all {
 		yield(s.Name, s.Name, s.Tags)
 	}
 	return err
 }
 
-func (a *Account) eachBucket(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	pages := s3.NewListBucketsPaginator(a.s3(), &s3.ListBucketsInput{BucketRegion: aws.String(a.Region())})
+func eachBucket(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	pages := s3.NewListBucketsPaginator(s3.NewFromConfig(a.Config()), &s3.ListBucketsInput{BucketRegion: sdk.String(a.Region())})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
 		for _, b := range page.Buckets {
-			name := aws.ToString(b.Name)
-			tags, err := a.bucketTags(ctx, name, "")
-			if code(err, "NoSuchBucket") {
+			name := sdk.ToString(b.Name)
+			tags, err := bucket.Of(a, name).Tags(ctx)
+			if aws.HasCode(err, "NoSuchBucket") {
 				continue
 			}
 			if err != nil {
@@ -77,8 +82,8 @@ func (a *Account) eachBucket(ctx context.Context, yield func(id, name string, ta
 	return nil
 }
 
-func (a *Account) eachTable(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	db := dynamodb.NewFromConfig(a.config)
+func eachTable(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	db := dynamodb.NewFromConfig(a.Config())
 	pages := dynamodb.NewListTablesPaginator(db, &dynamodb.ListTablesInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -87,7 +92,7 @@ func (a *Account) eachTable(ctx context.Context, yield func(id, name string, tag
 		}
 		for _, name := range page.TableNames {
 			tags, err := tableTags(ctx, db, name)
-			if code(err, "ResourceNotFoundException") {
+			if aws.HasCode(err, "ResourceNotFoundException") {
 				continue
 			}
 			if err != nil {
@@ -112,7 +117,7 @@ func tableTags(ctx context.Context, db *dynamodb.Client, name string) (map[strin
 			return nil, err
 		}
 		for _, t := range out.Tags {
-			tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+			tags[sdk.ToString(t.Key)] = sdk.ToString(t.Value)
 		}
 		if in.NextToken = out.NextToken; in.NextToken == nil {
 			return tags, nil
@@ -120,8 +125,8 @@ func tableTags(ctx context.Context, db *dynamodb.Client, name string) (map[strin
 	}
 }
 
-func (a *Account) eachFunction(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	functions := lambda.NewFromConfig(a.config)
+func eachFunction(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	functions := lambda.NewFromConfig(a.Config())
 	pages := lambda.NewListFunctionsPaginator(functions, &lambda.ListFunctionsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -129,9 +134,9 @@ func (a *Account) eachFunction(ctx context.Context, yield func(id, name string, 
 			return err
 		}
 		for _, f := range page.Functions {
-			name := aws.ToString(f.FunctionName)
+			name := sdk.ToString(f.FunctionName)
 			out, err := functions.ListTags(ctx, &lambda.ListTagsInput{Resource: f.FunctionArn})
-			if code(err, "ResourceNotFoundException") {
+			if aws.HasCode(err, "ResourceNotFoundException") {
 				continue
 			}
 			if err != nil {
@@ -143,8 +148,8 @@ func (a *Account) eachFunction(ctx context.Context, yield func(id, name string, 
 	return nil
 }
 
-func (a *Account) eachRole(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	roles := iam.NewFromConfig(a.config)
+func eachRole(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	roles := iam.NewFromConfig(a.Config())
 	pages := iam.NewListRolesPaginator(roles, &iam.ListRolesInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -152,9 +157,9 @@ func (a *Account) eachRole(ctx context.Context, yield func(id, name string, tags
 			return err
 		}
 		for _, r := range page.Roles {
-			name := aws.ToString(r.RoleName)
-			out, err := roles.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: r.RoleName, MaxItems: aws.Int32(100)}) // a role has up to 50
-			if code(err, "NoSuchEntity") {
+			name := sdk.ToString(r.RoleName)
+			out, err := roles.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: r.RoleName, MaxItems: sdk.Int32(100)}) // a role has up to 50
+			if aws.HasCode(err, "NoSuchEntity") {
 				continue
 			}
 			if err != nil {
@@ -162,7 +167,7 @@ func (a *Account) eachRole(ctx context.Context, yield func(id, name string, tags
 			}
 			tags := map[string]string{}
 			for _, t := range out.Tags {
-				tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+				tags[sdk.ToString(t.Key)] = sdk.ToString(t.Value)
 			}
 			yield(name, name, tags)
 		}
@@ -170,8 +175,8 @@ func (a *Account) eachRole(ctx context.Context, yield func(id, name string, tags
 	return nil
 }
 
-func (a *Account) eachLogGroup(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	logs := cloudwatchlogs.NewFromConfig(a.config)
+func eachLogGroup(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	logs := cloudwatchlogs.NewFromConfig(a.Config())
 	pages := cloudwatchlogs.NewDescribeLogGroupsPaginator(logs, &cloudwatchlogs.DescribeLogGroupsInput{})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -179,9 +184,9 @@ func (a *Account) eachLogGroup(ctx context.Context, yield func(id, name string, 
 			return err
 		}
 		for _, g := range page.LogGroups {
-			name := aws.ToString(g.LogGroupName)
+			name := sdk.ToString(g.LogGroupName)
 			out, err := logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: g.LogGroupArn})
-			if code(err, "ResourceNotFoundException") {
+			if aws.HasCode(err, "ResourceNotFoundException") {
 				continue
 			}
 			if err != nil {
@@ -193,15 +198,15 @@ func (a *Account) eachLogGroup(ctx context.Context, yield func(id, name string, 
 	return nil
 }
 
-func (a *Account) eachAPI(ctx context.Context, yield func(id, name string, tags map[string]string)) error {
-	pages := apigateway.NewGetRestApisPaginator(apigateway.NewFromConfig(a.config), &apigateway.GetRestApisInput{Limit: aws.Int32(500)})
+func eachAPI(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+	pages := apigateway.NewGetRestApisPaginator(apigateway.NewFromConfig(a.Config()), &apigateway.GetRestApisInput{Limit: sdk.Int32(500)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
 		for _, api := range page.Items {
-			yield(aws.ToString(api.Id)+" "+aws.ToString(api.Name), aws.ToString(api.Name), api.Tags)
+			yield(sdk.ToString(api.Id)+" "+sdk.ToString(api.Name), sdk.ToString(api.Name), api.Tags)
 		}
 	}
 	return nil

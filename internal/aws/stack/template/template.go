@@ -1,60 +1,66 @@
-package aws
+// Package template reads from a CloudFormation template what has to be known
+// without CloudFormation: which parameters are secret, which resources must exist
+// once the stack is complete, which ones outlive it. It is pure.
+//
+// What it does not understand, such as the conditions of a macro, is unknown, and
+// nothing is concluded from it.
+package template
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// A template is what has to be known of one before CloudFormation has read it:
-// which parameters are secret, which resources have to exist afterwards, which
-// buckets outlive the stack. What it does not understand, such as the conditions of
-// a macro, it takes for unknown and draws no conclusion from.
-type template struct {
-	noEcho    []string
-	resources map[string]templateResource
-	transform bool // macros change the resources
+// A Template is what Parse found.
+type Template struct {
+	NoEcho    []string            // names of the secret parameters, sorted
+	Resources map[string]Resource // by logical id
+	Transform bool                // macros change the resources
 }
 
-type templateResource struct {
-	retained bool // outlives the stack
-	absent   bool // its condition is known to be false
+// A Resource is one resource of a template.
+type Resource struct {
+	Retained bool // it outlives the stack
+	Absent   bool // its condition is known to be false
 }
 
-// parseTemplate reads YAML or JSON.
-func parseTemplate(text []byte, parameters map[string]string) (template, error) {
+// Parse reads YAML or JSON. Conditions are evaluated with the parameters, and with
+// the template's defaults for the others.
+func Parse(text []byte, parameters map[string]string) (Template, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return template{}, fmt.Errorf("read the template: %w", err)
+		return Template{}, fmt.Errorf("read the template: %w", err)
 	}
 	if len(doc.Content) == 0 || get(doc.Content[0], "Resources") == nil {
-		return template{}, errors.New("read the template: it has no Resources")
+		return Template{}, errors.New("read the template: it has no Resources")
 	}
 	root := doc.Content[0]
-	t := template{resources: map[string]templateResource{}, transform: get(root, "Transform") != nil}
-	c := conditions{given: defaults(root, parameters), rules: get(root, "Conditions")}
+	t := Template{Resources: map[string]Resource{}, Transform: get(root, "Transform") != nil}
+	c := conditions{parameters: withDefaults(root, parameters), rules: get(root, "Conditions")}
 	for name, p := range pairs(get(root, "Parameters")) {
 		if n := get(p, "NoEcho"); n != nil && strings.EqualFold(n.Value, "true") {
-			t.noEcho = append(t.noEcho, name)
+			t.NoEcho = append(t.NoEcho, name)
 		}
 	}
-	slices.Sort(t.noEcho)
+	slices.Sort(t.NoEcho)
 	for id, r := range pairs(get(root, "Resources")) {
-		t.resources[id] = templateResource{
-			retained: strings.HasPrefix(scalar(get(r, "DeletionPolicy")), "Retain"),
-			absent:   c.isFalse(scalar(get(r, "Condition"))),
+		t.Resources[id] = Resource{
+			Retained: strings.HasPrefix(scalar(get(r, "DeletionPolicy")), "Retain"),
+			Absent:   c.isFalse(scalar(get(r, "Condition"))),
 		}
 	}
 	return t, nil
 }
 
-// secrets are the values of the parameters that the template says not to show.
-func (t template) secrets(parameters map[string]string) []string {
+// Secrets returns the values of the parameters that the template marks NoEcho.
+func (t Template) Secrets(parameters map[string]string) []string {
 	var values []string
-	for _, name := range t.noEcho {
+	for _, name := range t.NoEcho {
 		if v := parameters[name]; v != "" {
 			values = append(values, v)
 		}
@@ -62,7 +68,7 @@ func (t template) secrets(parameters map[string]string) []string {
 	return values
 }
 
-// get is a key of a mapping, nil without it.
+// get returns a key of a mapping, nil without it.
 func get(n *yaml.Node, key string) *yaml.Node { return pairs(n)[key] }
 
 func pairs(n *yaml.Node) map[string]*yaml.Node {
@@ -82,27 +88,25 @@ func scalar(n *yaml.Node) string {
 	return n.Value
 }
 
-// defaults are the parameters with those that were not given.
-func defaults(root *yaml.Node, given map[string]string) map[string]string {
+// withDefaults adds the template's defaults to the given parameters.
+func withDefaults(root *yaml.Node, given map[string]string) map[string]string {
 	all := map[string]string{}
 	for name, p := range pairs(get(root, "Parameters")) {
 		if d := get(p, "Default"); d != nil {
 			all[name] = d.Value
 		}
 	}
-	for name, v := range given {
-		all[name] = v
-	}
+	maps.Copy(all, given)
 	return all
 }
 
-// conditions are the template's, with three answers: true, false, unknown.
+// conditions evaluates the template's conditions to true, false or unknown.
 type conditions struct {
-	given map[string]string
-	rules *yaml.Node
+	parameters map[string]string
+	rules      *yaml.Node
 }
 
-// isFalse says that a condition certainly does not hold.
+// isFalse reports whether a condition certainly does not hold.
 func (c conditions) isFalse(name string) bool {
 	if name == "" {
 		return false
@@ -111,12 +115,12 @@ func (c conditions) isFalse(name string) bool {
 	return known && !holds
 }
 
-// deepest bounds conditions that name each other in a circle.
-const deepest = 20
+// maxDepth bounds conditions that refer to each other in a circle.
+const maxDepth = 20
 
 func (c conditions) named(name string, depth int) (holds, known bool) {
 	rule := get(c.rules, name)
-	if rule == nil || depth > deepest {
+	if rule == nil || depth > maxDepth {
 		return false, false
 	}
 	return c.eval(rule, depth+1)
@@ -146,18 +150,18 @@ func (c conditions) eval(n *yaml.Node, depth int) (holds, known bool) {
 	return false, false
 }
 
-// several is Or, or And: one that decides is enough, otherwise all must be
-// known.
-func (c conditions) several(decides bool, all []*yaml.Node, depth int) (holds, known bool) {
+// several evaluates Or (decisive is true) or And (decisive is false): one operand
+// that is decisive is enough, otherwise all of them must be known.
+func (c conditions) several(decisive bool, all []*yaml.Node, depth int) (holds, known bool) {
 	known = true
 	for _, n := range all {
 		h, k := c.eval(n, depth)
-		if k && h == decides {
-			return decides, true
+		if k && h == decisive {
+			return decisive, true
 		}
 		known = known && k
 	}
-	return !decides, known
+	return !decisive, known
 }
 
 func (c conditions) value(n *yaml.Node) (string, bool) {
@@ -166,13 +170,13 @@ func (c conditions) value(n *yaml.Node) (string, bool) {
 		return n.Value, true
 	}
 	if name == "Ref" {
-		v, ok := c.given[arg.Value]
+		v, ok := c.parameters[arg.Value]
 		return v, ok
 	}
 	return "", false
 }
 
-// function is the name of an intrinsic function without Fn::, in either
+// function returns the name of an intrinsic function without Fn::, in either
 // spelling, and its argument.
 func function(n *yaml.Node) (string, *yaml.Node) {
 	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {

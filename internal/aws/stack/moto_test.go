@@ -1,23 +1,25 @@
-package aws
+package stack_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
+	"github.com/candlefish/deploy-action/internal/aws/bucket"
+	"github.com/candlefish/deploy-action/internal/aws/inventory"
+	"github.com/candlefish/deploy-action/internal/aws/stack"
 )
 
 var ours = map[string]string{"ManagedBy": "candlefish-deploy-action", "PRNumber": "7"}
@@ -68,27 +70,50 @@ Resources:
   Api: {Type: "AWS::ApiGateway::RestApi", Properties: {Name: stack-api}}
 `
 
-func spec(events *[]StackEvent) StackSpec {
-	return StackSpec{
+func spec(events *[]stack.Event) stack.Spec {
+	return stack.Spec{
 		Name: "candlefish-api-preview-pr-7", Template: []byte(motoTemplate), Tags: ours, Capabilities: []string{"CAPABILITY_NAMED_IAM"},
-		Token: "1-1", Owned: owned, Event: func(e StackEvent) { *events = append(*events, e) },
+		Token: "1-1", Owned: owned, Event: func(e stack.Event) { *events = append(*events, e) },
 	}
 }
 
 // quick lets moto's polls follow each other at once.
-var quick = Clock{Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+var quick = aws.Clock{Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 
-func connectQuick(t *testing.T, endpoint string) *Account {
+func connect(t *testing.T, endpoint string, clock aws.Clock) *aws.Account {
 	t.Helper()
-	a := connect(t, endpoint)
-	a.clock = quick.orSystem()
+	a, err := aws.Connect(t.Context(), aws.ConnectOptions{Region: "eu-central-1", Endpoint: endpoint, Clock: clock,
+		Credentials: sdk.CredentialsProviderFunc(func(context.Context) (sdk.Credentials, error) {
+			return sdk.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return a
 }
 
-// stock is what the account holds of the stack, by name alone.
-func stock(t *testing.T, a *Account) []string {
+// objects is a client for what the tests put into buckets themselves.
+func objects(a *aws.Account) *s3.Client {
+	return s3.NewFromConfig(a.Config(), func(o *s3.Options) { o.UsePathStyle = true })
+}
+
+func createBucket(t *testing.T, a *aws.Account, name string) error {
 	t.Helper()
-	all, err := a.Inventory(t.Context(), func(tags map[string]string, name string) bool {
+	_, err := objects(a).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name,
+		CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(a.Region())}})
+	return err
+}
+
+func connectQuick(t *testing.T, endpoint string) *aws.Account {
+	t.Helper()
+	return connect(t, endpoint, quick)
+}
+
+// stock is what the account holds of the stack, by name alone.
+func stock(t *testing.T, a *aws.Account) []string {
+	t.Helper()
+	all, err := inventory.Take(t.Context(), a, func(tags map[string]string, name string) bool {
 		return strings.Contains(name, "stack-") || strings.Contains(name, "/stack/") || owned(tags) == nil
 	})
 	if err != nil {
@@ -106,24 +131,24 @@ func stock(t *testing.T, a *Account) []string {
 }
 
 // fill puts versions, delete markers and an unfinished upload into a bucket.
-func fill(t *testing.T, a *Account, bucket string) (things int) {
+func fill(t *testing.T, a *aws.Account, bucket string) (things int) {
 	t.Helper()
-	ctx, c := t.Context(), a.s3()
+	ctx, c := t.Context(), objects(a)
 	_, err := c.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: &bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {
 		for _, text := range []string{"one", "two"} {
-			if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: aws.String(fmt.Sprint(i)), Body: strings.NewReader(text)}); err != nil {
+			if _, err := c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: sdk.String(fmt.Sprint(i)), Body: strings.NewReader(text)}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: aws.String(fmt.Sprint(i))}); err != nil {
+		if _, err := c.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: sdk.String(fmt.Sprint(i))}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: aws.String("unfinished")}); err != nil {
+	if _, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: sdk.String("unfinished")}); err != nil {
 		t.Fatal(err)
 	}
 	return 20*3 + 1
@@ -133,10 +158,10 @@ func fill(t *testing.T, a *Account, bucket string) (things int) {
 func TestLifeOnMoto(t *testing.T) {
 	t.Parallel()
 	a := connectQuick(t, awstest.Start(t))
-	var events []StackEvent
+	var events []stack.Event
 	s := spec(&events)
 
-	made, err := a.ApplyStack(t.Context(), s)
+	made, err := stack.Apply(t.Context(), a, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,24 +183,24 @@ func TestLifeOnMoto(t *testing.T) {
 	}
 
 	s.Token = "2-1"
-	if same, err := a.ApplyStack(t.Context(), s); err != nil || same.Changed || same.ID != made.ID {
+	if same, err := stack.Apply(t.Context(), a, s); err != nil || same.Changed || same.ID != made.ID {
 		t.Errorf("again: changed %t, %v", same.Changed, err)
 	}
 	s.Token, s.Parameters = "3-1", map[string]string{"What": "second"}
-	changed, err := a.ApplyStack(t.Context(), s)
+	changed, err := stack.Apply(t.Context(), a, s)
 	if err != nil || !changed.Changed || changed.Status != "UPDATE_COMPLETE" || changed.ID != made.ID {
 		t.Errorf("update: %+v, %v", changed, err)
 	}
-	if all, err := a.Stacks(t.Context(), "candlefish-api-preview-pr-"); err != nil || len(all) != 1 || all[0].Tags["PRNumber"] != "7" {
+	if all, err := stack.List(t.Context(), a, "candlefish-api-preview-pr-"); err != nil || len(all) != 1 || all[0].Tags["PRNumber"] != "7" {
 		t.Errorf("stacks: %+v, %v", all, err)
 	}
-	if none, err := a.Stacks(t.Context(), "else-"); err != nil || len(none) != 0 {
+	if none, err := stack.List(t.Context(), a, "else-"); err != nil || len(none) != 0 {
 		t.Errorf("stacks of others: %+v, %v", none, err)
 	}
 
 	things := fill(t, a, "stack-bucket")
-	gone, err := a.DeleteStack(t.Context(), s.Name, owned, s.Event)
-	if diff := cmp.Diff(Deleted{Existed: true, Gone: true, Emptied: map[string]int{"stack-bucket": things}}, gone, cmpopts.IgnoreFields(Deleted{}, "Swept")); err != nil || diff != "" {
+	gone, err := stack.Delete(t.Context(), a, s.Name, owned, s.Event)
+	if diff := cmp.Diff(stack.Deleted{Existed: true, Gone: true, Emptied: map[string]int{"stack-bucket": things}}, gone, cmpopts.IgnoreFields(stack.Deleted{}, "Swept")); err != nil || diff != "" {
 		t.Errorf("delete: %v (-want +got):\n%s", err, diff)
 	}
 	// moto forgets the API when it deletes the stack.
@@ -185,8 +210,8 @@ func TestLifeOnMoto(t *testing.T) {
 	if left := stock(t, a); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
-	gone, err = a.DeleteStack(t.Context(), s.Name, owned, nil)
-	if diff := cmp.Diff(Deleted{Gone: true}, gone); err != nil || diff != "" {
+	gone, err = stack.Delete(t.Context(), a, s.Name, owned, nil)
+	if diff := cmp.Diff(stack.Deleted{Gone: true}, gone); err != nil || diff != "" {
 		t.Errorf("delete again: %v (-want +got):\n%s", err, diff)
 	}
 }
@@ -195,20 +220,20 @@ func TestLifeOnMoto(t *testing.T) {
 func TestOthersOnMoto(t *testing.T) {
 	t.Parallel()
 	a := connectQuick(t, awstest.Start(t))
-	var events []StackEvent
+	var events []stack.Event
 	s := spec(&events)
 	s.Tags = map[string]string{"ManagedBy": "somebody"}
-	if _, err := a.ApplyStack(t.Context(), s); err != nil {
+	if _, err := stack.Apply(t.Context(), a, s); err != nil {
 		t.Fatal(err)
 	}
 	before := stock(t, a)
 	s.Tags, s.Token = ours, "2-1"
-	if _, err := a.ApplyStack(t.Context(), s); !errors.Is(err, ErrNotOurs) {
-		t.Errorf("apply: %v, want %v", err, ErrNotOurs)
+	if _, err := stack.Apply(t.Context(), a, s); !errors.Is(err, aws.ErrNotOurs) {
+		t.Errorf("apply: %v, want %v", err, aws.ErrNotOurs)
 	}
-	gone, err := a.DeleteStack(t.Context(), s.Name, owned, nil)
-	if !errors.Is(err, ErrNotOurs) || gone.Gone {
-		t.Errorf("delete: %+v, %v, want %v", gone, err, ErrNotOurs)
+	gone, err := stack.Delete(t.Context(), a, s.Name, owned, nil)
+	if !errors.Is(err, aws.ErrNotOurs) || gone.Gone {
+		t.Errorf("delete: %+v, %v, want %v", gone, err, aws.ErrNotOurs)
 	}
 	if diff := cmp.Diff(before, stock(t, a)); diff != "" {
 		t.Errorf("inventory (-before +after):\n%s", diff)
@@ -217,9 +242,9 @@ func TestOthersOnMoto(t *testing.T) {
 }
 
 // testMissing knows that moto takes an HTTP API and makes none.
-func testMissing(t *testing.T, a *Account) {
+func testMissing(t *testing.T, a *aws.Account) {
 	t.Helper()
-	var events []StackEvent
+	var events []stack.Event
 	s := spec(&events)
 	s.Name = "another"
 	s.Template = []byte(`
@@ -230,7 +255,7 @@ Resources:
   Never: {Type: "AWS::S3::Bucket", Condition: HasExtra, Properties: {BucketName: stack-never}}
   Bucket: {Type: "AWS::S3::Bucket", Properties: {BucketName: stack-another}}
 `)
-	made, err := a.ApplyStack(t.Context(), s)
+	made, err := stack.Apply(t.Context(), a, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,99 +273,32 @@ func big(size int) []byte {
 func TestBigTemplateOnMoto(t *testing.T) {
 	t.Parallel()
 	a := connectQuick(t, awstest.Start(t))
-	var events []StackEvent
+	var events []stack.Event
 	s := spec(&events)
 	s.Template = big(60_000)
-	if _, err := a.ApplyStack(t.Context(), s); err == nil || !strings.Contains(err.Error(), "needs a bucket") {
+	if _, err := stack.Apply(t.Context(), a, s); err == nil || !strings.Contains(err.Error(), "needs a bucket") {
 		t.Errorf("without a bucket: %v", err)
 	}
 	tags := map[string]string{"ManagedBy": "candlefish-deploy-action"}
-	if err := a.Artifacts(t.Context(), "artifacts", tags); err != nil {
+	if err := bucket.Of(a, "artifacts").Ensure(t.Context(), tags); err != nil {
 		t.Fatal(err)
 	}
 	s.Bucket = "artifacts"
-	if made, err := a.ApplyStack(t.Context(), s); err != nil || len(made.Missing) > 0 {
+	if made, err := stack.Apply(t.Context(), a, s); err != nil || len(made.Missing) > 0 {
 		t.Errorf("with one: %+v, %v", made, err)
 	}
-	out, err := a.s3().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &s.Bucket})
+	out, err := objects(a).ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: &s.Bucket})
 	if err != nil || len(out.Contents) != 1 || !strings.HasPrefix(*out.Contents[0].Key, "templates/") {
 		t.Errorf("objects: %+v, %v", out, err)
 	}
 	s.Template = big(2 << 20)
-	if _, err := a.ApplyStack(t.Context(), s); err == nil || !strings.Contains(err.Error(), "CloudFormation takes") {
+	if _, err := stack.Apply(t.Context(), a, s); err == nil || !strings.Contains(err.Error(), "CloudFormation takes") {
 		t.Errorf("over what S3 may hold: %v", err)
 	}
-	if n, err := a.DeleteArtifacts(t.Context(), "artifacts", tags); err != nil || n != 1 {
+	if n, err := bucket.Of(a, "artifacts").Delete(t.Context(), tags); err != nil || n != 1 {
 		t.Errorf("delete artifacts: %d, %v", n, err)
 	}
-	if n, err := a.DeleteArtifacts(t.Context(), "artifacts", tags); err != nil || n != 0 {
+	if n, err := bucket.Of(a, "artifacts").Delete(t.Context(), tags); err != nil || n != 0 {
 		t.Errorf("delete artifacts again: %d, %v", n, err)
-	}
-}
-
-// TestArtifacts makes a bucket, finds it again, and keeps from those of others.
-func TestArtifacts(t *testing.T) {
-	t.Parallel()
-	a := connectQuick(t, awstest.Start(t))
-	if id, err := a.AccountID(t.Context()); err != nil || id != "123456789012" {
-		t.Errorf("AccountID() = %q, %v", id, err)
-	}
-	tags := map[string]string{"ManagedBy": "us", "Repository": "a/b"}
-	for range 2 { // the second finds it
-		if err := a.Artifacts(t.Context(), "artifacts", tags); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := a.bucketTags(t.Context(), "artifacts", "")
-	if diff := cmp.Diff(tags, got); err != nil || diff != "" {
-		t.Errorf("tags: %v (-want +got):\n%s", err, diff)
-	}
-	access, err := a.s3().GetPublicAccessBlock(t.Context(), &s3.GetPublicAccessBlockInput{Bucket: aws.String("artifacts")})
-	if err != nil || !*access.PublicAccessBlockConfiguration.BlockPublicPolicy || !*access.PublicAccessBlockConfiguration.RestrictPublicBuckets {
-		t.Errorf("public access: %+v, %v", access, err)
-	}
-	life, err := a.s3().GetBucketLifecycleConfiguration(t.Context(), &s3.GetBucketLifecycleConfigurationInput{Bucket: aws.String("artifacts")})
-	if err != nil || len(life.Rules) != 1 || *life.Rules[0].Expiration.Days != 7 {
-		t.Errorf("lifecycle: %+v, %v", life, err)
-	}
-	for _, other := range []map[string]string{nil, {"ManagedBy": "them"}, {"ManagedBy": "us", "Repository": "a/c"}} {
-		if err := a.Artifacts(t.Context(), "artifacts", other); !errors.Is(err, ErrNotOurs) {
-			t.Errorf("Artifacts(%v): %v, want %v", other, err, ErrNotOurs)
-		}
-		if _, err := a.DeleteArtifacts(t.Context(), "artifacts", other); !errors.Is(err, ErrNotOurs) {
-			t.Errorf("DeleteArtifacts(%v): %v, want %v", other, err, ErrNotOurs)
-		}
-	}
-	inventory, err := a.Inventory(t.Context(), func(found map[string]string, _ string) bool { return maps.Equal(found, tags) })
-	if diff := cmp.Diff([]Resource{{"s3", "artifacts"}}, inventory); err != nil || diff != "" {
-		t.Errorf("inventory by tags: %v (-want +got):\n%s", err, diff)
-	}
-	testPutArtifact(t, a)
-}
-
-// testPutArtifact writes once, and again when the first is a day old.
-func testPutArtifact(t *testing.T, a *Account) {
-	t.Helper()
-	for _, step := range []struct {
-		later time.Duration
-		text  string
-		want  string
-	}{{0, "first", "first"}, {time.Hour, "second", "first"}, {25 * time.Hour, "third", "third"}} {
-		a.clock.Now = func() time.Time { return time.Now().Add(step.later) }
-		if err := a.PutArtifact(t.Context(), "artifacts", "key", strings.NewReader(step.text)); err != nil {
-			t.Fatal(err)
-		}
-		out, err := a.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("artifacts"), Key: aws.String("key")}, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got bytes.Buffer
-		if _, err := got.ReadFrom(out.Body); err != nil || got.String() != step.want {
-			t.Errorf("after %s: %q, %v, want %q", step.later, got.String(), err, step.want)
-		}
-		out.Body.Close()
-	}
-	if err := a.PutArtifact(t.Context(), "nobodys", "key", strings.NewReader("")); err == nil {
-		t.Error("no error from a bucket that does not exist")
 	}
 }

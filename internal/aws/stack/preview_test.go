@@ -1,4 +1,4 @@
-package aws
+package stack_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -15,31 +15,35 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
-	"github.com/candlefish/deploy-action/internal/preview/stack"
+	"github.com/candlefish/deploy-action/internal/aws/bucket"
+	"github.com/candlefish/deploy-action/internal/aws/inventory"
+	"github.com/candlefish/deploy-action/internal/aws/stack"
+	"github.com/candlefish/deploy-action/internal/preview/api"
 )
 
 // previewSpec packs a small function and fills the template with it.
-func previewSpec(t *testing.T, a *Account, commit, body string) StackSpec {
+func previewSpec(t *testing.T, a *aws.Account, commit, body string) stack.Spec {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "index.js"), []byte(body), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	code, hash, err := stack.Package(dir)
+	code, hash, err := api.Package(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.PutArtifact(t.Context(), "artifacts", hash+".zip", code); err != nil {
+	if err := bucket.Of(a, "artifacts").Put(t.Context(), hash+".zip", code); err != nil {
 		t.Fatal(err)
 	}
-	parameters, err := stack.Parameters(stack.Settings{Number: 7, Commit: commit, Bucket: "artifacts", Key: hash + ".zip", AllowedOrigin: "https://pr-7.example.com"})
+	parameters, err := api.Parameters(api.Settings{Number: 7, Commit: commit, Bucket: "artifacts", Key: hash + ".zip", AllowedOrigin: "https://pr-7.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var events []StackEvent
+	var events []stack.Event
 	s := spec(&events)
-	s.Template, s.Parameters, s.Capabilities, s.Token = stack.Template(), parameters, []string{stack.Capability}, commit
+	s.Template, s.Parameters, s.Capabilities, s.Token = api.Template(), parameters, []string{api.Capability}, commit
 	return s
 }
 
@@ -48,11 +52,11 @@ func previewSpec(t *testing.T, a *Account, commit, body string) StackSpec {
 func TestPreviewOnMoto(t *testing.T) {
 	t.Parallel()
 	a := connectQuick(t, awstest.Start(t))
-	if err := a.Artifacts(t.Context(), "artifacts", map[string]string{"ManagedBy": "us"}); err != nil {
+	if err := bucket.Of(a, "artifacts").Ensure(t.Context(), map[string]string{"ManagedBy": "us"}); err != nil {
 		t.Fatal(err)
 	}
 	first, second := strings.Repeat("a", 40), strings.Repeat("b", 40)
-	made, err := a.ApplyStack(t.Context(), previewSpec(t, a, first, "exports.handler = async () => 1"))
+	made, err := stack.Apply(t.Context(), a, previewSpec(t, a, first, "exports.handler = async () => 1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,10 +67,10 @@ func TestPreviewOnMoto(t *testing.T) {
 	checkAPI(t, a, made.Resources["Api"])
 	checkStores(t, a)
 
-	if same, err := a.ApplyStack(t.Context(), previewSpec(t, a, first, "exports.handler = async () => 1")); err != nil || same.Changed {
+	if same, err := stack.Apply(t.Context(), a, previewSpec(t, a, first, "exports.handler = async () => 1")); err != nil || same.Changed {
 		t.Errorf("same: %+v, %v", same, err)
 	}
-	changed, err := a.ApplyStack(t.Context(), previewSpec(t, a, second, "exports.handler = async () => 2"))
+	changed, err := stack.Apply(t.Context(), a, previewSpec(t, a, second, "exports.handler = async () => 2"))
 	if err != nil || changed.ID != made.ID || !changed.Changed {
 		t.Errorf("changed: %+v, %v", changed, err)
 	}
@@ -76,19 +80,19 @@ func TestPreviewOnMoto(t *testing.T) {
 	// parameters of an executed change set.
 
 	things := fill(t, a, "candlefish-preview-assets-pr-7-123456789012")
-	gone, err := a.DeleteStack(t.Context(), made.Name, owned, nil)
+	gone, err := stack.Delete(t.Context(), a, made.Name, owned, nil)
 	if err != nil || !gone.Gone || len(gone.Retained)+len(gone.Left) > 0 || gone.Emptied["candlefish-preview-assets-pr-7-123456789012"] != things {
 		t.Errorf("gone: %+v, %v", gone, err)
 	}
-	left, err := a.Inventory(t.Context(), func(_ map[string]string, name string) bool { return strings.Contains(name, "pr-7") })
+	left, err := inventory.Take(t.Context(), a, func(_ map[string]string, name string) bool { return strings.Contains(name, "pr-7") })
 	if err != nil || len(left) > 0 {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
 
-func checkFunction(t *testing.T, a *Account, commit string) {
+func checkFunction(t *testing.T, a *aws.Account, commit string) {
 	t.Helper()
-	f, err := lambda.NewFromConfig(a.config).GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("candlefish-api-preview-pr-7")})
+	f, err := lambda.NewFromConfig(a.Config()).GetFunctionConfiguration(t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: sdk.String("candlefish-api-preview-pr-7")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +106,7 @@ func checkFunction(t *testing.T, a *Account, commit string) {
 	if string(f.Runtime) != "nodejs22.x" || *f.Handler != "index.handler" || !strings.HasSuffix(*f.Role, ":role/candlefish-api-preview-role-pr-7") {
 		t.Errorf("function: %s %s %s", f.Runtime, *f.Handler, *f.Role)
 	}
-	policy, err := iam.NewFromConfig(a.config).GetRolePolicy(t.Context(), &iam.GetRolePolicyInput{RoleName: aws.String("candlefish-api-preview-role-pr-7"), PolicyName: aws.String("own-resources")})
+	policy, err := iam.NewFromConfig(a.Config()).GetRolePolicy(t.Context(), &iam.GetRolePolicyInput{RoleName: sdk.String("candlefish-api-preview-role-pr-7"), PolicyName: sdk.String("own-resources")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +116,9 @@ func checkFunction(t *testing.T, a *Account, commit string) {
 }
 
 // checkAPI finds ANY on both resources, and the stage.
-func checkAPI(t *testing.T, a *Account, id string) {
+func checkAPI(t *testing.T, a *aws.Account, id string) {
 	t.Helper()
-	api := apigateway.NewFromConfig(a.config)
+	api := apigateway.NewFromConfig(a.Config())
 	out, err := api.GetResources(t.Context(), &apigateway.GetResourcesInput{RestApiId: &id, Embed: []string{"methods"}})
 	if err != nil {
 		t.Fatal(err)
@@ -133,17 +137,17 @@ func checkAPI(t *testing.T, a *Account, id string) {
 	}
 }
 
-func checkStores(t *testing.T, a *Account) {
+func checkStores(t *testing.T, a *aws.Account) {
 	t.Helper()
-	table, err := dynamodb.NewFromConfig(a.config).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: aws.String("candlefish-preview-data-pr-7")})
+	table, err := dynamodb.NewFromConfig(a.Config()).DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: sdk.String("candlefish-preview-data-pr-7")})
 	if err != nil || table.Table.BillingModeSummary.BillingMode != "PAY_PER_REQUEST" || *table.Table.KeySchema[0].AttributeName != "id" {
 		t.Errorf("table: %+v, %v", table, err)
 	}
-	encryption, err := a.s3().GetBucketEncryption(t.Context(), &s3.GetBucketEncryptionInput{Bucket: aws.String("candlefish-preview-assets-pr-7-123456789012")})
+	encryption, err := objects(a).GetBucketEncryption(t.Context(), &s3.GetBucketEncryptionInput{Bucket: sdk.String("candlefish-preview-assets-pr-7-123456789012")})
 	if err != nil || encryption.ServerSideEncryptionConfiguration.Rules[0].ApplyServerSideEncryptionByDefault.SSEAlgorithm != "AES256" {
 		t.Errorf("encryption: %+v, %v", encryption, err)
 	}
-	groups, err := cloudwatchlogs.NewFromConfig(a.config).DescribeLogGroups(t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: aws.String("/aws/lambda/candlefish-api-preview-pr-7")})
+	groups, err := cloudwatchlogs.NewFromConfig(a.Config()).DescribeLogGroups(t.Context(), &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: sdk.String("/aws/lambda/candlefish-api-preview-pr-7")})
 	if err != nil || len(groups.LogGroups) != 1 || *groups.LogGroups[0].RetentionInDays != 7 {
 		t.Errorf("log groups: %+v, %v", groups, err)
 	}

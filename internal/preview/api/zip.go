@@ -1,4 +1,4 @@
-package stack
+package api
 
 import (
 	"archive/zip"
@@ -15,21 +15,20 @@ import (
 
 // Lambda's limits, in bytes.
 const (
-	zipMost      = 50 << 20
-	unpackedMost = 250 << 20
+	maxZip      = 50 << 20
+	maxUnpacked = 250 << 20
 )
 
-// zipTime is the earliest that a zip can hold.
+// zipTime is the earliest time that a zip can hold.
 var zipTime = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// errTooLarge ends the packing as soon as it is clear.
-var errTooLarge = fmt.Errorf("it has over %d MiB as a zip, more than Lambda takes", zipMost>>20)
+// errTooLarge stops packing early.
+var errTooLarge = fmt.Errorf("it has over %d MiB as a zip, more than Lambda takes", maxZip>>20)
 
-// Package reads the code of a function: a zip as it is, or a folder packed into
-// one. The same folder makes the same zip: files in order, one time for all, modes
-// reduced to whether a file can be executed. Symlinks stay symlinks, and one that
-// points out of the folder is refused; .git is left out. The hash is the SHA-256 of
-// the zip, in hexadecimal.
+// Package reads a function's code: a zip as it is, or a folder packed into one.
+// Packing is reproducible: files are sorted, timestamps fixed, modes reduced to the
+// executable bit. Symlinks are kept, and one that points out of the folder is an
+// error; .git is left out. The hash is the SHA-256 of the zip, in hexadecimal.
 func Package(path string) (code io.ReadSeeker, hash string, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -49,7 +48,7 @@ func Package(path string) (code io.ReadSeeker, hash string, err error) {
 }
 
 func readZip(path string, info fs.FileInfo) ([]byte, error) {
-	if info.Size() > zipMost {
+	if info.Size() > maxZip {
 		return nil, errTooLarge
 	}
 	packed, err := os.ReadFile(path)
@@ -71,24 +70,24 @@ func checkContent(files int, unpacked int64) error {
 	if files == 0 {
 		return errors.New("there is no file in it")
 	}
-	if unpacked > unpackedMost || unpacked < 0 {
-		return fmt.Errorf("it has over %d MiB unpacked, more than Lambda takes", unpackedMost>>20)
+	if unpacked > maxUnpacked || unpacked < 0 {
+		return fmt.Errorf("it has over %d MiB unpacked, more than Lambda takes", maxUnpacked>>20)
 	}
 	return nil
 }
 
-// limited is a buffer that takes as much as Lambda does.
-type limited struct{ bytes.Buffer }
+// cappedBuffer holds as much as Lambda accepts.
+type cappedBuffer struct{ bytes.Buffer }
 
-func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > zipMost {
+func (l *cappedBuffer) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > maxZip {
 		return 0, errTooLarge
 	}
 	return l.Buffer.Write(p)
 }
 
-// A packer puts the files of a folder into a zip. The root keeps it from
-// following a symlink out of the folder.
+// A packer zips the files of a folder. The root keeps it from following a symlink
+// out of the folder.
 type packer struct {
 	root     *os.Root
 	zip      *zip.Writer
@@ -102,7 +101,7 @@ func packFolder(dir string) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
-	var out limited
+	var out cappedBuffer
 	p := &packer{root: root, zip: zip.NewWriter(&out)}
 	if err := fs.WalkDir(root.FS(), ".", p.add); err != nil {
 		return nil, err
@@ -113,7 +112,7 @@ func packFolder(dir string) ([]byte, error) {
 	return out.Bytes(), checkContent(p.files, p.unpacked)
 }
 
-// add is called in the order of the names.
+// add is called in lexical order.
 func (p *packer) add(path string, entry fs.DirEntry, err error) error {
 	if err != nil {
 		return err
@@ -160,7 +159,7 @@ func (p *packer) file(path string, info fs.FileInfo) error {
 	return err
 }
 
-// symlink keeps one as it is, if it leads to something in the folder.
+// symlink keeps a symlink, if its target exists and is in the folder.
 func (p *packer) symlink(path string) error {
 	if _, err := p.root.Stat(path); err != nil {
 		return fmt.Errorf("symlink %s leads to nothing in the folder: %w", path, err)

@@ -1,4 +1,4 @@
-package stack
+package api
 
 import (
 	"archive/zip"
@@ -20,7 +20,7 @@ import (
 const sha = "0123456789abcdef0123456789abcdef01234567"
 
 // The template passes cfn-lint without a warning. That it makes what it says is
-// tested in internal/aws, on a server.
+// tested in internal/aws/stack, on moto_server.
 func TestTemplateLint(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "preview.yaml")
@@ -219,7 +219,7 @@ func TestPackageRefused(t *testing.T) {
 // TestLimited refuses what does not pack to 50 MiB, before it is all in memory.
 func TestLimited(t *testing.T) {
 	t.Parallel()
-	var l limited
+	var l cappedBuffer
 	chunk := make([]byte, 10<<20)
 	for range 5 {
 		if _, err := l.Write(chunk); err != nil {
