@@ -1,4 +1,4 @@
-package netlify
+package site
 
 import (
 	"encoding/json"
@@ -9,11 +9,13 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 )
 
 func TestRedirects(t *testing.T) {
 	t.Parallel()
-	got, err := parseRedirects("\uFEFF# a comment\r\n\r\n" +
+	got, err := ParseRedirects("\uFEFF# a comment\r\n\r\n" +
 		"/home /  # the rest\r\n" +
 		"\t/blog/*\thttps://blog.example.com/:splat 301!\n" +
 		"/articles id=:id tag=a=b /posts/:tag/:id 200\n" +
@@ -24,7 +26,7 @@ func TestRedirects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []redirect{
+	want := []Redirect{
 		{From: "/home", To: "/"},
 		{From: "/blog/*", To: "https://blog.example.com/:splat", Status: 301, Force: true},
 		{From: "/articles", Query: map[string]string{"id": ":id", "tag": "a=b"}, To: "/posts/:tag/:id", Status: 200},
@@ -44,8 +46,8 @@ func TestBadRedirects(t *testing.T) {
 	for line, want := range map[string]string{
 		"/a":                         "destination is missing",
 		"/a # /b":                    "destination is missing",
-		"/a b c":                     "destination has to begin",
-		"a /b":                       `"a" has to begin`,
+		"/a b c":                     "destination must begin",
+		"a /b":                       `"a" must begin`,
 		"/a /b 30":                   `status "30"`,
 		"/a /b 999":                  `status "999"`,
 		"/a /b 301 x":                `"x" is not of the form`,
@@ -53,31 +55,31 @@ func TestBadRedirects(t *testing.T) {
 		"/a x=1 x=2 /b":              "twice",
 		"/a 301":                     "destination is missing",
 		"/a/* 301":                   "destination is missing",
-		"/.netlify/x /b":             "Netlify's own",
-		"https://x.y/.netlify/a /b":  "Netlify's own",
+		"/.netlify/x /b":             "reserved by Netlify",
+		"https://x.y/.netlify/a /b":  "reserved by Netlify",
 		"/a /b 301 Country=":         "not of the form",
 		"/a /b 301 Country=at,,de":   "empty item",
 		strings.Repeat("/long", 999): "...",
 	} {
-		_, err := parseRedirects("\n" + line)
+		_, err := ParseRedirects("\n" + line)
 		if err == nil {
 			t.Errorf("%q: no error", line)
 			continue
 		}
 		has(t, err.Error(), "_redirects, line 2", want)
 	}
-	if _, err := parseRedirects("/a\n/b /c\nx y"); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 3") {
+	if _, err := ParseRedirects("/a\n/b /c\nx y"); err == nil || !strings.Contains(err.Error(), "line 1") || !strings.Contains(err.Error(), "line 3") {
 		t.Errorf("two bad lines: %v", err)
 	}
 }
 
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	got, err := parseHeaders("# c\n/*\n  X-Frame-Options: DENY\n  Link: <a>; rel=preload\n  Link: <b>\n/empty\n/img/*\n\tCache-Control: public ,max-age=1\n  X-Url: https://a.b/c")
+	got, err := ParseHeaders("# c\n/*\n  X-Frame-Options: DENY\n  Link: <a>; rel=preload\n  Link: <b>\n/empty\n/img/*\n\tCache-Control: public ,max-age=1\n  X-Url: https://a.b/c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []header{
+	want := []Header{
 		{For: "/*", Values: map[string]string{"X-Frame-Options": "DENY", "Link": "<a>; rel=preload, <b>"}},
 		{For: "/img/*", Values: map[string]string{"Cache-Control": "public, max-age=1", "X-Url": "https://a.b/c"}},
 	}
@@ -87,12 +89,12 @@ func TestHeaders(t *testing.T) {
 	for text, want := range map[string]string{
 		"A: b":         "no path above",
 		"/a\nA":        `neither a path`,
-		"/a\n: b":      "no name",
-		"/a\nA b: c":   "no name",
+		"/a\n: b":      "is not a header name",
+		"/a\nA b: c":   "is not a header name",
 		"/a\nA:":       "value is missing",
 		"/a\n\n\n A: ": "line 4",
 	} {
-		if _, err := parseHeaders(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseHeaders(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -100,7 +102,7 @@ func TestHeaders(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	got, err := parseConfig(`
+	got, err := ParseConfig(`
 [build]
 command = "make"
 [images]
@@ -132,15 +134,15 @@ for = "/nothing"`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := rules{
+	want := Rules{
 		Images: map[string]any{"remote_images": []any{"https://a.example/.*"}},
-		Redirects: []redirect{
+		Redirects: []Redirect{
 			{From: "/a", To: "/b", Status: 302, Force: true, Query: map[string]string{"id": ":id", "n": "1"}, Signed: "KEY",
 				Conditions: map[string]any{"Language": []any{"de"}, "Country": []string{"at", "de"}, "Cookie": []any{"x"}},
 				Headers:    map[string]string{"X-From": "here"}, RateLimit: map[string]any{"window_limit": int64(3)}},
 			{From: "/f/*", To: "/f/:splat", Status: 200},
 		},
-		Headers: []header{{For: "/*", Values: map[string]string{"Cache-Control": "max-age=0, no-cache", "Link": "<a>, <b>"}}},
+		Headers: []Header{{For: "/*", Values: map[string]string{"Cache-Control": "max-age=0, no-cache", "Link": "<a>, <b>"}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -156,7 +158,7 @@ func TestBadConfigs(t *testing.T) {
 		"redirects = [1]":                                  "tables",
 		"images = 1":                                       "images",
 		"[[edge_functions]]\npath = \"/x\"":                "edge_functions are not supported",
-		"[[redirects]]\nto = \"/b\"":                       "redirects, entry 1: what to redirect from",
+		"[[redirects]]\nto = \"/b\"":                       "redirects, entry 1: the path to redirect from is missing",
 		"[[redirects]]\nfrom = 1":                          "want a text",
 		"[[redirects]]\nform = \"/a\"":                     `unknown key "form"`,
 		"[[redirects]]\nstatus = 1":                        "three digits",
@@ -168,11 +170,11 @@ func TestBadConfigs(t *testing.T) {
 		"[[headers]]\nfor = 1":                             "want a text",
 		"[[headers]]\nfor='/'\nvalues={A=1}":               "values.A",
 		"[[headers]]\nfor='/'\nx=1":                        `unknown key "x"`,
-		"[[headers]]\nfor='/'\nvalues={'a b'='c'}":         "no name of a header",
+		"[[headers]]\nfor='/'\nvalues={'a b'='c'}":         "is not a header name",
 		"[[headers]]\nfor='/'\nvalues={A=[1]}":             "want texts",
 		"[[redirects]]\nfrom='/a'\nto='/b'\n[[redirects]]": "entry 2",
 	} {
-		if _, err := parseConfig(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ParseConfig(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
@@ -181,12 +183,12 @@ func TestBadConfigs(t *testing.T) {
 func TestGenerated(t *testing.T) {
 	t.Parallel()
 	made := func(files map[string]string, config string) string {
-		r, err := os.OpenRoot(folder(t, files))
+		r, err := os.OpenRoot(netlifytest.Folder(t, files))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		out, err := generated(r, config)
+		out, err := generate(r, config)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +205,7 @@ func TestGenerated(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	named := folder(t, map[string]string{"netlify.toml": "[[redirects]]\nfrom = \"/named\"\nto = \"/f\""})
+	named := netlifytest.Folder(t, map[string]string{"netlify.toml": "[[redirects]]\nfrom = \"/named\"\nto = \"/f\""})
 	if got := made(map[string]string{"netlify.toml": "["}, named+"/netlify.toml"); !strings.Contains(got, "/named") {
 		t.Errorf("the named one: %q", got)
 	}
@@ -215,12 +217,12 @@ func FuzzRedirects(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := parseRedirects(text)
+		got, err := ParseRedirects(text)
 		if err != nil {
 			return
 		}
-		again := encoded(t, rules{Redirects: unique(got)})
-		if diff := cmp.Diff(asJSON(t, unique(got)), asJSON(t, again.Redirects)); diff != "" {
+		again := encoded(t, Rules{Redirects: lastOfEqual(got)})
+		if diff := cmp.Diff(asJSON(t, lastOfEqual(got)), asJSON(t, again.Redirects)); diff != "" {
 			t.Errorf("%q (-file +toml):\n%s", text, diff)
 		}
 	})
@@ -241,25 +243,25 @@ func FuzzHeaders(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := parseHeaders(text)
+		got, err := ParseHeaders(text)
 		if err != nil {
 			return
 		}
-		again := encoded(t, rules{Headers: unique(got)})
-		if diff := cmp.Diff(unique(got), again.Headers, cmpopts.EquateEmpty()); diff != "" {
+		again := encoded(t, Rules{Headers: lastOfEqual(got)})
+		if diff := cmp.Diff(lastOfEqual(got), again.Headers, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%q (-file +toml):\n%s", text, diff)
 		}
 	})
 }
 
 // encoded writes rules and reads them again, as a netlify.toml of somebody's.
-func encoded(t *testing.T, r rules) rules {
+func encoded(t *testing.T, r Rules) Rules {
 	t.Helper()
 	var out strings.Builder
 	if err := toml.NewEncoder(&out).Encode(r); err != nil {
 		t.Fatal(err)
 	}
-	again, err := parseConfig(out.String())
+	again, err := ParseConfig(out.String())
 	if err != nil {
 		t.Fatalf("%s\n%v", out.String(), err)
 	}
@@ -269,7 +271,7 @@ func encoded(t *testing.T, r rules) rules {
 func FuzzConfig(f *testing.F) {
 	f.Add("[[redirects]]\nfrom='/a'\nto='/b'\nstatus='301!'\n[[headers]]\nfor='/'\nvalues={a='b'}")
 	f.Fuzz(func(t *testing.T, text string) {
-		if r, err := parseConfig(text); err == nil {
+		if r, err := ParseConfig(text); err == nil {
 			encoded(t, r)
 		}
 	})

@@ -1,4 +1,4 @@
-package netlify
+package site
 
 import (
 	"crypto/sha1" // Netlify's choice
@@ -8,8 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 )
 
 func listing(t *testing.T, dir string, root bool) ([]string, error) {
@@ -22,21 +25,21 @@ func listing(t *testing.T, dir string, root bool) ([]string, error) {
 	files, err := list(r, root)
 	var names []string
 	for _, f := range files {
-		names = append(names, f.path)
+		names = append(names, f.Path)
 	}
 	return names, err
 }
 
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	inside := folder(t, map[string]string{
+	inside := netlifytest.Folder(t, map[string]string{
 		"real/a.txt": "a", "link.txt": "->real/a.txt", "folder": "->real", "deep/up": "->../real/a.txt",
 	})
 	names, err := listing(t, inside, false)
 	if want := []string{"deep/up", "folder/a.txt", "link.txt", "real/a.txt"}; err != nil || !slices.Equal(names, want) {
 		t.Errorf("%q, %v; want %q", names, err, want)
 	}
-	outside := folder(t, map[string]string{
+	outside := netlifytest.Folder(t, map[string]string{
 		"a.txt": "a", "passwd": "->/etc/passwd", "up": "->../..", "nothing": "->no-such-file", "circle/again": "->../circle", "loop": "->loop",
 	})
 	_, err = listing(t, outside, false)
@@ -52,7 +55,7 @@ func TestManyBadNamesAreCut(t *testing.T) {
 	for i := range 60 {
 		files[fmt.Sprintf("%02d?", i)] = ""
 	}
-	_, err := listing(t, folder(t, files), false)
+	_, err := listing(t, netlifytest.Folder(t, files), false)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -61,7 +64,7 @@ func TestManyBadNamesAreCut(t *testing.T) {
 
 func TestRoot(t *testing.T) {
 	t.Parallel()
-	plain := folder(t, map[string]string{"index.html": "", "node_modules/a.js": "", "sub/node_modules/b.js": ""})
+	plain := netlifytest.Folder(t, map[string]string{"index.html": "", "node_modules/a.js": "", "sub/node_modules/b.js": ""})
 	for _, c := range []struct {
 		dir, config string
 		want        bool
@@ -69,11 +72,11 @@ func TestRoot(t *testing.T) {
 		{plain, "", false},
 		{plain, filepath.Join(plain, "netlify.toml"), true},
 		{plain, "/elsewhere/netlify.toml", false},
-		{folder(t, map[string]string{"package.json": "{}"}), "", true},
-		{folder(t, map[string]string{".git/HEAD": ""}), "", true},
+		{netlifytest.Folder(t, map[string]string{"package.json": "{}"}), "", true},
+		{netlifytest.Folder(t, map[string]string{".git/HEAD": ""}), "", true},
 	} {
-		if got := isRoot(c.dir, c.config); got != c.want {
-			t.Errorf("isRoot(%s, %q) = %v", c.dir, c.config, got)
+		if got := isProjectRoot(c.dir, c.config); got != c.want {
+			t.Errorf("isProjectRoot(%s, %q) = %v", c.dir, c.config, got)
 		}
 	}
 	if names, err := listing(t, plain, true); err != nil || !slices.Equal(names, []string{"index.html"}) {
@@ -86,7 +89,7 @@ func TestRoot(t *testing.T) {
 
 func TestHashes(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, map[string]string{"empty": "", "one": "1", "large": strings.Repeat("0123456789", 100_000)})
+	dir := netlifytest.Folder(t, map[string]string{"empty": "", "one": "1", "large": strings.Repeat("0123456789", 100_000)})
 	r, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -96,26 +99,27 @@ func TestHashes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	progress := reporter{}
-	if err := sum(t.Context(), r, files, progress.add); err != nil {
+	var hashed, bytes atomic.Int64
+	progress := func(files int, n int64) { hashed.Add(int64(files)); bytes.Add(n) }
+	if err := hashAll(t.Context(), r, files, progress); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		raw, err := os.ReadFile(filepath.Join(dir, f.path))
+		raw, err := os.ReadFile(filepath.Join(dir, f.Path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := fmt.Sprintf("%x", sha1.Sum(raw)); f.sum != want || f.size != int64(len(raw)) {
-			t.Errorf("%s: %s of %d bytes, want %s", f.path, f.sum, f.size, want)
+		if want := fmt.Sprintf("%x", sha1.Sum(raw)); f.SHA1 != want || f.Size != int64(len(raw)) {
+			t.Errorf("%s: %s of %d bytes, want %s", f.Path, f.SHA1, f.Size, want)
 		}
 	}
-	if progress.at.Files != 3 || progress.at.Bytes != 1_000_001 {
-		t.Errorf("%+v", progress.at)
+	if hashed.Load() != 3 || bytes.Load() != 1_000_001 {
+		t.Errorf("progress of %d files and %d bytes", hashed.Load(), bytes.Load())
 	}
 	if err := os.Remove(filepath.Join(dir, "one")); err != nil {
 		t.Fatal(err)
 	}
-	if err := sum(t.Context(), r, files, progress.add); err == nil || !strings.Contains(err.Error(), "one") {
+	if err := hashAll(t.Context(), r, files, progress); err == nil || !strings.Contains(err.Error(), "one") {
 		t.Errorf("a file that is gone: %v", err)
 	}
 }

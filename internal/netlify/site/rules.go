@@ -1,4 +1,4 @@
-package netlify
+package site
 
 import (
 	"bufio"
@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// A redirect is one rule of _redirects or of netlify.toml's redirects, as the
-// generated netlify.toml has it.
-type redirect struct {
+// A Redirect is one rule of _redirects or of netlify.toml, in the form of the generated
+// netlify.toml. Its fields are Netlify's.
+type Redirect struct {
 	From       string            `toml:"from"`
 	Query      map[string]string `toml:"query,omitempty"`
 	To         string            `toml:"to"`
@@ -26,13 +26,13 @@ type redirect struct {
 	RateLimit  map[string]any    `toml:"rate_limit,omitempty"`
 }
 
-// A header is what answers of some paths carry.
-type header struct {
+// A Header sets response headers for some paths.
+type Header struct {
 	For    string            `toml:"for"`
 	Values map[string]string `toml:"values"`
 }
 
-// A lineError names the line of a file that can't be understood.
+// A lineError is the line of a file that cannot be parsed.
 type lineError struct {
 	file string
 	line int
@@ -40,21 +40,25 @@ type lineError struct {
 	why  error
 }
 
+// maxQuoted is how much of a line an error quotes, in bytes.
+const maxQuoted = 300
+
 // Error implements error.
 func (e *lineError) Error() string {
 	text := e.text
-	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	if len(text) > maxQuoted {
+		text = strings.ToValidUTF8(text[:maxQuoted], "") + "..."
 	}
 	return fmt.Sprintf("%s, line %d: %q: %v", e.file, e.line, text, e.why)
 }
 
-// Unwrap lets others look inside.
+// Unwrap returns the cause.
 func (e *lineError) Unwrap() error { return e.why }
 
 var errNotText = errors.New("not UTF-8")
 
-// lines calls each with every line that says something, and gathers what is wrong.
+// lines calls each with every line that is neither empty nor a comment, and joins the
+// errors.
 func lines(file, text string, each func(line string) error) error {
 	text = strings.TrimPrefix(text, "\uFEFF")
 	scanner := bufio.NewScanner(strings.NewReader(text))
@@ -76,14 +80,14 @@ func lines(file, text string, each func(line string) error) error {
 	return errors.Join(append(errs, scanner.Err())...)
 }
 
-// parseRedirects reads a _redirects file. A line is
+// ParseRedirects reads a _redirects file. A line is
 //
 //	from [name=value ...] [to] [status[!]] [condition=value ...]
 //
-// with a comment after #, and to may be missing where from ends in /* and the status
-// is 2xx.
-func parseRedirects(text string) ([]redirect, error) {
-	var rules []redirect
+// with a comment after #. The destination may be missing if from ends in /* and the status
+// is 2xx. All invalid lines are reported together.
+func ParseRedirects(text string) ([]Redirect, error) {
+	var rules []Redirect
 	err := lines(redirectsName, text, func(line string) error {
 		r, err := parseRedirect(fields(line))
 		if err == nil {
@@ -94,7 +98,7 @@ func parseRedirects(text string) ([]redirect, error) {
 	return rules, err
 }
 
-// fields splits a line, up to a comment.
+// fields splits a line into words, up to a comment.
 func fields(line string) []string {
 	words := strings.Fields(line)
 	if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "#") }); i >= 0 {
@@ -103,26 +107,26 @@ func fields(line string) []string {
 	return words
 }
 
-func parseRedirect(words []string) (redirect, error) {
+func parseRedirect(words []string) (Redirect, error) {
 	if len(words) < 2 {
-		return redirect{}, errors.New("the destination is missing")
+		return Redirect{}, errors.New("the destination is missing")
 	}
-	r := redirect{From: words[0]}
+	r := Redirect{From: words[0]}
 	rest := words[1:]
 	if !isStatus(rest[0]) {
 		i := slices.IndexFunc(rest, isTarget)
 		if i < 0 {
-			return redirect{}, errors.New(`the destination has to begin with "/", "http://" or "https://"`)
+			return Redirect{}, errors.New(`the destination must begin with "/", "http://" or "https://"`)
 		}
 		query, err := pairs(rest[:i])
 		if err != nil {
-			return redirect{}, err
+			return Redirect{}, err
 		}
 		r.Query, r.To, rest = query, rest[i], rest[i+1:]
 	}
 	if len(rest) > 0 && !strings.Contains(rest[0], "=") {
 		if !isStatus(rest[0]) {
-			return redirect{}, fmt.Errorf("the status %q is no number of three digits", rest[0])
+			return Redirect{}, fmt.Errorf("the status %q is not a number of three digits", rest[0])
 		}
 		r.Status, _ = strconv.Atoi(rest[0][:3])
 		r.Force = strings.HasSuffix(rest[0], "!")
@@ -130,7 +134,7 @@ func parseRedirect(words []string) (redirect, error) {
 	}
 	given, err := pairs(rest)
 	if err != nil {
-		return redirect{}, err
+		return Redirect{}, err
 	}
 	for _, name := range []string{"Sign", "signed"} {
 		if v, ok := given[name]; ok {
@@ -142,7 +146,7 @@ func parseRedirect(words []string) (redirect, error) {
 	for name, v := range given {
 		r.Conditions[name] = v
 	}
-	return r.normal()
+	return r.normalized()
 }
 
 var statusForm = regexp.MustCompile(`^[1-5][0-9]{2}!?$`)
@@ -170,14 +174,13 @@ func pairs(words []string) (map[string]string, error) {
 	return got, nil
 }
 
-// listed are the conditions that are lists. Their names may be written small.
-var listed = []string{"Role", "Language", "Country"}
+// listConditions are the conditions that are lists. Their names may be lower case.
+var listConditions = []string{"Role", "Language", "Country"}
 
-// normal checks a rule of either origin, and brings it into the one form that is
-// sent.
-func (r redirect) normal() (redirect, error) {
+// normalized checks a rule of either file, and brings it into the form that is sent.
+func (r Redirect) normalized() (Redirect, error) {
 	if r.From == "" {
-		return r, errors.New("what to redirect from is missing")
+		return r, errors.New("the path to redirect from is missing")
 	}
 	path := r.From
 	if isURL(path) {
@@ -186,10 +189,10 @@ func (r redirect) normal() (redirect, error) {
 		path = "/" + after
 	}
 	if !strings.HasPrefix(path, "/") {
-		return r, fmt.Errorf(`%q has to begin with "/", "http://" or "https://"`, r.From)
+		return r, fmt.Errorf(`%q must begin with "/", "http://" or "https://"`, r.From)
 	}
 	if strings.HasPrefix(path, "/.netlify") {
-		return r, fmt.Errorf("%q: what begins with /.netlify is Netlify's own", r.From)
+		return r, fmt.Errorf("%q: paths below /.netlify are reserved by Netlify", r.From)
 	}
 	if r.To == "" {
 		if !strings.HasSuffix(r.From, "/*") || r.Status/100 != 2 {
@@ -198,7 +201,7 @@ func (r redirect) normal() (redirect, error) {
 		r.To = strings.TrimSuffix(r.From, "*") + ":splat"
 	}
 	if r.Status != 0 && (r.Status < 100 || r.Status > 599) {
-		return r, fmt.Errorf("the status %d is none", r.Status)
+		return r, fmt.Errorf("%d is not an HTTP status", r.Status)
 	}
 	if len(r.Query) == 0 {
 		r.Query = nil
@@ -206,16 +209,16 @@ func (r redirect) normal() (redirect, error) {
 	if len(r.Conditions) == 0 {
 		r.Conditions = nil
 	}
-	return r, r.conditions()
+	return r, r.splitConditions()
 }
 
-// conditions makes lists of what are lists, under their own names.
-func (r *redirect) conditions() error {
-	for _, name := range listed {
-		small := strings.ToLower(name)
-		v, ok := r.Conditions[small]
+// splitConditions splits the conditions that are lists, under their proper names.
+func (r *Redirect) splitConditions() error {
+	for _, name := range listConditions {
+		lower := strings.ToLower(name)
+		v, ok := r.Conditions[lower]
 		if ok {
-			delete(r.Conditions, small)
+			delete(r.Conditions, lower)
 			r.Conditions[name] = v
 		}
 		text, ok := r.Conditions[name].(string)
@@ -234,13 +237,14 @@ func (r *redirect) conditions() error {
 	return nil
 }
 
-// parseHeaders reads a _headers file: a path on one line, and below it what its
-// answers carry, as "Name: value". A name that comes twice gets both values.
-func parseHeaders(text string) ([]header, error) {
-	var rules []header
+// ParseHeaders reads a _headers file: a path on one line, and below it the headers of
+// its responses, as "Name: value". A name given twice gets both values. All invalid
+// lines are reported together.
+func ParseHeaders(text string) ([]Header, error) {
+	var rules []Header
 	err := lines(headersName, text, func(line string) error {
 		if strings.HasPrefix(line, "/") {
-			rules = append(rules, header{For: line, Values: map[string]string{}})
+			rules = append(rules, Header{For: line, Values: map[string]string{}})
 			return nil
 		}
 		name, value, err := parseHeader(line)
@@ -257,19 +261,19 @@ func parseHeaders(text string) ([]header, error) {
 		values[name] = value
 		return nil
 	})
-	return slices.DeleteFunc(rules, func(h header) bool { return len(h.Values) == 0 }), err
+	return slices.DeleteFunc(rules, func(h Header) bool { return len(h.Values) == 0 }), err
 }
 
 var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 func parseHeader(line string) (name, value string, err error) {
 	name, value, ok := strings.Cut(line, ":")
-	name, value = strings.TrimSpace(name), joined(value)
+	name, value = strings.TrimSpace(name), joinedValue(value)
 	switch {
 	case !ok:
 		return "", "", errors.New(`neither a path, which begins with "/", nor "Name: value"`)
 	case !headerName.MatchString(name):
-		return "", "", fmt.Errorf("%q is no name of a header", name)
+		return "", "", fmt.Errorf("%q is not a header name", name)
 	case value == "":
 		return "", "", errors.New("the value is missing")
 	}
@@ -278,13 +282,13 @@ func parseHeader(line string) (name, value string, err error) {
 
 var comma = regexp.MustCompile(`\s*,\s*`)
 
-// joined is a value whose parts may have been on lines of their own.
-func joined(value string) string {
+// joinedValue normalizes the commas of a value.
+func joinedValue(value string) string {
 	return comma.ReplaceAllString(strings.TrimSpace(value), ", ")
 }
 
-// unique leaves out what comes again later: the last of equal rules counts.
-func unique[T any](rules []T) []T {
+// lastOfEqual keeps the last of equal rules.
+func lastOfEqual[T any](rules []T) []T {
 	seen := map[string]bool{}
 	var kept []T
 	for _, r := range slices.Backward(rules) {

@@ -1,4 +1,4 @@
-package netlify
+package site
 
 import (
 	"errors"
@@ -12,23 +12,14 @@ import (
 	"unicode/utf8"
 )
 
-// A file is one to publish.
-type file struct {
-	path string // in the site, with slashes
-	size int64
-	sum  string // SHA-1, in hex
-	// body is the content of a generated file; nil for one of the folder.
-	body []byte
-}
-
-// The names that become the generated netlify.toml.
+// The files that become the generated netlify.toml.
 const (
 	redirectsName = "_redirects"
 	headersName   = "_headers"
 	configName    = "netlify.toml"
 )
 
-// skipped says whether a name, of a file or a folder, is left out with all below it.
+// skipped reports whether a file or a folder of this name is not published.
 func skipped(name string, root bool) bool {
 	switch {
 	case name == ".well-known":
@@ -39,8 +30,9 @@ func skipped(name string, root bool) bool {
 	return root && name == "node_modules"
 }
 
-// isRoot says whether a folder is the project's own, and not what a build made of it.
-func isRoot(dir, config string) bool {
+// isProjectRoot reports whether a folder is the project's own, not the output of a
+// build.
+func isProjectRoot(dir, config string) bool {
 	if config != "" {
 		if a, err := filepath.Abs(filepath.Dir(config)); err == nil {
 			if b, err := filepath.Abs(dir); err == nil && a == b {
@@ -56,18 +48,18 @@ func isRoot(dir, config string) bool {
 	return false
 }
 
-// A walker collects the files of a folder, and all that is wrong with its names.
+// A walker collects the files of a folder, and the names that cannot be published.
 type walker struct {
-	folder    *os.Root
-	fs        fs.FS
-	root      bool
-	files     []file
-	misnamed  []string
-	misguided []string // links
+	folder   *os.Root
+	fs       fs.FS
+	root     bool // of the project
+	files    []File
+	badNames []string
+	badLinks []string
 }
 
-// list returns the files below a folder, by path.
-func list(folder *os.Root, root bool) ([]file, error) {
+// list returns the files below a folder, sorted by path.
+func list(folder *os.Root, root bool) ([]File, error) {
 	w := &walker{folder: folder, fs: folder.FS(), root: root}
 	top, err := folder.Stat(".")
 	if err != nil {
@@ -79,12 +71,11 @@ func list(folder *os.Root, root bool) ([]file, error) {
 	if err := w.problems(); err != nil {
 		return nil, err
 	}
-	slices.SortFunc(w.files, func(a, b file) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(w.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return w.files, nil
 }
 
-// walk goes through one folder. Its parents are there to find links that lead in
-// circles.
+// walk lists one folder. Its parents tell links that lead in a circle.
 func (w *walker) walk(dir string, parents []fs.FileInfo) error {
 	entries, err := fs.ReadDir(w.fs, dir)
 	if err != nil {
@@ -102,36 +93,37 @@ func (w *walker) walk(dir string, parents []fs.FileInfo) error {
 }
 
 func (w *walker) entry(name string, e fs.DirEntry, parents []fs.FileInfo) error {
-	if !utf8.ValidString(name) { // which JSON could not say
-		w.misnamed = append(w.misnamed, fmt.Sprintf("%q", name))
+	if !utf8.ValidString(name) { // JSON could not hold it
+		w.badNames = append(w.badNames, fmt.Sprintf("%q", name))
 		return nil
 	}
 	info, err := w.folder.Stat(filepath.FromSlash(name))
 	if err != nil {
 		if e.Type()&fs.ModeSymlink != 0 {
-			w.misguided = append(w.misguided, fmt.Sprintf("%q (%s)", name, whither(err)))
+			w.badLinks = append(w.badLinks, fmt.Sprintf("%q (%s)", name, linkProblem(err)))
 			return nil
 		}
 		return err
 	}
 	if !info.IsDir() && strings.ContainsAny(name, "#?") {
-		w.misnamed = append(w.misnamed, fmt.Sprintf("%q", name))
+		w.badNames = append(w.badNames, fmt.Sprintf("%q", name))
 		return nil
 	}
 	switch {
 	case info.IsDir():
 		if slices.ContainsFunc(parents, func(p fs.FileInfo) bool { return os.SameFile(p, info) }) {
-			w.misguided = append(w.misguided, fmt.Sprintf("%q (leads to a folder that it is in)", name))
+			w.badLinks = append(w.badLinks, fmt.Sprintf("%q (leads to a folder that it is in)", name))
 			return nil
 		}
 		return w.walk(name, append(slices.Clip(parents), info))
 	case info.Mode().IsRegular() && name != configName:
-		w.files = append(w.files, file{path: name, size: info.Size()})
+		w.files = append(w.files, File{Path: name, Size: info.Size()})
 	}
-	return nil // sockets and the like are not for publishing
+	return nil // sockets and the like are not published
 }
 
-func whither(err error) string {
+// linkProblem says why a link cannot be followed.
+func linkProblem(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "leads to nothing"
 	}
@@ -140,21 +132,22 @@ func whither(err error) string {
 
 func (w *walker) problems() error {
 	var errs []error
-	if len(w.misnamed) > 0 {
-		errs = append(errs, fmt.Errorf("names with # or ?, or not in UTF-8, can't be published: %s", some(w.misnamed)))
+	if len(w.badNames) > 0 {
+		errs = append(errs, fmt.Errorf("names with # or ?, or not in UTF-8, cannot be published: %s", Some(w.badNames)))
 	}
-	if len(w.misguided) > 0 {
-		errs = append(errs, fmt.Errorf("links that can't be followed: %s", some(w.misguided)))
+	if len(w.badLinks) > 0 {
+		errs = append(errs, fmt.Errorf("links that cannot be followed: %s", Some(w.badLinks)))
 	}
 	return errors.Join(errs...)
 }
 
-// most is how many names an error holds.
-const most = 50
+// maxNames is how many names an error lists.
+const maxNames = 50
 
-func some(names []string) string {
-	if more := len(names) - most; more > 0 {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+// Some joins names for an error: at most 50, and how many more there are.
+func Some(names []string) string {
+	if more := len(names) - maxNames; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNames], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }
