@@ -34,8 +34,8 @@ type Checker struct {
 	// Chromium is the browser's program; empty is the first of chromium,
 	// chromium-browser and google-chrome in PATH.
 	Chromium string
-	// Say gets lines of progress; it may be nil.
-	Say func(string)
+	// Logf prints a line of progress; it may be nil.
+	Logf func(format string, args ...any)
 }
 
 // A Page is something to look at.
@@ -303,8 +303,8 @@ func (j job) read(stdout []byte) ([]Result, error) {
 	return answer.Results, nil
 }
 
-func (c Checker) say(format string, args ...any) {
-	if c.Say != nil {
-		c.Say(fmt.Sprintf(format, args...))
+func (c Checker) logf(format string, args ...any) {
+	if c.Logf != nil {
+		c.Logf(format, args...)
 	}
 }

@@ -45,7 +45,7 @@ func checker(t *testing.T) Checker {
 	if err := installed(); err != nil {
 		t.Fatal(err)
 	}
-	return Checker{Say: func(line string) { t.Log(line) }}
+	return Checker{Logf: t.Logf}
 }
 
 const head = `<!doctype html><html lang="en"><head><title>Shop</title><meta name="viewport" content="width=device-width"></head>`
@@ -283,7 +283,8 @@ func TestTwoRuns(t *testing.T) {
 	c := checker(t)
 	c.Cache = cache
 	var installs atomic.Int64
-	c.Say = func(line string) {
+	c.Logf = func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
 		if strings.HasPrefix(line, "installing") {
 			installs.Add(1)
 		}

@@ -86,7 +86,7 @@ func (c Checker) listen(stderr io.Reader, rest *tail.Buffer) {
 	for {
 		line, err := lines.ReadString('\n')
 		if said, ok := strings.CutPrefix(line, "say: "); ok {
-			c.say("%s", strings.TrimSpace(said))
+			c.logf("%s", strings.TrimSpace(said))
 		} else {
 			_, _ = rest.Write([]byte(line))
 		}

@@ -140,7 +140,7 @@ func (c Checker) npm(ctx context.Context, t tools, dir string) error {
 			return err
 		}
 	}
-	c.say("installing playwright-core, axe-core and pixelmatch with npm")
+	c.logf("installing playwright-core, axe-core and pixelmatch with npm")
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	cmd := command(ctx, t.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")

@@ -26,6 +26,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/netlify"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 	"github.com/candlefish/deploy-action/internal/preview/api"
+	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 )
 
 // TestMain gives the AWS SDK the credentials that it looks for in the process.
@@ -45,20 +46,20 @@ type peer struct {
 	github  *githubtest.Server
 	netlify *netlifytest.Server
 	moto    string
-	visit   visitor
-	backend *cloud
+	visit   fetcher
+	backend *cloudFormation
 	dir     string
 	runs    atomic.Int64
 }
 
 func newPeer(t *testing.T, o githubtest.Options) *peer {
 	t.Helper()
-	p := &peer{t: t, github: githubtest.Start(t, o), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newVisitor(), dir: t.TempDir()}
+	p := &peer{t: t, github: githubtest.Start(t, o), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newFetcher(), dir: t.TempDir()}
 	account, err := aws.Connect(t.Context(), aws.ConnectOptions{Region: "us-east-1", Endpoint: p.moto})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.backend = &cloud{account: account, code: "../../testdata/preview/api", standIn: p.moto, set: api.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
+	p.backend = &cloudFormation{account: account, code: "../../testdata/preview/api", testServer: p.moto, settings: api.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
 	return p
 }
 
@@ -87,8 +88,8 @@ func (p *peer) function(ctx context.Context, name string) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
-// keeper is a run of its own.
-func (p *peer) keeper() *Keeper {
+// reconciler is a run of its own.
+func (p *peer) reconciler() *reconcile.Reconciler {
 	p.t.Helper()
 	client, err := github.New(github.Options{Token: "t", BaseURL: p.github.URL(), Now: time.Now, After: time.After})
 	if err != nil {
@@ -96,19 +97,19 @@ func (p *peer) keeper() *Keeper {
 	}
 	b := *p.backend
 	b.runID = fmt.Sprintf("%d.1", p.runs.Add(1))
-	return &Keeper{Forge: hub{client}, Host: netlifySite{account: &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, site: "site"}, Backend: &b, Web: p,
-		Now: time.Now, After: time.After, Say: func(string) {}, Secret: func(string) {}, Clean: func(s string) string { return s }}
+	return &reconcile.Reconciler{Forge: githubForge{client}, Host: netlifyHost{account: &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, site: "site"}, Backend: &b, Fetcher: p,
+		Now: time.Now, After: time.After, Logf: func(string, ...any) {}, Mask: func(string) {}, Redact: func(s string) string { return s }}
 }
 
-// wish is the sample site at a commit, in a folder of its own.
-func (p *peer) wish(n int, commit string) Want {
+// desired is the sample site at a commit, in a folder of its own.
+func (p *peer) desired(n int, commit string) reconcile.Desired {
 	p.t.Helper()
 	run := p.runs.Add(1)
 	dir := filepath.Join(p.dir, fmt.Sprint(run))
 	if err := os.CopyFS(dir, os.DirFS("../../testdata/preview/site")); err != nil {
 		p.t.Fatal(err)
 	}
-	return Want{Key: Key{repo, n}, Commit: commit, Dir: dir, Expires: time.Now().Add(time.Hour), RunID: fmt.Sprintf("%d.1", run), Links: 10}
+	return reconcile.Desired{Key: reconcile.Key{Repository: repo, Number: n}, Commit: commit, Dir: dir, Expires: time.Now().Add(time.Hour), RunID: fmt.Sprintf("%d.1", run), Links: 10}
 }
 
 func (p *peer) push(n int, commit string) {
@@ -119,9 +120,9 @@ func (p *peer) close(n int) {
 	p.github.ChangePull(repo, n, func(pr *githubtest.Pull) { pr.State = "closed" })
 }
 
-func (p *peer) up(n int, commit string) Result {
+func (p *peer) up(n int, commit string) reconcile.Result {
 	p.t.Helper()
-	r, err := p.keeper().Up(p.t.Context(), p.wish(n, commit))
+	r, err := p.reconciler().Up(p.t.Context(), p.desired(n, commit))
 	if err != nil {
 		p.t.Fatalf("up %d: %v", n, err)
 	}
@@ -145,7 +146,12 @@ func (p *peer) left() []string {
 	return list
 }
 
-const sha3 = "3333333333333333333333333333333333333333"
+const (
+	repo = "candlefish/website"
+	sha1 = "1111111111111111111111111111111111111111"
+	sha2 = "2222222222222222222222222222222222222222"
+	sha3 = "3333333333333333333333333333333333333333"
+)
 
 // The whole life: open, push, push while deploying, close while deploying, reopen,
 // close, sweep; in the end nothing is left.
@@ -153,7 +159,7 @@ func TestWholeLife(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t, githubtest.Options{})
 	p.push(1, sha1)
-	if r := p.up(1, sha1); r.Frontend.Commit != sha1 || r.API.Commit != sha1 || len(r.failed()) > 0 {
+	if r := p.up(1, sha1); r.Frontend.Commit != sha1 || r.API.Commit != sha1 || len(r.Failed()) > 0 {
 		t.Fatalf("opened: %+v", r)
 	}
 	p.push(1, sha2)
@@ -166,9 +172,9 @@ func TestWholeLife(t *testing.T) {
 	}
 
 	t.Log("a push while a run is under way, and both end")
-	slow := p.keeper()
+	slow := p.reconciler()
 	slow.Host = hostAfter{slow.Host, func() { p.push(1, sha3) }}
-	old, err := slow.Up(t.Context(), p.wish(1, sha2))
+	old, err := slow.Up(t.Context(), p.desired(1, sha2))
 	if err != nil || !strings.Contains(old.Superseded, "3333333 came after 2222222") {
 		t.Errorf("the older run: %v, %+v", err, old)
 	}
@@ -177,14 +183,14 @@ func TestWholeLife(t *testing.T) {
 	}
 
 	t.Log("closed while a run is under way, after the cleanup has been here")
-	late := p.keeper()
+	late := p.reconciler()
 	late.Host = hostAfter{late.Host, func() {
 		p.close(1)
-		if _, err := p.keeper().Down(t.Context(), Key{repo, 1}, "50.1", ""); err != nil {
+		if _, err := p.reconciler().Down(t.Context(), reconcile.Key{Repository: repo, Number: 1}, "50.1", ""); err != nil {
 			t.Error(err)
 		}
 	}}
-	if r, err := late.Up(t.Context(), p.wish(1, sha3)); err != nil || !strings.Contains(r.Superseded, "closed") {
+	if r, err := late.Up(t.Context(), p.desired(1, sha3)); err != nil || !strings.Contains(r.Superseded, "closed") {
 		t.Errorf("the late run: %v, %+v", err, r)
 	}
 	if left := p.left(); len(left) != 0 {
@@ -193,12 +199,12 @@ func TestWholeLife(t *testing.T) {
 
 	t.Log("reopened, and closed without an event: the sweep finds it")
 	p.push(1, sha3)
-	if r := p.up(1, sha3); len(r.failed()) > 0 {
+	if r := p.up(1, sha3); len(r.Failed()) > 0 {
 		t.Errorf("reopened: %+v", r)
 	}
 	p.close(1)
-	swept, err := p.keeper().Sweep(t.Context(), repo, true, "60.1", "")
-	if err != nil || len(swept.Strays) != 1 || len(swept.Strays[0].Removed.failed()) > 0 {
+	swept, err := p.reconciler().Sweep(t.Context(), repo, true, "60.1", "")
+	if err != nil || len(swept.Orphans) != 1 || len(swept.Orphans[0].Removed.Failed()) > 0 {
 		t.Errorf("sweep: %v, %+v", err, swept)
 	}
 	if left := p.left(); len(left) != 0 {
@@ -216,11 +222,11 @@ func TestWholeLife(t *testing.T) {
 
 // hostAfter does something when a deploy has been published.
 type hostAfter struct {
-	Host
+	reconcile.Host
 	then func()
 }
 
-func (h hostAfter) Publish(ctx context.Context, b Build) (Site, error) {
+func (h hostAfter) Publish(ctx context.Context, b reconcile.Build) (reconcile.Site, error) {
 	s, err := h.Host.Publish(ctx, b)
 	h.then()
 	return s, err
@@ -233,12 +239,12 @@ func TestAllAtOnce(t *testing.T) {
 	p := newPeer(t, githubtest.Options{})
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	ends := map[string]Result{}
+	ends := map[string]reconcile.Result{}
 	for _, n := range []int{1, 2} {
 		p.push(n, sha2)
 		for _, commit := range []string{sha1, sha2} {
 			wg.Go(func() {
-				r, err := p.keeper().Up(t.Context(), p.wish(n, commit))
+				r, err := p.reconciler().Up(t.Context(), p.desired(n, commit))
 				if err != nil {
 					t.Error(err)
 				}
@@ -253,7 +259,7 @@ func TestAllAtOnce(t *testing.T) {
 		if strings.HasSuffix(name, "1") != (r.Superseded != "") {
 			t.Errorf("%s: superseded by %q", name, r.Superseded)
 		}
-		if r.Superseded == "" && (r.Frontend.Commit != sha2 || len(r.failed()) > 0) {
+		if r.Superseded == "" && (r.Frontend.Commit != sha2 || len(r.Failed()) > 0) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -261,11 +267,11 @@ func TestAllAtOnce(t *testing.T) {
 	if err != nil || len(stacks) != 2 {
 		t.Fatalf("%v, %d stacks", err, len(stacks))
 	}
-	if _, err := p.keeper().Down(t.Context(), Key{repo, 1}, "90.1", ""); err != nil {
+	if _, err := p.reconciler().Down(t.Context(), reconcile.Key{Repository: repo, Number: 1}, "90.1", ""); err != nil {
 		t.Error(err)
 	}
 	stacks, _ = p.backend.Stacks(t.Context())
-	if len(stacks) != 1 || stacks[0].Name != (Key{repo, 2}).Stack() || len(p.netlify.Deploys()) != 1 {
+	if len(stacks) != 1 || stacks[0].Name != (reconcile.Key{Repository: repo, Number: 2}).Stack() || len(p.netlify.Deploys()) != 1 {
 		t.Errorf("after the first is down: %+v, %d deploys", stacks, len(p.netlify.Deploys()))
 	}
 }
@@ -277,25 +283,25 @@ func TestCommentsOnGitHub(t *testing.T) {
 	for i := range 1500 {
 		c := githubtest.Comment{Number: 1, Author: "ann", Body: fmt.Sprint("comment ", i)}
 		if i == 700 {
-			c.Body = marker + "\nmine now"
+			c.Body = reconcile.Marker + "\nmine now"
 		}
 		if i == 1300 {
-			c.Author, c.Body = githubtest.Bot, marker+"\nours"
+			c.Author, c.Body = githubtest.Bot, reconcile.Marker+"\nours"
 		}
 		p.github.AddComment(repo, c)
 	}
-	k := p.keeper()
+	k := p.reconciler()
 	k.Backend = nil
-	if _, err := k.Up(t.Context(), p.wish(1, sha1)); err != nil {
+	if _, err := k.Up(t.Context(), p.desired(1, sha1)); err != nil {
 		t.Fatal(err)
 	}
 	all := p.github.Comments(repo, 1)
-	if len(all) != 1500 || !strings.Contains(all[1300].Body, "🎭 Preview Environment") || all[700].Body != marker+"\nmine now" {
+	if len(all) != 1500 || !strings.Contains(all[1300].Body, "🎭 Preview Environment") || all[700].Body != reconcile.Marker+"\nmine now" {
 		t.Errorf("%d comments; ours: %.60q; theirs: %q", len(all), all[1300].Body, all[700].Body)
 	}
 	p.github.SetReadOnly(true)
-	r, err := k.Up(t.Context(), p.wish(1, sha1))
-	if err != nil || r.Frontend.Status != Ready || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
+	r, err := k.Up(t.Context(), p.desired(1, sha1))
+	if err != nil || r.Frontend.Status != reconcile.StatusReady || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
 		t.Errorf("with a token that may only read: %v, %+v", err, r.Warnings)
 	}
 }
@@ -304,7 +310,7 @@ func TestCommentsOnGitHub(t *testing.T) {
 func (p *peer) step(inputs map[string]string, event, name string) *actiontest.Step {
 	p.t.Helper()
 	all := map[string]string{
-		"dir": p.wish(1, sha1).Dir, "github-token": "ghs_planted", "netlify-auth-token": "nfp_planted", "netlify-site-id": "site",
+		"dir": p.desired(1, sha1).Dir, "github-token": "ghs_planted", "netlify-auth-token": "nfp_planted", "netlify-site-id": "site",
 		"github-api-url": p.github.URL(), "netlify-api-url": p.netlify.URL(), "report-dir": p.t.TempDir(), "links": "0",
 	}
 	maps.Copy(all, inputs)
@@ -382,10 +388,10 @@ func TestStackOutputsStaySecret(t *testing.T) {
 	r := step.Run(func(env action.Env, args []string) int {
 		return action.Run(env, args, Spec(), func(_ context.Context, a *action.Action, v input.Values) (action.Result, error) {
 			s := &session{a: a, v: v, runID: "1.1"}
-			a.Mask("postgres://planted") // as the keeper does when it learns of it
-			return s.conclude(Result{
-				Goal: GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
-				Frontend: Part{Name: "Frontend", Status: Failing, Detail: "the build log says postgres://planted"}, API: Part{Name: "API", Status: Ready},
+			a.Mask("postgres://planted") // as the reconciler does when it learns of it
+			return s.conclude(reconcile.Result{
+				Goal: reconcile.GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
+				Frontend: reconcile.Part{Name: "Frontend", Status: reconcile.StatusFailed, Detail: "the build log says postgres://planted"}, API: reconcile.Part{Name: "API", Status: reconcile.StatusReady},
 				Warnings: []string{"postgres://planted"},
 			}, nil)
 		})

@@ -1,4 +1,4 @@
-package preview
+package reconcile
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const (
 	sha2 = "2222222222222222222222222222222222222222"
 )
 
-// A world is GitHub, Netlify and AWS as far as the keeper's own decisions go. The
+// A world is GitHub, Netlify and AWS as far as the reconciler's own decisions go. The
 // adapters have tests of their own on the real wires.
 type world struct {
 	mu       sync.Mutex
@@ -76,7 +76,7 @@ func (w *world) Open(context.Context, string) ([]PullRequest, error) {
 	return open, nil
 }
 
-func (w *world) Of(ctx context.Context, repository, commit string) ([]PullRequest, error) {
+func (w *world) WithHead(ctx context.Context, repository, commit string) ([]PullRequest, error) {
 	open, err := w.Open(ctx, repository)
 	return slices.DeleteFunc(open, func(pr PullRequest) bool { return pr.Head != commit }), err
 }
@@ -89,15 +89,15 @@ func (w *world) Comment(_ context.Context, k Key, _, body string) (string, bool,
 	return "https://github.com/c", true, nil
 }
 
-func (w *world) Previous(_ context.Context, k Key, _ string) (string, error) {
+func (w *world) PreviousComment(_ context.Context, k Key, _ string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.comments[k.Number], nil
 }
 
-func (w *world) Announce(context.Context, Owner, string, string, bool) error { return nil }
+func (w *world) RecordDeployment(context.Context, Owner, string, string, bool) error { return nil }
 
-func (w *world) Retire(_ context.Context, k Key) error {
+func (w *world) RetireEnvironment(_ context.Context, k Key) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.retired = append(w.retired, k)
@@ -139,7 +139,7 @@ func (w *world) Gone(context.Context, Site) (bool, string, error) {
 // backend is the AWS side of a world.
 type backend struct{ *world }
 
-func (w backend) Apply(_ context.Context, o Owner, _ func(string)) (API, error) {
+func (w backend) Apply(_ context.Context, o Owner, _ Logf) (API, error) {
 	if w.apply != nil {
 		if err := w.apply(w.world); err != nil {
 			return API{}, err
@@ -158,7 +158,7 @@ func (w backend) Stacks(context.Context) ([]API, error) {
 	return slices.Collect(maps.Values(w.stacks)), nil
 }
 
-func (w backend) Remove(_ context.Context, k Key, _ func(string)) (bool, []string, error) {
+func (w backend) Remove(_ context.Context, k Key, _ Logf) (bool, []string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s, existed := w.stacks[k.Stack()]
@@ -189,43 +189,43 @@ func (w *world) Get(_ context.Context, address string) (int, string, error) {
 	return 200, "", nil
 }
 
-func (w *world) keeper() *Keeper {
-	return &Keeper{Forge: w, Host: w, Backend: backend{w}, Web: w, Now: time.Now, After: time.After, Secret: func(string) {}, Clean: func(s string) string { return s }, Say: func(s string) {
+func (w *world) reconciler() *Reconciler {
+	return &Reconciler{Forge: w, Host: w, Backend: backend{w}, Fetcher: w, Now: time.Now, After: time.After, Mask: func(string) {}, Redact: func(s string) string { return s }, Logf: func(format string, args ...any) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.said = append(w.said, s)
+		w.said = append(w.said, fmt.Sprintf(format, args...))
 	}}
 }
 
-func want(t *testing.T, commit string) Want {
+func desired(t *testing.T, commit string) Desired {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Want{Key: Key{repo, 7}, Commit: commit, Dir: dir, Expires: time.Now().Add(time.Hour), RunID: "5.1", Links: 100}
+	return Desired{Key: Key{repo, 7}, Commit: commit, Dir: dir, Expires: time.Now().Add(time.Hour), RunID: "5.1", Links: 100}
 }
 
 func TestUpThenDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		k := w.keeper()
-		r, err := k.Up(t.Context(), want(t, sha1))
+		k := w.reconciler()
+		r, err := k.Up(t.Context(), desired(t, sha1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Frontend.Status != Ready || r.Frontend.Commit != sha1 || r.API.Status != Ready || len(r.failed()) != 0 {
+		if r.Frontend.Status != StatusReady || r.Frontend.Commit != sha1 || r.API.Status != StatusReady || len(r.Failed()) != 0 {
 			t.Errorf("up: %+v", r)
 		}
 		body := w.comments[7]
-		for _, part := range []string{marker, "🎭 Preview Environment", "**Ready** at `1111111`", "pr-7.test", "3 pages of the sitemap answer"} {
+		for _, part := range []string{Marker, "🎭 Preview Environment", "**Ready** at `1111111`", "pr-7.test", "3 pages of the sitemap answer"} {
 			if !strings.Contains(body, part) {
 				t.Errorf("the comment lacks %q:\n%s", part, body)
 			}
 		}
 		w.pulls[7].Head = sha2
-		if _, err = k.Up(t.Context(), want(t, sha2)); err != nil {
+		if _, err = k.Up(t.Context(), desired(t, sha2)); err != nil {
 			t.Fatal(err)
 		}
 		if body = w.comments[7]; !strings.Contains(body, "Since the last push (`1111111`): 3 of 120 files uploaded;") {
@@ -233,7 +233,7 @@ func TestUpThenDown(t *testing.T) {
 		}
 		w.pulls[7].Open = false
 		r, err = k.Down(t.Context(), Key{repo, 7}, "6.1", "")
-		if err != nil || r.Frontend.Status != Removed || r.API.Status != Removed || len(w.sites)+len(w.stacks) != 0 {
+		if err != nil || r.Frontend.Status != StatusRemoved || r.API.Status != StatusRemoved || len(w.sites)+len(w.stacks) != 0 {
 			t.Errorf("down: %v, %+v", err, r)
 		}
 		if body = w.comments[7]; !strings.Contains(body, "🧹 Preview Environment Cleaned Up") || !strings.Contains(body, "Nothing is left") {
@@ -243,7 +243,7 @@ func TestUpThenDown(t *testing.T) {
 			t.Errorf("retired (-want +got):\n%s", diff)
 		}
 		writes := w.writes
-		if r, err = k.Down(t.Context(), Key{repo, 8}, "6.1", ""); err != nil || r.Frontend.Status != Absent || w.writes != writes {
+		if r, err = k.Down(t.Context(), Key{repo, 8}, "6.1", ""); err != nil || r.Frontend.Status != StatusAbsent || w.writes != writes {
 			t.Errorf("a preview that never was: %v, %+v, %d comments", err, r, w.writes-writes)
 		}
 	})
@@ -272,7 +272,7 @@ func TestNoResurrection(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				c.change(w)
-				r, err := w.keeper().Up(t.Context(), want(t, sha1))
+				r, err := w.reconciler().Up(t.Context(), desired(t, sha1))
 				if err != nil || !strings.Contains(r.Superseded, c.why) {
 					t.Errorf("superseded by %q (%v), want %q", r.Superseded, err, c.why)
 				}
@@ -295,15 +295,15 @@ func TestTheNewestCommitWins(t *testing.T) {
 		w.pulls[7].Head = sha2
 		published := 0
 		w.publish = func(w *world) error { published++; return nil }
-		k := w.keeper()
-		k.Web = webAfter{w, func() { // once both parts were seen, an older one overwrites the stack
+		k := w.reconciler()
+		k.Fetcher = fetcherAfter{w, func() { // once both parts were seen, an older one overwrites the stack
 			s := w.stacks[Key{repo, 7}.Stack()]
 			if published == 1 && s.Tags != nil {
 				s.Tags = Owner{Key{repo, 7}, sha1, time.Now().Add(time.Hour)}.Tags()
 				w.stacks[s.Name] = s
 			}
 		}}
-		r, err := k.Up(t.Context(), want(t, sha2))
+		r, err := k.Up(t.Context(), desired(t, sha2))
 		if err != nil || r.Frontend.Commit != sha2 {
 			t.Fatalf("%v: %+v", err, r)
 		}
@@ -313,13 +313,13 @@ func TestTheNewestCommitWins(t *testing.T) {
 	})
 }
 
-// webAfter calls then whenever the sitemap was asked for.
-type webAfter struct {
+// fetcherAfter calls then whenever the sitemap was asked for.
+type fetcherAfter struct {
 	*world
 	then func()
 }
 
-func (w webAfter) Get(ctx context.Context, address string) (int, string, error) {
+func (w fetcherAfter) Get(ctx context.Context, address string) (int, string, error) {
 	if strings.HasSuffix(address, "sitemap.xml") {
 		w.then()
 	}
@@ -335,22 +335,22 @@ func TestPartialFailures(t *testing.T) {
 		api    Status
 		want   string
 	}{
-		{"the stack fails", func(w *world) { w.apply = func(*world) error { return errors.New("role: not allowed") } }, Ready, Failing, "**Partly ready** at `1111111`: the API is not."},
-		{"the site fails", func(w *world) { w.publish = func(*world) error { return errors.New("error: too large") } }, Failing, Ready, "the Frontend is not"},
+		{"the stack fails", func(w *world) { w.apply = func(*world) error { return errors.New("role: not allowed") } }, StatusReady, StatusFailed, "**Partly ready** at `1111111`: the API is not."},
+		{"the site fails", func(w *world) { w.publish = func(*world) error { return errors.New("error: too large") } }, StatusFailed, StatusReady, "the Frontend is not"},
 		{"both", func(w *world) {
 			w.apply = func(*world) error { return errors.New("a") }
 			w.publish = func(*world) error { return errors.New("b") }
-		}, Failing, Failing, "**Not ready**"},
-		{"the API is sick", func(w *world) { w.health = 502 }, Ready, Failing, "its health does not answer: 502 Bad Gateway"},
-		{"a page is broken", func(w *world) { w.pages["/b"] = 404 }, Failing, Ready, "/b"},
-		{"the front page is broken", func(w *world) { w.pages["/"] = 500 }, Failing, Ready, "front page: 500"},
+		}, StatusFailed, StatusFailed, "**Not ready**"},
+		{"the API is sick", func(w *world) { w.health = 502 }, StatusReady, StatusFailed, "its health check fails: 502 Bad Gateway"},
+		{"a page is broken", func(w *world) { w.pages["/b"] = 404 }, StatusFailed, StatusReady, "/b"},
+		{"the front page is broken", func(w *world) { w.pages["/"] = 500 }, StatusFailed, StatusReady, "front page: 500"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
 				c.change(w)
-				r, err := w.keeper().Up(t.Context(), want(t, sha1))
+				r, err := w.reconciler().Up(t.Context(), desired(t, sha1))
 				if err != nil || r.Frontend.Status != c.front || r.API.Status != c.api {
 					t.Errorf("%v: frontend %s (%s), api %s (%s)", err, r.Frontend.Status, r.Frontend.Detail, r.API.Status, r.API.Detail)
 				}
@@ -366,14 +366,14 @@ func TestDownSaysWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		k := w.keeper()
-		if _, err := k.Up(t.Context(), want(t, sha1)); err != nil {
+		k := w.reconciler()
+		if _, err := k.Up(t.Context(), desired(t, sha1)); err != nil {
 			t.Fatal(err)
 		}
 		w.sites = append(w.sites, Site{ID: "theirs", Alias: "pr-7", Title: "by hand"})
 		w.gone, w.left = false, []string{"PreviewBucket"}
 		r, err := k.Down(t.Context(), Key{repo, 7}, "6.1", "")
-		if err != nil || r.Frontend.Status != Remaining || r.API.Status != Remaining || len(r.failed()) != 2 {
+		if err != nil || r.Frontend.Status != StatusRemaining || r.API.Status != StatusRemaining || len(r.Failed()) != 2 {
 			t.Errorf("%v: %+v", err, r)
 		}
 		for _, part := range []string{"Not everything is gone", "still answers 200", "PreviewBucket"} {
@@ -391,7 +391,7 @@ func TestSweep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		k := w.keeper()
+		k := w.reconciler()
 		now := time.Now()
 		add := func(n int, open bool, expires time.Time) {
 			key := Key{repo, n}
@@ -408,11 +408,11 @@ func TestSweep(t *testing.T) {
 		w.stacks["candlefish-api-preview-pr-5"] = API{Name: "candlefish-api-preview-pr-5", Tags: map[string]string{tagNumber: "5"}}
 
 		s, err := k.Sweep(t.Context(), repo, false, "1.1", "")
-		if err != nil || !s.DryRun || s.Kept != 1 || len(s.Strays) != 2 || len(s.Foreign) != 1 || len(w.sites) != 3 {
+		if err != nil || !s.DryRun || s.Kept != 1 || len(s.Orphans) != 2 || len(s.Foreign) != 1 || len(w.sites) != 3 {
 			t.Fatalf("dry run: %v, %+v", err, s)
 		}
-		if s.Strays[0].Why != "its pull request is not open" || !strings.HasPrefix(s.Strays[1].Why, "its time was over") {
-			t.Errorf("reasons %q, %q", s.Strays[0].Why, s.Strays[1].Why)
+		if s.Orphans[0].Why != "its pull request is not open" || !strings.HasPrefix(s.Orphans[1].Why, "it expired on") {
+			t.Errorf("reasons %q, %q", s.Orphans[0].Why, s.Orphans[1].Why)
 		}
 		w.openErr = errors.New("page 3 of 7: 502")
 		if _, err := k.Sweep(t.Context(), repo, true, "1.1", ""); err == nil || len(w.sites) != 3 {
@@ -423,9 +423,9 @@ func TestSweep(t *testing.T) {
 		if err != nil || len(w.sites) != 1 || len(w.stacks) != 3 {
 			t.Errorf("%v: left are %v and %v", err, w.sites, w.stacks)
 		}
-		for _, stray := range s.Strays {
-			if stray.Removed == nil || len(stray.Removed.failed()) > 0 {
-				t.Errorf("%+v", stray)
+		for _, orphan := range s.Orphans {
+			if orphan.Removed == nil || len(orphan.Removed.Failed()) > 0 {
+				t.Errorf("%+v", orphan)
 			}
 		}
 	})
@@ -461,22 +461,22 @@ func TestOwners(t *testing.T) {
 
 func TestCommentsKeepTheirOrderAndSize(t *testing.T) {
 	t.Parallel()
-	l := lastOf(Body(Result{Goal: GoalUp, Commit: sha1}, "100.2", last{}))
+	l := stateOf(body(Result{Goal: GoalUp, Commit: sha1}, "100.2", state{}))
 	if l.Commit != sha1 || l.Run != "100.2" {
 		t.Fatalf("%+v", l)
 	}
 	for run, newer := range map[string]bool{"99.9": true, "100.1": true, "100.2": false, "100.3": false, "101.1": false, "local": false} {
-		if l.newer(run) != newer {
+		if l.newerThan(run) != newer {
 			t.Errorf("a comment by 100.2 is newer than run %s: %t, want %t", run, !newer, newer)
 		}
 	}
-	r := Result{Goal: GoalUp, Commit: sha1, Frontend: Part{Name: "Frontend", Status: Ready}}
+	r := Result{Goal: GoalUp, Commit: sha1, Frontend: Part{Name: "Frontend", Status: StatusReady}}
 	for i := range 3000 {
 		r.Frontend.Checks = append(r.Frontend.Checks, Check{fmt.Sprint("check ", i), true, strings.Repeat("ü|", 30)})
 	}
-	body := Body(r, "1.1", last{})
-	if n := utf8.RuneCountInString(body); n > maxComment || !strings.HasPrefix(body, marker) || !strings.Contains(body, "longer than GitHub takes") {
-		t.Errorf("%d characters, beginning %q", n, body[:40])
+	text := body(r, "1.1", state{})
+	if n := utf8.RuneCountInString(text); n > maxComment || !strings.HasPrefix(text, Marker) || !strings.Contains(text, "longer than GitHub allows") {
+		t.Errorf("%d characters, beginning %q", n, text[:40])
 	}
 }
 
@@ -484,10 +484,10 @@ func FuzzBody(f *testing.F) {
 	f.Add("detail", "https://x", "<!-- candlefish:pr-preview -->")
 	f.Add("|\n`--><script>", "", "a--b")
 	f.Fuzz(func(t *testing.T, detail, url, run string) {
-		r := Result{Goal: GoalUp, Commit: sha1, Frontend: Part{Name: "Frontend", Status: Failing, URL: url, Detail: detail, Checks: []Check{{detail, false, detail}}}}
-		body := Body(r, run, last{Version: 1, Commit: sha2, Goal: GoalUp})
-		if !strings.HasPrefix(body, marker+"\n") || strings.Count(body, "<!--") != 2 || utf8.RuneCountInString(body) > maxComment {
-			t.Errorf("Body(%q, %q, %q):\n%s", detail, url, run, body)
+		r := Result{Goal: GoalUp, Commit: sha1, Frontend: Part{Name: "Frontend", Status: StatusFailed, URL: url, Detail: detail, Checks: []Check{{detail, false, detail}}}}
+		text := body(r, run, state{Version: 1, Commit: sha2, Goal: GoalUp})
+		if !strings.HasPrefix(text, Marker+"\n") || strings.Count(text, "<!--") != 2 || utf8.RuneCountInString(text) > maxComment {
+			t.Errorf("body(%q, %q, %q):\n%s", detail, url, run, text)
 		}
 	})
 }

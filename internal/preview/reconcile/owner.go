@@ -1,21 +1,20 @@
-// Package preview keeps one preview for each pull request: a site on Netlify and
-// an API stack on AWS, as one thing with one life. It is the use case of the action
-// pr-preview and of the mage targets preview:up, preview:down, preview:status and
-// preview:sweep.
+// Package reconcile brings the preview of a pull request to its desired state: a site
+// and an API stack that live and end together. It decides and verifies; the four
+// interfaces it declares, met by the package preview, act on GitHub, Netlify, AWS and a
+// browser.
 //
-// A preview converges: whatever state its parts are in, up brings them to the
-// commit that the pull request is at, and down removes them and looks whether they
-// are gone. Three rules keep it from coming back after its end, or from showing
-// what is no longer true:
+// A preview converges: Up brings its parts from any state to the pull request's commit,
+// and Down removes them and verifies that they are gone. Three rules prevent orphaned
+// previews and outdated reports:
 //
-//   - before anything is created, after it is ready, and before anything is said,
-//     the pull request is looked at again: it has to be open, at the same commit.
-//     A run that was overtaken deletes its own deploy and says so;
-//   - what is touched carries all of our tags: repository, pull request, who made
-//     it and until when. What lacks one is refused;
-//   - what a comment shows was checked: answers that carry the commit, and for
-//     what was removed, that it no longer answers.
-package preview
+//   - the pull request is read again before anything is created, after it is ready, and
+//     before the comment is written: it must be open, at the same commit. A superseded
+//     run deletes its own deploy and reports that;
+//   - only resources with all of our tags are touched: repository, pull request, who
+//     created them and until when. One that lacks a tag is refused;
+//   - the comment shows verified facts: responses with the commit, and for removed parts
+//     that they no longer answer.
+package reconcile
 
 import (
 	"fmt"
@@ -31,31 +30,32 @@ type Key struct {
 	Number     int
 }
 
+// String is owner/name#n.
 func (k Key) String() string { return fmt.Sprintf("%s#%d", k.Repository, k.Number) }
 
-// Alias is the preview's name on Netlify.
+// Alias is the preview's alias on Netlify.
 func (k Key) Alias() string { return fmt.Sprintf("pr-%d", k.Number) }
 
-// stackPrefix begins the names of all API stacks.
-const stackPrefix = "candlefish-api-preview-pr-"
+// StackPrefix begins the names of all API stacks.
+const StackPrefix = "candlefish-api-preview-pr-"
 
 // Stack is the name of its API stack.
-func (k Key) Stack() string { return stackPrefix + strconv.Itoa(k.Number) }
+func (k Key) Stack() string { return StackPrefix + strconv.Itoa(k.Number) }
 
-// Environment is its environment on GitHub.
+// Environment is the name of its environment on GitHub.
 func (k Key) Environment() string { return fmt.Sprintf("preview/pr-%d", k.Number) }
 
-// An Owner is what is written on everything that belongs to a preview.
+// An Owner marks everything that belongs to a preview.
 type Owner struct {
 	Key
 	Commit  string
 	Expires time.Time
 }
 
-// managedBy says who made a thing, as a tag.
+// managedBy is the value of the tag ManagedBy.
 const managedBy = "candlefish-deploy-action"
 
-// The tags of an AWS resource. The first four are the seed's.
+// The tags of an AWS resource.
 const (
 	tagEnvironment = "Environment"
 	tagNumber      = "PRNumber"
@@ -67,7 +67,7 @@ const (
 	tagExpires     = "ExpiresAt"
 )
 
-// Tags are the owner as tags.
+// Tags returns the owner as tags.
 func (o Owner) Tags() map[string]string {
 	return map[string]string{
 		tagEnvironment: "preview", tagNumber: strconv.Itoa(o.Number), tagCleanup: "true", tagCreatedBy: "github-actions",
@@ -75,8 +75,13 @@ func (o Owner) Tags() map[string]string {
 	}
 }
 
-// OwnerOf reads an owner from tags. An error says which tag is missing or odd:
-// such a thing is not ours, or not only.
+// SharedTags returns the tags of what all previews share: the bucket of artifacts.
+func SharedTags() map[string]string {
+	return map[string]string{tagManagedBy: managedBy, tagEnvironment: "preview", tagCleanup: "true"}
+}
+
+// OwnerOf reads an owner from tags. The error says which tag is missing or invalid:
+// such a resource is not ours.
 func OwnerOf(tags map[string]string) (Owner, error) {
 	var o Owner
 	if tags[tagManagedBy] != managedBy {
@@ -99,7 +104,7 @@ func OwnerOf(tags map[string]string) (Owner, error) {
 	return Owner{Key: Key{tags[tagRepository], n}, Commit: tags[tagCommit], Expires: expires}, nil
 }
 
-// Owns refuses tags that are not those of this preview.
+// Owns returns an error for tags that are not those of this preview.
 func (k Key) Owns(tags map[string]string) error {
 	o, err := OwnerOf(tags)
 	if err != nil {
@@ -111,14 +116,14 @@ func (k Key) Owns(tags map[string]string) error {
 	return nil
 }
 
-// Title is the owner as the title of a Netlify deploy, which has no tags.
+// Title returns the owner as the title of a Netlify deploy, which has no tags.
 func (o Owner) Title() string {
 	return fmt.Sprintf("Preview for PR #%d of %s at %s, until %s, by %s", o.Number, o.Repository, o.Commit, o.Expires.UTC().Format(time.RFC3339), managedBy)
 }
 
 var title = regexp.MustCompile(`^Preview for PR #([0-9]+) of (\S+/\S+) at ([0-9a-f]{40}), until (\S+), by ` + managedBy + `$`)
 
-// OwnerOfTitle reads an owner from a deploy's title and alias, which have to agree.
+// OwnerOfTitle reads an owner from a deploy's title and alias, which must agree.
 func OwnerOfTitle(text, alias string) (Owner, error) {
 	m := title.FindStringSubmatch(text)
 	if m == nil {
@@ -139,10 +144,10 @@ func OwnerOfTitle(text, alias string) (Owner, error) {
 	return o, nil
 }
 
-// short is a commit as people write it.
-func short(commit string) string { return commit[:min(7, len(commit))] }
+// Short returns the first seven digits of a commit.
+func Short(commit string) string { return commit[:min(7, len(commit))] }
 
-// cut shortens text to n characters, at a line if there is one.
+// cut shortens text to n characters, at the end of a line if possible.
 func cut(text string, n int) string {
 	runes := []rune(text)
 	if len(runes) <= n {
