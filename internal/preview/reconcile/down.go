@@ -73,7 +73,7 @@ func removal(ours int, foreign, failures []string) (Status, string) {
 	var details []string
 	if ours > 0 {
 		status = StatusRemoved
-		details = append(details, fmt.Sprintf("%d deploys, none of which answers any more", ours))
+		details = append(details, fmt.Sprintf("deploys removed and verified as gone: %d", ours))
 	}
 	if len(foreign) > 0 {
 		details = append(details, "not ours and left alone: "+strings.Join(foreign, ", "))
