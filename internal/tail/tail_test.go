@@ -9,7 +9,7 @@ import (
 
 func TestOnlyTheEndIsKept(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("0123456789", usual) + "the end"
+	long := strings.Repeat("0123456789", defaultLimit) + "the end"
 	for name, fill := range map[string]func(*Buffer) error{
 		"written": func(b *Buffer) error { _, err := b.Write([]byte(long)); return err },
 		"in parts": func(b *Buffer) error {
@@ -27,7 +27,7 @@ func TestOnlyTheEndIsKept(t *testing.T) {
 			return cmd.Run()
 		},
 	} {
-		for limit, want := range map[int]int{0: usual, 100: 100} {
+		for limit, want := range map[int]int{0: defaultLimit, 100: 100} {
 			b := Buffer{Limit: limit}
 			if err := fill(&b); err != nil {
 				t.Errorf("%s: %v", name, err)

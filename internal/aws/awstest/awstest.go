@@ -1,11 +1,10 @@
-// Package awstest gives tests an AWS that is not Amazon's: moto_server, which
-// keeps the state of CloudWatch, CloudFormation, Lambda and others behind their
-// real wire protocols; and CFN, CloudFormation in this process, for the states,
-// failures and timings that moto_server does not have.
+// Package awstest provides AWS servers for tests: moto_server, which implements
+// CloudWatch, CloudFormation, Lambda and others with their wire protocols; and CFN, a
+// CloudFormation in this process with the states, failures and timings that moto_server
+// lacks.
 //
-// Each Start is a server of its own, so that tests stay apart. It holds what is
-// put into it; what it does not imitate, such as percentiles, a test has to say
-// otherwise. A server that cannot start fails the test; it is never skipped.
+// Each Start runs a server of its own, so that tests are isolated. A server that cannot
+// start fails the test; it is never skipped.
 package awstest
 
 import (
@@ -24,15 +23,15 @@ import (
 	"time"
 )
 
-// startLimit bounds the time until the server answers: Python imports for
-// seconds on a busy machine.
+// startLimit bounds the time until the server answers: Python takes seconds to import
+// on a busy machine.
 const startLimit = time.Minute
 
-// listening is what the server says of its address.
+// listening matches the line with the server's address.
 var listening = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
-// Start runs a moto_server until the test ends and returns its URL, the endpoint
-// of every service. It takes any credentials and any region.
+// Start runs a moto_server until the test ends and returns its URL, the endpoint of
+// every service. It accepts any credentials and any region.
 func Start(t testing.TB) (endpoint string) {
 	t.Helper()
 	endpoint, stop, err := Serve(t.Context())

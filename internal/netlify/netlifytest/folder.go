@@ -4,12 +4,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"testing"
 )
+
+// TempDirT is the part of testing.TB that Folder needs.
+type TempDirT interface {
+	Helper()
+	TempDir() string
+	Fatal(args ...any)
+}
 
 // Folder writes files into a folder of the test, by path, and returns it. A content
 // that begins with -> makes a symlink to the rest.
-func Folder(t testing.TB, files map[string]string) string {
+func Folder(t TempDirT, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
