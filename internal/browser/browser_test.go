@@ -332,7 +332,7 @@ func TestBadOptions(t *testing.T) {
 			t.Errorf("no %s in: %v", want, err)
 		}
 	}
-	if _, err := (Checker{}).Run(t.Context(), Options{Visual: true, Out: "x"}); err == nil || err.Error() != "no pages to look at" {
+	if _, err := (Checker{}).Run(t.Context(), Options{Visual: true, Out: "x"}); err == nil || err.Error() != "no pages to check" {
 		t.Errorf("no pages: %v", err)
 	}
 }

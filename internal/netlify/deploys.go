@@ -211,7 +211,7 @@ func (c *client) visit(ctx context.Context, address string, follow bool) (int, s
 	if err != nil {
 		return 0, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	return resp.StatusCode, string(body), err
 }

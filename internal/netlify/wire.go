@@ -128,7 +128,7 @@ func (w *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}{io.LimitReader(resp.Body, maxResponse), resp.Body}
 		return resp, nil
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // a part will do
 	return nil, &StatusError{Status: resp.StatusCode, Message: w.secrets.Excerpt(message(raw)), header: resp.Header}
 }

@@ -42,7 +42,7 @@ func (f fetcher) Get(ctx context.Context, address string) (int, string, error) {
 		}
 		return 0, "", fmt.Errorf("no answer: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	if err != nil {
 		return 0, "", fmt.Errorf("the response is cut off: %w", err)

@@ -52,9 +52,9 @@ type peer struct {
 	runs    atomic.Int64
 }
 
-func newPeer(t *testing.T, o githubtest.Options) *peer {
+func newPeer(t *testing.T) *peer {
 	t.Helper()
-	p := &peer{t: t, github: githubtest.Start(t, o), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newFetcher(), dir: t.TempDir()}
+	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newFetcher(), dir: t.TempDir()}
 	account, err := aws.Connect(t.Context(), aws.ConnectOptions{Region: "us-east-1", Endpoint: p.moto})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func (p *peer) function(ctx context.Context, name string) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(body), err
 }
@@ -120,11 +120,11 @@ func (p *peer) close(n int) {
 	p.github.ChangePull(repo, n, func(pr *githubtest.Pull) { pr.State = "closed" })
 }
 
-func (p *peer) up(n int, commit string) reconcile.Result {
+func (p *peer) up(commit string) reconcile.Result {
 	p.t.Helper()
-	r, err := p.reconciler().Up(p.t.Context(), p.desired(n, commit))
+	r, err := p.reconciler().Up(p.t.Context(), p.desired(1, commit))
 	if err != nil {
-		p.t.Fatalf("up %d: %v", n, err)
+		p.t.Fatalf("up: %v", err)
 	}
 	return r
 }
@@ -157,13 +157,13 @@ const (
 // close, sweep; in the end nothing is left.
 func TestWholeLife(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.push(1, sha1)
-	if r := p.up(1, sha1); r.Frontend.Commit != sha1 || r.API.Commit != sha1 || len(r.Failed()) > 0 {
+	if r := p.up(sha1); r.Frontend.Commit != sha1 || r.API.Commit != sha1 || len(r.Failed()) > 0 {
 		t.Fatalf("opened: %+v", r)
 	}
 	p.push(1, sha2)
-	if r := p.up(1, sha2); r.Frontend.Commit != sha2 || r.API.Commit != sha2 || !slices.Contains(r.Changes, "1 of 6 files uploaded") {
+	if r := p.up(sha2); r.Frontend.Commit != sha2 || r.API.Commit != sha2 || !slices.Contains(r.Changes, "1 of 6 files uploaded") {
 		t.Errorf("pushed: %+v", r)
 	}
 	comments := p.github.Comments(repo, 1)
@@ -178,7 +178,7 @@ func TestWholeLife(t *testing.T) {
 	if err != nil || !strings.Contains(old.Superseded, "3333333 came after 2222222") {
 		t.Errorf("the older run: %v, %+v", err, old)
 	}
-	if r := p.up(1, sha3); r.Frontend.Commit != sha3 || r.API.Commit != sha3 {
+	if r := p.up(sha3); r.Frontend.Commit != sha3 || r.API.Commit != sha3 {
 		t.Errorf("the newer run: %+v", r)
 	}
 
@@ -199,7 +199,7 @@ func TestWholeLife(t *testing.T) {
 
 	t.Log("reopened, and closed without an event: the sweep finds it")
 	p.push(1, sha3)
-	if r := p.up(1, sha3); len(r.Failed()) > 0 {
+	if r := p.up(sha3); len(r.Failed()) > 0 {
 		t.Errorf("reopened: %+v", r)
 	}
 	p.close(1)
@@ -236,7 +236,7 @@ func (h hostAfter) Publish(ctx context.Context, b reconcile.Build) (reconcile.Si
 // commit and none touches the other's.
 func TestAllAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	ends := map[string]reconcile.Result{}
@@ -278,7 +278,7 @@ func TestAllAtOnce(t *testing.T) {
 
 func TestCommentsOnGitHub(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.push(1, sha1)
 	for i := range 1500 {
 		c := githubtest.Comment{Number: 1, Author: "ann", Body: fmt.Sprint("comment ", i)}
@@ -330,16 +330,16 @@ func (p *peer) event(text string) string {
 	return path
 }
 
-func pullEvent(action, state, head, from string) string {
+func pullEvent(action, state, from string) string {
 	return fmt.Sprintf(`{"action":%q,"number":1,"repository":{"full_name":%q},"pull_request":{"number":1,"state":%q,"head":{"sha":%q,"repo":{"full_name":%q}},"base":{"repo":{"full_name":%q}}}}`,
-		action, repo, state, head, from, repo)
+		action, repo, state, sha1, from, repo)
 }
 
 func TestMainByEvents(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.push(1, sha1)
-	r := p.step(nil, p.event(pullEvent("opened", "open", sha1, repo)), "pull_request").Run(Main)
+	r := p.step(nil, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(Main)
 	if r.Code != 0 || r.Outputs["status"] != "ready" || r.Outputs["url"] == "" || !strings.Contains(r.Summary, "🎭 Preview Environment") {
 		t.Errorf("opened: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -347,7 +347,7 @@ func TestMainByEvents(t *testing.T) {
 		t.Errorf("a token is shown:\n%s", r.Log)
 	}
 	p.close(1)
-	r = p.step(nil, p.event(pullEvent("closed", "closed", sha1, repo)), "pull_request").Run(Main)
+	r = p.step(nil, p.event(pullEvent("closed", "closed", repo)), "pull_request").Run(Main)
 	if r.Code != 0 || r.Outputs["status"] != "removed" || r.Outputs["remaining"] != "" || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("closed: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -355,7 +355,7 @@ func TestMainByEvents(t *testing.T) {
 
 func TestForksAreRefusedAndTaken(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.github.AddPull(repo, githubtest.Pull{Number: 1, HeadSHA: sha1, HeadRef: "f", HeadRepo: "mallory/website"})
 	run := fmt.Sprintf(`{"action":"completed","repository":{"full_name":%q},"workflow_run":{"id":5,"event":"pull_request","conclusion":"success","head_sha":%q,"head_repository":{"full_name":"mallory/website"},"repository":{"full_name":%q}}}`, repo, sha1, repo)
 	for _, c := range []struct {
@@ -364,8 +364,8 @@ func TestForksAreRefusedAndTaken(t *testing.T) {
 		code              int
 		want              string
 	}{
-		{"in its own run", pullEvent("opened", "open", sha1, "mallory/website"), "pull_request", nil, 3, "has no secrets"},
-		{"by pull_request_target", pullEvent("opened", "open", sha1, "mallory/website"), "pull_request_target", map[string]string{"allow-forks": "true"}, 3, "must not take its code"},
+		{"in its own run", pullEvent("opened", "open", "mallory/website"), "pull_request", nil, 3, "has no secrets"},
+		{"by pull_request_target", pullEvent("opened", "open", "mallory/website"), "pull_request_target", map[string]string{"allow-forks": "true"}, 3, "must not take its code"},
 		{"by workflow_run, not allowed", run, "workflow_run", nil, 3, "allow-forks is not set"},
 		{"with functions", run, "workflow_run", map[string]string{"allow-forks": "true", "functions": "x"}, 3, "may not"},
 		{"by workflow_run, allowed", run, "workflow_run", map[string]string{"allow-forks": "true", "parts": "frontend"}, 0, ""},
@@ -383,7 +383,7 @@ func TestForksAreRefusedAndTaken(t *testing.T) {
 // What a stack hands back may be secret, and so may what a failure says.
 func TestStackOutputsStaySecret(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	step := p.step(nil, "", "")
 	r := step.Run(func(env action.Env, args []string) int {
 		return action.Run(env, args, Spec(), func(_ context.Context, a *action.Action, v input.Values) (action.Result, error) {
@@ -413,7 +413,7 @@ func TestStackOutputsStaySecret(t *testing.T) {
 
 func TestBadInputs(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	for name, c := range map[string]struct {
 		inputs map[string]string
 		want   string

@@ -41,6 +41,7 @@ func deep(v reflect.Value, clean func(string) string) reflect.Value {
 				out.Field(i).Set(deep(v.Field(i), clean))
 			}
 		}
+	default: // holds no string
 	}
 	return out
 }

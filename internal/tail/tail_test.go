@@ -43,9 +43,9 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	t.Parallel()
 	var b Buffer
 	for range 3 {
-		b.Write([]byte(strings.Repeat("x", 7000)))
+		_, _ = b.Write([]byte(strings.Repeat("x", 7000)))
 	}
-	b.Write([]byte("the end"))
+	_, _ = b.Write([]byte("the end"))
 	if len(b.String()) != 8<<10 || !strings.HasSuffix(b.String(), "the end") {
 		t.Errorf("kept %d bytes ending in %q", len(b.String()), b.String()[len(b.String())-7:])
 	}

@@ -92,6 +92,6 @@ func testPut(t *testing.T, b *bucket.Bucket, objects *s3.Client, pass func(time.
 		if _, err := got.ReadFrom(out.Body); err != nil || got.String() != step.want {
 			t.Errorf("after %s: %q, %v, want %q", step.later, got.String(), err, step.want)
 		}
-		out.Body.Close()
+		_ = out.Body.Close()
 	}
 }

@@ -93,7 +93,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, d *deploy, name st
 		http.Error(w, "this server was told that it has the file", http.StatusInternalServerError)
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		http.Error(w, "no file", http.StatusInternalServerError)

@@ -90,7 +90,7 @@ func configText(folder *os.Root, config string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	if _, err := dir.Stat(filepath.Base(config)); err != nil {
 		return "", err // one that was asked for is not optional
 	}

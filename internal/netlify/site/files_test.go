@@ -21,7 +21,7 @@ func listing(t *testing.T, dir string, root bool) ([]string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	files, err := list(r, root)
 	var names []string
 	for _, f := range files {
@@ -94,7 +94,7 @@ func TestHashes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	files, err := list(r, false)
 	if err != nil {
 		t.Fatal(err)

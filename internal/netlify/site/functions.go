@@ -119,7 +119,7 @@ func readFunction(folder *os.Root, name string) (Function, error) {
 	if err != nil {
 		return f, err
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	var source io.Reader = from
 	if kind != ".zip" {
 		f.file = ""

@@ -49,7 +49,7 @@ func (f *File) hash(ctx context.Context, dir *os.Root, h hash.Hash, buffer []byt
 	if err != nil {
 		return err
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	h.Reset()
 	f.Size = 0
 	for {

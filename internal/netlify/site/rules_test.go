@@ -187,7 +187,7 @@ func TestGenerated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Close()
+		defer func() { _ = r.Close() }()
 		out, err := generate(r, config)
 		if err != nil {
 			t.Fatal(err)

@@ -100,7 +100,7 @@ func packFolder(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	var out cappedBuffer
 	p := &packer{root: root, zip: zip.NewWriter(&out)}
 	if err := fs.WalkDir(root.FS(), ".", p.add); err != nil {
@@ -154,7 +154,7 @@ func (p *packer) file(path string, info fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = io.Copy(w, f)
 	return err
 }
