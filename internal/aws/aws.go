@@ -87,7 +87,7 @@ func (a *Account) Region() string { return a.config.Region }
 func (a *Account) ID(ctx context.Context) (string, error) {
 	out, err := sts.NewFromConfig(a.config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask AWS who is calling: %w", err)
+		return "", fmt.Errorf("read the AWS caller identity: %w", err)
 	}
 	return aws.ToString(out.Account), nil
 }

@@ -81,7 +81,7 @@ func nodeVersion(node string) (int, error) {
 	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(out)), "v"), ".")
 	v, err := strconv.Atoi(major)
 	if err != nil {
-		return 0, fmt.Errorf("run %s --version: it says %q", node, out)
+		return 0, fmt.Errorf("run %s --version: unexpected output %q", node, out)
 	}
 	return v, nil
 }

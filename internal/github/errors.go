@@ -220,7 +220,7 @@ func seconds(text string) time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-const forkHint = "; a pull request from a fork gets a read-only token, whatever the workflow says"
+const forkHint = "; a pull request from a fork always gets a read-only token"
 
 // administrator is a permission that no GITHUB_TOKEN can have.
 const administrator = "administration"

@@ -253,7 +253,7 @@ func (p *publication) poll(ctx context.Context, n int) (*models.Deploy, error) {
 		return err
 	})
 	if err != nil {
-		return nil, p.wrap("look at the deploy", err)
+		return nil, p.wrap("read the deploy", err)
 	}
 	p.observe(got)
 	return got, p.rejected()

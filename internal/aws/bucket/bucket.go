@@ -84,7 +84,7 @@ func (b *Bucket) ensure(ctx context.Context, owner string, tags map[string]strin
 // checkTags refuses a bucket without all of the tags.
 func checkTags(found, want map[string]string) error {
 	if len(want) == 0 {
-		return fmt.Errorf("%w: no tags say whose it is", aws.ErrNotOurs)
+		return fmt.Errorf("%w: no tags to identify it by", aws.ErrNotOurs)
 	}
 	for _, k := range slices.Sorted(maps.Keys(want)) {
 		if found[k] != want[k] {
@@ -165,7 +165,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker) error 
 		return nil
 	}
 	if err != nil && !aws.HasCode(err, "NotFound", "NoSuchKey") {
-		return fmt.Errorf("look at s3://%s/%s: %w", b.name, key, err)
+		return fmt.Errorf("read s3://%s/%s: %w", b.name, key, err)
 	}
 	if _, err := b.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: body}); err != nil {
 		return fmt.Errorf("write s3://%s/%s: %w", b.name, key, err)

@@ -35,7 +35,7 @@ func Take(ctx context.Context, a *aws.Account, match func(tags map[string]string
 	var all []Resource
 	for _, service := range []struct {
 		name string
-		list func(context.Context, *aws.Account, func(id, name string, tags map[string]string)) error
+		list func(context.Context, *aws.Account, yield) error
 	}{
 		{"cloudformation", eachStack}, {"s3", eachBucket}, {"dynamodb", eachTable}, {"lambda", eachFunction},
 		{"iam", eachRole}, {"logs", eachLogGroup}, {"apigateway", eachAPI},
@@ -46,21 +46,38 @@ func Take(ctx context.Context, a *aws.Account, match func(tags map[string]string
 			}
 		})
 		if err != nil {
-			return nil, fmt.Errorf("take stock of %s: %w", service.name, err)
+			return nil, fmt.Errorf("list %s: %w", service.name, err)
 		}
 	}
 	return all, nil
 }
 
-func eachStack(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+// A yield receives one resource.
+type yield func(id, name string, tags map[string]string)
+
+// tagged reads the tags of a resource and yields it, unless it was deleted in the
+// meantime: then AWS answers with the code.
+func (y yield) tagged(name, deletedCode string, read func() (map[string]string, error)) error {
+	tags, err := read()
+	if aws.HasCode(err, deletedCode) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	y(name, name, tags)
+	return nil
+}
+
+func eachStack(ctx context.Context, a *aws.Account, y yield) error {
 	all, err := stack.List(ctx, a, "")
 	for _, s := range all {
-		yield(s.Name, s.Name, s.Tags)
+		y(s.Name, s.Name, s.Tags)
 	}
 	return err
 }
 
-func eachBucket(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+func eachBucket(ctx context.Context, a *aws.Account, y yield) error {
 	pages := s3.NewListBucketsPaginator(s3.NewFromConfig(a.Config()), &s3.ListBucketsInput{BucketRegion: sdk.String(a.Region())})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -69,20 +86,16 @@ func eachBucket(ctx context.Context, a *aws.Account, yield func(id, name string,
 		}
 		for _, b := range page.Buckets {
 			name := sdk.ToString(b.Name)
-			tags, err := bucket.Of(a, name).Tags(ctx)
-			if aws.HasCode(err, "NoSuchBucket") {
-				continue
-			}
+			err := y.tagged(name, "NoSuchBucket", func() (map[string]string, error) { return bucket.Of(a, name).Tags(ctx) })
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return err
 			}
-			yield(name, name, tags)
 		}
 	}
 	return nil
 }
 
-func eachTable(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+func eachTable(ctx context.Context, a *aws.Account, y yield) error {
 	db := dynamodb.NewFromConfig(a.Config())
 	pages := dynamodb.NewListTablesPaginator(db, &dynamodb.ListTablesInput{})
 	for pages.HasMorePages() {
@@ -91,14 +104,10 @@ func eachTable(ctx context.Context, a *aws.Account, yield func(id, name string, 
 			return err
 		}
 		for _, name := range page.TableNames {
-			tags, err := tableTags(ctx, db, name)
-			if aws.HasCode(err, "ResourceNotFoundException") {
-				continue
-			}
+			err := y.tagged(name, "ResourceNotFoundException", func() (map[string]string, error) { return tableTags(ctx, db, name) })
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return err
 			}
-			yield(name, name, tags)
 		}
 	}
 	return nil
@@ -125,7 +134,7 @@ func tableTags(ctx context.Context, db *dynamodb.Client, name string) (map[strin
 	}
 }
 
-func eachFunction(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+func eachFunction(ctx context.Context, a *aws.Account, y yield) error {
 	functions := lambda.NewFromConfig(a.Config())
 	pages := lambda.NewListFunctionsPaginator(functions, &lambda.ListFunctionsInput{})
 	for pages.HasMorePages() {
@@ -134,21 +143,22 @@ func eachFunction(ctx context.Context, a *aws.Account, yield func(id, name strin
 			return err
 		}
 		for _, f := range page.Functions {
-			name := sdk.ToString(f.FunctionName)
-			out, err := functions.ListTags(ctx, &lambda.ListTagsInput{Resource: f.FunctionArn})
-			if aws.HasCode(err, "ResourceNotFoundException") {
-				continue
-			}
+			err := y.tagged(sdk.ToString(f.FunctionName), "ResourceNotFoundException", func() (map[string]string, error) {
+				out, err := functions.ListTags(ctx, &lambda.ListTagsInput{Resource: f.FunctionArn})
+				if err != nil {
+					return nil, err
+				}
+				return out.Tags, nil
+			})
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return err
 			}
-			yield(name, name, out.Tags)
 		}
 	}
 	return nil
 }
 
-func eachRole(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+func eachRole(ctx context.Context, a *aws.Account, y yield) error {
 	roles := iam.NewFromConfig(a.Config())
 	pages := iam.NewListRolesPaginator(roles, &iam.ListRolesInput{})
 	for pages.HasMorePages() {
@@ -158,24 +168,28 @@ func eachRole(ctx context.Context, a *aws.Account, yield func(id, name string, t
 		}
 		for _, r := range page.Roles {
 			name := sdk.ToString(r.RoleName)
-			out, err := roles.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: r.RoleName, MaxItems: sdk.Int32(100)}) // a role has up to 50
-			if aws.HasCode(err, "NoSuchEntity") {
-				continue
-			}
+			err := y.tagged(name, "NoSuchEntity", func() (map[string]string, error) { return roleTags(ctx, roles, name) })
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return err
 			}
-			tags := map[string]string{}
-			for _, t := range out.Tags {
-				tags[sdk.ToString(t.Key)] = sdk.ToString(t.Value)
-			}
-			yield(name, name, tags)
 		}
 	}
 	return nil
 }
 
-func eachLogGroup(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+func roleTags(ctx context.Context, roles *iam.Client, name string) (map[string]string, error) {
+	out, err := roles.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: &name, MaxItems: sdk.Int32(100)}) // a role has up to 50
+	if err != nil {
+		return nil, err
+	}
+	tags := map[string]string{}
+	for _, t := range out.Tags {
+		tags[sdk.ToString(t.Key)] = sdk.ToString(t.Value)
+	}
+	return tags, nil
+}
+
+func eachLogGroup(ctx context.Context, a *aws.Account, y yield) error {
 	logs := cloudwatchlogs.NewFromConfig(a.Config())
 	pages := cloudwatchlogs.NewDescribeLogGroupsPaginator(logs, &cloudwatchlogs.DescribeLogGroupsInput{})
 	for pages.HasMorePages() {
@@ -184,21 +198,22 @@ func eachLogGroup(ctx context.Context, a *aws.Account, yield func(id, name strin
 			return err
 		}
 		for _, g := range page.LogGroups {
-			name := sdk.ToString(g.LogGroupName)
-			out, err := logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: g.LogGroupArn})
-			if aws.HasCode(err, "ResourceNotFoundException") {
-				continue
-			}
+			err := y.tagged(sdk.ToString(g.LogGroupName), "ResourceNotFoundException", func() (map[string]string, error) {
+				out, err := logs.ListTagsForResource(ctx, &cloudwatchlogs.ListTagsForResourceInput{ResourceArn: g.LogGroupArn})
+				if err != nil {
+					return nil, err
+				}
+				return out.Tags, nil
+			})
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return err
 			}
-			yield(name, name, out.Tags)
 		}
 	}
 	return nil
 }
 
-func eachAPI(ctx context.Context, a *aws.Account, yield func(id, name string, tags map[string]string)) error {
+func eachAPI(ctx context.Context, a *aws.Account, y yield) error {
 	pages := apigateway.NewGetRestApisPaginator(apigateway.NewFromConfig(a.Config()), &apigateway.GetRestApisInput{Limit: sdk.Int32(500)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -206,7 +221,7 @@ func eachAPI(ctx context.Context, a *aws.Account, yield func(id, name string, ta
 			return err
 		}
 		for _, api := range page.Items {
-			yield(sdk.ToString(api.Id)+" "+sdk.ToString(api.Name), sdk.ToString(api.Name), api.Tags)
+			y(sdk.ToString(api.Id)+" "+sdk.ToString(api.Name), sdk.ToString(api.Name), api.Tags)
 		}
 	}
 	return nil

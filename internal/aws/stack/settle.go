@@ -131,7 +131,7 @@ func (s *session) setTags(ctx context.Context, id string) ([]map[string]string, 
 		for _, sum := range page.Summaries {
 			set, err := s.cf.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{ChangeSetName: sum.ChangeSetId})
 			if err != nil {
-				return nil, fmt.Errorf("look at change set %s: %w", sdk.ToString(sum.ChangeSetId), err)
+				return nil, fmt.Errorf("read change set %s: %w", sdk.ToString(sum.ChangeSetId), err)
 			}
 			tags = append(tags, tagMap(set.Tags))
 		}

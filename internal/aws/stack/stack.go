@@ -130,9 +130,9 @@ func (s *session) find(ctx context.Context, id string, options ...func(*cloudfor
 	case notExist(err):
 		return Stack{}, nil
 	case err != nil:
-		return Stack{}, fmt.Errorf("look at stack %s: %w", id, err)
+		return Stack{}, fmt.Errorf("read stack %s: %w", id, err)
 	case len(out.Stacks) != 1:
-		return Stack{}, fmt.Errorf("look at stack %s: %d answers", id, len(out.Stacks))
+		return Stack{}, fmt.Errorf("read stack %s: %d answers", id, len(out.Stacks))
 	}
 	return stackOf(out.Stacks[0]), nil
 }
