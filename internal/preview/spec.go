@@ -2,6 +2,7 @@ package preview
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/candlefish/deploy-action/internal/input"
 )
@@ -26,7 +27,25 @@ func Spec() input.Spec {
 }
 
 func inputs() []input.Def {
-	hours := func(low, high float64) *input.Range { return &input.Range{Min: low * 3600, Max: high * 3600} }
+	return slices.Concat(
+		group("What to do", goalInputs()),
+		group("Pull request", pullRequestInputs()),
+		group("Frontend", frontendInputs()),
+		group("API", apiInputs()),
+		group("Checks", checkInputs()),
+		group("Servers", serverInputs()),
+	)
+}
+
+// group lists inputs under a heading.
+func group(name string, defs []input.Def) []input.Def {
+	for i := range defs {
+		defs[i].Group = name
+	}
+	return defs
+}
+
+func goalInputs() []input.Def {
 	return []input.Def{
 		{
 			Name: "goal", Kind: input.Enum, Default: "auto", Allowed: []string{"auto", "up", "down", "status", "sweep"},
@@ -36,6 +55,24 @@ func inputs() []input.Def {
 			Name: "parts", Kind: input.Enum, Default: "all", Allowed: []string{"all", "frontend", "api"},
 			Help: "Parts that this run manages; with api first, the frontend can be built with the real api-url",
 		},
+		{
+			Name: "expires", Kind: input.Duration, Default: "168h", Range: &input.Range{Min: 3600, Max: 24 * 90 * 3600}, Help: "Maximum lifetime of a preview since the last push",
+		},
+		{
+			Name: "allow-forks", Kind: input.Bool, Default: "false",
+			Help: "Publish the frontend of a fork's pull request, from a workflow_run that built it without secrets; its API code and functions are never used",
+		},
+		{
+			Name: "delete", Kind: input.Bool, Default: "false", Help: "Let a sweep remove the orphaned previews instead of only listing them",
+		},
+		{
+			Name: "report-dir", Default: ".", Help: "Folder for pr-preview-report.json",
+		},
+	}
+}
+
+func pullRequestInputs() []input.Def {
+	return []input.Def{
 		{
 			Name: "pr-number", Kind: input.Int, Env: "PR_NUMBER", Range: &input.Range{Min: 1, Max: 1e9}, Discovered: "from the event",
 			Help: "Number of the pull request",
@@ -50,6 +87,11 @@ func inputs() []input.Def {
 			Name: "github-token", Env: "GITHUB_TOKEN", Secret: true, Discovered: "required",
 			Help: "Token for the pull request, its comment and its environment",
 		},
+	}
+}
+
+func frontendInputs() []input.Def {
+	return []input.Def{
 		{
 			Name: "dir", Default: "out", Help: "Folder with the built frontend",
 		},
@@ -69,6 +111,11 @@ func inputs() []input.Def {
 			Name: "site-domain", Form: input.FormName, Discovered: "Netlify's own addresses",
 			Help: "Domain of the site below which Netlify serves each alias, as pr-N.DOMAIN; the run fails unless it answers with the commit",
 		},
+	}
+}
+
+func apiInputs() []input.Def {
+	return []input.Def{
 		{
 			Name: "api-code", Discovered: "no API", Help: "Code of the API's function: a folder or a zip archive", Example: "api/dist",
 		},
@@ -103,9 +150,11 @@ func inputs() []input.Def {
 		{
 			Name: "hosted-zone-id", Discovered: "no custom domain", Help: "Route 53 hosted zone of the API's domain",
 		},
-		{
-			Name: "expires", Kind: input.Duration, Default: "168h", Range: hours(1, 24*90), Help: "Maximum lifetime of a preview since the last push",
-		},
+	}
+}
+
+func checkInputs() []input.Def {
+	return []input.Def{
 		{
 			Name: "links", Kind: input.Int, Default: "200", Range: &input.Range{Min: 0, Max: 5000}, Help: "Maximum number of the sitemap's pages to check",
 		},
@@ -124,16 +173,11 @@ func inputs() []input.Def {
 		{
 			Name: "max-visual-diff", Kind: input.Float, Default: "0.1", Unit: "%", Range: &input.Range{Min: 0, Max: 100}, Help: "Maximum share of a screenshot's pixels that may differ, in percent",
 		},
-		{
-			Name: "allow-forks", Kind: input.Bool, Default: "false",
-			Help: "Publish the frontend of a fork's pull request, from a workflow_run that built it without secrets; its API code and functions are never used",
-		},
-		{
-			Name: "delete", Kind: input.Bool, Default: "false", Help: "Let a sweep remove the orphaned previews instead of only listing them",
-		},
-		{
-			Name: "report-dir", Default: ".", Help: "Folder for pr-preview-report.json",
-		},
+	}
+}
+
+func serverInputs() []input.Def {
+	return []input.Def{
 		{
 			Name: "github-api-url", Kind: input.URL, Env: "GITHUB_API_URL", Default: "https://api.github.com", Help: "URL of GitHub's API",
 		},
