@@ -241,12 +241,17 @@ func views(pages []Page, viewports []Viewport) ([]view, error) {
 			vs = append(vs, view{Page: name, URL: p.URL, File: file, Viewport: v})
 		}
 	}
+	return vs, errors.Join(append(errs, validate(viewports))...)
+}
+
+func validate(viewports []Viewport) error {
+	var errs []error
 	for _, v := range viewports {
 		if v.Name == "" || min(v.Width, v.Height) < 1 || max(v.Width, v.Height) > 4096 {
 			errs = append(errs, fmt.Errorf("viewport %q: %dx%d, want a name and 1 to 4096 pixels", v.Name, v.Width, v.Height))
 		}
 	}
-	return vs, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // nameOf returns a name from a URL's path and query: home, docs_api.

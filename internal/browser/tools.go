@@ -93,19 +93,8 @@ type modules struct{ dir, script, launcher string }
 // Modules are keyed by the hash of the lock file, scripts by their own.
 func (c Checker) install(ctx context.Context, t tools) (modules, error) {
 	var m modules
-	cache := c.Cache
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return m, fmt.Errorf("find the cache of the browser checks: %w", err)
-		}
-		cache = filepath.Join(user, "candlefish-deploy-action", "browser")
-	}
-	cache, err := filepath.Abs(cache)
+	cache, err := c.cacheDir()
 	if err != nil {
-		return m, err
-	}
-	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return m, err
 	}
 	m.dir = filepath.Join(cache, keyOf("package-lock.json"))
@@ -123,6 +112,23 @@ func (c Checker) install(ctx context.Context, t tools) (modules, error) {
 		m.launcher, err = put(m.dir, "launch.sh", 0o700)
 	}
 	return m, err
+}
+
+// cacheDir creates the cache if necessary, and returns its absolute path.
+func (c Checker) cacheDir() (string, error) {
+	cache := c.Cache
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("find the cache of the browser checks: %w", err)
+		}
+		cache = filepath.Join(user, "candlefish-deploy-action", "browser")
+	}
+	cache, err := filepath.Abs(cache)
+	if err != nil {
+		return "", err
+	}
+	return cache, os.MkdirAll(cache, 0o700)
 }
 
 // npm installs into a folder beside dir and renames it when it is complete.
