@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// A Clock is the time that waits go by. A test sets its own, so that nothing
-// sleeps.
+// A Clock is the clock of all waits. Tests set their own, so that nothing sleeps.
 type Clock struct {
 	Now   func() time.Time
-	Sleep func(ctx context.Context, d time.Duration) error // returns the context's error when it ends first
+	Sleep func(ctx context.Context, d time.Duration) error // returns the context's error when the context ends first
 }
 
-// orSystem fills what is nil.
+// orSystem replaces nil functions with the system's.
 func (c Clock) orSystem() Clock {
 	if c.Now == nil {
 		c.Now = time.Now

@@ -1,15 +1,13 @@
-// Package browser looks at pages in a real browser: what axe-core finds that
-// people with a disability can't use, and whether a page looks as it did before.
+// Package browser checks pages in a real browser: accessibility with axe-core, and
+// visual changes against earlier screenshots.
 //
-// The work is done by a small script (check.mjs) with playwright-core in node and
-// the machine's own Chromium. The script's modules are pinned, checked by their
-// hashes and installed once into a cache. Pages are not trusted: the browser sees
-// none of our environment, axe runs where the page's scripts can't reach it, and
-// neither browser nor script outlives a run.
+// A small script (check.mjs) runs playwright-core in node with the machine's Chromium.
+// Its modules are pinned, verified by their hashes and installed once into a cache.
+// Pages are untrusted: the browser sees none of our environment, axe-core runs isolated
+// from the page's scripts, and neither browser nor script outlives a run.
 //
-// What is wrong with a page is a Result. An error means that nothing could be
-// found out, which is never a pass. Which violations matter is the caller's to
-// judge.
+// Problems of a page are in its Result. An error means that the pages could not be
+// checked, which is never a pass. The caller decides which violations matter.
 package browser
 
 import (
@@ -26,25 +24,25 @@ import (
 	"time"
 )
 
-// A Checker runs the checks with what this machine has.
+// A Checker checks pages with this machine's programs.
 type Checker struct {
-	// Cache is the folder in which the script's modules live; empty is a folder
-	// of ours in the user's cache.
+	// Cache is the folder of the script's modules; empty means one in the user's
+	// cache.
 	Cache string
-	// Chromium is the browser's program; empty is the first of chromium,
+	// Chromium is the browser's program; empty means the first of chromium,
 	// chromium-browser and google-chrome in PATH.
 	Chromium string
-	// Say gets lines of progress; it may be nil.
-	Say func(string)
+	// Logf prints a line of progress; it may be nil.
+	Logf func(format string, args ...any)
 }
 
-// A Page is something to look at.
+// A Page is a page to check.
 type Page struct {
 	URL  string // http or https
-	Name string // for people and file names; empty is made of the URL's path
+	Name string // for people and file names; empty means the URL's path
 }
 
-// A Viewport is the window a page is seen through, in CSS pixels.
+// A Viewport is the size of the browser's window, in CSS pixels.
 type Viewport struct {
 	Name   string `json:"name"`
 	Width  int    `json:"width"`
@@ -52,59 +50,58 @@ type Viewport struct {
 	Mobile bool   `json:"mobile"` // a touch screen that honours the page's viewport tag
 }
 
-// Viewports are what pages are seen through if nothing else is said.
+// Viewports returns the default viewports.
 func Viewports() []Viewport {
 	return []Viewport{{"desktop", 1280, 800, false}, {"mobile", 390, 844, true}}
 }
 
-// Options say what to look at and how.
+// Options say which pages to check and how.
 type Options struct {
 	Pages     []Page
-	Viewports []Viewport // none are Viewports()
+	Viewports []Viewport // empty means Viewports()
 	// Out is the folder for NAME-VIEWPORT.png, .diff.png and .axe.json, and for
-	// results.json. It is made if need be.
+	// results.json. Run creates it.
 	Out string
-	// Baseline is a folder with pictures of an earlier run, its Out; empty is
-	// none. It may be Out itself, and need not have every picture.
+	// Baseline is the Out folder of an earlier run; empty means none. It may be
+	// Out itself, and some screenshots may be missing.
 	Baseline string
-	// Accessibility and Visual say which checks are made; at least one.
+	// Accessibility and Visual enable the checks; at least one is required.
 	Accessibility, Visual bool
-	// MaxDiff is the share of a picture's pixels that may differ: 0.001 is 0.1 %.
+	// MaxDiff is the maximum share of differing pixels: 0.001 is 0.1 %.
 	MaxDiff float64
-	// Timeout is for one page in one viewport; 0 is 30 s.
+	// Timeout bounds one page in one viewport; 0 means 30 s.
 	Timeout time.Duration
-	// Time is what the pages' clocks say; zero is a fixed day. It has to be the
-	// same as in the run that made the baseline.
+	// Time is the pages' clock; zero means a fixed day. It must be the same as in
+	// the run that created the baseline.
 	Time time.Time
 }
 
-// A Result is what was seen of one page in one viewport. Its files are named
-// relative to Options.Out.
+// A Result is the result of one page in one viewport. Its files are relative to
+// Options.Out.
 type Result struct {
 	Page       string      `json:"page"`
 	Viewport   string      `json:"viewport"`
 	Violations []Violation `json:"violations"` // worst first
 	Picture    string      `json:"picture,omitempty"`
-	// Baseline says that there was an earlier picture to compare with. Changed,
-	// Diff, DiffShare and Note mean nothing without it.
+	// Baseline reports whether there was an earlier screenshot. Without one Changed,
+	// Diff, DiffShare and Note are meaningless.
 	Baseline bool `json:"baseline"`
-	// Changed is whether more than MaxDiff differs, or the size does.
+	// Changed reports whether more than MaxDiff differs, or the size does.
 	Changed   bool    `json:"changed"`
 	Diff      string  `json:"diff,omitempty"` // the differences in red, if Changed
 	DiffShare float64 `json:"diff_share"`     // of the pixels
-	Note      string  `json:"note,omitempty"` // names the two sizes if they differ
-	// Err is why the page could not be looked at. What is set beside it was seen
-	// before that.
+	Note      string  `json:"note,omitempty"` // the two sizes if they differ
+	// Err is why the page could not be checked. Other fields were set before that.
 	Err string `json:"err,omitempty"`
 }
 
-// A Violation is a rule of WCAG 2.2, level A or AA, that a page breaks.
+// A Violation is a rule of WCAG 2.2, level A or AA, that a page violates.
 type Violation struct {
-	ID     string `json:"id"`     // axe-core's, as in "image-alt"
+	ID     string `json:"id"`     // axe-core's, such as "image-alt"
 	Impact string `json:"impact"` // critical, serious, moderate or minor
-	Help   string `json:"help"`   // what the rule asks for
-	URL    string `json:"url"`    // where it is explained
-	Nodes  int    `json:"nodes"`  // how many elements break it; .axe.json names them
+	Help   string `json:"help"`   // what the rule requires
+	URL    string `json:"url"`    // of the explanation
+	Nodes  int    `json:"nodes"`  // number of elements; .axe.json lists them
 }
 
 const (
@@ -112,16 +109,16 @@ const (
 	workers        = 2 // pages at a time
 )
 
-// axeTags choose axe-core's rules: the standard, none of its "best practices".
+// axeTags select axe-core's rules: the standard, without its "best practices".
 var axeTags = []string{"wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"}
 
-// flags are for a browser in a container that talks to nobody but the pages.
+// flags are for a browser in a container that connects to the pages only.
 var flags = []string{
 	"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 	"--disable-component-update", "--disable-sync", "--disable-breakpad", "--disable-dev-shm-usage",
 }
 
-// A job is what the script is told.
+// A job is the script's input.
 type job struct {
 	Views         []view   `json:"views"`
 	Out           string   `json:"out"`
@@ -145,8 +142,8 @@ type view struct {
 	Viewport Viewport `json:"viewport"`
 }
 
-// Run looks at every page in every viewport, in one browser, and returns the
-// results in that order. It also writes them to results.json in Out.
+// Run checks every page in every viewport, in one browser, and returns the results in
+// that order. It also writes them to results.json in Out.
 func (c Checker) Run(ctx context.Context, opts Options) ([]Result, error) {
 	j, err := newJob(opts)
 	if err != nil {
@@ -174,7 +171,7 @@ func (c Checker) Run(ctx context.Context, opts Options) ([]Result, error) {
 	return results, os.WriteFile(filepath.Join(j.Out, "results.json"), append(raw, '\n'), 0o644)
 }
 
-// newJob checks the options, all of them, before anything is touched.
+// newJob validates the options and reports all errors together.
 func newJob(opts Options) (job, error) {
 	views, err := views(opts.Pages, opts.Viewports)
 	errs := []error{err}
@@ -182,7 +179,7 @@ func newJob(opts Options) (job, error) {
 		errs = append(errs, errors.New("neither accessibility nor visual: want at least one check"))
 	}
 	if opts.Out == "" {
-		errs = append(errs, errors.New("no folder for the pictures"))
+		errs = append(errs, errors.New("no folder for the screenshots"))
 	}
 	if !(opts.MaxDiff >= 0 && opts.MaxDiff <= 1) {
 		errs = append(errs, fmt.Errorf("MaxDiff %v: want 0 to 1", opts.MaxDiff))
@@ -213,7 +210,7 @@ func orDefault[T comparable](v, def T) T {
 	return v
 }
 
-// views crosses pages with viewports.
+// views combines pages with viewports.
 func views(pages []Page, viewports []Viewport) ([]view, error) {
 	if len(viewports) == 0 {
 		viewports = Viewports()
@@ -221,9 +218,9 @@ func views(pages []Page, viewports []Viewport) ([]view, error) {
 	var vs []view
 	var errs []error
 	if len(pages) == 0 {
-		errs = append(errs, errors.New("no pages to look at"))
+		errs = append(errs, errors.New("no pages to check"))
 	}
-	taken := map[string]string{} // file name in lower case, as some systems see it, to what has it
+	taken := map[string]string{} // by file name in lower case, for systems that ignore case
 	for _, p := range pages {
 		u, err := url.Parse(p.URL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -238,21 +235,26 @@ func views(pages []Page, viewports []Viewport) ([]view, error) {
 			file := fileName(name + "-" + v.Name)
 			what := fmt.Sprintf("page %q in viewport %q", name, v.Name)
 			if other, ok := taken[strings.ToLower(file)]; ok {
-				errs = append(errs, fmt.Errorf("%s and %s are both %s.png: give them other names", other, what, file))
+				errs = append(errs, fmt.Errorf("%s and %s have the same file name %s.png: set different names", other, what, file))
 			}
 			taken[strings.ToLower(file)] = what
 			vs = append(vs, view{Page: name, URL: p.URL, File: file, Viewport: v})
 		}
 	}
+	return vs, errors.Join(append(errs, validate(viewports))...)
+}
+
+func validate(viewports []Viewport) error {
+	var errs []error
 	for _, v := range viewports {
 		if v.Name == "" || min(v.Width, v.Height) < 1 || max(v.Width, v.Height) > 4096 {
 			errs = append(errs, fmt.Errorf("viewport %q: %dx%d, want a name and 1 to 4096 pixels", v.Name, v.Width, v.Height))
 		}
 	}
-	return vs, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-// nameOf names a page by its path and query: home, docs_api.
+// nameOf returns a name from a URL's path and query: home, docs_api.
 func nameOf(u *url.URL) string {
 	name := strings.ReplaceAll(strings.Trim(u.Path, "/"), "/", "_")
 	if u.RawQuery != "" {
@@ -266,31 +268,31 @@ func nameOf(u *url.URL) string {
 
 var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 
-// fileName is s with nothing in it that a shell, an archive or another system
-// takes for something else.
+// fileName replaces characters that are special to a shell, an archive or another
+// system.
 func fileName(s string) string {
 	name := strings.TrimLeft(notInFileNames.ReplaceAllString(s, "-"), ".-")
 	if len(name) > 150 {
-		name = name[:75] + name[len(name)-75:] // the end has the viewport
+		name = name[:75] + name[len(name)-75:] // the viewport is at the end
 	}
 	return name
 }
 
-// limit bounds the whole run, should the script's own limits fail.
+// limit bounds the whole run, in case the script's own limits fail.
 func (j job) limit() time.Duration {
 	each := time.Duration(j.TimeoutMS)*time.Millisecond + 10*time.Second
 	rounds := math.Ceil(float64(len(j.Views)) / float64(j.Workers))
 	return time.Duration(rounds)*each + time.Minute
 }
 
-// read takes the script's answer apart and refuses all that is not one.
+// read parses and validates the script's output.
 func (j job) read(stdout []byte) ([]Result, error) {
 	var answer struct {
 		Browser string
 		Results []Result
 	}
 	if err := json.Unmarshal(stdout, &answer); err != nil {
-		return nil, fmt.Errorf("read its answer: %w", err)
+		return nil, fmt.Errorf("read its output: %w", err)
 	}
 	if len(answer.Results) != len(j.Views) {
 		return nil, fmt.Errorf("it has %d results for %d views", len(answer.Results), len(j.Views))
@@ -303,8 +305,8 @@ func (j job) read(stdout []byte) ([]Result, error) {
 	return answer.Results, nil
 }
 
-func (c Checker) say(format string, args ...any) {
-	if c.Say != nil {
-		c.Say(fmt.Sprintf(format, args...))
+func (c Checker) logf(format string, args ...any) {
+	if c.Logf != nil {
+		c.Logf(format, args...)
 	}
 }

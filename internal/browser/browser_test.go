@@ -54,7 +54,7 @@ func needBrowser(t *testing.T) {
 func checker(t *testing.T) Checker {
 	t.Helper()
 	needBrowser(t)
-	return Checker{Say: func(line string) { t.Log(line) }}
+	return Checker{Logf: t.Logf}
 }
 
 const head = `<!doctype html><html lang="en"><head><title>Shop</title><meta name="viewport" content="width=device-width"></head>`
@@ -292,7 +292,8 @@ func TestTwoRuns(t *testing.T) {
 	c := checker(t)
 	c.Cache = cache
 	var installs atomic.Int64
-	c.Say = func(line string) {
+	c.Logf = func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
 		if strings.HasPrefix(line, "installing") {
 			installs.Add(1)
 		}
@@ -340,7 +341,7 @@ func TestBadOptions(t *testing.T) {
 			t.Errorf("no %s in: %v", want, err)
 		}
 	}
-	if _, err := (Checker{}).Run(t.Context(), Options{Visual: true, Out: "x"}); err == nil || err.Error() != "no pages to look at" {
+	if _, err := (Checker{}).Run(t.Context(), Options{Visual: true, Out: "x"}); err == nil || err.Error() != "no pages to check" {
 		t.Errorf("no pages: %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func processes(t *testing.T, wanted func(group int, environ string) bool) []proc
 		if _, err := fmt.Sscan(string(after), &state, &parent, &p.group); err != nil || state == "Z" || state == "X" || !wanted(p.group, string(env)) {
 			continue
 		}
-		fmt.Sscan(filepath.Base(filepath.Dir(path)), &p.pid)
+		_, _ = fmt.Sscan(filepath.Base(filepath.Dir(path)), &p.pid)
 		_, run, _ := strings.Cut(string(env), "CANDLEFISH_RUN=")
 		p.run, _, _ = strings.Cut(run, "\x00")
 		found = append(found, p)
@@ -180,7 +180,7 @@ func TestParentThatDies(t *testing.T) {
 		t.Fatal("the page is not asked for")
 	}
 	ours, _ := groups()
-	stdin.Close()
+	_ = stdin.Close()
 	if err := cmd.Wait(); err == nil {
 		t.Error("the script says that all is well")
 	}

@@ -19,12 +19,12 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 // launcher is the program that Playwright starts as the browser.
 func launcher(t tools, _ modules) string { return t.chromium }
 
-// endBrowser leaves the browser to itself: it ends when the script has.
+// endBrowser does nothing: the browser ends with the script.
 func endBrowser(string) error { return nil }
 
 var installing sync.Mutex
 
-// lock keeps runs of this process apart; other processes cannot be seen here.
+// lock separates the runs of this process; it does not see other processes.
 func lock(context.Context, string) (unlock func(), err error) {
 	installing.Lock()
 	return installing.Unlock, nil

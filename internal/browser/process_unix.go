@@ -16,8 +16,7 @@ import (
 	"time"
 )
 
-// command is a program in a process group of its own, all of which is killed when
-// ctx ends.
+// command is a program in its own process group, which is killed when ctx ends.
 func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -26,12 +25,12 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// launcher is the program that Playwright starts as the browser. Playwright gives
-// the browser a process group that we do not know; the launcher tells us.
+// launcher is the program that Playwright starts as the browser. Playwright gives the
+// browser an unknown process group; the launcher reports it.
 func launcher(_ tools, m modules) string { return m.launcher }
 
-// endBrowser kills what is left of the browser of a run, and sees to it that none
-// starts any more. The script must be gone by now.
+// endBrowser kills the remaining processes of a run's browser, and prevents another start.
+// The script must have ended.
 func endBrowser(dir string) error {
 	if err := os.Remove(filepath.Join(dir, "open")); err != nil {
 		return err
@@ -47,10 +46,10 @@ func endBrowser(dir string) error {
 	if err != nil || group < 2 {
 		return fmt.Errorf("end the browser: its process group is %q", raw)
 	}
-	// Until there is nobody to signal, or only the dead that nobody has waited for.
+	// Until no process is left, other than zombies.
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		gone := syscall.Kill(-group, syscall.SIGKILL) != nil
-		for _, pid := range strays(dir) {
+		for _, pid := range descendants(dir) {
 			gone = syscall.Kill(pid, syscall.SIGKILL) != nil && gone
 		}
 		if gone {
@@ -60,9 +59,9 @@ func endBrowser(dir string) error {
 	return nil
 }
 
-// strays are the processes of a run wherever they are, where /proc tells: the
-// browser's crash handlers leave its group.
-func strays(dir string) []int {
+// descendants returns the processes of a run, if there is a /proc: the browser's crash
+// handlers leave its process group.
+func descendants(dir string) []int {
 	var pids []int
 	paths, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range paths {
@@ -77,7 +76,7 @@ func strays(dir string) []int {
 	return pids
 }
 
-// lock waits until no other process and no other run of this one has the file.
+// lock waits for the file's lock, between processes and between runs of this one.
 func lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -88,15 +87,15 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return func() { _ = f.Close() }, nil
 		}
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
+			_ = f.Close()
 			return nil, err
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
+			_ = f.Close()
 			return nil, ctx.Err()
 		case <-tick.C:
 		}

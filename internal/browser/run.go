@@ -17,8 +17,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/tail"
 )
 
-// check runs the script. When it returns, script and browser are gone, and so is
-// the folder in which the browser had its profile.
+// check runs the script. When it returns, script, browser and the browser's profile are
+// gone.
 func (c Checker) check(ctx context.Context, t tools, m modules, j job) (results []Result, err error) {
 	dir, err := os.MkdirTemp("", "candlefish-browser-")
 	if err != nil {
@@ -42,28 +42,28 @@ func (c Checker) check(ctx context.Context, t tools, m modules, j job) (results 
 	stdout, log, err := c.output(cmd)
 	switch {
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("look at the pages: %w", ctx.Err())
+		return nil, fmt.Errorf("check the pages: %w", ctx.Err())
 	case bounded.Err() != nil:
-		return nil, fmt.Errorf("look at the pages: not done within %v\n%s", j.limit(), log)
+		return nil, fmt.Errorf("check the pages: not done within %v\n%s", j.limit(), log)
 	case err != nil:
-		return nil, fmt.Errorf("look at the pages: %w\n%s", err, log)
+		return nil, fmt.Errorf("check the pages: %w\n%s", err, log)
 	}
 	if results, err = j.read(stdout); err != nil {
-		return nil, fmt.Errorf("look at the pages: %w\n%s", err, log)
+		return nil, fmt.Errorf("check the pages: %w\n%s", err, log)
 	}
 	return results, nil
 }
 
-const keptBytes = 4 << 10 // of what else a program says
+const keptBytes = 4 << 10 // of a program's other output
 
-// output runs the script with a stdin that ends only with us, passes its progress
-// on and returns what it printed, and the end of what else it said.
+// output runs the script, whose stdin ends only with this process, logs its progress, and
+// returns its stdout and the end of its other output.
 func (c Checker) output(cmd *exec.Cmd) (stdout, log []byte, err error) {
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer stdin.Close()
+	defer func() { _ = stdin.Close() }()
 	var out bytes.Buffer
 	rest := tail.Buffer{Limit: keptBytes}
 	cmd.Stdout = &out
@@ -75,18 +75,18 @@ func (c Checker) output(cmd *exec.Cmd) (stdout, log []byte, err error) {
 		c.listen(stderr, &rest)
 	}()
 	err = cmd.Run()
-	w.Close()
+	_ = w.Close()
 	<-done
 	return out.Bytes(), rest.Bytes(), err
 }
 
-// listen tells progress from what is kept for an error.
+// listen logs progress and keeps other lines for an error.
 func (c Checker) listen(stderr io.Reader, rest *tail.Buffer) {
 	lines := bufio.NewReader(stderr)
 	for {
 		line, err := lines.ReadString('\n')
 		if said, ok := strings.CutPrefix(line, "say: "); ok {
-			c.say("%s", strings.TrimSpace(said))
+			c.logf("%s", strings.TrimSpace(said))
 		} else {
 			_, _ = rest.Write([]byte(line))
 		}
@@ -96,8 +96,8 @@ func (c Checker) listen(stderr io.Reader, rest *tail.Buffer) {
 	}
 }
 
-// environment is what script and browser see: nothing of ours but the way to the
-// network, and a home and a place for profiles that go away with dir.
+// environment is the environment of script and browser: only the network settings of
+// ours, and home and temporary folders in dir.
 func environment(dir, chromium string) []string {
 	env := []string{"HOME=" + dir, "TMPDIR=" + dir, "TMP=" + dir, "TEMP=" + dir, "CANDLEFISH_RUN=" + dir, "CANDLEFISH_CHROMIUM=" + chromium}
 	for _, name := range []string{"PATH", "LANG", "SystemRoot", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"} {
@@ -108,8 +108,7 @@ func environment(dir, chromium string) []string {
 	return env
 }
 
-// removeAll removes a folder in which processes that were killed may still have
-// been writing.
+// removeAll removes a folder to which killed processes may still be writing.
 func removeAll(dir string) error {
 	var err error
 	for range 20 {

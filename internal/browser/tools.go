@@ -21,13 +21,13 @@ import (
 //go:embed check.mjs launch.sh package.json package-lock.json
 var files embed.FS
 
-// minNode is what playwright-core asks for.
+// minNode is the version that playwright-core requires.
 const minNode = 20
 
-// tools are the programs of this machine that the checks need.
+// tools are the programs that the checks need.
 type tools struct{ node, npm, chromium string }
 
-// Available says what this machine lacks for the checks, and how to get it.
+// Available returns an error that lists the missing programs and how to install them.
 func (c Checker) Available() error {
 	_, err := c.find()
 	return err
@@ -74,38 +74,27 @@ func (c Checker) findChromium() (string, error) {
 }
 
 func nodeVersion(node string) (int, error) {
-	out, err := exec.Command(node, "--version").Output() //nolint:noctx // it does nothing but print
+	out, err := exec.Command(node, "--version").Output() //nolint:noctx // it only prints its version
 	if err != nil {
 		return 0, fmt.Errorf("run %s --version: %w", node, err)
 	}
 	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(out)), "v"), ".")
 	v, err := strconv.Atoi(major)
 	if err != nil {
-		return 0, fmt.Errorf("run %s --version: it says %q", node, out)
+		return 0, fmt.Errorf("run %s --version: unexpected output %q", node, out)
 	}
 	return v, nil
 }
 
-// modules are the installed script: the folder that holds it, and its files in it.
+// modules are the installed script: its folder and its files.
 type modules struct{ dir, script, launcher string }
 
-// install puts the script and its modules into the cache, if another run did not
-// before. Modules are keyed by the lock file, the script by what it says.
+// install installs the script and its modules into the cache, unless they are there.
+// Modules are keyed by the hash of the lock file, scripts by their own.
 func (c Checker) install(ctx context.Context, t tools) (modules, error) {
 	var m modules
-	cache := c.Cache
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return m, fmt.Errorf("find a cache for the browser checks: %w", err)
-		}
-		cache = filepath.Join(user, "candlefish-deploy-action", "browser")
-	}
-	cache, err := filepath.Abs(cache)
+	cache, err := c.cacheDir()
 	if err != nil {
-		return m, err
-	}
-	if err := os.MkdirAll(cache, 0o700); err != nil {
 		return m, err
 	}
 	m.dir = filepath.Join(cache, keyOf("package-lock.json"))
@@ -125,7 +114,24 @@ func (c Checker) install(ctx context.Context, t tools) (modules, error) {
 	return m, err
 }
 
-// npm installs beside dir and gives it the name when all of it is there.
+// cacheDir creates the cache if necessary, and returns its absolute path.
+func (c Checker) cacheDir() (string, error) {
+	cache := c.Cache
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("find the cache of the browser checks: %w", err)
+		}
+		cache = filepath.Join(user, "candlefish-deploy-action", "browser")
+	}
+	cache, err := filepath.Abs(cache)
+	if err != nil {
+		return "", err
+	}
+	return cache, os.MkdirAll(cache, 0o700)
+}
+
+// npm installs into a folder beside dir and renames it when it is complete.
 func (c Checker) npm(ctx context.Context, t tools, dir string) error {
 	partial := dir + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
@@ -134,18 +140,18 @@ func (c Checker) npm(ctx context.Context, t tools, dir string) error {
 	if err := os.Mkdir(partial, 0o700); err != nil {
 		return err
 	}
-	defer os.RemoveAll(partial)
+	defer func() { _ = os.RemoveAll(partial) }()
 	for _, name := range []string{"package.json", "package-lock.json"} {
 		if err := os.WriteFile(filepath.Join(partial, name), content(name), 0o600); err != nil {
 			return err
 		}
 	}
-	c.say("installing playwright-core, axe-core and pixelmatch with npm")
+	c.logf("installing playwright-core, axe-core and pixelmatch with npm")
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	cmd := command(ctx, t.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = partial
-	// All of the environment: it may hold the registry and what opens it. No
+	// The whole environment: it may contain the registry and its credentials. No
 	// module's own code runs here.
 	cmd.Env = append(os.Environ(), "NO_UPDATE_NOTIFIER=1")
 	log := tail.Buffer{Limit: keptBytes}
@@ -159,7 +165,7 @@ func (c Checker) npm(ctx context.Context, t tools, dir string) error {
 	return os.Rename(partial, dir)
 }
 
-// put writes one of our files into dir, under a name that says what is in it.
+// put writes one of our files into dir, under a name with its hash.
 func put(dir, name string, mode fs.FileMode) (string, error) {
 	ext := filepath.Ext(name)
 	path := filepath.Join(dir, strings.TrimSuffix(name, ext)+"-"+keyOf(name)+ext)

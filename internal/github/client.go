@@ -20,30 +20,29 @@ import (
 )
 
 const (
-	publicAPI = "https://api.github.com"
-	userAgent = "candlefish-deploy-action"
-	patience  = 30 * time.Second // for one answer
-	maxSize   = 64 << 20         // of an answer, in bytes: 100 comments as long as they may be
-	maxHops   = 5                // of a repository that was renamed
-	perPage   = 100              // GitHub's most
-	maxPages  = 1000
+	publicAPI    = "https://api.github.com"
+	userAgent    = "candlefish-deploy-action"
+	timeout      = 30 * time.Second // of one request
+	maxResponse  = 64 << 20         // bytes: 100 comments of the maximum length
+	maxRedirects = 5                // of a renamed repository
+	perPage      = 100              // GitHub's maximum
+	maxPages     = 1000
 )
 
-// MaxComment is the most characters that a comment may have.
+// MaxComment is the maximum length of a comment, in characters.
 const MaxComment = 65536
 
-// Options are what New needs. Only Token has no default.
+// Options configure a Client. Only Token has no default.
 type Options struct {
 	Token   string
-	BaseURL string // of the API, as in GITHUB_API_URL; "" for https://api.github.com
+	BaseURL string // of the API, as in GITHUB_API_URL; empty means https://api.github.com
 	Client  *http.Client
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
 	Log     *slog.Logger // requests, at debug
 }
 
-// A Client speaks to GitHub in the name of a token. It may be used by several
-// goroutines.
+// A Client sends requests to GitHub with a token. It may be used by several goroutines.
 type Client struct {
 	gh      *gh.Client
 	graphQL string
@@ -54,13 +53,13 @@ type Client struct {
 	secrets *redact.Redactor
 
 	mu     sync.Mutex
-	viewer string // "" until asked
+	viewer string // empty until requested
 }
 
-// New returns a Client. Nothing is sent yet.
+// New returns a Client. It sends no request.
 func New(o Options) (*Client, error) {
 	if o.Token == "" || strings.ContainsFunc(o.Token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("the token is empty or holds what no token does")
+		return nil, errors.New("the token is empty or has characters that no token has")
 	}
 	base, err := apiURL(o.BaseURL)
 	if err != nil {
@@ -76,7 +75,7 @@ func New(o Options) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	web := &http.Client{Timeout: patience}
+	web := &http.Client{Timeout: timeout}
 	if o.Client != nil {
 		*web = *o.Client
 	}
@@ -84,13 +83,13 @@ func New(o Options) (*Client, error) {
 		web.Transport = http.DefaultTransport
 	}
 	c.wire = &transport{base: web.Transport, scheme: base.Scheme, host: base.Host, token: o.Token, log: c.log}
-	web.Transport, web.CheckRedirect = c.wire, followed
+	web.Transport, web.CheckRedirect = c.wire, checkRedirect
 	c.gh = gh.NewClient(web)
 	c.gh.BaseURL, c.gh.UserAgent = base, userAgent
 	return c, nil
 }
 
-// Requests is how many requests were sent so far, repetitions included.
+// Requests returns the number of requests so far, including retries.
 func (c *Client) Requests() int { return int(c.wire.requests.Load()) }
 
 func apiURL(text string) (*url.URL, error) {
@@ -99,32 +98,31 @@ func apiURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("the API's URL is none of http or https with nothing but a host and a path")
+		return nil, errors.New("the API's URL must be http or https with only a host and a path")
 	}
 	u.Path = strings.TrimRight(u.Path, "/") + "/"
 	return u, nil
 }
 
-// graphQL is /graphql beside the API at github.com, /api/graphql beside /api/v3
-// on a server of one's own.
+// graphQL returns the URL of the GraphQL API: /graphql at github.com, /api/graphql beside
+// /api/v3 on GitHub Enterprise Server.
 func graphQL(base *url.URL) string {
 	u := *base
 	u.Path = strings.TrimSuffix(u.Path, "v3/") + "graphql"
 	return u.String()
 }
 
-var errForeign = errors.New("GitHub sent us elsewhere, and the token does not go along")
+var errForeign = errors.New("GitHub redirects to another host, which must not get the token")
 
-// followed lets a request follow a renamed repository, as what it was.
-func followed(req *http.Request, via []*http.Request) error {
-	if len(via) > maxHops || req.Method != via[0].Method {
+// checkRedirect lets a request follow a renamed repository, with the same method.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects || req.Method != via[0].Method {
 		return errForeign
 	}
 	return nil
 }
 
-// A transport is all that goes over the wire: it adds the token, counts, and
-// keeps answers in bounds.
+// A transport adds the token, counts requests and bounds responses.
 type transport struct {
 	base         http.RoundTripper
 	scheme, host string
@@ -133,8 +131,8 @@ type transport struct {
 	log          *slog.Logger
 }
 
-// The headers of limits, and what the transport calls them, so that go-github
-// does not see them: it would refuse later requests by the wall clock.
+// The headers of rate limits, and the prefix by which the transport hides them from
+// go-github: it would refuse later requests by the wall clock.
 const (
 	headerRemaining  = "X-Ratelimit-Remaining"
 	headerReset      = "X-Ratelimit-Reset"
@@ -162,17 +160,17 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			delete(resp.Header, name)
 		}
 	}
-	resp.Body = http.MaxBytesReader(nil, body{resp.Body}, maxSize)
+	resp.Body = http.MaxBytesReader(nil, body{resp.Body}, maxResponse)
 	return resp, nil
 }
 
-// A lostError is what happened to a request or its answer on the way.
+// A lostError is a failure of the connection.
 type lostError struct{ error }
 
-// Unwrap returns what happened.
+// Unwrap returns the cause.
 func (e *lostError) Unwrap() error { return e.error }
 
-// A body tells by its errors that an answer was lost, not wrong.
+// A body marks read errors as lost responses, as opposed to invalid ones.
 type body struct{ io.ReadCloser }
 
 // Read implements io.Reader.
@@ -184,11 +182,11 @@ func (b body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// An op is one thing that is asked of GitHub.
+// An op is one operation on GitHub.
 type op struct {
 	what  string // "list the comments of acme/shop#7"
-	needs string // the permission, as a workflow spells it
-	once  bool   // it makes something: again only if GitHub says that it did nothing
+	needs string // the permission, as in a workflow
+	once  bool   // it creates something: retry only if GitHub did not process it
 }
 
 func read(needs, format string, args ...any) op {
@@ -205,7 +203,7 @@ func create(needs, format string, args ...any) op {
 	return o
 }
 
-// pages reads a list to its end and hands on each item.
+// pages reads a list to its end and calls each for every item.
 func pages[T any](ctx context.Context, c *Client, o op, list func(gh.ListOptions) ([]T, *gh.Response, error), each func(T) error) (int, error) {
 	for page := 1; page <= maxPages; page++ {
 		items, resp, err := call(ctx, c, o, func() ([]T, *gh.Response, error) {
@@ -215,7 +213,7 @@ func pages[T any](ctx context.Context, c *Client, o op, list func(gh.ListOptions
 			return page, err
 		}
 		if items == nil {
-			return page, fmt.Errorf("%s: page %d holds no list", o.what, page)
+			return page, fmt.Errorf("%s: page %d contains no list", o.what, page)
 		}
 		for _, item := range items {
 			if err := each(item); err != nil {
@@ -224,7 +222,7 @@ func pages[T any](ctx context.Context, c *Client, o op, list func(gh.ListOptions
 		}
 		switch next := resp.NextPage; {
 		case next == 0 && len(items) == perPage && resp.Header.Get("Link") == "":
-			// Just full, or a proxy lost the header: one look tells.
+			// Exactly full, or a proxy dropped the header: read one more page.
 		case next == 0:
 			return page, nil
 		case next != page+1:
@@ -239,7 +237,7 @@ var (
 	commitID = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 )
 
-// split takes owner/name apart; go-github does not escape them.
+// split splits owner/name. It validates both, since go-github does not escape them.
 func split(repo string) (owner, name string, err error) {
 	m := repoName.FindStringSubmatch(repo)
 	if m == nil || m[2] == "." || m[2] == ".." {

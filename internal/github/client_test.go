@@ -166,7 +166,7 @@ func TestTrouble(t *testing.T) {
 		want    string
 	}{
 		{"read, passes", get, bad, 3, []time.Duration{s, 2 * s, 4 * s}, ""},
-		{"read, stays", get, bad, 0, []time.Duration{s, 2 * s, 4 * s}, "read acme/shop#7: 502 Bad Gateway: no reason is given"},
+		{"read, stays", get, bad, 0, []time.Duration{s, 2 * s, 4 * s}, "read acme/shop#7: 502 Bad Gateway: no reason given"},
 		{"read, cut off", get, githubtest.Lost(), 1, []time.Duration{s}, ""},
 		{"read, half an answer", get, githubtest.Answer(http.StatusOK, `{"number":7`), 1, []time.Duration{s}, ""},
 		{"read, a page", get, githubtest.Answer(http.StatusOK, "<html>"), 0, nil, "read acme/shop#7: invalid character '<'"},

@@ -10,25 +10,25 @@ import (
 	gh "github.com/google/go-github/v62/github"
 )
 
-// A Comment is one on a pull request's conversation.
+// A Comment is a comment of a pull request's conversation.
 type Comment struct {
 	ID        int64
-	Author    string // the login, with [bot] if it is one
+	Author    string // the login, with [bot] for a bot
 	Body      string
 	URL       string
-	Minimized bool // hidden by somebody; known only of those that Comments found
+	Minimized bool // hidden by somebody; set only by Comments
 	node      string
 }
 
-// Found are the comments that carry a marker.
+// Found are the comments with a marker.
 type Found struct {
 	Ours    []Comment // oldest first
-	Foreign int       // by somebody else, who may have copied the marker
+	Foreign int       // by other authors, who may have copied the marker
 	Pages   int       // read
 }
 
-// Comments reads all comments of a pull request and keeps those that hold marker
-// and are by the Viewer.
+// Comments reads all comments of a pull request and returns those by the Viewer that
+// contain marker.
 func (c *Client) Comments(ctx context.Context, repo string, n int, marker string) (Found, error) {
 	owner, name, err := item(repo, n)
 	if err != nil {
@@ -66,8 +66,8 @@ func (c *Client) Comments(ctx context.Context, repo string, n int, marker string
 	return found, c.minimized(ctx, o, found.Ours)
 }
 
-// CreateComment writes a new one. It is not tried again if GitHub may have
-// written it: look with Comments first.
+// CreateComment creates a comment. It is not retried if GitHub may have created it: call
+// Comments first.
 func (c *Client) CreateComment(ctx context.Context, repo string, n int, body string) (Comment, error) {
 	owner, name, err := item(repo, n)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *Client) CreateComment(ctx context.Context, repo string, n int, body str
 	return c.written(o, answer, err)
 }
 
-// EditComment gives a comment another body; ErrNotFound if it was deleted.
+// EditComment replaces the body of a comment. It returns ErrNotFound if it was deleted.
 func (c *Client) EditComment(ctx context.Context, repo string, id int64, body string) (Comment, error) {
 	owner, name, err := split(repo)
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *Client) EditComment(ctx context.Context, repo string, id int64, body st
 	return c.written(o, answer, err)
 }
 
-// DeleteComment deletes a comment. It is no error if it is gone already.
+// DeleteComment deletes a comment. One that does not exist is no error.
 func (c *Client) DeleteComment(ctx context.Context, repo string, id int64) error {
 	owner, name, err := split(repo)
 	if err != nil {

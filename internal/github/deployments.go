@@ -10,23 +10,22 @@ import (
 	gh "github.com/google/go-github/v62/github"
 )
 
-// inactive is the state of a deployment that is no longer there.
+// inactive is the state of a deployment that is gone.
 const inactive = "inactive"
 
 // maxDescription is GitHub's limit, in characters.
 const maxDescription = 140
 
-// Deploy records that a commit is about to be deployed into an environment, which
-// comes to be with its first deployment. GitHub neither merges the base branch
-// into it nor waits for checks, and takes the environment as one that will go
-// away. Descriptions are cut at 140 characters.
+// Deploy records a deployment of a commit to an environment, which GitHub creates with its
+// first deployment, marked as transient. GitHub neither merges the base branch nor waits
+// for checks. Descriptions are cut at 140 characters.
 func (c *Client) Deploy(ctx context.Context, repo, env, sha, description string, payload any) (int64, error) {
 	owner, name, err := environment(repo, env)
 	if err != nil {
 		return 0, err
 	}
 	if !commitID.MatchString(sha) {
-		return 0, fmt.Errorf("commit %q: want all its hexadecimal digits", sha)
+		return 0, fmt.Errorf("commit %q: want all 40 or 64 hexadecimal digits", sha)
 	}
 	o := create("deployments", "record a deployment of %s to %q of %s", sha, env, repo)
 	d, _, err := call(ctx, c, o, func() (*gh.Deployment, *gh.Response, error) {
@@ -40,15 +39,14 @@ func (c *Client) Deploy(ctx context.Context, repo, env, sha, description string,
 		return 0, err
 	}
 	if d.GetID() <= 0 {
-		return 0, fmt.Errorf("%s: the answer holds no id", o.what)
+		return 0, fmt.Errorf("%s: the response has no id", o.what)
 	}
 	return d.GetID(), nil
 }
 
-// DeploymentStatus says how a deployment is: queued, in_progress, success,
-// failure, error or inactive. With success, GitHub sets earlier ones of the
-// environment inactive, but not transient ones as Deploy makes them: for these,
-// call DeactivateDeployments with this one excepted.
+// DeploymentStatus sets the state of a deployment: queued, in_progress, success, failure,
+// error or inactive. With success, GitHub sets the environment's earlier deployments
+// inactive, except transient ones such as Deploy's: call DeactivateDeployments for these.
 func (c *Client) DeploymentStatus(ctx context.Context, repo string, id int64, state, envURL, logURL, description string) error {
 	owner, name, err := split(repo)
 	if err != nil {
@@ -64,8 +62,8 @@ func (c *Client) DeploymentStatus(ctx context.Context, repo string, id int64, st
 	return err
 }
 
-// DeactivateDeployments sets all deployments of the environment but those named
-// inactive, and returns how many it had to.
+// DeactivateDeployments sets all deployments of the environment inactive, except the given
+// ones, and returns how many it changed.
 func (c *Client) DeactivateDeployments(ctx context.Context, repo, env string, except ...int64) (int, error) {
 	owner, name, err := environment(repo, env)
 	if err != nil {
@@ -76,7 +74,7 @@ func (c *Client) DeactivateDeployments(ctx context.Context, repo, env string, ex
 		return c.gh.Repositories.ListDeployments(ctx, owner, name, &gh.DeploymentsListOptions{Environment: env, ListOptions: page})
 	}, func(d *gh.Deployment) error {
 		if d.GetID() <= 0 || d.GetEnvironment() != env {
-			return fmt.Errorf("deployment %d to %q was not asked for", d.GetID(), d.GetEnvironment())
+			return fmt.Errorf("got deployment %d to %q", d.GetID(), d.GetEnvironment())
 		}
 		if !slices.Contains(except, d.GetID()) {
 			ids = append(ids, d.GetID())
@@ -107,7 +105,7 @@ func (c *Client) deactivate(ctx context.Context, repo string, id int64) (changed
 	return true, c.DeploymentStatus(ctx, repo, id, inactive, "", "", "")
 }
 
-// deploymentState is the newest state, "" if there is none yet.
+// deploymentState returns the newest state, empty if there is none.
 func (c *Client) deploymentState(ctx context.Context, repo string, id int64) (string, error) {
 	owner, name, err := split(repo)
 	if err != nil {
@@ -121,16 +119,16 @@ func (c *Client) deploymentState(ctx context.Context, repo string, id int64) (st
 	case err != nil:
 		return "", err
 	case newest == nil:
-		return "", fmt.Errorf("%s: the answer holds no list", o.what)
+		return "", fmt.Errorf("%s: the response is no list", o.what)
 	case len(newest) == 0:
 		return "", nil
 	}
 	return newest[0].GetState(), nil
 }
 
-// DeleteEnvironment deletes the environment with its settings. It is no error if
-// it is gone. A *ForbiddenError is the rule with GITHUB_TOKEN, which never
-// administers a repository: a caller can say so and go on.
+// DeleteEnvironment deletes an environment with its settings. One that does not exist is
+// no error. With GITHUB_TOKEN, which never administers a repository, the error is always a
+// *ForbiddenError.
 func (c *Client) DeleteEnvironment(ctx context.Context, repo, env string) error {
 	owner, name, err := environment(repo, env)
 	if err != nil {

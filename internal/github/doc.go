@@ -1,14 +1,13 @@
-// Package github asks and tells GitHub what a preview needs: pull requests and
-// branches, the one comment, deployments and environments; and it reads the
-// events that start a workflow. It is the only package that imports go-github.
+// Package github reads and writes on GitHub what a preview needs: pull requests and
+// branches, one comment, deployments and environments. It also parses the events
+// that start a workflow. It is the only package that imports go-github.
 //
-// Three rules keep it true. What is here is what GitHub said: a list that could
-// not be read to its end is an error, never a shorter list, since whoever cleans
-// up deletes what is not on it. A request that may have been carried out is sent
-// again only if twice is the same as once. The token goes to the API's own host
-// and into no error.
+// Three rules. A list that could not be read to its end is an error, never a shorter
+// list, since a clean-up deletes what is not on it. A request that may have been
+// processed is retried only if it is idempotent. The token is sent to the API's own
+// host only, and is in no error.
 //
-// Limits are waited for when they are short, by the clock of Options; a longer
-// one is a *RateLimitError. go-github's own memory of limits goes by the wall
-// clock and is kept from working.
+// Short rate limits are waited for, by the clock of Options; a longer one is a
+// *RateLimitError. go-github's own tracking of limits uses the wall clock and is
+// disabled.
 package github

@@ -16,23 +16,24 @@ import (
 	gh "github.com/google/go-github/v62/github"
 )
 
-// ErrNotFound says that there is no such thing, or none that the token may see.
-var ErrNotFound = errors.New("it is not there, or the token may not see it")
+// ErrNotFound is in the error for something that does not exist, or that the token may not
+// read.
+var ErrNotFound = errors.New("not found, or the token has no access to it")
 
-// A ForbiddenError says that the token may not do it. Nothing was done.
+// A ForbiddenError says that the token lacks a permission. Nothing was changed.
 type ForbiddenError struct {
-	What string // was to be done, and to what
-	Said string // GitHub's own words
-	Hint string // what to grant, for a line of its own
+	What string // the operation
+	Said string // GitHub's reason
+	Hint string // the permission to grant
 }
 
 // Error implements error.
 func (e *ForbiddenError) Error() string { return fmt.Sprintf("%s: 403 Forbidden: %s", e.What, e.Said) }
 
-// A RateLimitError says that GitHub wants no more requests for now. Nothing was done.
+// A RateLimitError says that a rate limit is exceeded. Nothing was changed.
 type RateLimitError struct {
-	What      string // was to be done, and to what
-	Secondary bool   // too much at once, rather than too much in an hour
+	What      string // the operation
+	Secondary bool   // too many requests at once, not in an hour
 	after     time.Duration
 }
 
@@ -42,39 +43,39 @@ func (e *RateLimitError) Error() string {
 	if e.Secondary {
 		kind = "secondary rate limit"
 	}
-	return fmt.Sprintf("%s: the %s is reached; it is lifted in %s", e.What, kind, e.after.Round(time.Second))
+	return fmt.Sprintf("%s: %s exceeded; it resets in %s", e.What, kind, e.after.Round(time.Second))
 }
 
-// RetryAfter is how long it lasts, seen from when GitHub said so.
+// RetryAfter is the time until the reset, from GitHub's response on.
 func (e *RateLimitError) RetryAfter() time.Duration { return e.after }
 
-// A brokenError is GitHub's or the network's trouble, which often passes.
-type brokenError struct {
+// A transientError is a failure of GitHub or the network that may pass.
+type transientError struct {
 	err   error
-	after time.Duration // GitHub's advice, or 0
+	after time.Duration // as GitHub advises, or 0
 }
 
 // Error implements error.
-func (e *brokenError) Error() string { return e.err.Error() }
+func (e *transientError) Error() string { return e.err.Error() }
 
-// Unwrap returns what went wrong.
-func (e *brokenError) Unwrap() error { return e.err }
+// Unwrap returns the cause.
+func (e *transientError) Unwrap() error { return e.err }
 
-// Temporary says that another try may succeed.
-func (e *brokenError) Temporary() bool { return true }
+// Temporary reports that a retry may succeed.
+func (e *transientError) Temporary() bool { return true }
 
 const (
-	longestWait = 5 * time.Minute // of one request for limits to be lifted, in all
-	firstLimit  = time.Minute     // where GitHub names no time; then twice as long each time
-	firstPause  = time.Second     // after GitHub's trouble; then twice as long each time
-	repetitions = 3               // after GitHub's trouble
+	maxWait    = 5 * time.Minute // of one operation, in all
+	firstLimit = time.Minute     // for a limit without a time; doubled each time
+	firstPause = time.Second     // after a transient failure; doubled each time
+	maxRetries = 3               // after transient failures
 )
 
-// call sends a request until it is answered, or until waiting for another try
-// is pointless. All errors of go-github end here.
+// call sends a request until it succeeds, fails permanently, or a retry would come too
+// late. It translates all errors of go-github.
 func call[T any](ctx context.Context, c *Client, o op, send func() (T, *gh.Response, error)) (T, *gh.Response, error) {
 	var none T
-	limits, broken, waited := 0, 0, time.Duration(0)
+	limits, failures, waited := 0, 0, time.Duration(0)
 	for {
 		v, resp, err := send()
 		if err == nil {
@@ -88,11 +89,11 @@ func call[T any](ctx context.Context, c *Client, o op, send func() (T, *gh.Respo
 			}
 			limits++
 			pause = limit.after
-		} else if trouble, ok := errors.AsType[*brokenError](err); ok && !o.once && broken < repetitions {
-			pause = max(firstPause<<broken, trouble.after)
-			broken++
+		} else if transient, ok := errors.AsType[*transientError](err); ok && !o.once && failures < maxRetries {
+			pause = max(firstPause<<failures, transient.after)
+			failures++
 		}
-		if waited += pause; pause == 0 || waited > longestWait || !c.fits(ctx, pause) {
+		if waited += pause; pause == 0 || waited > maxWait || !c.fits(ctx, pause) {
 			return none, nil, err
 		}
 		c.log.DebugContext(ctx, "github: waiting", "what", o.what, "for", pause, "because", err)
@@ -109,7 +110,7 @@ func (c *Client) fits(ctx context.Context, pause time.Duration) bool {
 	return !ok || c.now().Add(pause).Before(deadline)
 }
 
-// translate makes go-github's errors ours, without secrets.
+// translate replaces go-github's errors by ours, without secrets.
 func (c *Client) translate(ctx context.Context, o op, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", o.what, context.Cause(ctx))
@@ -125,17 +126,16 @@ func (c *Client) translate(ctx context.Context, o op, err error) error {
 	}
 	lost := isLost(err)
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the address
+		err = e.Err // without the URL
 	}
 	err = c.wrap(o, err)
 	if lost {
-		return &brokenError{err: err}
+		return &transientError{err: err}
 	}
 	return err
 }
 
-// wrap says what was being done, without secrets: what is wrong with an answer
-// may quote it.
+// wrap adds the operation to an error and removes secrets: an error may quote a response.
 func (c *Client) wrap(o op, err error) error {
 	err = fmt.Errorf("%s: %w", o.what, err)
 	if text := c.secrets.String(err.Error()); text != err.Error() {
@@ -144,8 +144,8 @@ func (c *Client) wrap(o op, err error) error {
 	return err
 }
 
-// isLost reports whether no whole answer came. The client's timeout hides what
-// it broke off.
+// isLost reports whether no complete response was received. The client's timeout hides
+// the cause.
 func isLost(err error) bool {
 	if _, ok := errors.AsType[*lostError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
 		return true
@@ -162,7 +162,7 @@ func refusalOf(err error) (status int, said string, header http.Header, ok bool)
 		return e.Response.StatusCode, e.Message, e.Response.Header, true
 	}
 	if e, ok := errors.AsType[*gh.AbuseRateLimitError](err); ok {
-		// Known by the address of its manual, whatever the words.
+		// go-github recognizes it by its documentation URL.
 		return http.StatusTooManyRequests, e.Message, e.Response.Header, true
 	}
 	return 0, "", nil, false
@@ -180,7 +180,7 @@ func reasons(e *gh.ErrorResponse) string {
 	return strings.Join(texts, ": ")
 }
 
-// refusal is what an answer other than 2xx means.
+// refusal translates a status other than 2xx.
 func (c *Client) refusal(o op, status int, said string, header http.Header) error {
 	after := seconds(header.Get(hidden + headerRetryAfter))
 	switch {
@@ -193,12 +193,12 @@ func (c *Client) refusal(o op, status int, said string, header http.Header) erro
 	}
 	err := fmt.Errorf("%s: %d %s: %s", o.what, status, http.StatusText(status), said)
 	if status >= http.StatusInternalServerError {
-		return &brokenError{err: err, after: after}
+		return &transientError{err: err, after: after}
 	}
 	return err
 }
 
-// limited tells a limit from a missing right: both are 403.
+// limited tells a rate limit from a missing permission: both are 403.
 func limited(said string, header http.Header) bool {
 	said = strings.ToLower(said)
 	return header.Get(hidden+headerRetryAfter) != "" || header.Get(hidden+headerRemaining) == "0" ||
@@ -209,20 +209,20 @@ func (c *Client) limit(o op, after time.Duration, header http.Header) error {
 	e := &RateLimitError{What: o.what, Secondary: true, after: after}
 	reset, err := strconv.ParseInt(header.Get(hidden+headerReset), 10, 64)
 	if after == 0 && header.Get(hidden+headerRemaining) == "0" && err == nil {
-		// The clock here may be ahead of GitHub's: never at once.
+		// This clock may be ahead of GitHub's: wait at least a second.
 		e.Secondary, e.after = false, max(time.Unix(reset, 0).Sub(c.now()), time.Second)
 	}
 	return e
 }
 
 func seconds(text string) time.Duration {
-	n, _ := strconv.ParseUint(text, 10, 31) // a date is not sent by GitHub, and 0 means unknown
+	n, _ := strconv.ParseUint(text, 10, 31) // GitHub sends no date, and 0 means unknown
 	return time.Duration(n) * time.Second
 }
 
-const forkHint = "; a pull request from a fork gets a read-only token, whatever the workflow says"
+const forkHint = "; a pull request from a fork always gets a read-only token"
 
-// administrator is a right that no GITHUB_TOKEN can have.
+// administrator is a permission that no GITHUB_TOKEN can have.
 const administrator = "administration"
 
 func hint(o op, said string) string {
@@ -230,15 +230,15 @@ func hint(o op, said string) string {
 	case strings.Contains(strings.ToLower(said), "locked"):
 		return "unlock the conversation"
 	case strings.HasPrefix(o.needs, administrator):
-		return "give the token of somebody who administers the repository (GITHUB_TOKEN can't have that right), or delete it by hand below Settings, Environments"
+		return "use the token of somebody who administers the repository (GITHUB_TOKEN cannot have that permission), or delete it under Settings, Environments"
 	case strings.HasSuffix(o.needs, ": write"):
-		return "give the job permissions: " + o.needs + forkHint
+		return "grant the job permissions: " + o.needs + forkHint
 	case o.needs == "":
 		return ""
 	}
-	return "give the job permissions: " + o.needs
+	return "grant the job permissions: " + o.needs
 }
 
 func (c *Client) words(text string) string {
-	return cmp.Or(c.secrets.Excerpt(text), "no reason is given")
+	return cmp.Or(c.secrets.Excerpt(text), "no reason given")
 }

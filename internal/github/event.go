@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// MaxEvent is the most bytes of an event: GitHub sends no more.
+// MaxEvent is the maximum size of an event, in bytes: GitHub sends no more.
 const MaxEvent = 25 << 20
 
-// An Event is what started a workflow, checked for what must be there.
+// An Event is the validated event that started a workflow.
 type Event struct {
 	Name   string // as GITHUB_EVENT_NAME
-	Action string // opened, synchronize, closed, completed, ...; "" where the event has none
+	Action string // opened, synchronize, closed, completed, ...; may be empty
 	Repo   string // owner/name of where the workflow runs
-	// Number is that of the pull request, 0 if the event has none. That of
-	// workflow_run has none: it comes from PullRequestsOf(HeadSHA).
+	// Number is the pull request's, 0 if the event has none. A workflow_run has
+	// none: use PullRequestsOf(HeadSHA).
 	Number   int
-	HeadSHA  string // the commit it is about, "" if none
-	HeadRepo string // where that commit is, "" if that was deleted
-	Fork     bool   // the commit is of another repository, or of none any more
-	RunID    int64  // the run that workflow_run is about
-	// Trigger is the event of that run and Conclusion how it ended.
+	HeadSHA  string // may be empty
+	HeadRepo string // the commit's repository; empty if it was deleted
+	Fork     bool   // the commit is in another repository, or in a deleted one
+	RunID    int64  // of workflow_run
+	// Trigger and Conclusion are the event and the conclusion of that run.
 	Trigger, Conclusion string
-	Closed              bool // the pull request is
+	Closed              bool // whether the pull request is
 }
 
 type wireRepo struct {
@@ -56,9 +56,9 @@ type wireEvent struct {
 	} `json:"workflow_run"`
 }
 
-// ParseEvent reads the event of that name from the file at GITHUB_EVENT_PATH. It
-// knows pull_request, pull_request_target, workflow_run, workflow_dispatch and
-// schedule; anything else, and anything that lacks what it must have, is an error.
+// ParseEvent parses the event of a workflow, from GITHUB_EVENT_NAME and the file at
+// GITHUB_EVENT_PATH. It supports pull_request, pull_request_target, workflow_run,
+// workflow_dispatch and schedule. Any other event, and a missing field, is an error.
 func ParseEvent(name string, payload []byte) (Event, error) {
 	e, err := parseEvent(name, payload)
 	if err != nil {
@@ -76,7 +76,7 @@ func parseEvent(name string, payload []byte) (Event, error) {
 		return Event{}, errors.New("want pull_request, pull_request_target, workflow_run, workflow_dispatch or schedule")
 	}
 	if len(payload) > MaxEvent {
-		return Event{}, fmt.Errorf("%d bytes, and GitHub sends at most %d", len(payload), MaxEvent)
+		return Event{}, fmt.Errorf("%d bytes, the maximum is %d", len(payload), MaxEvent)
 	}
 	var w wireEvent
 	if err := json.Unmarshal(payload, &w); err != nil {
@@ -84,7 +84,7 @@ func parseEvent(name string, payload []byte) (Event, error) {
 	}
 	e := Event{Name: name, Action: w.Action}
 	if w.Repository == nil || !isRepo(w.Repository.FullName) {
-		return Event{}, errors.New("repository.full_name is none of owner/name")
+		return Event{}, errors.New("repository.full_name is not of the form owner/name")
 	}
 	e.Repo = w.Repository.FullName
 	if err := fill(&e, w); err != nil {
@@ -105,7 +105,7 @@ func pullRequestEvent(e *Event, w wireEvent) error {
 	case p.State != "open" && p.State != "closed":
 		return fmt.Errorf("pull_request.state is %q", p.State)
 	case e.Action == "closed" && p.State != "closed":
-		return errors.New("it says closed of one that is open")
+		return errors.New("its action is closed, and its state is open")
 	case p.Base.Repo == nil || p.Base.Repo.FullName != e.Repo:
 		return errors.New("pull_request.base.repo is not the repository")
 	}
@@ -129,14 +129,14 @@ func workflowRunEvent(e *Event, w wireEvent) error {
 
 func (e *Event) head(where, sha string, repo *wireRepo) error {
 	if !commitID.MatchString(sha) {
-		return fmt.Errorf("%s: the commit is none", where)
+		return fmt.Errorf("%s: sha is not a full commit", where)
 	}
 	e.HeadSHA, e.Fork = sha, true
 	if repo == nil {
 		return nil
 	}
 	if !isRepo(repo.FullName) {
-		return fmt.Errorf("%s: the repository is none of owner/name", where)
+		return fmt.Errorf("%s: the repository is not of the form owner/name", where)
 	}
 	e.HeadRepo, e.Fork = repo.FullName, !strings.EqualFold(repo.FullName, e.Repo)
 	return nil

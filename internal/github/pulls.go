@@ -11,18 +11,18 @@ import (
 	gh "github.com/google/go-github/v62/github"
 )
 
-// A PullRequest is what GitHub said of one.
+// A PullRequest is a pull request as GitHub returns it.
 type PullRequest struct {
-	Repo   string // owner/name of where it is, which is where it would be merged
+	Repo   string // owner/name of the base repository
 	Number int
 	State  string // open or closed
 	Merged bool
-	// HeadSHA is the newest commit, HeadRef its branch and HeadRepo that branch's
-	// repository, "" if it was deleted.
+	// HeadSHA is the newest commit, HeadRef its branch and HeadRepo the branch's
+	// repository, empty if it was deleted.
 	HeadSHA, HeadRef, HeadRepo string
-	BaseRef                    string // the branch that it would be merged into
-	Title, Author              string // written by anybody
-	Fork                       bool   // its head is in another repository, or in none any more
+	BaseRef                    string // the branch to merge into
+	Title, Author              string // untrusted text
+	Fork                       bool   // its head is in another repository, or in a deleted one
 	URL                        string
 }
 
@@ -32,7 +32,7 @@ func (p PullRequest) Open() bool { return p.State == "open" }
 // String is owner/name#n.
 func (p PullRequest) String() string { return fmt.Sprintf("%s#%d", p.Repo, p.Number) }
 
-// PullRequest reads one; ErrNotFound if there is none.
+// PullRequest reads a pull request. It returns ErrNotFound if there is none.
 func (c *Client) PullRequest(ctx context.Context, repo string, n int) (PullRequest, error) {
 	owner, name, err := item(repo, n)
 	if err != nil {
@@ -47,7 +47,7 @@ func (c *Client) PullRequest(ctx context.Context, repo string, n int) (PullReque
 	}
 	p, err := pullRequest(repo, answer)
 	if err == nil && p.Number != n {
-		err = fmt.Errorf("the answer is about #%d", p.Number)
+		err = fmt.Errorf("the response is about #%d", p.Number)
 	}
 	if err != nil {
 		return PullRequest{}, c.wrap(o, err)
@@ -55,9 +55,9 @@ func (c *Client) PullRequest(ctx context.Context, repo string, n int) (PullReque
 	return p, nil
 }
 
-// OpenPullRequests lists all that are open, oldest first. One that is closed
-// while the list is read can hide another from it, so ask for a single one
-// before anything is done because it is missing here.
+// OpenPullRequests lists all open pull requests, oldest first. One that is closed while
+// the list is read can hide another: before acting on the absence of a pull request,
+// read it by its number.
 func (c *Client) OpenPullRequests(ctx context.Context, repo string) ([]PullRequest, error) {
 	owner, name, err := split(repo)
 	if err != nil {
@@ -68,16 +68,16 @@ func (c *Client) OpenPullRequests(ctx context.Context, repo string) ([]PullReque
 	})
 }
 
-// PullRequestsOf lists those whose head is the commit: none if there was another
-// push since. GitHub does not know the commits of forks by the repository they
-// are proposed to, so if it names none, those that are open are looked through.
+// PullRequestsOf lists the pull requests whose head is the commit: none after another
+// push. GitHub does not find commits of forks by the base repository; without a result
+// it searches the open pull requests.
 func (c *Client) PullRequestsOf(ctx context.Context, repo, sha string) ([]PullRequest, error) {
 	owner, name, err := split(repo)
 	if err != nil {
 		return nil, err
 	}
 	if !commitID.MatchString(sha) {
-		return nil, fmt.Errorf("commit %q: want all its hexadecimal digits", sha)
+		return nil, fmt.Errorf("commit %q: want all 40 or 64 hexadecimal digits", sha)
 	}
 	named, err := c.listPulls(ctx, repo, read("pull-requests", "list the pull requests of commit %s of %s", sha, repo), func(page gh.ListOptions) ([]*gh.PullRequest, *gh.Response, error) {
 		return c.gh.PullRequests.ListPullRequestsWithCommit(ctx, owner, name, sha, &page)
@@ -110,17 +110,17 @@ func withHead(pulls []PullRequest, sha string) []PullRequest {
 	return found
 }
 
-// BranchExists reports whether the repository has the branch under that very
-// name. A repository that the token can't see is an error, not a missing branch.
+// BranchExists reports whether the repository has a branch of exactly that name. A
+// repository that the token may not read is an error, not a missing branch.
 func (c *Client) BranchExists(ctx context.Context, repo, branch string) (bool, error) {
 	owner, name, err := split(repo)
 	if err != nil {
 		return false, err
 	}
 	if branch == "" {
-		return false, errors.New("no branch is named")
+		return false, errors.New("the branch is empty")
 	}
-	o := read("contents", "look for branch %q of %s", branch, repo)
+	o := read("contents", "read branch %q of %s", branch, repo)
 	found, _, err := call(ctx, c, o, func() (*gh.Branch, *gh.Response, error) {
 		req, err := c.gh.NewRequest(http.MethodGet, "repos/"+owner+"/"+name+"/branches/"+url.PathEscape(branch), nil)
 		if err != nil {
@@ -136,9 +136,9 @@ func (c *Client) BranchExists(ctx context.Context, repo, branch string) (bool, e
 	case err != nil:
 		return false, err
 	case found.GetName() == "":
-		return false, fmt.Errorf("%s: the answer names no branch", o.what)
+		return false, fmt.Errorf("%s: the response has no branch", o.what)
 	}
-	return found.GetName() == branch, nil // a renamed one is answered for
+	return found.GetName() == branch, nil // GitHub redirects renamed branches
 }
 
 func (c *Client) listPulls(ctx context.Context, repo string, o op, list func(gh.ListOptions) ([]*gh.PullRequest, *gh.Response, error)) ([]PullRequest, error) {
@@ -181,9 +181,9 @@ func pullRequest(repo string, answer *gh.PullRequest) (PullRequest, error) {
 	return p, nil
 }
 
-// item checks a repository and a pull request's number.
+// item validates a repository and a pull request's number.
 func item(repo string, n int) (owner, name string, err error) {
-	if n <= 0 { // go-github would ask for those of all pull requests
+	if n <= 0 { // go-github would list those of all pull requests
 		return "", "", fmt.Errorf("pull request %d of %s: want a number above 0", n, repo)
 	}
 	return split(repo)

@@ -10,13 +10,13 @@ import (
 	gh "github.com/google/go-github/v62/github"
 )
 
-// actionsBot is who GITHUB_TOKEN writes as.
+// actionsBot is the author of what GITHUB_TOKEN writes.
 const actionsBot = "github-actions" + bot
 
 const bot = "[bot]"
 
-// Viewer is the login that the token writes as: a user's, or with [bot] at its
-// end an app's. It is asked for once.
+// Viewer returns the login of the token: a user's, or an app's with the suffix [bot]. It
+// sends one request per Client.
 func (c *Client) Viewer(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	known := c.viewer
@@ -34,13 +34,13 @@ func (c *Client) Viewer(ctx context.Context) (string, error) {
 	return login, nil
 }
 
-// askViewer: an app's token may not ask for its user, which also tells that it
-// is an app's; GitHub names it only by its other API.
+// askViewer requests the token's user. GitHub refuses that for an app's token, and names
+// the app only by GraphQL.
 func (c *Client) askViewer(ctx context.Context) (string, error) {
-	o := op{what: "ask whose the token is"}
+	o := op{what: "read the token's user"}
 	user, _, err := call(ctx, c, o, func() (*gh.User, *gh.Response, error) { return c.gh.Users.Get(ctx, "") })
 	if err == nil && user.GetLogin() == "" {
-		return "", fmt.Errorf("%s: the answer names no login", o.what)
+		return "", fmt.Errorf("%s: the response has no login", o.what)
 	}
 	if err == nil {
 		return user.GetLogin(), nil
@@ -58,16 +58,16 @@ func (c *Client) askViewer(ctx context.Context) (string, error) {
 	return strings.TrimSuffix(app.Viewer.Login, bot) + bot, nil
 }
 
-// isViewer compares logins without [bot], which one of GitHub's APIs leaves out;
-// but a user that is called as an app is, is another.
+// isViewer compares logins without [bot], which one of GitHub's APIs omits. A user with the
+// name of an app is not that app.
 func isViewer(me string, author *gh.User) bool {
 	login := author.GetLogin()
 	isBot := author.GetType() == "Bot" || strings.HasSuffix(login, bot)
 	return strings.EqualFold(strings.TrimSuffix(login, bot), strings.TrimSuffix(me, bot)) && isBot == strings.HasSuffix(me, bot)
 }
 
-// minimized fills in which comments are hidden. The API that lists comments does
-// not say, and where the other is closed to the token they count as shown.
+// minimized sets which comments are hidden. Only GraphQL knows, and if the token may not
+// use it they count as shown.
 func (c *Client) minimized(ctx context.Context, o op, comments []Comment) error {
 	const text = "query($ids:[ID!]!){nodes(ids:$ids){... on IssueComment{id isMinimized}}}"
 	type nodes struct {
@@ -99,7 +99,7 @@ func (c *Client) minimized(ctx context.Context, o op, comments []Comment) error 
 	return nil
 }
 
-// refused says that the token or the server has no such API.
+// refused reports that the token or the server has no GraphQL API.
 func refused(err error) bool {
 	_, forbidden := errors.AsType[*ForbiddenError](err)
 	return forbidden || errors.Is(err, ErrNotFound)
@@ -121,8 +121,8 @@ func (c *Client) graphQLRefusal(o op, e *graphQLError) error {
 	return fmt.Errorf("%s: %s", o.what, c.words(e.said))
 }
 
-// query reads by GraphQL. Nodes that are gone are null beside their errors, so
-// errors count only where there is no data.
+// query sends a GraphQL query. Deleted nodes are null beside their errors, so errors count
+// only without data.
 func query[T any](ctx context.Context, c *Client, o op, text string, variables map[string]any) (*T, error) {
 	data, _, err := call(ctx, c, o, func() (*T, *gh.Response, error) {
 		req, err := c.gh.NewRequest(http.MethodPost, c.graphQL, map[string]any{"query": text, "variables": variables})

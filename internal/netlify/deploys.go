@@ -18,15 +18,16 @@ import (
 const (
 	perPage  = 100
 	maxPages = 1000
-	maxPage  = 4 << 20          // bytes of a page that is looked at
-	visit    = 15 * time.Second // for a page to answer
+	maxPage  = 4 << 20 // bytes read of a page
+
+	pageTimeout = 15 * time.Second
 )
 
-// addresses are a deploy's own and its alias's. Netlify gives the alias's, whose host
-// is pr-12--shop.netlify.app; with the deploy's ID before the two dashes it is the
+// addresses returns a deploy's own URL and its alias's. Netlify sends the alias's, whose
+// host is pr-12--shop.netlify.app; with the deploy's ID before the two dashes it is the
 // deploy's own. A site with a domain of its own for branches has no dashes there, but
-// still answers below netlify.app. A server on this machine has no such names and
-// gives the deploy's own address as the one without TLS.
+// still answers below netlify.app. A test server has no such names and sends the
+// deploy's own URL as the one without TLS.
 func addresses(m *models.Deploy) (own, alias string) {
 	alias = m.DeploySslURL
 	if alias == "" {
@@ -51,26 +52,26 @@ func addresses(m *models.Deploy) (own, alias string) {
 	return u.String(), alias
 }
 
-// Deploys lists a site's deploys, of an alias or all with "", newest first: all
-// pages, or an error.
+// Deploys lists a site's deploys, newest first: those of an alias, or all with an empty
+// one. It returns all pages or an error.
 func (a *Account) Deploys(ctx context.Context, siteID, alias string) ([]Deploy, error) {
-	f, err := a.begin()
+	c, err := a.newCall()
 	if err != nil {
 		return nil, err
 	}
 	var all []Deploy
 	seen := map[string]bool{}
 	for page := int32(1); page <= maxPages; page++ {
-		got, err := f.page(ctx, siteID, alias, page)
+		got, err := c.page(ctx, siteID, alias, page)
 		if err != nil {
 			return nil, fmt.Errorf("list the deploys of site %q, page %d: %w", siteID, page, err)
 		}
 		for _, m := range got {
-			// A deploy that was made meanwhile moves others to the next page.
+			// A deploy made in the meantime moves others to the next page.
 			if !seen[m.ID] && (alias == "" || m.Branch == alias) {
 				seen[m.ID] = true
 				d := deployOf(m)
-				d.Error = f.secrets.String(d.Error)
+				d.Error = c.secrets.String(d.Error)
 				all = append(all, d)
 			}
 		}
@@ -81,63 +82,63 @@ func (a *Account) Deploys(ctx context.Context, siteID, alias string) ([]Deploy, 
 	return nil, fmt.Errorf("list the deploys of site %q: more than %d", siteID, maxPages*perPage)
 }
 
-func (f *flow) page(ctx context.Context, siteID, alias string, page int32) ([]*models.Deploy, error) {
+func (c *call) page(ctx context.Context, siteID, alias string, page int32) ([]*models.Deploy, error) {
 	size := int32(perPage)
 	var got []*models.Deploy
-	err := f.ask(ctx, "list", func(ctx context.Context, _ int) error {
-		ctx, stop := limited(ctx, 0)
+	err := c.do(ctx, "list", func(ctx context.Context, _ int) error {
+		ctx, stop := withTimeout(ctx, 0)
 		defer stop()
 		params := operations.NewListSiteDeploysParamsWithContext(ctx).WithSiteID(siteID).WithPage(&page).WithPerPage(&size)
 		if alias != "" {
 			params.SetBranch(&alias)
 		}
-		resp, err := f.ops.ListSiteDeploys(params, f.auth)
+		resp, err := c.ops.ListSiteDeploys(params, c.auth)
 		if err == nil {
 			got = resp.Payload
 		}
 		return err
 	})
-	if status(err) == 404 {
-		return nil, fmt.Errorf("there is no such site, or this token does not reach it: %w", err)
+	if statusOf(err) == 404 {
+		return nil, fmt.Errorf("there is no such site, or the token has no access to it: %w", err)
 	}
 	return got, err
 }
 
-// Delete deletes a deploy. One that is not there is deleted.
+// Delete deletes a deploy. One that does not exist is no error.
 func (a *Account) Delete(ctx context.Context, d Deploy) error {
-	f, err := a.begin()
+	c, err := a.newCall()
 	if err != nil {
 		return err
 	}
-	err = f.ask(ctx, "delete", func(ctx context.Context, _ int) error {
-		ctx, stop := limited(ctx, 0)
+	err = c.do(ctx, "delete", func(ctx context.Context, _ int) error {
+		ctx, stop := withTimeout(ctx, 0)
 		defer stop()
 		params := operations.NewDeleteSiteDeployParamsWithContext(ctx).WithSiteID(d.SiteID).WithDeployID(d.ID)
-		_, err := f.ops.DeleteSiteDeploy(params, f.auth)
+		_, err := c.ops.DeleteSiteDeploy(params, c.auth)
 		return err
 	})
-	if err != nil && status(err) != http.StatusNotFound {
+	if err != nil && statusOf(err) != http.StatusNotFound {
 		return fmt.Errorf("delete %s: %w", describe(d), err)
 	}
 	return nil
 }
 
-// Gone looks whether a deploy is: Netlify's API has to know none of its ID, and its
-// own address has to answer 404. Why names what is still there. The alias may by
-// now serve another deploy, and is not asked.
+// Gone verifies that a deploy is gone: Netlify's API must not know its ID, and its own
+// address must answer 404. Why says what still exists. The alias is not requested: it
+// may serve another deploy.
 func (a *Account) Gone(ctx context.Context, d Deploy) (gone bool, why string, err error) {
-	f, err := a.begin()
+	c, err := a.newCall()
 	if err != nil {
 		return false, "", err
 	}
 	if d.ID == "" || d.URL == "" {
-		return false, "", fmt.Errorf("look for %s: its ID and address have to be known", describe(d))
+		return false, "", fmt.Errorf("look for %s: its ID and address must be known", describe(d))
 	}
 	state := ""
-	err = f.ask(ctx, "get", func(ctx context.Context, _ int) error {
-		ctx, stop := limited(ctx, 0)
+	err = c.do(ctx, "get", func(ctx context.Context, _ int) error {
+		ctx, stop := withTimeout(ctx, 0)
 		defer stop()
-		resp, err := f.ops.GetSiteDeploy(operations.NewGetSiteDeployParamsWithContext(ctx).WithSiteID(d.SiteID).WithDeployID(d.ID), f.auth)
+		resp, err := c.ops.GetSiteDeploy(operations.NewGetSiteDeployParamsWithContext(ctx).WithSiteID(d.SiteID).WithDeployID(d.ID), c.auth)
 		if err == nil {
 			state = resp.Payload.State
 		}
@@ -147,12 +148,12 @@ func (a *Account) Gone(ctx context.Context, d Deploy) (gone bool, why string, er
 	switch {
 	case err == nil:
 		left = append(left, fmt.Sprintf("Netlify's API still has deploy %s, %q", d.ID, state))
-	case status(err) != http.StatusNotFound:
+	case statusOf(err) != http.StatusNotFound:
 		return false, "", fmt.Errorf("look for %s: %w", describe(d), err)
 	}
 	var answered int
-	err = f.ask(ctx, "visit", func(ctx context.Context, _ int) (err error) {
-		answered, _, err = f.visit(ctx, d.URL, false)
+	err = c.do(ctx, "visit", func(ctx context.Context, _ int) (err error) {
+		answered, _, err = c.visit(ctx, d.URL, false)
 		return err
 	})
 	if err != nil {
@@ -164,54 +165,53 @@ func (a *Account) Gone(ctx context.Context, d Deploy) (gone bool, why string, er
 	return len(left) == 0, strings.Join(left, "; "), nil
 }
 
-// Serves asks for a page of the deploy's alias, once a second, until its body
-// contains want. The error says what it answered last, when ctx ended before that.
+// Serves requests a page of the deploy's alias, once a second, until its body contains
+// want. If ctx ends before that, the error contains the last answer.
 func (a *Account) Serves(ctx context.Context, d Deploy, path, want string) error {
-	f, err := a.begin()
+	c, err := a.newCall()
 	if err != nil {
 		return err
 	}
 	address := strings.TrimRight(d.AliasURL, "/") + "/" + strings.TrimLeft(path, "/")
 	if d.AliasURL == "" || want == "" {
-		return fmt.Errorf("look what %s serves: its address and what to look for have to be known", describe(d))
+		return fmt.Errorf("look what %s serves: its address and the text to look for must be known", describe(d))
 	}
-	last := "it was not asked"
+	last := "no answer yet"
 	for {
-		answered, body, err := f.visit(ctx, address, true)
+		answered, body, err := c.visit(ctx, address, true)
 		switch {
 		case err == nil && answered == http.StatusOK && strings.Contains(body, want):
 			return nil
 		case err == nil:
 			last = fmt.Sprintf("it last answered %d, without %q", answered, want)
 		case ctx.Err() == nil:
-			last = "last: " + f.plain(err).Error()
+			last = "last: " + c.sanitize(err).Error()
 		}
-		if err := f.wait(ctx, between); err != nil {
+		if err := c.wait(ctx, pollInterval); err != nil {
 			return fmt.Errorf("wait until %s serves this commit: %w; %s", address, err, last)
 		}
 	}
 }
 
-// visit asks for a page past all caches that let it, and follows redirects or takes
-// one for an answer.
-func (a *api) visit(ctx context.Context, address string, follow bool) (int, string, error) {
-	ctx, stop := context.WithTimeout(ctx, visit)
+// visit requests a page past caches, and follows redirects or returns the first answer.
+func (c *client) visit(ctx context.Context, address string, follow bool) (int, string, error) {
+	ctx, stop := context.WithTimeout(ctx, pageTimeout)
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, "", &finalError{errors.New("not an address")}
+		return 0, "", &permanentError{errors.New("not an address")}
 	}
 	req.Header.Set("Cache-Control", "no-cache")
 	req.Header.Set("User-Agent", userAgent)
-	asking := *a.http
+	pages := *c.http
 	if !follow {
-		asking.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		pages.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}
-	resp, err := asking.Do(req)
+	resp, err := pages.Do(req)
 	if err != nil {
 		return 0, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
 	return resp.StatusCode, string(body), err
 }

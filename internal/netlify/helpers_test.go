@@ -1,8 +1,8 @@
 package netlify
 
 import (
-	"os"
-	"path/filepath"
+	"archive/zip"
+	"bytes"
 	"strings"
 	"sync"
 	"testing"
@@ -59,32 +59,10 @@ func setup(t *testing.T, b netlifytest.Behaviour, faults ...netlifytest.Fault) (
 	return s, &Account{Token: token, BaseURL: s.URL(), Now: c.Now, After: c.After, Rand: func() float64 { return .5 }}, c
 }
 
-// folder writes files, by path. One whose content begins with -> is a link.
-func folder(t *testing.T, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(text, "->"); ok {
-			err = os.Symlink(target, path)
-		} else {
-			err = os.WriteFile(path, []byte(text), 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // small is a site of three files.
 func small(t *testing.T) Upload {
 	t.Helper()
-	return Upload{SiteID: "site", Alias: "pr-12", Title: "Preview", Dir: folder(t, map[string]string{
+	return Upload{SiteID: "site", Alias: "pr-12", Title: "Preview", Dir: netlifytest.Folder(t, map[string]string{
 		"index.html": "<p>commit abc</p>", "app.js": "let a", "css/a b.css": "p{}",
 	})}
 }
@@ -97,4 +75,19 @@ func has(t *testing.T, text string, parts ...string) {
 			t.Errorf("%q does not hold %q", text, p)
 		}
 	}
+}
+
+// zipOf is a zip of one file.
+func zipOf(name, text string) ([]byte, error) {
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
+	w, err := z.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write([]byte(text)); err != nil {
+		return nil, err
+	}
+	err = z.Close()
+	return out.Bytes(), err
 }

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// pulse is how often progress is told while a phase lasts.
-const pulse = 3 * time.Second
+// reportInterval is the time between progress reports during a phase.
+const reportInterval = 3 * time.Second
 
-// A reporter keeps how far a publication is, and tells it.
+// A reporter tracks the progress of a publication and reports it.
 type reporter struct {
-	mu   sync.Mutex
-	at   Progress
-	tell func(Progress)
+	mu     sync.Mutex
+	at     Progress
+	report func(Progress)
 }
 
-// update changes what is known. A new phase is told at once.
+// update changes the progress. A new phase is reported at once.
 func (r *reporter) update(change func(*Progress)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.at.Phase
 	change(&r.at)
-	if r.at.Phase != before && r.tell != nil {
-		r.tell(r.at)
+	if r.at.Phase != before && r.report != nil {
+		r.report(r.at)
 	}
 }
 
@@ -39,13 +39,12 @@ func (r *reporter) add(files int, bytes int64) {
 
 func (r *reporter) state(s string) { r.update(func(at *Progress) { at.State = s }) }
 
-// pulse tells how far it is until ctx ends. It goes by the system's clock, as do the
-// people who watch.
-func (r *reporter) pulse(ctx context.Context) {
-	if r.tell == nil {
+// run reports until ctx ends. It uses the system's clock, as do the people who watch.
+func (r *reporter) run(ctx context.Context) {
+	if r.report == nil {
 		return
 	}
-	ticker := time.NewTicker(pulse)
+	ticker := time.NewTicker(reportInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -53,7 +52,7 @@ func (r *reporter) pulse(ctx context.Context) {
 			return
 		case <-ticker.C:
 			r.mu.Lock()
-			r.tell(r.at)
+			r.report(r.at)
 			r.mu.Unlock()
 		}
 	}

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-func TestPulse(t *testing.T) {
+func TestReports(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		var told []time.Time
-		r := reporter{tell: func(Progress) { told = append(told, time.Now()) }}
+		r := reporter{report: func(Progress) { told = append(told, time.Now()) }}
 		begun := time.Now()
 		r.phase(PhaseUploading, 3, 99)
-		go r.pulse(ctx)
+		go r.run(ctx)
 		time.Sleep(time.Minute)
 		stop()
 		synctest.Wait()

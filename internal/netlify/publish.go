@@ -2,11 +2,8 @@ package netlify
 
 import (
 	"context"
-	"crypto/sha1" // Netlify's choice
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,20 +12,21 @@ import (
 
 	"github.com/netlify/open-api/v2/go/models"
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
+
+	"github.com/candlefish/deploy-action/internal/netlify/site"
 )
 
 const (
-	asyncAbove = 100 // files; Netlify then compares on its own time
-	between    = time.Second
-	uploaders  = 5
-	// stale is for how many looks in a row Netlify may ask for what it was
-	// just given before that is taken seriously, and rounds how often it is
-	// then given again.
-	stale  = 3
-	rounds = 3
-	// lastWords is how long a cancellation may take: the process may be about
-	// to be killed.
-	lastWords = 5 * time.Second
+	maxSyncFiles = 100 // with more, Netlify compares asynchronously
+	pollInterval = time.Second
+	uploaders    = 5
+	// staleLists is how many polls in a row may list files that were just
+	// uploaded before they are uploaded again, and maxReuploads how often that
+	// is done.
+	staleLists   = 3
+	maxReuploads = 3
+	// cancelTimeout is short: the process may be about to be killed.
+	cancelTimeout = 5 * time.Second
 )
 
 var (
@@ -36,7 +34,7 @@ var (
 	siteForm  = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
 )
 
-// check finds all that is wrong with an upload before anything is asked.
+// check reports all errors of an upload before any request.
 func (u Upload) check() error {
 	var errs []error
 	if !siteForm.MatchString(u.SiteID) {
@@ -53,42 +51,39 @@ func (u Upload) check() error {
 
 // A publication is one run of Publish.
 type publication struct {
-	*flow
+	*call
 	Upload
-	reporter  reporter
-	folder    *os.Root
-	functions *os.Root // nil for none
-	files     []file
-	bundle    bundle
-	deploy    Deploy
-	stats     Stats
+	reporter reporter
+	site     *site.Site
+	deploy   Deploy
+	stats    Stats
 }
 
-// Publish puts a folder on Netlify and returns when Netlify says that it is ready.
-// It ends with ctx, and after 20 minutes at the latest.
+// Publish publishes a folder and returns when Netlify says that it is ready. It ends
+// with ctx, and after 20 minutes at the latest.
 //
-// On an error the deploy it returns is as far as it came, with an ID if it was
-// created; it was cancelled then, or the error says that it was not. A request to
-// create it whose answer was lost may leave one behind that holds nothing; it has
-// the same title and alias.
+// On an error it returns the deploy as far as it came, with an ID if it was created;
+// that deploy was cancelled, or the error says that it was not. If the response to a
+// create request was lost, an empty deploy with the same title and alias may be left
+// behind.
 func (a *Account) Publish(ctx context.Context, u Upload) (Deploy, Stats, error) {
 	if err := u.check(); err != nil {
 		return Deploy{}, Stats{}, fmt.Errorf("publish: %w", err)
 	}
-	f, err := a.begin()
+	c, err := a.newCall()
 	if err != nil {
 		return Deploy{}, Stats{}, err
 	}
 	ctx, stop := context.WithTimeoutCause(ctx, limit, errDeadline)
 	defer stop()
-	p := &publication{flow: f, Upload: u, reporter: reporter{tell: u.Progress}}
-	var watching sync.WaitGroup
-	pulsing, still := context.WithCancel(ctx)
-	watching.Go(func() { p.reporter.pulse(pulsing) })
+	p := &publication{call: c, Upload: u, reporter: reporter{report: u.Progress}}
+	var reporting sync.WaitGroup
+	reportCtx, stopReports := context.WithCancel(ctx)
+	reporting.Go(func() { p.reporter.run(reportCtx) })
 	err = p.run(ctx)
-	still()
-	watching.Wait()
-	p.stats.Requests, p.stats.Retries = f.requests, f.retries
+	stopReports()
+	reporting.Wait()
+	p.stats.Requests, p.stats.Retries = c.requests, c.retries
 	if err != nil {
 		return p.deploy, p.stats, fmt.Errorf("publish %s as %s: %w", u.Dir, u.Alias, err)
 	}
@@ -96,33 +91,33 @@ func (a *Account) Publish(ctx context.Context, u Upload) (Deploy, Stats, error) 
 }
 
 func (p *publication) run(ctx context.Context) error {
-	if err := p.open(); err != nil {
+	var err error
+	if p.site, err = site.Open(site.Source{Dir: p.Dir, Functions: p.Functions, Config: p.Config}); err != nil {
 		return err
 	}
-	defer p.close()
-	if err := p.read(ctx); err != nil {
+	defer p.site.Close()
+	if err := p.hash(ctx); err != nil {
 		return err
 	}
 	if err := p.create(ctx); err != nil {
 		return err
 	}
-	err := p.fill(ctx)
-	if err != nil {
+	if err := p.complete(ctx); err != nil {
 		return p.cancel(ctx, err)
 	}
 	return nil
 }
 
-// fill brings a deploy that was created to ready.
-func (p *publication) fill(ctx context.Context) error {
+// complete brings a deploy that was created to ready.
+func (p *publication) complete(ctx context.Context) error {
 	required, err := p.compare(ctx)
 	if err != nil {
 		return err
 	}
 	p.stats.Required = len(required.Required) + len(required.RequiredFunctions)
-	begun := p.now()
+	started := p.now()
 	err = p.upload(ctx, required)
-	p.stats.Uploading = p.now().Sub(begun)
+	p.stats.Uploading = p.now().Sub(started)
 	if err != nil {
 		return err
 	}
@@ -130,92 +125,46 @@ func (p *publication) fill(ctx context.Context) error {
 	return p.await(ctx)
 }
 
-func (p *publication) open() (err error) {
-	if p.folder, err = os.OpenRoot(p.Dir); err != nil {
-		return err
-	}
-	if p.Functions == "" {
-		return nil
-	}
-	if p.functions, err = os.OpenRoot(p.Functions); err != nil {
-		_ = p.folder.Close()
-		return fmt.Errorf("functions: %w", err)
-	}
-	return nil
-}
-
-// close is for folders that were only read.
-func (p *publication) close() {
-	_ = p.folder.Close()
-	if p.functions != nil {
-		_ = p.functions.Close()
-	}
-}
-
-// read finds and hashes all there is to publish.
-func (p *publication) read(ctx context.Context) error {
-	var err error
-	if p.files, err = list(p.folder, isRoot(p.Dir, p.Config)); err != nil {
-		return err
-	}
-	made, err := generated(p.folder, p.Config)
-	if err != nil {
-		return err
-	}
-	if p.functions != nil {
-		if p.bundle, err = bundled(p.functions); err != nil {
-			return fmt.Errorf("functions: %w", err)
-		}
-	}
-	var total int64
-	for _, f := range p.files {
-		total += f.size
-	}
-	p.reporter.phase(PhaseHashing, len(p.files), total)
-	begun := p.now()
-	if err := sum(ctx, p.folder, p.files, p.reporter.add); err != nil {
+// hash hashes all files and counts what will be published.
+func (p *publication) hash(ctx context.Context) error {
+	p.reporter.phase(PhaseHashing, len(p.site.Files), p.site.Bytes())
+	started := p.now()
+	if err := p.site.Hash(ctx, p.reporter.add); err != nil {
 		if ctx.Err() != nil {
-			return ended(ctx)
+			return contextError(ctx)
 		}
 		return err
 	}
-	p.stats.Hashing = p.now().Sub(begun)
-	if made != nil {
-		digest := sha1.Sum(made)
-		p.files = append(p.files, file{path: configName, size: int64(len(made)), sum: hex.EncodeToString(digest[:]), body: made})
-	}
-	if len(p.files)+len(p.bundle.functions) == 0 {
+	p.stats.Hashing = p.now().Sub(started)
+	p.stats.Files, p.stats.Functions, p.stats.Bytes = len(p.site.Files), len(p.site.Functions), p.site.Bytes()
+	if p.stats.Files+p.stats.Functions == 0 {
 		return errors.New("there is nothing to publish")
 	}
-	p.stats.Files, p.stats.Functions = len(p.files), len(p.bundle.functions)
-	for _, f := range p.files {
-		p.stats.Bytes += f.size
-	}
 	return nil
 }
 
-// settings are what every request for the deploy has to say: under which alias it
-// will answer, and that it is meant to.
-func (p *publication) settings() *models.DeployFiles {
+// deployFiles is the part that every request for the deploy needs: its alias, and that
+// it is no draft.
+func (p *publication) deployFiles() *models.DeployFiles {
 	return &models.DeployFiles{Branch: p.Alias, Draft: false}
 }
 
 func (p *publication) create(ctx context.Context) error {
-	p.reporter.phase(PhaseComparing, len(p.files), 0)
-	err := p.ask(ctx, "create", func(ctx context.Context, _ int) error {
-		ctx, stop := limited(ctx, 0)
+	p.reporter.phase(PhaseComparing, len(p.site.Files), 0)
+	err := p.do(ctx, "create", func(ctx context.Context, _ int) error {
+		ctx, stop := withTimeout(ctx, 0)
 		defer stop()
-		params := operations.NewCreateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithTitle(&p.Title).WithDeploy(p.settings())
+		params := operations.NewCreateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithTitle(&p.Title).WithDeploy(p.deployFiles())
 		resp, err := p.ops.CreateSiteDeploy(params, p.auth)
 		if err != nil {
 			return err
 		}
-		p.saw(resp.Payload)
+		p.observe(resp.Payload)
 		return nil
 	})
 	switch {
-	case status(err) == 404:
-		return fmt.Errorf("create a deploy: there is no site %q, or this token does not reach it: %w", p.SiteID, err)
+	case statusOf(err) == 404:
+		return fmt.Errorf("create a deploy: there is no site %q, or the token has no access to it: %w", p.SiteID, err)
 	case err != nil:
 		return fmt.Errorf("create a deploy: %w", err)
 	case p.deploy.ID == "":
@@ -224,14 +173,14 @@ func (p *publication) create(ctx context.Context) error {
 	return nil
 }
 
-// saw notes what Netlify says of the deploy.
-func (p *publication) saw(m *models.Deploy) {
+// observe records what Netlify says of the deploy.
+func (p *publication) observe(m *models.Deploy) {
 	d := deployOf(m)
 	d.Alias, d.Title = p.Alias, p.Title
 	if d.SiteID == "" {
 		d.SiteID = p.SiteID
 	}
-	if d.ID == "" { // an answer of little content is no reason to forget it
+	if d.ID == "" { // a sparse response does not unset it
 		d.ID = p.deploy.ID
 	}
 	d.Error = p.secrets.String(d.Error)
@@ -239,26 +188,28 @@ func (p *publication) saw(m *models.Deploy) {
 	p.reporter.state(d.State)
 }
 
-// compare tells Netlify all digests and returns those that it lacks.
+// digests is the request that sends all names and digests.
+func (p *publication) digests() *models.DeployFiles {
+	request := p.deployFiles()
+	files := make(map[string]string, len(p.site.Files))
+	for _, f := range p.site.Files {
+		files[f.Path] = f.SHA1
+	}
+	request.Files, request.Async = files, len(files) > maxSyncFiles
+	if len(p.site.Functions) > 0 {
+		describeFunctions(request, p.site.Functions)
+	}
+	return request
+}
+
+// compare sends Netlify all digests and returns those that it lacks.
 func (p *publication) compare(ctx context.Context) (*models.Deploy, error) {
-	body := p.settings()
-	files := make(map[string]string, len(p.files))
-	for _, f := range p.files {
-		files[f.path] = f.sum
-	}
-	body.Files, body.Async = files, len(files) > asyncAbove
-	if len(p.bundle.functions) > 0 {
-		functions := map[string]string{}
-		for _, f := range p.bundle.functions {
-			functions[f.name] = f.sum
-		}
-		body.Functions, body.FunctionSchedules, body.FunctionsConfig = functions, p.bundle.schedules, p.bundle.config
-	}
+	request := p.digests()
 	var got *models.Deploy
-	err := p.ask(ctx, "update", func(ctx context.Context, _ int) error {
-		ctx, stop := limited(ctx, int64(len(files))*100)
+	err := p.do(ctx, "update", func(ctx context.Context, _ int) error {
+		ctx, stop := withTimeout(ctx, int64(len(p.site.Files))*100)
 		defer stop()
-		params := operations.NewUpdateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithDeployID(p.deploy.ID).WithDeploy(body)
+		params := operations.NewUpdateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithDeployID(p.deploy.ID).WithDeploy(request)
 		resp, err := p.ops.UpdateSiteDeploy(params, p.auth)
 		if err == nil {
 			got = resp.Payload
@@ -266,13 +217,13 @@ func (p *publication) compare(ctx context.Context) (*models.Deploy, error) {
 		return err
 	})
 	if err != nil {
-		return nil, p.lost("tell the digests", err)
+		return nil, p.wrap("send the digests", err)
 	}
-	p.saw(got)
-	if err := p.refused(); err != nil {
+	p.observe(got)
+	if err := p.rejected(); err != nil {
 		return nil, err
 	}
-	if !body.Async {
+	if !request.Async {
 		return got, nil
 	}
 	for n := 0; !slices.Contains([]string{"prepared", "uploading", "uploaded", "ready"}, p.deploy.State); n++ {
@@ -283,16 +234,16 @@ func (p *publication) compare(ctx context.Context) (*models.Deploy, error) {
 	return got, nil
 }
 
-// poll looks at the deploy, after a moment but for the first of some looks.
+// poll reads the deploy, after a pause unless it is the first poll.
 func (p *publication) poll(ctx context.Context, n int) (*models.Deploy, error) {
 	if n > 0 {
-		if err := p.wait(ctx, between); err != nil {
+		if err := p.wait(ctx, pollInterval); err != nil {
 			return nil, fmt.Errorf("the deploy is %q: %w", p.deploy.State, err)
 		}
 	}
 	var got *models.Deploy
-	err := p.ask(ctx, "poll", func(ctx context.Context, _ int) error {
-		ctx, stop := limited(ctx, 0)
+	err := p.do(ctx, "poll", func(ctx context.Context, _ int) error {
+		ctx, stop := withTimeout(ctx, 0)
 		defer stop()
 		params := operations.NewGetSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithDeployID(p.deploy.ID)
 		resp, err := p.ops.GetSiteDeploy(params, p.auth)
@@ -302,47 +253,47 @@ func (p *publication) poll(ctx context.Context, n int) (*models.Deploy, error) {
 		return err
 	})
 	if err != nil {
-		return nil, p.lost("look at the deploy", err)
+		return nil, p.wrap("read the deploy", err)
 	}
-	p.saw(got)
-	return got, p.refused()
+	p.observe(got)
+	return got, p.rejected()
 }
 
-// refused is an error when Netlify will not publish the deploy.
-func (p *publication) refused() error {
+// rejected returns an error if Netlify will not publish the deploy.
+func (p *publication) rejected() error {
 	if p.deploy.State != "error" && p.deploy.State != "rejected" {
 		return nil
 	}
 	why := p.deploy.Error
 	if why == "" {
-		why = "Netlify does not say why"
+		why = "Netlify gives no reason"
 	}
 	return fmt.Errorf("the deploy's state is %q: %s", p.deploy.State, why)
 }
 
-// lost explains a deploy that is no more.
-func (p *publication) lost(doing string, err error) error {
-	if status(err) == 404 {
-		return fmt.Errorf("%s: deploy %s is gone, somebody deleted it or its site: %w", doing, p.deploy.ID, err)
+// wrap adds what was being done to an error, and explains a deploy that is gone.
+func (p *publication) wrap(doing string, err error) error {
+	if statusOf(err) == 404 {
+		return fmt.Errorf("%s: deploy %s is gone: it or its site was deleted: %w", doing, p.deploy.ID, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// await looks at the deploy until it is ready, and uploads again what Netlify keeps
-// asking for.
+// await polls the deploy until it is ready, and uploads again what Netlify keeps
+// requiring.
 func (p *publication) await(ctx context.Context) error {
-	asked, given := 0, 0
+	listed, reuploads := 0, 0
 	for n := 0; p.deploy.State != "ready"; n++ {
 		got, err := p.poll(ctx, n)
 		if err != nil {
 			return fmt.Errorf("wait until it is live: %w", err)
 		}
 		if len(got.Required)+len(got.RequiredFunctions) == 0 || !slices.Contains([]string{"prepared", "uploading"}, got.State) {
-			asked = 0
+			listed = 0
 			continue
 		}
-		if asked++; asked >= stale && given < rounds {
-			asked, given = 0, given+1
+		if listed++; listed >= staleLists && reuploads < maxReuploads {
+			listed, reuploads = 0, reuploads+1
 			if err := p.upload(ctx, got); err != nil {
 				return err
 			}
@@ -351,26 +302,26 @@ func (p *publication) await(ctx context.Context) error {
 	return nil
 }
 
-// cancel ends a deploy after an error, whatever became of ctx.
+// cancel cancels a deploy after an error, even if ctx has ended.
 func (p *publication) cancel(ctx context.Context, why error) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()
 	var err error
 	for range 2 {
 		p.count("cancel", err != nil)
 		params := operations.NewCancelSiteDeployParamsWithContext(ctx).WithDeployID(p.deploy.ID)
 		_, err = p.ops.CancelSiteDeploy(params, p.auth)
-		if err == nil || !temporary(err) {
+		if err == nil || !isTransient(err) {
 			break
 		}
 	}
 	if err == nil {
 		return fmt.Errorf("%w (deploy %s was cancelled)", why, p.deploy.ID)
 	}
-	return fmt.Errorf("%w (deploy %s could not be cancelled and may be left behind: %v)", why, p.deploy.ID, p.plain(err)) //nolint:errorlint // the cause is why
+	return fmt.Errorf("%w (deploy %s could not be cancelled and may be left behind: %v)", why, p.deploy.ID, p.sanitize(err)) //nolint:errorlint // why is the cause
 }
 
-// deployOf translates Netlify's description.
+// deployOf translates Netlify's model.
 func deployOf(m *models.Deploy) Deploy {
 	d := Deploy{
 		ID: m.ID, SiteID: m.SiteID, Alias: m.Branch, Title: m.Title, State: m.State, Error: m.ErrorMessage, CommitRef: m.CommitRef,
@@ -380,5 +331,5 @@ func deployOf(m *models.Deploy) Deploy {
 	return d
 }
 
-// describe says of what an error is about.
+// describe names a deploy in an error.
 func describe(d Deploy) string { return strings.TrimSpace("deploy " + d.ID + " " + d.Alias) }

@@ -22,7 +22,7 @@ import (
 func TestPublish(t *testing.T) {
 	t.Parallel()
 	s, a, _ := setup(t, netlifytest.Behaviour{Process: 2})
-	dir := folder(t, map[string]string{
+	dir := netlifytest.Folder(t, map[string]string{
 		"index.html": "<p>commit abc</p>", "copy.html": "<p>commit abc</p>", "empty.txt": "", "css/a b%.css": "p{}", "ünï/x.html": "x",
 		".well-known/security.txt": "hi", ".env": "SECRET=1", "a/.hidden/x": "no", "__MACOSX/x": "no", "a/__MACOSXfoo": "no",
 		"_redirects": "/old /new 301!\n/app/* /index.html 200", "_headers": "/*\n  X-A: b", "sub/_redirects": "not read",
@@ -83,7 +83,7 @@ func TestPublishOnlyWhatIsMissing(t *testing.T) {
 	for i := range 150 {
 		files[fmt.Sprintf("%d/page.html", i)] = fmt.Sprint("page ", i)
 	}
-	u := Upload{SiteID: "site", Alias: "pr-1", Dir: folder(t, files)}
+	u := Upload{SiteID: "site", Alias: "pr-1", Dir: netlifytest.Folder(t, files)}
 	_, first, err := a.Publish(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
@@ -134,8 +134,8 @@ func TestFaults(t *testing.T) {
 			map[string]int{"create": 1, "update": 2, "file": 3, "poll": 3}, 6250 * time.Millisecond},
 		{"500 for ever", netlifytest.Behaviour{}, netlifytest.Fault{Op: "poll", Times: 99, Status: 502, Message: "bad gateway"}, 0, []string{"tried 5 times", "502", "bad gateway", "was cancelled"},
 			map[string]int{"create": 1, "update": 1, "file": 3, "poll": 5, "cancel": 1}, 18750 * time.Millisecond},
-		{"reset uploads", netlifytest.Behaviour{}, netlifytest.Fault{Op: "file", Times: 3, Reset: true}, 0, nil,
-			map[string]int{"create": 1, "update": 1, "file": 6, "poll": 3}, 6250 * time.Millisecond},
+		{"reset uploads", netlifytest.Behaviour{}, netlifytest.Fault{Op: "file", Times: 2, Reset: true}, 0, nil, // one upload may meet both
+			map[string]int{"create": 1, "update": 1, "file": 5, "poll": 3}, 6250 * time.Millisecond},
 		{"resets for ever", netlifytest.Behaviour{}, netlifytest.Fault{Op: "update", Times: 99, Reset: true}, 0, []string{"tried 5 times", "reset", "was cancelled"},
 			map[string]int{"create": 1, "update": 5, "cancel": 1}, 18750 * time.Millisecond},
 		{"401 in the middle", netlifytest.Behaviour{}, netlifytest.Fault{Op: "poll", Times: 99, Status: 401}, 0, []string{"refuses the token (401)", "revoked", "was cancelled"},
@@ -193,11 +193,11 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestGap(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	t.Parallel()
 	var got []int
 	for n := 1; n <= 8; n++ {
-		got = append(got, int(gap(n)/time.Second))
+		got = append(got, int(backoff(n)/time.Second))
 	}
 	if want := []int{5, 5, 10, 15, 25, 40, 65, 90}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
@@ -240,7 +240,7 @@ func TestTwoAtOnce(t *testing.T) {
 	s, a, _ := setup(t, netlifytest.Behaviour{Process: 1})
 	var both sync.WaitGroup
 	for _, alias := range []string{"pr-1", "pr-2"} {
-		u := Upload{SiteID: "site", Alias: alias, Dir: folder(t, map[string]string{"index.html": "this is " + alias, "same": "same"})}
+		u := Upload{SiteID: "site", Alias: alias, Dir: netlifytest.Folder(t, map[string]string{"index.html": "this is " + alias, "same": "same"})}
 		both.Go(func() {
 			d, _, err := a.Publish(t.Context(), u)
 			if err == nil {
@@ -299,11 +299,11 @@ func TestBadUploads(t *testing.T) {
 		{"a long alias", func(u *Upload) { u.Alias = strings.Repeat("a", 38) }, []string{"37"}},
 		{"no such folder", func(u *Upload) { u.Dir = "/no/such" }, []string{"/no/such"}},
 		{"an empty folder", func(u *Upload) { u.Dir = t.TempDir() }, []string{"nothing to publish"}},
-		{"names", func(u *Upload) { u.Dir = folder(t, map[string]string{"a#b": "", "c/d?": "", "e": ""}) }, []string{`"a#b"`, `"c/d?"`}},
+		{"names", func(u *Upload) { u.Dir = netlifytest.Folder(t, map[string]string{"a#b": "", "c/d?": "", "e": ""}) }, []string{`"a#b"`, `"c/d?"`}},
 		{"no such config", func(u *Upload) { u.Config = "/no/such/netlify.toml" }, []string{"/no/such"}},
 		{"no such functions", func(u *Upload) { u.Functions = "/no/functions" }, []string{"functions", "/no/functions"}},
 		{"rules", func(u *Upload) {
-			u.Dir = folder(t, map[string]string{"_redirects": "/a\n/b c", "_headers": "X: y", "netlify.toml": "[[redirects]]\nfrom = 1"})
+			u.Dir = netlifytest.Folder(t, map[string]string{"_redirects": "/a\n/b c", "_headers": "X: y", "netlify.toml": "[[redirects]]\nfrom = 1"})
 		}, []string{"_redirects, line 1", "_redirects, line 2", "_headers, line 1", "netlify.toml: redirects, entry 1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -330,11 +330,11 @@ func TestPublishFunctions(t *testing.T) {
 	t.Parallel()
 	s, a, _ := setup(t, netlifytest.Behaviour{}, netlifytest.Fault{Op: "function", From: 1, Times: 1, Status: 502})
 	u := small(t)
-	zip, err := zipped("handler.js", strings.NewReader("exports.handler = 1"))
+	zip, err := zipOf("handler.js", "exports.handler = 1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Functions = folder(t, map[string]string{
+	u.Functions = netlifytest.Folder(t, map[string]string{
 		"api.zip": string(zip), "hello.mjs": "export default () => 1", ".keep": "",
 		"manifest.json": `{"functions": [{"name": "api", "path": "/build/api.zip", "runtime": "js", "runtimeVersion": "nodejs22.x", "schedule": "@daily", "timeout": 12, "invocationMode": "background"}]}`,
 	})
@@ -354,38 +354,12 @@ func TestPublishFunctions(t *testing.T) {
 	}
 }
 
-func TestBadFunctions(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		files map[string]string
-		want  string
-	}{
-		{map[string]string{"a.ts": "", "b.js": ""}, `"a.ts"`},
-		{map[string]string{"dir/index.js": ""}, `"dir"`},
-		{map[string]string{"a b.js": ""}, `"a b.js"`},
-		{map[string]string{"a.js": "", "a.zip": ""}, "two functions"},
-		{map[string]string{"manifest.json": `{"functions": [{"name": "a", "path": "a.zip"}]}`}, `no file "a.zip"`},
-		{map[string]string{"manifest.json": "{"}, "manifest.json"},
-	} {
-		root, err := os.OpenRoot(folder(t, c.files))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := bundled(root); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v: %v, want %q", c.files, err, c.want)
-		}
-		if err := root.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // A file that changes after it was hashed must not be published under the old digest.
 func TestFileThatChanges(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"other", "longer than it was", "s"} {
 		s, a, _ := setup(t, netlifytest.Behaviour{})
-		u := Upload{SiteID: "site", Alias: "pr-1", Dir: folder(t, map[string]string{"index.html": "first"})}
+		u := Upload{SiteID: "site", Alias: "pr-1", Dir: netlifytest.Folder(t, map[string]string{"index.html": "first"})}
 		u.Progress = func(p Progress) {
 			if p.Phase == PhaseComparing {
 				if err := os.WriteFile(filepath.Join(u.Dir, "index.html"), []byte(text), 0o600); err != nil {
@@ -417,7 +391,7 @@ func TestFiveAtATime(t *testing.T) {
 	}
 	done := make(chan error)
 	go func() {
-		_, _, err := a.Publish(t.Context(), Upload{SiteID: "site", Alias: "pr-1", Dir: folder(t, files)})
+		_, _, err := a.Publish(t.Context(), Upload{SiteID: "site", Alias: "pr-1", Dir: netlifytest.Folder(t, files)})
 		done <- err
 	}()
 	for s.Requests()["file"] < uploaders {

@@ -1,83 +1,71 @@
 package netlify
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha1" // Netlify's choice
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/netlify/open-api/v2/go/models"
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
+
+	"github.com/candlefish/deploy-action/internal/netlify/site"
 )
 
-// A job is one thing to upload.
+// A job is one upload.
 type job struct {
-	kind  string // of request: file or function
-	name  string
-	size  int64
-	sum   string
-	hash  func() hash.Hash
-	open  func() (io.ReadCloser, error)
-	asked function // of a function, the rest of what is said of it
+	kind     string // of request: file or function
+	name     string
+	size     int64
+	digest   string
+	hash     func() hash.Hash
+	open     func() (io.ReadCloser, error)
+	function site.Function // of a function
 }
 
-// jobs are what Netlify requires: one for each content of files, and one for each
-// function.
+// jobs returns the uploads that Netlify requires: one for each content of files, and
+// one for each function.
 func (p *publication) jobs(required *models.Deploy) ([]job, error) {
 	var jobs []job
 	missing := map[string]bool{}
-	for _, sum := range required.Required {
-		missing[sum] = true
+	for _, digest := range required.Required {
+		missing[digest] = true
 	}
-	for _, f := range p.files {
-		if missing[f.sum] {
-			delete(missing, f.sum)
-			jobs = append(jobs, job{kind: "file", name: f.path, size: f.size, sum: f.sum, hash: sha1.New, open: opener(p.folder, f.path, f.body)})
+	for _, f := range p.site.Files {
+		if missing[f.SHA1] {
+			delete(missing, f.SHA1)
+			jobs = append(jobs, job{kind: "file", name: f.Path, size: f.Size, digest: f.SHA1, hash: sha1.New,
+				open: func() (io.ReadCloser, error) { return p.site.OpenFile(f) }})
 		}
 	}
-	functions := map[string]bool{}
-	for _, sum := range required.RequiredFunctions {
-		functions[sum] = false
+	functions := map[string]bool{} // whether each digest was found
+	for _, digest := range required.RequiredFunctions {
+		functions[digest] = false
 	}
-	for _, f := range p.bundle.functions {
-		if _, ok := functions[f.sum]; ok {
-			functions[f.sum] = true
-			jobs = append(jobs, job{kind: "function", name: f.name, size: f.size, sum: f.sum, hash: sha256.New, open: opener(p.functions, f.path, f.body), asked: f})
+	for _, f := range p.site.Functions {
+		if _, ok := functions[f.SHA256]; ok {
+			functions[f.SHA256] = true
+			jobs = append(jobs, job{kind: "function", name: f.Name, size: f.Size, digest: f.SHA256, hash: sha256.New,
+				open: func() (io.ReadCloser, error) { return p.site.OpenFunction(f) }, function: f})
 		}
 	}
-	for sum, found := range functions {
+	for digest, found := range functions {
 		if !found {
-			missing[sum] = true
+			missing[digest] = true
 		}
 	}
 	if len(missing) > 0 {
-		var sums []string
-		for sum := range missing {
-			sums = append(sums, sum)
-		}
-		slices.Sort(sums)
-		return nil, fmt.Errorf("Netlify requires digests that it was not told of: %s", some(sums)) //nolint:staticcheck // a name
+		return nil, fmt.Errorf("Netlify requires digests that were not sent: %s", site.Some(slices.Sorted(maps.Keys(missing)))) //nolint:staticcheck // a name
 	}
 	return jobs, nil
 }
 
-func opener(folder *os.Root, name string, body []byte) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		if body != nil {
-			return io.NopCloser(bytes.NewReader(body)), nil
-		}
-		return folder.Open(filepath.FromSlash(name))
-	}
-}
-
-// upload sends what is required, some at a time. The first error ends all.
+// upload uploads what is required, five at a time. The first error ends all uploads.
 func (p *publication) upload(ctx context.Context, required *models.Deploy) error {
 	jobs, err := p.jobs(required)
 	if err != nil {
@@ -111,19 +99,19 @@ func (p *publication) upload(ctx context.Context, required *models.Deploy) error
 	close(queue)
 	workers.Wait()
 	if outer.Err() != nil {
-		return ended(outer)
+		return contextError(outer)
 	}
 	return context.Cause(ctx)
 }
 
-// send uploads one thing, as often as it takes.
+// send does one upload, with retries.
 func (p *publication) send(ctx context.Context, j job) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	err := p.ask(ctx, j.kind, func(ctx context.Context, repetition int) error { return p.put(ctx, j, repetition) })
+	err := p.do(ctx, j.kind, func(ctx context.Context, retries int) error { return p.put(ctx, j, retries) })
 	if err != nil {
-		return p.lost(fmt.Sprintf("upload %s %q", j.kind, j.name), err)
+		return p.wrap(fmt.Sprintf("upload %s %q", j.kind, j.name), err)
 	}
 	p.reporter.add(1, 0)
 	p.mu.Lock()
@@ -133,37 +121,22 @@ func (p *publication) send(ctx context.Context, j job) error {
 	return nil
 }
 
-func (p *publication) put(ctx context.Context, j job, repetition int) error {
-	ctx, stop := limited(ctx, j.size)
+func (p *publication) put(ctx context.Context, j job, retries int) error {
+	ctx, stop := withTimeout(ctx, j.size)
 	defer stop()
 	from, err := j.open()
 	if err != nil {
-		return final("%w", err)
+		return permanent("%w", err)
 	}
-	c := newContent(from, j.hash(), j.name, j.sum, j.size, func(n int64) { p.reporter.add(0, n) })
+	b := &body{ReadCloser: from, name: j.name, size: j.size, digest: j.digest, hash: j.hash(), progress: func(n int64) { p.reporter.add(0, n) }}
 	if j.kind == "function" {
-		_, err = p.ops.UploadDeployFunction(functionParams(ctx, p.deploy.ID, j, c, repetition), p.auth)
+		_, err = p.ops.UploadDeployFunction(functionParams(ctx, p.deploy.ID, j.function, b, retries), p.auth)
 	} else {
-		params := operations.NewUploadDeployFileParamsWithContext(ctx).WithDeployID(p.deploy.ID).WithPath(j.name).WithFileBody(c)
+		params := operations.NewUploadDeployFileParamsWithContext(ctx).WithDeployID(p.deploy.ID).WithPath(j.name).WithFileBody(b)
 		_, err = p.ops.UploadDeployFile(params, p.auth)
 	}
 	if err != nil {
-		p.reporter.add(0, -c.stop())
+		p.reporter.add(0, -b.mute())
 	}
 	return err
-}
-
-func functionParams(ctx context.Context, deploy string, j job, c *content, repetition int) *operations.UploadDeployFunctionParams {
-	params := operations.NewUploadDeployFunctionParamsWithContext(ctx).WithDeployID(deploy).WithName(j.name).WithFileBody(c).WithRuntime(&j.asked.runtime)
-	if j.asked.mode != "" {
-		params.SetInvocationMode(&j.asked.mode)
-	}
-	if j.asked.timeout != 0 {
-		params.SetTimeout(&j.asked.timeout)
-	}
-	if repetition > 0 {
-		n := int64(repetition)
-		params.SetXNfRetryCount(&n)
-	}
-	return params
 }

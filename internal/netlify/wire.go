@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/go-openapi/runtime"
-	"github.com/go-openapi/runtime/client"
+	openapi "github.com/go-openapi/runtime/client"
 	"github.com/go-openapi/strfmt"
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
 
@@ -24,63 +24,62 @@ import (
 )
 
 const (
-	patience  = time.Minute // for an answer to a request of no great size
-	slowest   = 64 << 10    // bytes a second that an upload has to reach, on top
-	maxAnswer = 32 << 20    // bytes of an answer: a deploy of all files it requires
-	longest   = 300         // of Netlify's own words in an error
-	userAgent = "candlefish-deploy-action"
+	requestTimeout = time.Minute // without the time for the body
+	minUploadRate  = 64 << 10    // bytes a second
+	maxResponse    = 32 << 20    // bytes: a deploy that lists all files it requires
+	userAgent      = "candlefish-deploy-action"
 )
 
-// An api asks Netlify. It is made for one call of the package.
-type api struct {
+// A client sends requests to Netlify. It is made for one call of the package.
+type client struct {
 	*Account
 	ops     operations.ClientService
 	auth    runtime.ClientAuthInfoWriter
-	http    *http.Client
+	http    *http.Client // for pages, not for the API
 	secrets *redact.Redactor
 }
 
-func (a *Account) open() (*api, error) {
+func (a *Account) open() (*client, error) {
 	if a.Token == "" {
-		return nil, errToken
+		return nil, errNoToken
 	}
 	u, err := a.base()
 	if err != nil {
 		return nil, err
 	}
-	asking := a.client()
+	pages := a.httpClient()
 	secrets := redact.New(a.Token)
-	w := &wire{next: asking.Transport, log: cmp.Or(a.Log, slog.New(slog.DiscardHandler)), secrets: secrets}
+	w := &transport{next: pages.Transport, log: cmp.Or(a.Log, slog.New(slog.DiscardHandler)), secrets: secrets}
 	if w.next == nil {
 		w.next = http.DefaultTransport
 	}
 	own := &http.Client{
 		Transport:     w,
-		Jar:           asking.Jar,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token would go along
+		Jar:           pages.Jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the token would be sent along
 	}
-	rt := client.NewWithClient(u.Host, u.Path, []string{u.Scheme}, own)
-	rt.Debug = false // which the environment's DEBUG sets, and it prints the token
-	return &api{
+	rt := openapi.NewWithClient(u.Host, u.Path, []string{u.Scheme}, own)
+	rt.Debug = false // set by the environment's DEBUG; it prints the token
+	return &client{
 		Account: a,
 		ops:     operations.New(rt, strfmt.Default),
-		auth:    client.BearerToken(a.Token),
-		http:    asking,
+		auth:    openapi.BearerToken(a.Token),
+		http:    pages,
 		secrets: secrets,
 	}, nil
 }
 
-// client is the caller's, or one whose connections are enough for the uploads.
-func (a *Account) client() *http.Client {
+// httpClient returns the caller's client, or one with enough connections for the uploads.
+func (a *Account) httpClient() *http.Client {
 	if a.Client != nil {
 		return a.Client
 	}
-	return ours
+	return defaultClient
 }
 
-// ours speaks HTTP/1.1 only: uploads side by side on one connection would wait for
-// each other.
-var ours = &http.Client{Transport: &http.Transport{
+// defaultClient speaks HTTP/1.1 only: parallel uploads on one HTTP/2 connection would
+// wait for each other.
+var defaultClient = &http.Client{Transport: &http.Transport{
 	Proxy:               http.ProxyFromEnvironment,
 	DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 	TLSHandshakeTimeout: 10 * time.Second,
@@ -95,53 +94,53 @@ func onlyHTTP1() *http.Protocols {
 	return &p
 }
 
-// A wire turns refusals into a StatusError before the plumbing takes their bodies
-// for what it expects.
-type wire struct {
+// A transport turns refusals into a StatusError before the plumbing decodes their
+// bodies as something else.
+type transport struct {
 	next    http.RoundTripper
 	log     *slog.Logger
 	secrets *redact.Redactor
 }
 
 // RoundTrip implements http.RoundTripper.
-func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	req = req.Clone(ctx)
 	req.Header.Set("User-Agent", userAgent)
-	if b, ok := req.Body.(*content); ok {
+	if b, ok := req.Body.(*body); ok {
 		req.ContentLength = b.size
 		if b.size == 0 {
 			_ = b.Close()
 			req.Body = http.NoBody
 		}
 	}
-	begun := time.Now()
+	started := time.Now()
 	resp, err := w.next.RoundTrip(req)
 	if err != nil {
-		w.log.DebugContext(ctx, "netlify request", "method", req.Method, "path", req.URL.Path, "took", time.Since(begun))
+		w.log.DebugContext(ctx, "netlify request", "method", req.Method, "path", req.URL.Path, "took", time.Since(started))
 		return nil, err
 	}
-	w.log.DebugContext(ctx, "netlify request", "method", req.Method, "path", req.URL.Path, "status", resp.StatusCode, "took", time.Since(begun))
+	w.log.DebugContext(ctx, "netlify request", "method", req.Method, "path", req.URL.Path, "status", resp.StatusCode, "took", time.Since(started))
 	if resp.StatusCode/100 == 2 {
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+		}{io.LimitReader(resp.Body, maxResponse), resp.Body}
 		return resp, nil
 	}
-	defer resp.Body.Close()
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // what was read will do
-	return nil, &StatusError{Status: resp.StatusCode, Message: w.secrets.Excerpt(words(raw)), header: resp.Header}
+	defer func() { _ = resp.Body.Close() }()
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10)) // a part will do
+	return nil, &StatusError{Status: resp.StatusCode, Message: w.secrets.Excerpt(message(raw)), header: resp.Header}
 }
 
-// words are what a refusal says: the message of its JSON, or its text.
-func words(raw []byte) string {
-	var said struct{ Message, Error string }
+// message returns the reason of a refusal: the message of its JSON, or its text.
+func message(raw []byte) string {
+	var reason struct{ Message, Error string }
 	text := strings.TrimSpace(string(raw))
-	if json.Unmarshal(raw, &said) == nil {
-		text = cmp.Or(said.Message, said.Error)
+	if json.Unmarshal(raw, &reason) == nil {
+		text = cmp.Or(reason.Message, reason.Error)
 	} else if strings.HasPrefix(text, "<") {
-		text = "" // a page
+		text = "" // an HTML page
 	}
 	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
 }
@@ -149,7 +148,7 @@ func words(raw []byte) string {
 // A StatusError is Netlify's refusal of a request.
 type StatusError struct {
 	Status  int
-	Message string // Netlify's own words, "" where it has none
+	Message string // Netlify's reason, may be empty
 
 	header http.Header
 }
@@ -158,7 +157,7 @@ type StatusError struct {
 func (e *StatusError) Error() string {
 	text := fmt.Sprintf("Netlify answers %d %s", e.Status, http.StatusText(e.Status))
 	if e.Status == http.StatusUnauthorized {
-		text = "Netlify refuses the token (401): it is wrong, revoked or expired"
+		text = "Netlify refuses the token (401): it is invalid, revoked or expired"
 	}
 	if e.Message != "" {
 		text += ": " + e.Message
@@ -166,7 +165,7 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// Temporary says whether the same request may succeed later.
+// Temporary reports whether the same request may succeed later.
 func (e *StatusError) Temporary() bool {
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -175,7 +174,7 @@ func (e *StatusError) Temporary() bool {
 	return e.Status >= 500
 }
 
-// retryAfter is how long Netlify asks us to wait, 0 if it does not say.
+// retryAfter returns how long Netlify asks us to wait, 0 if it does not.
 func (e *StatusError) retryAfter(now time.Time) time.Duration {
 	if v, err := strconv.ParseInt(e.header.Get("X-RateLimit-Reset"), 10, 64); err == nil && e.Status == http.StatusTooManyRequests {
 		return max(time.Unix(v, 0).Sub(now), time.Second)
@@ -190,27 +189,27 @@ func (e *StatusError) retryAfter(now time.Time) time.Duration {
 	return 0
 }
 
-// temporary says whether the request that failed so may succeed later: it was
-// refused for now, or was not answered.
-func temporary(err error) bool {
+// isTransient reports whether a failed request may succeed later: it was refused for
+// now, or not answered.
+func isTransient(err error) bool {
 	var refusal *StatusError
 	if errors.As(err, &refusal) {
 		return refusal.Temporary()
 	}
-	var ours *finalError
-	return !errors.As(err, &ours)
+	var own *permanentError
+	return !errors.As(err, &own)
 }
 
-// A finalError is of our own making; asking again would not help.
-type finalError struct{ error }
+// A permanentError is our own; a retry would not help.
+type permanentError struct{ error }
 
-func final(format string, args ...any) error { return &finalError{fmt.Errorf(format, args...)} }
+func permanent(format string, args ...any) error { return &permanentError{fmt.Errorf(format, args...)} }
 
-// Unwrap lets others look inside.
-func (e *finalError) Unwrap() error { return e.error }
+// Unwrap returns the cause.
+func (e *permanentError) Unwrap() error { return e.error }
 
-// status is the one that Netlify refused with, 0 if it was not that.
-func status(err error) int {
+// statusOf returns the HTTP status of a refusal, 0 for any other error.
+func statusOf(err error) int {
 	var refusal *StatusError
 	if errors.As(err, &refusal) {
 		return refusal.Status
@@ -218,9 +217,9 @@ func status(err error) int {
 	return 0
 }
 
-// plain takes the token out of an error, and the address that net/http adds, which
-// may hold one.
-func (a *api) plain(err error) error {
+// sanitize removes the token from an error, and the URL that net/http adds, which may
+// contain one.
+func (c *client) sanitize(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -228,13 +227,13 @@ func (a *api) plain(err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	if text := err.Error(); a.secrets.String(text) != text {
-		return errors.New(a.secrets.String(text))
+	if text := err.Error(); c.secrets.String(text) != text {
+		return errors.New(c.secrets.String(text))
 	}
 	return err
 }
 
-// limited bounds one request by its size.
-func limited(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, patience+time.Duration(size/slowest)*time.Second)
+// withTimeout bounds one request by its size in bytes.
+func withTimeout(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, requestTimeout+time.Duration(size/minUploadRate)*time.Second)
 }

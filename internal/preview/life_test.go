@@ -19,12 +19,14 @@ import (
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
+	"github.com/candlefish/deploy-action/internal/aws/inventory"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/netlify"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
-	"github.com/candlefish/deploy-action/internal/preview/stack"
+	"github.com/candlefish/deploy-action/internal/preview/api"
+	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 )
 
 // TestMain gives the AWS SDK the credentials that it looks for in the process.
@@ -44,20 +46,20 @@ type peer struct {
 	github  *githubtest.Server
 	netlify *netlifytest.Server
 	moto    string
-	visit   visitor
-	backend *cloud
+	visit   fetcher
+	backend *cloudFormation
 	dir     string
 	runs    atomic.Int64
 }
 
-func newPeer(t *testing.T, o githubtest.Options) *peer {
+func newPeer(t *testing.T) *peer {
 	t.Helper()
-	p := &peer{t: t, github: githubtest.Start(t, o), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newVisitor(), dir: t.TempDir()}
+	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newFetcher(), dir: t.TempDir()}
 	account, err := aws.Connect(t.Context(), aws.ConnectOptions{Region: "us-east-1", Endpoint: p.moto})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.backend = &cloud{account: account, code: "../../testdata/preview/api", standIn: p.moto, set: stack.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
+	p.backend = &cloudFormation{account: account, code: "../../testdata/preview/api", testServer: p.moto, settings: api.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
 	return p
 }
 
@@ -81,13 +83,13 @@ func (p *peer) function(ctx context.Context, name string) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(body), err
 }
 
-// keeper is a run of its own.
-func (p *peer) keeper() *Keeper {
+// reconciler is a run of its own.
+func (p *peer) reconciler() *reconcile.Reconciler {
 	p.t.Helper()
 	client, err := github.New(github.Options{Token: "t", BaseURL: p.github.URL(), Now: time.Now, After: time.After})
 	if err != nil {
@@ -95,19 +97,19 @@ func (p *peer) keeper() *Keeper {
 	}
 	b := *p.backend
 	b.runID = fmt.Sprintf("%d.1", p.runs.Add(1))
-	return &Keeper{Forge: hub{client}, Host: netlifySite{account: &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, site: "site"}, Backend: &b, Web: p,
-		Now: time.Now, After: time.After, Say: func(string) {}, Secret: func(string) {}, Clean: func(s string) string { return s }}
+	return &reconcile.Reconciler{Forge: githubForge{client}, Host: netlifyHost{account: &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, site: "site"}, Backend: &b, Fetcher: p,
+		Now: time.Now, After: time.After, Logf: func(string, ...any) {}, Mask: func(string) {}, Redact: func(s string) string { return s }}
 }
 
-// wish is the sample site at a commit, in a folder of its own.
-func (p *peer) wish(n int, commit string) Want {
+// desired is the sample site at a commit, in a folder of its own.
+func (p *peer) desired(n int, commit string) reconcile.Desired {
 	p.t.Helper()
 	run := p.runs.Add(1)
 	dir := filepath.Join(p.dir, fmt.Sprint(run))
 	if err := os.CopyFS(dir, os.DirFS("../../testdata/preview/site")); err != nil {
 		p.t.Fatal(err)
 	}
-	return Want{Key: Key{repo, n}, Commit: commit, Dir: dir, Expires: time.Now().Add(time.Hour), RunID: fmt.Sprintf("%d.1", run), Links: 10}
+	return reconcile.Desired{Key: reconcile.Key{Repository: repo, Number: n}, Commit: commit, Dir: dir, Expires: time.Now().Add(time.Hour), RunID: fmt.Sprintf("%d.1", run), Links: 10}
 }
 
 func (p *peer) push(n int, commit string) {
@@ -118,11 +120,11 @@ func (p *peer) close(n int) {
 	p.github.ChangePull(repo, n, func(pr *githubtest.Pull) { pr.State = "closed" })
 }
 
-func (p *peer) up(n int, commit string) Result {
+func (p *peer) up(commit string) reconcile.Result {
 	p.t.Helper()
-	r, err := p.keeper().Up(p.t.Context(), p.wish(n, commit))
+	r, err := p.reconciler().Up(p.t.Context(), p.desired(1, commit))
 	if err != nil {
-		p.t.Fatalf("up %d: %v", n, err)
+		p.t.Fatalf("up: %v", err)
 	}
 	return r
 }
@@ -130,7 +132,7 @@ func (p *peer) up(n int, commit string) Result {
 // left is all that there is anywhere, of any kind.
 func (p *peer) left() []string {
 	p.t.Helper()
-	found, err := p.backend.account.Inventory(p.t.Context(), func(map[string]string, string) bool { return true })
+	found, err := inventory.Take(p.t.Context(), p.backend.account, func(map[string]string, string) bool { return true })
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -144,19 +146,24 @@ func (p *peer) left() []string {
 	return list
 }
 
-const sha3 = "3333333333333333333333333333333333333333"
+const (
+	repo = "candlefish/website"
+	sha1 = "1111111111111111111111111111111111111111"
+	sha2 = "2222222222222222222222222222222222222222"
+	sha3 = "3333333333333333333333333333333333333333"
+)
 
 // The whole life: open, push, push while deploying, close while deploying, reopen,
 // close, sweep; in the end nothing is left.
 func TestWholeLife(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.push(1, sha1)
-	if r := p.up(1, sha1); r.Frontend.Commit != sha1 || r.API.Commit != sha1 || len(r.failed()) > 0 {
+	if r := p.up(sha1); r.Frontend.Commit != sha1 || r.API.Commit != sha1 || len(r.Failed()) > 0 {
 		t.Fatalf("opened: %+v", r)
 	}
 	p.push(1, sha2)
-	if r := p.up(1, sha2); r.Frontend.Commit != sha2 || r.API.Commit != sha2 || !slices.Contains(r.Changes, "1 of 6 files uploaded") {
+	if r := p.up(sha2); r.Frontend.Commit != sha2 || r.API.Commit != sha2 || !slices.Contains(r.Changes, "1 of 6 files uploaded") {
 		t.Errorf("pushed: %+v", r)
 	}
 	comments := p.github.Comments(repo, 1)
@@ -165,25 +172,25 @@ func TestWholeLife(t *testing.T) {
 	}
 
 	t.Log("a push while a run is under way, and both end")
-	slow := p.keeper()
+	slow := p.reconciler()
 	slow.Host = hostAfter{slow.Host, func() { p.push(1, sha3) }}
-	old, err := slow.Up(t.Context(), p.wish(1, sha2))
+	old, err := slow.Up(t.Context(), p.desired(1, sha2))
 	if err != nil || !strings.Contains(old.Superseded, "3333333 came after 2222222") {
 		t.Errorf("the older run: %v, %+v", err, old)
 	}
-	if r := p.up(1, sha3); r.Frontend.Commit != sha3 || r.API.Commit != sha3 {
+	if r := p.up(sha3); r.Frontend.Commit != sha3 || r.API.Commit != sha3 {
 		t.Errorf("the newer run: %+v", r)
 	}
 
 	t.Log("closed while a run is under way, after the cleanup has been here")
-	late := p.keeper()
+	late := p.reconciler()
 	late.Host = hostAfter{late.Host, func() {
 		p.close(1)
-		if _, err := p.keeper().Down(t.Context(), Key{repo, 1}, "50.1", ""); err != nil {
+		if _, err := p.reconciler().Down(t.Context(), reconcile.Key{Repository: repo, Number: 1}, "50.1", ""); err != nil {
 			t.Error(err)
 		}
 	}}
-	if r, err := late.Up(t.Context(), p.wish(1, sha3)); err != nil || !strings.Contains(r.Superseded, "closed") {
+	if r, err := late.Up(t.Context(), p.desired(1, sha3)); err != nil || !strings.Contains(r.Superseded, "closed") {
 		t.Errorf("the late run: %v, %+v", err, r)
 	}
 	if left := p.left(); len(left) != 0 {
@@ -192,12 +199,12 @@ func TestWholeLife(t *testing.T) {
 
 	t.Log("reopened, and closed without an event: the sweep finds it")
 	p.push(1, sha3)
-	if r := p.up(1, sha3); len(r.failed()) > 0 {
+	if r := p.up(sha3); len(r.Failed()) > 0 {
 		t.Errorf("reopened: %+v", r)
 	}
 	p.close(1)
-	swept, err := p.keeper().Sweep(t.Context(), repo, true, "60.1", "")
-	if err != nil || len(swept.Strays) != 1 || len(swept.Strays[0].Removed.failed()) > 0 {
+	swept, err := p.reconciler().Sweep(t.Context(), repo, true, "60.1", "")
+	if err != nil || len(swept.Orphans) != 1 || len(swept.Orphans[0].Removed.Failed()) > 0 {
 		t.Errorf("sweep: %v, %+v", err, swept)
 	}
 	if left := p.left(); len(left) != 0 {
@@ -215,11 +222,11 @@ func TestWholeLife(t *testing.T) {
 
 // hostAfter does something when a deploy has been published.
 type hostAfter struct {
-	Host
+	reconcile.Host
 	then func()
 }
 
-func (h hostAfter) Publish(ctx context.Context, b Build) (Site, error) {
+func (h hostAfter) Publish(ctx context.Context, b reconcile.Build) (reconcile.Site, error) {
 	s, err := h.Host.Publish(ctx, b)
 	h.then()
 	return s, err
@@ -229,15 +236,15 @@ func (h hostAfter) Publish(ctx context.Context, b Build) (Site, error) {
 // commit and none touches the other's.
 func TestAllAtOnce(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	ends := map[string]Result{}
+	ends := map[string]reconcile.Result{}
 	for _, n := range []int{1, 2} {
 		p.push(n, sha2)
 		for _, commit := range []string{sha1, sha2} {
 			wg.Go(func() {
-				r, err := p.keeper().Up(t.Context(), p.wish(n, commit))
+				r, err := p.reconciler().Up(t.Context(), p.desired(n, commit))
 				if err != nil {
 					t.Error(err)
 				}
@@ -252,7 +259,7 @@ func TestAllAtOnce(t *testing.T) {
 		if strings.HasSuffix(name, "1") != (r.Superseded != "") {
 			t.Errorf("%s: superseded by %q", name, r.Superseded)
 		}
-		if r.Superseded == "" && (r.Frontend.Commit != sha2 || len(r.failed()) > 0) {
+		if r.Superseded == "" && (r.Frontend.Commit != sha2 || len(r.Failed()) > 0) {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -260,41 +267,41 @@ func TestAllAtOnce(t *testing.T) {
 	if err != nil || len(stacks) != 2 {
 		t.Fatalf("%v, %d stacks", err, len(stacks))
 	}
-	if _, err := p.keeper().Down(t.Context(), Key{repo, 1}, "90.1", ""); err != nil {
+	if _, err := p.reconciler().Down(t.Context(), reconcile.Key{Repository: repo, Number: 1}, "90.1", ""); err != nil {
 		t.Error(err)
 	}
 	stacks, _ = p.backend.Stacks(t.Context())
-	if len(stacks) != 1 || stacks[0].Name != (Key{repo, 2}).Stack() || len(p.netlify.Deploys()) != 1 {
+	if len(stacks) != 1 || stacks[0].Name != (reconcile.Key{Repository: repo, Number: 2}).Stack() || len(p.netlify.Deploys()) != 1 {
 		t.Errorf("after the first is down: %+v, %d deploys", stacks, len(p.netlify.Deploys()))
 	}
 }
 
 func TestCommentsOnGitHub(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.push(1, sha1)
 	for i := range 1500 {
 		c := githubtest.Comment{Number: 1, Author: "ann", Body: fmt.Sprint("comment ", i)}
 		if i == 700 {
-			c.Body = marker + "\nmine now"
+			c.Body = reconcile.Marker + "\nmine now"
 		}
 		if i == 1300 {
-			c.Author, c.Body = githubtest.Bot, marker+"\nours"
+			c.Author, c.Body = githubtest.Bot, reconcile.Marker+"\nours"
 		}
 		p.github.AddComment(repo, c)
 	}
-	k := p.keeper()
+	k := p.reconciler()
 	k.Backend = nil
-	if _, err := k.Up(t.Context(), p.wish(1, sha1)); err != nil {
+	if _, err := k.Up(t.Context(), p.desired(1, sha1)); err != nil {
 		t.Fatal(err)
 	}
 	all := p.github.Comments(repo, 1)
-	if len(all) != 1500 || !strings.Contains(all[1300].Body, "🎭 Preview Environment") || all[700].Body != marker+"\nmine now" {
+	if len(all) != 1500 || !strings.Contains(all[1300].Body, "🎭 Preview Environment") || all[700].Body != reconcile.Marker+"\nmine now" {
 		t.Errorf("%d comments; ours: %.60q; theirs: %q", len(all), all[1300].Body, all[700].Body)
 	}
 	p.github.SetReadOnly(true)
-	r, err := k.Up(t.Context(), p.wish(1, sha1))
-	if err != nil || r.Frontend.Status != Ready || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
+	r, err := k.Up(t.Context(), p.desired(1, sha1))
+	if err != nil || r.Frontend.Status != reconcile.StatusReady || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
 		t.Errorf("with a token that may only read: %v, %+v", err, r.Warnings)
 	}
 }
@@ -303,7 +310,7 @@ func TestCommentsOnGitHub(t *testing.T) {
 func (p *peer) step(inputs map[string]string, event, name string) *actiontest.Step {
 	p.t.Helper()
 	all := map[string]string{
-		"dir": p.wish(1, sha1).Dir, "github-token": "ghs_planted", "netlify-auth-token": "nfp_planted", "netlify-site-id": "site",
+		"dir": p.desired(1, sha1).Dir, "github-token": "ghs_planted", "netlify-auth-token": "nfp_planted", "netlify-site-id": "site",
 		"github-api-url": p.github.URL(), "netlify-api-url": p.netlify.URL(), "report-dir": p.t.TempDir(), "links": "0",
 	}
 	maps.Copy(all, inputs)
@@ -323,16 +330,16 @@ func (p *peer) event(text string) string {
 	return path
 }
 
-func pullEvent(action, state, head, from string) string {
+func pullEvent(action, state, from string) string {
 	return fmt.Sprintf(`{"action":%q,"number":1,"repository":{"full_name":%q},"pull_request":{"number":1,"state":%q,"head":{"sha":%q,"repo":{"full_name":%q}},"base":{"repo":{"full_name":%q}}}}`,
-		action, repo, state, head, from, repo)
+		action, repo, state, sha1, from, repo)
 }
 
 func TestMainByEvents(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.push(1, sha1)
-	r := p.step(nil, p.event(pullEvent("opened", "open", sha1, repo)), "pull_request").Run(Main)
+	r := p.step(nil, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(Main)
 	if r.Code != 0 || r.Outputs["status"] != "ready" || r.Outputs["url"] == "" || !strings.Contains(r.Summary, "🎭 Preview Environment") {
 		t.Errorf("opened: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -340,7 +347,7 @@ func TestMainByEvents(t *testing.T) {
 		t.Errorf("a token is shown:\n%s", r.Log)
 	}
 	p.close(1)
-	r = p.step(nil, p.event(pullEvent("closed", "closed", sha1, repo)), "pull_request").Run(Main)
+	r = p.step(nil, p.event(pullEvent("closed", "closed", repo)), "pull_request").Run(Main)
 	if r.Code != 0 || r.Outputs["status"] != "removed" || r.Outputs["remaining"] != "" || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("closed: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -348,7 +355,7 @@ func TestMainByEvents(t *testing.T) {
 
 func TestForksAreRefusedAndTaken(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	p.github.AddPull(repo, githubtest.Pull{Number: 1, HeadSHA: sha1, HeadRef: "f", HeadRepo: "mallory/website"})
 	run := fmt.Sprintf(`{"action":"completed","repository":{"full_name":%q},"workflow_run":{"id":5,"event":"pull_request","conclusion":"success","head_sha":%q,"head_repository":{"full_name":"mallory/website"},"repository":{"full_name":%q}}}`, repo, sha1, repo)
 	for _, c := range []struct {
@@ -357,8 +364,8 @@ func TestForksAreRefusedAndTaken(t *testing.T) {
 		code              int
 		want              string
 	}{
-		{"in its own run", pullEvent("opened", "open", sha1, "mallory/website"), "pull_request", nil, 3, "has no secrets"},
-		{"by pull_request_target", pullEvent("opened", "open", sha1, "mallory/website"), "pull_request_target", map[string]string{"allow-forks": "true"}, 3, "must not take its code"},
+		{"in its own run", pullEvent("opened", "open", "mallory/website"), "pull_request", nil, 3, "has no secrets"},
+		{"by pull_request_target", pullEvent("opened", "open", "mallory/website"), "pull_request_target", map[string]string{"allow-forks": "true"}, 3, "must not take its code"},
 		{"by workflow_run, not allowed", run, "workflow_run", nil, 3, "allow-forks is not set"},
 		{"with functions", run, "workflow_run", map[string]string{"allow-forks": "true", "functions": "x"}, 3, "may not"},
 		{"by workflow_run, allowed", run, "workflow_run", map[string]string{"allow-forks": "true", "parts": "frontend"}, 0, ""},
@@ -376,15 +383,15 @@ func TestForksAreRefusedAndTaken(t *testing.T) {
 // What a stack hands back may be secret, and so may what a failure says.
 func TestStackOutputsStaySecret(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	step := p.step(nil, "", "")
 	r := step.Run(func(env action.Env, args []string) int {
 		return action.Run(env, args, Spec(), func(_ context.Context, a *action.Action, v input.Values) (action.Result, error) {
 			s := &session{a: a, v: v, runID: "1.1"}
-			a.Mask("postgres://planted") // as the keeper does when it learns of it
-			return s.conclude(Result{
-				Goal: GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
-				Frontend: Part{Name: "Frontend", Status: Failing, Detail: "the build log says postgres://planted"}, API: Part{Name: "API", Status: Ready},
+			a.Mask("postgres://planted") // as the reconciler does when it learns of it
+			return s.conclude(reconcile.Result{
+				Goal: reconcile.GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
+				Frontend: reconcile.Part{Name: "Frontend", Status: reconcile.StatusFailed, Detail: "the build log says postgres://planted"}, API: reconcile.Part{Name: "API", Status: reconcile.StatusReady},
 				Warnings: []string{"postgres://planted"},
 			}, nil)
 		})
@@ -406,7 +413,7 @@ func TestStackOutputsStaySecret(t *testing.T) {
 
 func TestBadInputs(t *testing.T) {
 	t.Parallel()
-	p := newPeer(t, githubtest.Options{})
+	p := newPeer(t)
 	for name, c := range map[string]struct {
 		inputs map[string]string
 		want   string

@@ -2,23 +2,24 @@ package preview
 
 import (
 	"regexp"
+	"slices"
 
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
-// repository is how GitHub names one.
+// repository is a repository's full name on GitHub.
 var repository = &input.Form{Want: "owner/name", Pattern: regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)}
 
-// commitForm is a commit in full: a short one may be two.
+// commitForm is a full commit: an abbreviated one may be ambiguous.
 var commitForm = &input.Form{Want: "a commit of 40 hex digits", Pattern: regexp.MustCompile(`^[0-9a-f]{40}$`)}
 
-// Spec defines what a preview takes, hands back and must be allowed to do.
+// Spec defines inputs, outputs and permissions of pr-preview.
 func Spec() input.Spec {
 	return input.Spec{
 		Name:  "pr-preview",
 		Title: "Candlefish PR Preview",
-		Description: "Keeps one preview for each pull request, a site on Netlify and an API stack on AWS, " +
-			"and removes both when it is closed, proven by looking.",
+		Description: "Deploys a preview of each pull request, a site on Netlify and an API stack on AWS, " +
+			"and removes both when it is closed, verified.",
 		Inputs:      inputs(),
 		Outputs:     outputs(),
 		Permissions: permissions(),
@@ -26,148 +27,191 @@ func Spec() input.Spec {
 }
 
 func inputs() []input.Def {
-	hours := func(low, high float64) *input.Range { return &input.Range{Min: low * 3600, Max: high * 3600} }
+	return slices.Concat(
+		group("What to do", goalInputs()),
+		group("Pull request", pullRequestInputs()),
+		group("Frontend", frontendInputs()),
+		group("API", apiInputs()),
+		group("Checks", checkInputs()),
+		group("Servers", serverInputs()),
+	)
+}
+
+// group lists inputs under a heading.
+func group(name string, defs []input.Def) []input.Def {
+	for i := range defs {
+		defs[i].Group = name
+	}
+	return defs
+}
+
+func goalInputs() []input.Def {
 	return []input.Def{
 		{
 			Name: "goal", Kind: input.Enum, Default: "auto", Allowed: []string{"auto", "up", "down", "status", "sweep"},
-			Help: "Where the preview is to be; auto takes it down when the event closed the pull request, and sweeps on a schedule",
+			Help: "What to do: up deploys, down removes, status reports, sweep removes orphaned previews; auto chooses down when the event closed the pull request, sweep on a schedule, and up otherwise",
 		},
 		{
 			Name: "parts", Kind: input.Enum, Default: "all", Allowed: []string{"all", "frontend", "api"},
-			Help: "Which parts this run looks after; with api first, a build can be given the real api-url",
+			Help: "Parts that this run manages; with api first, the frontend can be built with the real api-url",
 		},
 		{
-			Name: "pr-number", Kind: input.Int, Env: "PR_NUMBER", Range: &input.Range{Min: 1, Max: 1e9}, Discovered: "from the event",
-			Help: "The pull request",
-		},
-		{
-			Name: "repository", Env: "GITHUB_REPOSITORY", Form: repository, Discovered: "from the event", Help: "The repository on GitHub",
-		},
-		{
-			Name: "commit", Form: commitForm, Discovered: "the pull request's head", Help: "The commit that was built",
-		},
-		{
-			Name: "github-token", Env: "GITHUB_TOKEN", Secret: true, Discovered: "needed, except where nothing is configured",
-			Help: "The token for the pull request, its comment and its environment",
-		},
-		{
-			Name: "dir", Default: "out", Help: "The folder with the built frontend",
-		},
-		{
-			Name: "functions", Discovered: "no functions", Help: "The folder with the frontend's functions, zipped",
-		},
-		{
-			Name: "netlify-config", Discovered: "no netlify.toml", Help: "The site's netlify.toml, for its redirects and headers",
-		},
-		{
-			Name: "netlify-auth-token", Env: "NETLIFY_AUTH_TOKEN", Secret: true, Discovered: "the frontend is not used", Help: "The token of the Netlify account",
-		},
-		{
-			Name: "netlify-site-id", Env: "NETLIFY_PREVIEW_SITE_ID", Discovered: "the frontend is not used", Help: "The Netlify site that keeps the previews",
-		},
-		{
-			Name: "site-domain", Form: input.FormName, Discovered: "Netlify's own addresses",
-			Help: "The domain below which Netlify gives each alias a name, pr-N.DOMAIN; it is used only as far as it answers with the commit",
-		},
-		{
-			Name: "api-code", Discovered: "the API is not used", Help: "The API's code: a folder or a zip archive", Example: "api/dist",
-		},
-		{
-			Name: "api-image", Discovered: "the API's code is in api-code", Help: "The API's function as an image in ECR, instead of api-code",
-		},
-		{
-			Name: "api-runtime", Default: "nodejs22.x", Help: "The runtime of the API's function",
-		},
-		{
-			Name: "api-handler", Default: "index.handler", Help: "The handler of the API's function",
-		},
-		{
-			Name: "api-template", Discovered: "the one that comes with this action", Help: "A CloudFormation template of your own for the API",
-		},
-		{
-			Name: "aws-region", Env: "AWS_REGION", Discovered: "the usual places", Help: "The AWS region of the API",
-		},
-		{
-			Name: "artifacts-bucket", Discovered: "candlefish-preview-artifacts-ACCOUNT-REGION, made when it is missing",
-			Help: "The bucket for code and large templates",
-		},
-		{
-			Name: "protect", Kind: input.Bool, Default: "false", Help: "Set termination protection on the stack; it is removed when the preview is",
-		},
-		{
-			Name: "base-domain", Default: "preview.candlefish.ai", Form: input.FormName, Help: "The domain of api-pr-N, with certificate-arn and hosted-zone-id",
-		},
-		{
-			Name: "certificate-arn", Discovered: "the API keeps its own address", Help: "The certificate for the API's domain",
-		},
-		{
-			Name: "hosted-zone-id", Discovered: "the API keeps its own address", Help: "The zone of the API's domain",
-		},
-		{
-			Name: "expires", Kind: input.Duration, Default: "168h", Range: hours(1, 24*90), Help: "How long a preview stays at most; every push counts anew",
-		},
-		{
-			Name: "links", Kind: input.Int, Default: "200", Range: &input.Range{Min: 0, Max: 5000}, Help: "How many pages of the sitemap are looked at",
-		},
-		{
-			Name: "accessibility", Kind: input.Bool, Default: "false", Help: "Let axe-core look at the pages in Chromium, where there is one; what it finds is shown and fails nothing",
-		},
-		{
-			Name: "visual", Kind: input.Bool, Default: "false", Help: "Take pictures of the pages in Chromium, and compare them with earlier ones",
-		},
-		{
-			Name: "pictures-dir", Default: "preview-pictures", Help: "The folder for the pictures and what axe-core found, to be kept as an artifact",
-		},
-		{
-			Name: "pictures-baseline", Discovered: "nothing to compare with", Help: "The folder with the pictures of an earlier run",
-		},
-		{
-			Name: "max-visual-diff", Kind: input.Float, Default: "0.1", Unit: "%", Range: &input.Range{Min: 0, Max: 100}, Help: "How much of a picture may differ",
+			Name: "expires", Kind: input.Duration, Default: "168h", Range: &input.Range{Min: 3600, Max: 24 * 90 * 3600}, Help: "Maximum lifetime of a preview since the last push",
 		},
 		{
 			Name: "allow-forks", Kind: input.Bool, Default: "false",
-			Help: "Publish the frontend of a fork's pull request, from a workflow_run that has built it without secrets; its API code and functions are never taken",
+			Help: "Publish the frontend of a fork's pull request, from a workflow_run that built it without secrets; its API code and functions are never used",
 		},
 		{
-			Name: "delete", Kind: input.Bool, Default: "false", Help: "Let a sweep remove what it finds; without, it only looks",
+			Name: "delete", Kind: input.Bool, Default: "false", Help: "Let a sweep remove the orphaned previews instead of only listing them",
 		},
 		{
-			Name: "report-dir", Default: ".", Help: "The folder for pr-preview-report.json",
+			Name: "report-dir", Default: ".", Help: "Folder for pr-preview-report.json",
+		},
+	}
+}
+
+func pullRequestInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "pr-number", Kind: input.Int, Env: "PR_NUMBER", Range: &input.Range{Min: 1, Max: 1e9}, Discovered: "from the event",
+			Help: "Number of the pull request",
 		},
 		{
-			Name: "github-api-url", Kind: input.URL, Env: "GITHUB_API_URL", Default: "https://api.github.com", Help: "GitHub's API",
+			Name: "repository", Env: "GITHUB_REPOSITORY", Form: repository, Discovered: "from the event", Help: "Repository on GitHub",
 		},
 		{
-			Name: "netlify-api-url", Kind: input.URL, Env: "NETLIFY_API_URL", Default: "https://api.netlify.com/api/v1", Help: "Netlify's API",
+			Name: "commit", Form: commitForm, Discovered: "the pull request's head", Help: "Commit of the build",
 		},
 		{
-			Name: "aws-endpoint-url", Kind: input.URL, Env: "AWS_ENDPOINT_URL", Discovered: "AWS itself", Help: "A server that stands in for AWS, for tests",
+			Name: "github-token", Env: "GITHUB_TOKEN", Secret: true, Discovered: "required",
+			Help: "Token for the pull request, its comment and its environment",
+		},
+	}
+}
+
+func frontendInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "dir", Default: "out", Help: "Folder with the built frontend",
+		},
+		{
+			Name: "functions", Discovered: "no functions", Help: "Folder with the frontend's functions: .zip files or single .js, .mjs and .cjs files",
+		},
+		{
+			Name: "netlify-config", Discovered: "the one in dir, if any", Help: "The site's netlify.toml, for its redirects and headers",
+		},
+		{
+			Name: "netlify-auth-token", Env: "NETLIFY_AUTH_TOKEN", Secret: true, Discovered: "no frontend", Help: "Token of the Netlify account",
+		},
+		{
+			Name: "netlify-site-id", Env: "NETLIFY_PREVIEW_SITE_ID", Discovered: "no frontend", Help: "ID of the Netlify site that hosts the previews",
+		},
+		{
+			Name: "site-domain", Form: input.FormName, Discovered: "Netlify's own addresses",
+			Help: "Domain of the site below which Netlify serves each alias, as pr-N.DOMAIN; the run fails unless it answers with the commit",
+		},
+	}
+}
+
+func apiInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "api-code", Discovered: "no API", Help: "Code of the API's function: a folder or a zip archive", Example: "api/dist",
+		},
+		{
+			Name: "api-image", Discovered: "api-code", Help: "Image of the API's function in ECR, instead of api-code",
+		},
+		{
+			Name: "api-runtime", Default: "nodejs22.x", Help: "Runtime of the API's function",
+		},
+		{
+			Name: "api-handler", Default: "index.handler", Help: "Handler of the API's function",
+		},
+		{
+			Name: "api-template", Discovered: "the built-in template", Help: "CloudFormation template for the API, instead of the built-in one",
+		},
+		{
+			Name: "aws-region", Env: "AWS_REGION", Discovered: "the AWS SDK's default", Help: "AWS region of the API",
+		},
+		{
+			Name: "artifacts-bucket", Discovered: "candlefish-preview-artifacts-ACCOUNT-REGION, created if missing",
+			Help: "S3 bucket for code and large templates",
+		},
+		{
+			Name: "protect", Kind: input.Bool, Default: "false", Help: "Turn on the stack's termination protection; removing the preview turns it off",
+		},
+		{
+			Name: "base-domain", Default: "preview.candlefish.ai", Form: input.FormName, Help: "Domain of the host name api-pr-N; requires certificate-arn and hosted-zone-id",
+		},
+		{
+			Name: "certificate-arn", Discovered: "no custom domain", Help: "ARN of the certificate for the API's domain",
+		},
+		{
+			Name: "hosted-zone-id", Discovered: "no custom domain", Help: "Route 53 hosted zone of the API's domain",
+		},
+	}
+}
+
+func checkInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "links", Kind: input.Int, Default: "200", Range: &input.Range{Min: 0, Max: 5000}, Help: "Maximum number of the sitemap's pages to check",
+		},
+		{
+			Name: "accessibility", Kind: input.Bool, Default: "false", Help: "Check the pages with axe-core in Chromium; findings are reported and fail nothing",
+		},
+		{
+			Name: "visual", Kind: input.Bool, Default: "false", Help: "Take screenshots of the pages in Chromium and compare them with a baseline",
+		},
+		{
+			Name: "pictures-dir", Default: "preview-pictures", Help: "Folder for the screenshots and axe-core's findings, to upload as an artifact",
+		},
+		{
+			Name: "pictures-baseline", Discovered: "no baseline", Help: "Folder with the screenshots of an earlier run",
+		},
+		{
+			Name: "max-visual-diff", Kind: input.Float, Default: "0.1", Unit: "%", Range: &input.Range{Min: 0, Max: 100}, Help: "Maximum share of a screenshot's pixels that may differ, in percent",
+		},
+	}
+}
+
+func serverInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "github-api-url", Kind: input.URL, Env: "GITHUB_API_URL", Default: "https://api.github.com", Help: "URL of GitHub's API",
+		},
+		{
+			Name: "netlify-api-url", Kind: input.URL, Env: "NETLIFY_API_URL", Default: "https://api.netlify.com/api/v1", Help: "URL of Netlify's API",
+		},
+		{
+			Name: "aws-endpoint-url", Kind: input.URL, Env: "AWS_ENDPOINT_URL", Discovered: "AWS", Help: "URL of a test server that replaces AWS",
 		},
 	}
 }
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "What became of the run in one word: ready, partial, removed, superseded, refused, nothing, swept, failed or bad-input"},
-		{Name: "url", Help: "Where the frontend is, when it answered with the commit"},
-		{Name: "deploy-id", Help: "Its deploy on Netlify"},
-		{Name: "api-url", Help: "Where the API is, when it answered"},
+		{Name: "status", Help: "Final status: ready, partial, removed, superseded, refused, nothing, swept, failed or bad-input"},
+		{Name: "url", Help: "URL of the frontend, if it answered with the commit"},
+		{Name: "deploy-id", Help: "ID of its deploy on Netlify"},
+		{Name: "api-url", Help: "URL of the API, if it answered"},
 		{Name: "stack-outputs", Help: "All outputs of the API's stack, as JSON"},
-		{Name: "comment-url", Help: "The comment on the pull request"},
-		{Name: "remaining", Help: "What should be gone and is not, one a line"},
-		{Name: "report", Help: "The path of the JSON report"},
+		{Name: "comment-url", Help: "URL of the comment on the pull request"},
+		{Name: "remaining", Help: "Parts that could not be removed, one per line"},
+		{Name: "report", Help: "Path of the JSON report"},
 	}
 }
 
 func permissions() []input.Permission {
 	github, netlify, aws := "GitHub token", "Netlify", "AWS"
 	return []input.Permission{
-		{Where: github, What: "pull-requests: write", Why: "Look at the pull request and keep one comment"},
-		{Where: github, What: "deployments: write", Why: "Show the environment and retire it"},
-		{Where: github, What: "contents: read", Why: "List branches and pull requests for a sweep"},
+		{Where: github, What: "pull-requests: write", Why: "Read the pull request and write one comment"},
+		{Where: github, What: "deployments: write", Why: "Record deployments and retire the environment"},
+		{Where: github, What: "contents: read", Why: "List pull requests for a sweep"},
 		{Where: github, What: "id-token: write", Why: "Get AWS credentials by OIDC, without a stored key"},
 		{Where: netlify, What: "a personal access token", Why: "Publish to, list and delete deploys of the site"},
-		{Where: aws, What: "cloudformation:*ChangeSet, Describe*, List*, DeleteStack, ContinueUpdateRollback, UpdateTerminationProtection on candlefish-api-preview-pr-*", Why: "Keep the API's stack"},
-		{Where: aws, What: "lambda, apigateway, dynamodb, s3, logs, iam on candlefish-*-preview-* and candlefish-preview-*", Why: "CloudFormation acts with the caller's rights"},
+		{Where: aws, What: "cloudformation:*ChangeSet, Describe*, List*, DeleteStack, ContinueUpdateRollback, UpdateTerminationProtection on candlefish-api-preview-pr-*", Why: "Apply and delete the API's stack"},
+		{Where: aws, What: "lambda, apigateway, dynamodb, s3, logs, iam on candlefish-*-preview-* and candlefish-preview-*", Why: "CloudFormation acts with the caller's permissions"},
 	}
 }

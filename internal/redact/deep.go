@@ -2,10 +2,9 @@ package redact
 
 import "reflect"
 
-// Deep returns a copy of v in which every string, wherever it is, went through
-// clean. It is for values that are rendered later: what is escaped for Markdown or
-// JSON no longer looks like the secret that it is. Only exported fields are
-// reached; maps keep their keys.
+// Deep returns a copy of v with clean applied to every string in it. Use it before
+// rendering: a secret that is escaped for Markdown or JSON is not recognized any more.
+// It reaches exported fields only, and leaves the keys of maps as they are.
 func Deep[T any](v T, clean func(string) string) T {
 	return deep(reflect.ValueOf(&v).Elem(), clean).Interface().(T)
 }
@@ -42,6 +41,7 @@ func deep(v reflect.Value, clean func(string) string) reflect.Value {
 				out.Field(i).Set(deep(v.Field(i), clean))
 			}
 		}
+	default: // holds no string
 	}
 	return out
 }

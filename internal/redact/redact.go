@@ -1,11 +1,10 @@
-// Package redact takes secrets out of text that is about to leave the process:
-// log lines, summaries, outputs, comments, error messages.
+// Package redact removes secrets from text before it leaves the process: log lines,
+// summaries, outputs, comments, error messages.
 //
-// It knows two kinds: secrets it was told, in the spellings they are usually
-// seen in (as given, by line, quoted, percent-encoded, base64), and the shapes
-// that give themselves away: credentials and queries in URLs, Authorization
-// headers, tokens with a known prefix. It is the last net, not a licence to put
-// secrets into messages.
+// It recognizes two kinds: registered secrets, in their usual encodings (plain, by
+// line, quoted, percent-encoded, base64), and patterns of credentials: user names and
+// queries in URLs, Authorization headers, tokens with a known prefix. It is the last
+// safeguard: secrets should not get into messages at all.
 package redact
 
 import (
@@ -18,21 +17,21 @@ import (
 	"sync"
 )
 
-// Stars stand where a secret was.
+// Stars replace a secret.
 const Stars = "***"
 
-// shortest is the length below which a text is no secret: starring out every
-// "a" would hide the message and protect nothing.
-const shortest = 4
+// minLength is the minimum length of a secret, in bytes: masking every "a" would hide
+// the message and protect nothing.
+const minLength = 4
 
-// A Redactor removes secrets from text. The zero value knows only the shapes.
-// It may be used by several goroutines.
+// A Redactor removes secrets from text. The zero value recognizes only the patterns. It
+// may be used by several goroutines.
 type Redactor struct {
 	mu      sync.RWMutex
-	secrets []string // longest first, so that no part is left of a longer one
+	secrets []string // longest first, so that no part of a longer one is left
 }
 
-// New returns a Redactor that knows the secrets.
+// New returns a Redactor with registered secrets.
 func New(secrets ...string) *Redactor {
 	r := &Redactor{}
 	for _, s := range secrets {
@@ -41,34 +40,35 @@ func New(secrets ...string) *Redactor {
 	return r
 }
 
-// Add makes the secret known, as a whole and line by line. Texts shorter than
-// four bytes are ignored.
+// Add registers a secret, as a whole and line by line. It ignores texts shorter than four
+// bytes.
 func (r *Redactor) Add(secret string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range append(Lines(secret), strings.TrimSpace(secret)) {
-		for _, spelling := range spellings(s) {
-			if len(spelling) >= shortest && !slices.Contains(r.secrets, spelling) {
-				r.secrets = append(r.secrets, spelling)
+		for _, text := range encodings(s) {
+			if len(text) >= minLength && !slices.Contains(r.secrets, text) {
+				r.secrets = append(r.secrets, text)
 			}
 		}
 	}
 	slices.SortFunc(r.secrets, func(a, b string) int { return len(b) - len(a) })
 }
 
-// Lines returns the lines of a secret that are worth masking one by one: the
-// runner's masks, and most logs, work on single lines.
+// Lines returns the lines of a secret to mask one by one: the runner's masks, and most
+// logs, work on single lines.
 func Lines(secret string) []string {
 	var lines []string
 	for line := range strings.Lines(secret) {
-		if line = strings.TrimSpace(line); len(line) >= shortest {
+		if line = strings.TrimSpace(line); len(line) >= minLength {
 			lines = append(lines, line)
 		}
 	}
 	return lines
 }
 
-func spellings(s string) []string {
+// encodings returns the usual encodings of a secret.
+func encodings(s string) []string {
 	quoted := strconv.Quote(s)
 	b64 := base64.StdEncoding.EncodeToString([]byte(s))
 	return []string{s, quoted[1 : len(quoted)-1], url.QueryEscape(s), url.PathEscape(s), b64, strings.TrimRight(b64, "=")}
@@ -81,29 +81,29 @@ func (r *Redactor) String(text string) string {
 	for _, s := range r.secrets {
 		text = strings.ReplaceAll(text, s, Stars)
 	}
-	for _, sh := range shapes {
-		text = sh.pattern.ReplaceAllString(text, sh.with)
+	for _, p := range patterns {
+		text = p.expression.ReplaceAllString(text, p.with)
 	}
 	return text
 }
 
-// longest is how much of somebody else's words an error holds, in bytes.
-const longest = 300
+// maxExcerpt is the length limit of an excerpt, in bytes.
+const maxExcerpt = 300
 
-// Excerpt returns the beginning of a text, such as a server's reason for a refusal,
-// without the secrets: at most 300 bytes, and dots where more was. It looks for
-// secrets before it cuts, so that no half of one is left.
+// Excerpt returns the beginning of a text, such as a server's error message, without the
+// secrets: at most 300 bytes, followed by dots if it is longer. It removes secrets before
+// it cuts, so that no part of one is left.
 func (r *Redactor) Excerpt(text string) string {
-	if text = r.String(text); len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "..."
+	if text = r.String(text); len(text) > maxExcerpt {
+		text = strings.ToValidUTF8(text[:maxExcerpt], "") + "..."
 	}
 	return text
 }
 
-// shapes are what credentials look like wherever they turn up.
-var shapes = []struct {
-	pattern *regexp.Regexp
-	with    string
+// patterns match credentials anywhere.
+var patterns = []struct {
+	expression *regexp.Regexp
+	with       string
 }{
 	{regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^\s/?#@"'<>]+@`), "${1}" + Stars + "@"},
 	{regexp.MustCompile(`(?i)\b(https?://[^\s?#"'<>\x60)]+)\?[^\s#"'<>\x60)]+`), "${1}?" + Stars},

@@ -9,7 +9,7 @@ import (
 
 func TestOnlyTheEndIsKept(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("0123456789", usual) + "the end"
+	long := strings.Repeat("0123456789", defaultLimit) + "the end"
 	for name, fill := range map[string]func(*Buffer) error{
 		"written": func(b *Buffer) error { _, err := b.Write([]byte(long)); return err },
 		"in parts": func(b *Buffer) error {
@@ -27,7 +27,7 @@ func TestOnlyTheEndIsKept(t *testing.T) {
 			return cmd.Run()
 		},
 	} {
-		for limit, want := range map[int]int{0: usual, 100: 100} {
+		for limit, want := range map[int]int{0: defaultLimit, 100: 100} {
 			b := Buffer{Limit: limit}
 			if err := fill(&b); err != nil {
 				t.Errorf("%s: %v", name, err)
@@ -43,9 +43,9 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	t.Parallel()
 	var b Buffer
 	for range 3 {
-		b.Write([]byte(strings.Repeat("x", 7000)))
+		_, _ = b.Write([]byte(strings.Repeat("x", 7000)))
 	}
-	b.Write([]byte("the end"))
+	_, _ = b.Write([]byte("the end"))
 	if len(b.String()) != 8<<10 || !strings.HasSuffix(b.String(), "the end") {
 		t.Errorf("kept %d bytes ending in %q", len(b.String()), b.String()[len(b.String())-7:])
 	}

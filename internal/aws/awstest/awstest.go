@@ -1,11 +1,10 @@
-// Package awstest gives tests an AWS that is not Amazon's: moto_server, which
-// keeps the state of CloudWatch, CloudFormation, Lambda and others behind their
-// real wire protocols; and CFN, CloudFormation in this process, for the states,
-// failures and timings that moto_server does not have.
+// Package awstest provides AWS servers for tests: moto_server, which implements
+// CloudWatch, CloudFormation, Lambda and others with their wire protocols; and CFN, a
+// CloudFormation in this process with the states, failures and timings that moto_server
+// lacks.
 //
-// Each Start is a server of its own, so that tests stay apart. It holds what is
-// put into it; what it does not imitate, such as percentiles, a test has to say
-// otherwise. A server that cannot start fails the test; it is never skipped.
+// Each Start runs a server of its own, so that tests are isolated. A server that cannot
+// start fails the test; it is never skipped.
 package awstest
 
 import (
@@ -19,20 +18,19 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
-// startLimit bounds the time until the server answers: Python imports for
-// seconds on a busy machine.
+// startLimit bounds the time until the server answers: Python takes seconds to import
+// on a busy machine.
 const startLimit = time.Minute
 
-// listening is what the server says of its address.
+// listening matches the line with the server's address.
 var listening = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
 
-// Start runs a moto_server until the test ends and returns its URL, the endpoint
-// of every service. It takes any credentials and any region.
+// Start runs a moto_server until the test ends and returns its URL, the endpoint of
+// every service. It accepts any credentials and any region.
 func Start(t testing.TB) (endpoint string) {
 	t.Helper()
 	endpoint, stop, err := Serve(t.Context())
@@ -45,13 +43,13 @@ func Start(t testing.TB) (endpoint string) {
 
 // Serve runs a moto_server until stop is called. ctx bounds its start alone.
 func Serve(ctx context.Context) (endpoint string, stop func(), err error) {
-	program, err := moto()
+	program, err := find(ctx, "moto_server", "candlefish-moto", "moto[server]")
 	if err != nil {
 		return "", nil, fmt.Errorf("find moto_server: %w", err)
 	}
 	// Port 0: the server takes a free one and says which, so that no other
 	// can take it in between.
-	cmd := exec.Command(program, "-H", "127.0.0.1", "-p", "0")
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, "-H", "127.0.0.1", "-p", "0")
 	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -59,15 +57,15 @@ func Serve(ctx context.Context) (endpoint string, stop func(), err error) {
 	}
 	cmd.Stdout, cmd.Stderr = in, in
 	err = cmd.Start()
-	in.Close()
+	_ = in.Close()
 	if err != nil {
-		out.Close()
+		_ = out.Close()
 		return "", nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	stop = func() {
 		_ = cmd.Process.Kill() // by its pid; it may have ended
 		_ = cmd.Wait()
-		out.Close()
+		_ = out.Close()
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -85,7 +83,7 @@ func Serve(ctx context.Context) (endpoint string, stop func(), err error) {
 // address reads where the server listens, and goes on reading so that it is
 // never held up by a full pipe.
 func address(ctx context.Context, out *os.File) (string, error) {
-	stop := context.AfterFunc(ctx, func() { out.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = out.SetReadDeadline(time.Unix(1, 0)) })
 	lines := bufio.NewReader(out)
 	var said strings.Builder
 	for {
@@ -95,7 +93,7 @@ func address(ctx context.Context, out *os.File) (string, error) {
 			if !stop() {
 				return "", ctx.Err()
 			}
-			go io.Copy(io.Discard, lines)
+			go func() { _, _ = io.Copy(io.Discard, lines) }()
 			return m[1], nil
 		}
 		if err != nil {
@@ -115,43 +113,31 @@ func answers(ctx context.Context, endpoint string) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("it answers %s", resp.Status)
 	}
 	return nil
 }
 
-// moto is the program: the machine's, or one that is installed once into a
-// virtual environment in the user's cache.
-var moto = sync.OnceValues(func() (string, error) {
-	if path, err := exec.LookPath("moto_server"); err == nil {
+// find returns a program from the PATH, or installs it into a virtual environment in
+// the user's cache.
+func find(ctx context.Context, name, folder, pkg string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	return install(filepath.Join(cache, "candlefish-moto"), "moto_server", "moto[server]")
-})
-
-// cfnLint is the program, found like moto.
-var cfnLint = sync.OnceValues(func() (string, error) {
-	if path, err := exec.LookPath("cfn-lint"); err == nil {
-		return path, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	return install(filepath.Join(cache, "candlefish-cfn-lint"), "cfn-lint", "cfn-lint")
-})
+	return install(ctx, filepath.Join(cache, folder), name, pkg)
+}
 
 // Lint fails the test for each thing that cfn-lint finds in a CloudFormation
 // template, warnings too.
 func Lint(t testing.TB, path string) {
 	t.Helper()
-	program, err := cfnLint()
+	program, err := find(t.Context(), "cfn-lint", "candlefish-cfn-lint", "cfn-lint")
 	if err != nil {
 		t.Fatalf("find cfn-lint: %v", err)
 	}
@@ -160,10 +146,10 @@ func Lint(t testing.TB, path string) {
 	}
 }
 
-// install makes a virtual environment with a package in dir unless it is there
-// and complete, and returns the package's program. Test binaries that run at once
-// wait for the first of them.
-func install(dir, name, pkg string) (string, error) {
+// install creates a virtual environment with a package in dir, unless a complete one
+// exists, and returns the package's program. Concurrent test binaries wait for the first
+// of them.
+func install(ctx context.Context, dir, name, pkg string) (string, error) {
 	program := filepath.Join(dir, "bin", name)
 	if _, err := os.Stat(filepath.Join(dir, "complete")); err == nil {
 		return program, nil
@@ -183,7 +169,7 @@ func install(dir, name, pkg string) (string, error) {
 		{"python3", "-m", "venv", "--clear", dir},
 		{filepath.Join(dir, "bin", "pip"), "install", "--quiet", pkg},
 	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
 			return "", fmt.Errorf("it is not on the PATH, and %s: %w: %s", strings.Join(args, " "), err, out)
 		}
 	}

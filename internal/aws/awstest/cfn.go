@@ -19,12 +19,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A Step is what one poll of the events finds to have happened: to a resource,
-// or with Resource empty to the stack itself, whose status it then is.
+// A Step is one event: of a resource, or with an empty Resource of the stack itself,
+// whose status it sets.
 type Step struct {
 	Resource, Type, Status, Reason string
-	// Physical is the resource's physical id; made from its logical one if
-	// empty.
+	// Physical is the resource's physical id; empty means one made from its
+	// logical id.
 	Physical string
 	// Token overrides the operation's.
 	Token string
@@ -38,7 +38,7 @@ type CFNStack struct {
 	Protected        bool
 	Template         string
 	Resources        []CFNResource
-	// Events are what happened, oldest first.
+	// Events are the stack's events, oldest first.
 	Events []Step
 
 	events  []cfnEvent
@@ -48,7 +48,7 @@ type CFNStack struct {
 	created time.Time
 }
 
-// A CFNResource is one of a stack.
+// A CFNResource is a resource of a stack.
 type CFNResource struct{ Logical, Physical, Type, Status string }
 
 type cfnEvent struct {
@@ -58,7 +58,7 @@ type cfnEvent struct {
 	name string
 }
 
-// A CFNSet is how a change set turns out.
+// A CFNSet is the outcome of a change set.
 type CFNSet struct {
 	Status, Reason, Execution string
 	Changes                   []CFNChange // made from the template if nil
@@ -76,22 +76,21 @@ type cfnSet struct {
 	deleting                        int
 }
 
-// A CFN is CloudFormation on loopback, for what moto_server does not do: it
-// speaks the documented query protocol, and goes through whatever states a test
-// writes for it. Time passes only with the polls: each DescribeStackEvents sees one
-// more batch of steps. A call that it does not know, or that CloudFormation would
-// not be sent, fails the test.
+// A CFN is a CloudFormation on loopback, for what moto_server does not imitate: it
+// implements the documented query protocol and goes through the states that a test
+// scripts. Time passes only with polls: each DescribeStackEvents returns one more batch
+// of steps. An unknown or invalid call fails the test.
 //
-// Its settings are made before it is used.
+// Change its settings before using it.
 type CFN struct {
 	URL string
-	// Lag is how many polls see nothing after an operation was asked for.
+	// Lag is how many polls see nothing after an operation was requested.
 	Lag int
 	// SameTime gives all events one timestamp.
 	SameTime bool
-	// Page is how many items a page has; 100 if 0.
+	// Page is the number of items per page; 0 means 100.
 	Page int
-	// Else answers what is not CloudFormation's, such as S3: moto_server's URL.
+	// Else answers the requests of other services, such as S3.
 	Else http.Handler
 	// Unprotectable accepts termination protection and forgets it.
 	Unprotectable bool
@@ -109,7 +108,7 @@ type CFN struct {
 	calls     []string
 }
 
-// NewCFN runs one until the test ends.
+// NewCFN runs a CFN until the test ends.
 func NewCFN(t testing.TB) *CFN {
 	t.Helper()
 	c := &CFN{t: t, scripts: map[string][][][]Step{}, throttles: map[string]int{}}
@@ -119,7 +118,7 @@ func NewCFN(t testing.TB) *CFN {
 	return c
 }
 
-// Put plants a stack.
+// Put adds a stack.
 func (c *CFN) Put(s CFNStack) (id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,15 +132,15 @@ func (c *CFN) Put(s CFNStack) (id string) {
 	return st.ID
 }
 
-// Script says what the next operation of a kind does: CREATE, UPDATE, DELETE or
-// CONTINUE. Each batch is seen by one poll. Without one an operation succeeds.
+// Script sets the steps of the next operation of a kind: CREATE, UPDATE, DELETE or
+// CONTINUE. Each poll sees one batch. Without a script an operation succeeds.
 func (c *CFN) Script(kind string, batches ...[]Step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.scripts[kind] = append(c.scripts[kind], batches)
 }
 
-// Outcome says how the next change set turns out.
+// Outcome sets the outcome of the next change set.
 func (c *CFN) Outcome(s CFNSet) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,8 +154,8 @@ func (c *CFN) Throttle(action string, n int) {
 	c.throttles[action] = n
 }
 
-// Run begins an operation that nobody asked for. A look at the stack by its id
-// sees it go on too.
+// Run starts an operation of another process. Reading the stack by its id advances it
+// too.
 func (c *CFN) Run(name string, batches ...[]Step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,7 +163,7 @@ func (c *CFN) Run(name string, batches ...[]Step) {
 	s.pending, s.outside = batches, true
 }
 
-// Stack is one as it is now, by name or id.
+// Stack returns a stack, by name or id.
 func (c *CFN) Stack(name string) CFNStack {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +173,7 @@ func (c *CFN) Stack(name string) CFNStack {
 	return CFNStack{}
 }
 
-// Calls are the actions asked for, in order, polls among them.
+// Calls returns the called actions in order, including polls.
 func (c *CFN) Calls() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -192,7 +191,7 @@ func (c *CFN) Called(action string) int {
 	return n
 }
 
-// begin is when the first thing happened.
+// begin is the time of the first event.
 var begin = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func (c *CFN) next() int { c.n++; return c.n }
@@ -211,7 +210,7 @@ func (c *CFN) stack(name string) *CFNStack {
 	return nil
 }
 
-// record makes an event of a step, and its status the resource's.
+// record adds a step as an event, and sets the resource's status.
 func (c *CFN) record(s *CFNStack, e Step) {
 	n := c.next()
 	at := begin.Add(time.Duration(n) * time.Second)
@@ -234,7 +233,7 @@ func (c *CFN) record(s *CFNStack, e Step) {
 	s.events = append(s.events, cfnEvent{e, fmt.Sprintf("event-%d", n), at, s.Name})
 }
 
-// start begins an operation.
+// start starts an operation.
 func (c *CFN) start(s *CFNStack, kind, token string) {
 	s.token, s.outside = token, false
 	batches := c.success(s, kind)
@@ -244,7 +243,7 @@ func (c *CFN) start(s *CFNStack, kind, token string) {
 	s.pending = slices.Concat(make([][]Step, c.Lag), batches)
 }
 
-// success is what an operation does that nothing is written for.
+// success returns the steps of an operation without a script.
 func (c *CFN) success(s *CFNStack, kind string) [][]Step {
 	verb, end := kind, kind+"_COMPLETE"
 	if kind == "CONTINUE" {
@@ -266,7 +265,7 @@ func (c *CFN) success(s *CFNStack, kind string) [][]Step {
 	return [][]Step{{{Status: verb + "_IN_PROGRESS", Reason: "User Initiated"}}, begun, append(done, Step{Status: end})}
 }
 
-// tick lets the next batch happen.
+// tick records the next batch.
 func (c *CFN) tick(s *CFNStack) {
 	if len(s.pending) == 0 {
 		return
@@ -473,7 +472,7 @@ func tagsXML(tags map[string]string) (all []keyValue) {
 	return all
 }
 
-// page cuts a list where the token says.
+// page returns the page of a list that the token names.
 func page[T any](c *CFN, all []T, q query) (part []T, token string) {
 	size := cmp.Or(c.Page, 100)
 	from, _ := strconv.Atoi(q.Get("NextToken"))

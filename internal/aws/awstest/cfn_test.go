@@ -28,7 +28,7 @@ func call(t *testing.T, c *CFN, form url.Values) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func TestUnexpected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp.Body.Close()
+	_ = resp.Body.Close()
 	if !w.failed {
 		t.Error("another service: the test went on")
 	}

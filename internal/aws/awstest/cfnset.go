@@ -12,9 +12,9 @@ import (
 // noChange is one of CloudFormation's two texts.
 const noChange = "The submitted information didn't contain changes. Submit different information to create a change set."
 
-// createSet makes a change set, and for a CREATE the stack that it is of. It
-// refuses what CloudFormation refuses: a type that does not fit the stack's state, a
-// name that is taken, missing capabilities.
+// createSet creates a change set, and for a CREATE its stack. It refuses what
+// CloudFormation refuses: a type that does not match the stack's state, a name that is
+// taken, missing capabilities.
 func (c *CFN) createSet(q query) (any, *refusal) {
 	s, no := c.setStack(q)
 	if no != nil {
@@ -44,7 +44,7 @@ func (c *CFN) createSet(q query) (any, *refusal) {
 	return struct{ Id, StackId string }{set.id, s.ID}, nil
 }
 
-// setStack is the stack that a set may be made of.
+// setStack returns the stack of a new set.
 func (c *CFN) setStack(q query) (*CFNStack, *refusal) {
 	name := q.Get("StackName")
 	s := c.stack(name)
@@ -99,8 +99,8 @@ func (c *CFN) set(q query) *cfnSet {
 	return nil
 }
 
-// setAction is what is done with a set that is there. A deletion takes a while:
-// it is seen once more after it was asked for.
+// setAction is an action on an existing set. A deletion takes a moment: the set is
+// returned once more after it.
 func (c *CFN) setAction(action string, q query) (any, *refusal) {
 	set := c.set(q)
 	if set == nil {
@@ -207,7 +207,7 @@ func (c *CFN) validation(q query) (any, *refusal) {
 	return r, nil
 }
 
-// PutSet plants a change set of a stack.
+// PutSet adds a change set to a stack.
 func (c *CFN) PutSet(stack, name string, tags map[string]string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,7 +218,7 @@ func (c *CFN) PutSet(stack, name string, tags map[string]string) {
 	})
 }
 
-// Sets are the names of a stack's change sets.
+// Sets returns the names of a stack's change sets.
 func (c *CFN) Sets(stack string) (names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -14,11 +14,12 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/aws"
+	"github.com/candlefish/deploy-action/internal/aws/inventory"
 )
 
-// functions is moto_server with something in front of it: moto keeps the function
-// and its API, but runs neither without a container engine, so requests to the API
-// are answered by the same code in node on this machine.
+// functions is a proxy before moto_server. Without a container engine moto stores a
+// function and its API but runs neither, so the proxy answers requests to the API by
+// running the same code in node.
 type functions struct {
 	url    string
 	stop   func()
@@ -27,7 +28,7 @@ type functions struct {
 	moto   http.Handler
 }
 
-func newFunctions(endpoint string, stop func(), code string) (*functions, error) {
+func newFunctions(ctx context.Context, endpoint string, stop func(), code string) (*functions, error) {
 	to, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, err
@@ -36,25 +37,25 @@ func newFunctions(endpoint string, stop func(), code string) (*functions, error)
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	f := &functions{url: "http://" + l.Addr().String(), stop: stop, code: path}
 	f.moto = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(to)
-		r.Out.Host = r.In.Host // it is signed
+		r.Out.Host = r.In.Host // the signature covers it
 	}}
 	f.server = &http.Server{Handler: f, ReadHeaderTimeout: closeLimit}
 	go func() { _ = f.server.Serve(l) }() // until close
 	return f, nil
 }
 
-// runner calls a handler as Lambda does and prints what it returns.
+// runner calls a handler as Lambda does and prints its result.
 const runner = `const m = await import(process.argv[1]); process.stdout.write(JSON.stringify(await m.handler(JSON.parse(process.argv[2]))))`
 
-// ServeHTTP runs the function for paths below /_api/STACK/preview, and leaves the rest
-// to moto.
+// ServeHTTP runs the function for paths below /_api/STACK/preview, and forwards other
+// requests to moto.
 func (f *functions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, isAPI := strings.CutPrefix(r.URL.Path, "/_api/")
 	if !isAPI {
@@ -100,13 +101,13 @@ func (f *functions) call(ctx context.Context, path string) (lambdaAnswer, error)
 	return a, nil
 }
 
-// inventory lists all that there is in the account.
+// inventory lists all resources of the account.
 func (f *functions) inventory(ctx context.Context) ([]string, error) {
 	account, err := aws.Connect(ctx, aws.ConnectOptions{Region: "us-east-1", Endpoint: f.url})
 	if err != nil {
 		return nil, err
 	}
-	found, err := account.Inventory(ctx, func(map[string]string, string) bool { return true })
+	found, err := inventory.Take(ctx, account, func(map[string]string, string) bool { return true })
 	var list []string
 	for _, r := range found {
 		list = append(list, r.String())

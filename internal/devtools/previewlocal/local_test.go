@@ -8,7 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 )
 
-// What a newcomer sees without any account: the whole life, and nothing left.
+// Without an account: up, down, and nothing is left.
 func TestShowsTheWholeLife(t *testing.T) {
 	t.Chdir("../../..") // where the sample is
 	var out bytes.Buffer
@@ -17,7 +17,7 @@ func TestShowsTheWholeLife(t *testing.T) {
 		t.Fatalf("exit status %d:\n%s", code, out.String())
 	}
 	for _, want := range []string{"nothing is configured", "🎭 Preview Environment", "**Ready** at `5a3c1e0`", "it answers OK as 5a3c1e0",
-		"🧹 Preview Environment Cleaned Up", "status: removed", "took stock: no deploy, stack, bucket, table, function, role, log group or API of it is left"} {
+		"🧹 Preview Environment Cleaned Up", "status: removed", "verified: no deploy, stack, bucket, table, function, role, log group or API is left"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, out.String())
 		}

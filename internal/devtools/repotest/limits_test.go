@@ -13,11 +13,9 @@ import (
 var limits = struct {
 	lines, methods, imports, function map[string]int
 }{
-	lines: map[string]int{
-		"internal/aws": 2542, "internal/netlify": 2513, "internal/preview": 2298,
-	},
+	lines: map[string]int{},
 	methods: map[string]int{
-		"internal/analysis.series": 34, "internal/aws.Account": 27, "internal/aws.stacks": 37, "internal/aws/awstest.CFN": 34,
+		"internal/analysis.series": 34, "internal/aws/awstest.CFN": 34, "internal/aws/stack.session": 37, "internal/preview/reconcile.Reconciler": 27,
 		"internal/github.Client": 27, "internal/github/githubtest.Server": 43, "internal/netlify/netlifytest.Server": 34,
 	},
 	imports:  map[string]int{"internal/deploy": 19},

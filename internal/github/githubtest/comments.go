@@ -9,10 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxComment is the most characters of a comment.
+// maxComment is the maximum length of a comment, in characters.
 const maxComment = 65536
 
-// A Comment is one on a pull request.
+// A Comment is a comment of a pull request.
 type Comment struct {
 	ID        int64 // given by the server
 	Number    int   // of the pull request
@@ -35,7 +35,7 @@ func (s *Server) addComment(repo *repository, c Comment) *Comment {
 	return &c
 }
 
-// Comments are those of a pull request, oldest first.
+// Comments returns the comments of a pull request, oldest first.
 func (s *Server) Comments(repo string, n int) []Comment {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// A Deployment is one with all that became of it.
+// A Deployment is a deployment with its statuses.
 type Deployment struct {
 	ID                    int64
 	Environment           string
@@ -22,12 +22,12 @@ type Deployment struct {
 	Statuses              []Status // oldest first
 }
 
-// A Status is how a deployment was at a time.
+// A Status is one status of a deployment.
 type Status struct {
 	State, EnvironmentURL, LogURL, Description string
 }
 
-// State is the newest state, "" if there is none.
+// State returns the newest state, empty without one.
 func (d Deployment) State() string {
 	if len(d.Statuses) == 0 {
 		return ""
@@ -35,7 +35,7 @@ func (d Deployment) State() string {
 	return d.Statuses[len(d.Statuses)-1].State
 }
 
-// Deployments are those of a repository, oldest first.
+// Deployments returns the deployments of a repository, oldest first.
 func (s *Server) Deployments(repo string) []Deployment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,7 @@ func (s *Server) Deployments(repo string) []Deployment {
 	return all
 }
 
-// Environments are the names of a repository's environments, in order.
+// Environments returns the names of a repository's environments, sorted.
 func (s *Server) Environments(repo string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// A Failure answers a request in the server's place; next is what the server
-// would have done.
+// A Failure answers a request instead of the server; next is the server's handler.
 type Failure func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
-// A Fault makes requests fail. The first that fits a request counts.
+// A Fault makes requests fail. The first that matches a request applies.
 type Fault struct {
 	Method string // "" for any
 	Path   string // part of the path; "" for any
@@ -35,7 +34,7 @@ func (s *Server) Heal() {
 	s.faults = nil
 }
 
-// fault is what befalls the request, nil if nothing.
+// fault returns the failure of a request, nil without one.
 func (s *Server) fault(r *http.Request) Failure {
 	for i, f := range s.faults {
 		if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) {
@@ -67,7 +66,7 @@ func Answer(status int, body string) Failure {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { say(w, status, nil, body) }
 }
 
-// Forbidden is what a token without the right gets.
+// Forbidden is the response to a token without the permission.
 func Forbidden(message string) Failure {
 	return Answer(http.StatusForbidden, `{"message":`+strconv.Quote(message)+`,"documentation_url":"https://docs.github.com/rest","status":"403"}`)
 }
@@ -80,8 +79,8 @@ func PrimaryLimit(reset time.Time) Failure {
 	}
 }
 
-// SecondaryLimit is the limit of too much at once; with after 0 it does not say
-// for how long.
+// SecondaryLimit is the limit of concurrent requests; with after 0 it has no
+// Retry-After.
 func SecondaryLimit(after time.Duration) Failure {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		header := map[string]string{"X-RateLimit-Remaining": "4000"}
@@ -93,7 +92,7 @@ func SecondaryLimit(after time.Duration) Failure {
 	}
 }
 
-// Lost carries the request out and cuts the connection instead of an answer.
+// Lost processes the request and closes the connection instead of responding.
 func Lost() Failure {
 	return func(_ http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(unheard{}, r)
@@ -101,7 +100,7 @@ func Lost() Failure {
 	}
 }
 
-// Held lets the request go on when gate is closed, or ends it with the client.
+// Held delays the request until gate is closed or the client disconnects.
 func Held(gate <-chan struct{}) Failure {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		select {
@@ -112,7 +111,7 @@ func Held(gate <-chan struct{}) Failure {
 	}
 }
 
-// unheard is where nobody listens.
+// unheard discards a response.
 type unheard struct{}
 
 // Header implements http.ResponseWriter.

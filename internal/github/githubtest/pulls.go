@@ -34,7 +34,7 @@ type Pull struct {
 	BaseRef  string // "" for main
 }
 
-// AddRepo makes a repository, if there is none of that name.
+// AddRepo creates a repository unless it exists.
 func (s *Server) AddRepo(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,8 +59,8 @@ func (s *Server) AddPull(repo string, p Pull) {
 	s.repo(repo).pulls[p.Number] = &p
 }
 
-// ChangePull changes a pull request: a push, its end, its new beginning. It does
-// nothing if there is none of that number.
+// ChangePull changes a pull request: pushes, closes or reopens it. It does nothing if
+// there is none of that number.
 func (s *Server) ChangePull(repo string, n int, change func(*Pull)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,14 +69,14 @@ func (s *Server) ChangePull(repo string, n int, change func(*Pull)) {
 	}
 }
 
-// AddBranch makes a branch, or moves it.
+// AddBranch creates or moves a branch.
 func (s *Server) AddBranch(repo, name, sha string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.repo(repo).branches[name] = sha
 }
 
-// RenameBranch renames a branch; GitHub sends on who asks for the old name.
+// RenameBranch renames a branch; the old name redirects to it.
 func (s *Server) RenameBranch(repo, from, to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,7 +93,7 @@ func (s *Server) DeleteBranch(repo, name string) {
 	delete(s.repo(repo).branches, name)
 }
 
-// wire is a pull request as a list shows it.
+// wire renders a pull request as in a list.
 func (p *Pull) wire(repo *repository) map[string]any {
 	fullName := func(name string) map[string]any {
 		return map[string]any{"full_name": name, "fork": name != repo.name}
@@ -141,7 +141,7 @@ func (s *Server) listPulls(repo *repository, r *http.Request) answer {
 	return s.paged(r, items)
 }
 
-// pullsOf knows the commits of the repository, not those of its forks.
+// pullsOf finds the commits of the repository, not those of its forks.
 func (s *Server) pullsOf(repo *repository, r *http.Request) answer {
 	var items []any
 	known := false

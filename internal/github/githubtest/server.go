@@ -1,13 +1,12 @@
-// Package githubtest is a GitHub in this process: the part of its REST and
-// GraphQL API that internal/github uses, on the real wire and with a memory. What
-// it has no page for is reported and answered with 404, so that a test fails that
-// asks for something else.
+// Package githubtest is a GitHub in this process: a server with state that implements
+// the part of the REST and GraphQL APIs that internal/github uses. It reports other
+// requests and answers them with 404, so that a test with unexpected requests fails.
 //
-// It serves tests, by Start, and a preview without an account, by New. Its rules
-// are GitHub's documented ones where a caller could trip over them: paging, the
-// length of a comment, which deployments become inactive, what a read-only token
-// and one of an app may not do, and that the commits of forks have no pull
-// requests. It does not check what nobody here sends.
+// It serves tests, by Start, and a preview without an account, by New. It follows
+// GitHub's documented rules where a client depends on them: paging, the length of
+// comments, which deployments become inactive, what read-only tokens and apps' tokens
+// may not do, and that commits of forks have no pull requests. It does not validate
+// what no client here sends.
 package githubtest
 
 import (
@@ -23,21 +22,21 @@ import (
 	"time"
 )
 
-// Bot is who GITHUB_TOKEN writes as.
+// Bot is the author of what GITHUB_TOKEN writes.
 const Bot = "github-actions[bot]"
 
-// Options are what New needs; the zero value is a good start.
+// Options configure a server; the zero value is valid.
 type Options struct {
 	Token    string // the one it knows; "" for any
 	Login    string // whose the token is; "" for Bot. With [bot] at its end it is an app's
 	ReadOnly bool   // the token may write nothing, as in a fork's pull request
 	Admin    bool   // it may delete environments
 	Now      func() time.Time
-	// Report is told of every request that the server has no page for.
+	// Report is called for every request that the server does not implement.
 	Report func(format string, args ...any)
 }
 
-// A Server is one GitHub. It may be used by several goroutines.
+// A Server is a GitHub server. It may be used by several goroutines.
 type Server struct {
 	options Options
 	url     string
@@ -74,7 +73,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// A TB is what Start needs of a *testing.T.
+// A TB is the part of testing.TB that Start needs.
 type TB interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -82,8 +81,8 @@ type TB interface {
 	Cleanup(func())
 }
 
-// Start starts a server for a test, which fails upon a request that the server
-// has no page for.
+// Start starts a server for a test, which fails on a request that the server does not
+// implement.
 func Start(t TB, o Options) *Server {
 	t.Helper()
 	if o.Report == nil {
@@ -97,10 +96,10 @@ func Start(t TB, o Options) *Server {
 	return s
 }
 
-// URL is where the API is.
+// URL returns the API's URL.
 func (s *Server) URL() string { return s.url }
 
-// Close ends the server and the requests that are still open.
+// Close stops the server and its open requests.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -108,14 +107,14 @@ func (s *Server) Close() {
 	_ = s.http.Close()
 }
 
-// Requests are the requests so far, as "GET /user".
+// Requests returns the requests so far, such as "GET /user".
 func (s *Server) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
 
-// SetReadOnly gives and takes the right to write.
+// SetReadOnly sets whether the token may only read.
 func (s *Server) SetReadOnly(readOnly bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +134,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// An answer is one to a request.
+// An answer is the response to a request.
 type answer struct {
 	status int
 	body   any // nil for none
@@ -159,7 +158,7 @@ var (
 	inaccessible = refuse(http.StatusForbidden, "Resource not accessible by integration")
 )
 
-// A page answers one kind of request. The server is locked meanwhile.
+// A page answers one kind of request, with the server locked.
 type page func(repo *repository, r *http.Request) answer
 
 func (s *Server) routes() *http.ServeMux {
@@ -233,7 +232,7 @@ func (s *Server) write(w http.ResponseWriter, _ *http.Request, a answer) {
 	}
 }
 
-// report tells of an unexpected request, unless the test is over.
+// report reports an unexpected request, unless the test has ended.
 func (s *Server) report(format string, args ...any) {
 	s.mu.Lock()
 	closed := s.closed
@@ -243,13 +242,13 @@ func (s *Server) report(format string, args ...any) {
 	}
 }
 
-// id is a new one, greater than all before.
+// id returns a new id, greater than all before.
 func (s *Server) id() int64 {
 	s.lastID++
 	return s.lastID
 }
 
-// paged is one page of a list, with GitHub's Link header.
+// paged returns one page of a list, with GitHub's Link header.
 func (s *Server) paged(r *http.Request, items []any) answer {
 	q := r.URL.Query()
 	size, err := strconv.Atoi(q.Get("per_page"))

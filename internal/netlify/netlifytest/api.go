@@ -62,7 +62,7 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// ownPath begins the paths of deploys' own addresses.
+// ownPath is the prefix of the paths of deploys' own URLs.
 const ownPath = "/_deploys/"
 
 func (s *Server) unexpected(what string) {
@@ -71,7 +71,7 @@ func (s *Server) unexpected(what string) {
 	}
 }
 
-// A call is a request and its answer.
+// A call is a request and its response.
 type call struct {
 	http.ResponseWriter
 	*http.Request
@@ -100,7 +100,7 @@ func (c *call) json(status int, v any) {
 	_ = json.NewEncoder(c.ResponseWriter).Encode(v) // a client that went away
 }
 
-// met counts a request and gives the answer of a fault or of a wrong token.
+// met counts a request, and answers for a fault or a wrong token.
 func (s *Server) met(c *call) bool {
 	s.mu.Lock()
 	s.requests[c.op]++
@@ -137,7 +137,7 @@ func (s *Server) met(c *call) bool {
 	return false
 }
 
-// reset breaks a connection off as a crashed peer does.
+// reset resets a connection as a crashed server does.
 func reset(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -149,7 +149,7 @@ func reset(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// find wants the lock.
+// find requires the lock.
 func (s *Server) find(id string) *deploy {
 	i := slices.IndexFunc(s.deploys, func(d *deploy) bool { return d.ID == id })
 	if i < 0 {
@@ -200,7 +200,7 @@ func (s *Server) create(c *call) error {
 	return nil
 }
 
-// add wants the lock.
+// add requires the lock.
 func (s *Server) add(branch, title string) *deploy {
 	s.next++
 	d := &deploy{Deploy: models.Deploy{
@@ -258,7 +258,7 @@ func (s *Server) update(c *call) error {
 
 func (d *deploy) enter(state string) { d.State, d.looks = state, 0 }
 
-// require sets what is still missing.
+// require sets the contents that are missing.
 func (s *Server) require(d *deploy) {
 	d.Required, d.RequiredFunctions = []string{}, []string{}
 	for _, sum := range d.wanted {
@@ -272,7 +272,7 @@ func (s *Server) require(d *deploy) {
 	}
 }
 
-// settle moves a deploy on that has all it needs.
+// settle advances a complete deploy.
 func (s *Server) settle(d *deploy) {
 	if d.State != "uploading" && d.State != "prepared" || len(d.Required)+len(d.RequiredFunctions) > 0 {
 		return
@@ -298,7 +298,7 @@ func (s *Server) poll(c *call) error {
 	return nil
 }
 
-// look moves a deploy on by one look at it.
+// look advances a deploy by one read.
 func (s *Server) look(d *deploy) {
 	d.looks++
 	b := s.opts.Behaviour
@@ -341,7 +341,7 @@ func (s *Server) function(c *call) error {
 	return s.receive(c, c.PathValue("name"), sha256.New(), func(d *deploy) map[string]string { return d.functions }, models.Function{Name: c.PathValue("name")})
 }
 
-// receive stores an upload that was asked for and is what it should be.
+// receive stores a required upload with the right digest.
 func (s *Server) receive(c *call, name string, h hash.Hash, of func(*deploy) map[string]string, answer any) error {
 	s.mu.Lock()
 	d, err := s.the(c)
@@ -381,7 +381,7 @@ func (s *Server) receive(c *call, name string, h hash.Hash, of func(*deploy) map
 	return nil
 }
 
-// blob is where a content is kept.
+// blob returns the path of a content.
 func (s *Server) blob(sum string) string { return filepath.Join(s.dir, sum) }
 
 func (s *Server) cancel(c *call) error {

@@ -1,20 +1,17 @@
-// Package netlifytest is a Netlify for tests and for a machine without an account: a
-// server in this process that speaks the part of Netlify's API that publishing
-// takes, in the words of its swagger, keeps what it is given, and serves it.
+// Package netlifytest is a Netlify for tests and for machines without an account: a
+// server in this process that implements the part of Netlify's API that publishing
+// needs, as its swagger defines it, stores deploys and serves them.
 //
-// Its deploys go through Netlify's states as they are looked at, so that nothing in
-// it waits. It can be told to misbehave, by [Fault] and [Behaviour]. What it was not
-// made for it answers with 501 and reports: a client that begins to ask for
-// something else is found out.
+// Deploys advance through Netlify's states when they are read, so that nothing waits.
+// [Fault] and [Behaviour] make it misbehave. It answers unexpected requests with 501
+// and reports them, so that a test notices when a client sends other requests.
 //
-// Each alias answers at a port of its own on loopback, since a site's addresses are
-// relative to its root. The deploy's own address is a path of the API's port. It
-// applies the redirects and headers of the netlify.toml that it was given as far as
-// they are plain: paths with a * at the end and :names, rewrites and redirects, no
-// conditions, no other hosts.
+// Each alias has its own port on loopback, since a site's paths are relative to its
+// root. The deploy's own URL is a path of the API's port. The server applies the plain
+// redirects and headers of the uploaded netlify.toml: paths with a final * and :names,
+// rewrites and redirects, no conditions, no other hosts.
 //
-// It is no test of Netlify: limits of an account, its network and its post-processing
-// are not here.
+// It does not imitate an account's limits, Netlify's network or its post-processing.
 package netlifytest
 
 import (
@@ -31,56 +28,55 @@ import (
 	"github.com/netlify/open-api/v2/go/models"
 )
 
-// Options are what a server is made of. The zero value is a server with one site,
-// "site", that takes any token.
+// Options configure a server. The zero value has one site, "site", and accepts any
+// token.
 type Options struct {
 	Token    string // the only one that is taken; "" for any
 	SiteID   string // "site" if ""
 	SiteName string // "shop" if ""
-	// Unexpected is told of each request that the server was not made for;
-	// nil for nobody.
+	// Unexpected is called for each request that the server does not implement;
+	// may be nil.
 	Unexpected func(what string)
-	// Also answers what the server does not know, and says whether it did;
-	// nil for nothing.
+	// Also answers requests that the server does not implement, and reports
+	// whether it did; may be nil.
 	Also func(http.ResponseWriter, *http.Request) bool
-	// Now is the clock of the deploys; nil for the system's.
+	// Now is the clock of the deploys; nil means the system's.
 	Now func() time.Time
-	// Behaviour is what deploys go through.
+	// Behaviour is how deploys behave.
 	Behaviour Behaviour
 }
 
-// A Behaviour is how deploys fare.
+// A Behaviour is how deploys behave.
 type Behaviour struct {
 	Prepare int // looks until an asynchronous comparison is done
 	Process int // looks until a complete deploy is ready
-	// Fail is the error_message with which complete deploys end; "" for none.
+	// Fail is the error_message with which complete deploys fail; empty means none.
 	Fail string
-	// Stuck deploys are processed for ever.
+	// Stuck deploys are processed forever.
 	Stuck bool
-	// Lose is how often, for each deploy, the first content that it required is
-	// lost after all was uploaded, and asked for again.
+	// Lose is how often each deploy loses the first content that it required
+	// after all uploads, and requires it again.
 	Lose int
 }
 
-// A Fault is an answer that comes instead of the right one.
+// A Fault replaces a response.
 type Fault struct {
 	// Op is the kind of request: create, update, poll, file, function, cancel,
 	// list or delete.
 	Op string
-	// From is the first request of the kind that it hits, and Times how many
-	// from there on; 1 each if 0.
+	// From is the first request of the kind that it affects, and Times how many
+	// from there on; 0 means 1.
 	From, Times int
 	Status      int
 	Header      http.Header
 	Message     string
-	// Reset breaks the connection off instead.
+	// Reset resets the connection instead.
 	Reset bool
-	// Hold keeps the request waiting until it is closed or the client goes
-	// away; then the right answer is given.
+	// Hold delays the response until it is closed or the client disconnects.
 	Hold <-chan struct{}
 }
 
-// A Server is a Netlify.
+// A Server is a Netlify server.
 type Server struct {
 	opts Options
 	dir  string // of contents, by digest
@@ -97,7 +93,7 @@ type Server struct {
 	next     int
 }
 
-// A deploy is one, with what it consists of.
+// A deploy is a deploy with its content.
 type deploy struct {
 	models.Deploy
 	files     map[string]string // path to SHA-1
@@ -109,7 +105,7 @@ type deploy struct {
 	rules     rules
 }
 
-// An alias is a name that answers.
+// An alias is an alias with its server.
 type alias struct {
 	name     string
 	listener net.Listener
@@ -141,7 +137,7 @@ func (s *Server) serve(l net.Listener, h http.Handler) *http.Server {
 	return server
 }
 
-// Close ends the server and forgets all it was given.
+// Close stops the server and deletes its content.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	s.mu.Lock()
@@ -177,10 +173,10 @@ func NewT(t T, o Options) *Server {
 	return s
 }
 
-// URL is the API's address.
+// URL returns the API's URL.
 func (s *Server) URL() string { return "http://" + s.api.Addr().String() + "/api/v1" }
 
-// SiteURL is where an alias answers; 404 where nothing is published.
+// SiteURL returns the URL of an alias. It answers 404 without a deploy.
 func (s *Server) SiteURL(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +187,7 @@ func (s *Server) SiteURL(name string) string {
 	return "http://" + a.listener.Addr().String()
 }
 
-// alias finds or makes one.
+// alias returns the alias, and starts it if necessary.
 func (s *Server) alias(name string) (*alias, error) {
 	if a := s.aliases[name]; a != nil {
 		return a, nil
@@ -222,7 +218,7 @@ func (s *Server) Inject(faults ...Fault) {
 	}
 }
 
-// Requests are how many of each kind came, those that met a fault among them.
+// Requests counts the requests of each kind, including those with a fault.
 func (s *Server) Requests() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,7 +229,7 @@ func (s *Server) Requests() map[string]int {
 	return out
 }
 
-// Know makes the server have contents already, by their SHA-1 or SHA-256. It can't
+// Know makes the server treat contents as uploaded, by their SHA-1 or SHA-256. It cannot
 // serve them.
 func (s *Server) Know(sums ...string) {
 	s.mu.Lock()
@@ -243,7 +239,7 @@ func (s *Server) Know(sums ...string) {
 	}
 }
 
-// Add puts a deploy there that is ready and holds nothing. It returns its ID.
+// Add adds an empty deploy that is ready, and returns its ID.
 func (s *Server) Add(branch, title string, created time.Time) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -252,17 +248,17 @@ func (s *Server) Add(branch, title string, created time.Time) string {
 	return d.ID
 }
 
-// A Deploy is what a test may look at.
+// A Deploy is a deploy for a test to inspect.
 type Deploy struct {
 	ID, Alias, Title, State string
 	Draft, Async            bool
 	Files, Functions        map[string]string
-	// Retries are the X-Nf-Retry-Count of uploaded functions, "" for none.
+	// Retries are the X-Nf-Retry-Count headers of uploaded functions, empty if absent.
 	Retries   []string
 	Schedules map[string]string
 }
 
-// Deploys are all there are, oldest first.
+// Deploys returns all deploys, oldest first.
 func (s *Server) Deploys() []Deploy {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -280,7 +276,7 @@ func (s *Server) Deploys() []Deploy {
 	return out
 }
 
-// Content is a file of a deploy as it was uploaded.
+// Content returns a file of a deploy as it was uploaded.
 func (s *Server) Content(id, path string) (string, error) {
 	s.mu.Lock()
 	d := s.find(id)

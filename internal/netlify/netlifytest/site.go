@@ -9,7 +9,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// rules are what a deploy's netlify.toml says of its pages.
+// rules are the rules of a deploy's netlify.toml.
 type rules struct {
 	Redirects []struct {
 		From       string         `toml:"from"`
@@ -34,7 +34,7 @@ func (s *Server) rulesOf(d *deploy) rules {
 	return r
 }
 
-// page answers for a deploy; nil is one that is not there.
+// page serves a deploy; nil means that there is none.
 func (s *Server) page(w http.ResponseWriter, r *http.Request, d *deploy, at string) {
 	if d == nil {
 		http.Error(w, "Not Found", http.StatusNotFound)
@@ -93,7 +93,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, d *deploy, name st
 		http.Error(w, "this server was told that it has the file", http.StatusInternalServerError)
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
 		http.Error(w, "no file", http.StatusInternalServerError)
@@ -103,7 +103,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, d *deploy, name st
 	http.ServeContent(fixed{w, status}, r, name, info.ModTime(), f)
 }
 
-// fixed is an answer with a status of its own where that would be 200.
+// fixed replaces the status 200 of a response.
 type fixed struct {
 	http.ResponseWriter
 	status int
@@ -117,10 +117,10 @@ func (f fixed) WriteHeader(status int) {
 	f.ResponseWriter.WriteHeader(status)
 }
 
-// placed are what the :names and the * of a pattern stood for.
+// placed are the values of a pattern's :names and *.
 type placed map[string]string
 
-// match holds a path against a pattern such as /news/:id/*.
+// match compares a path with a pattern such as /news/:id/*.
 func match(pattern, at string) (placed, bool) {
 	got := placed{}
 	want, have := split(pattern), split(at)

@@ -1,12 +1,11 @@
-// Package previewbench measures how a preview's site is published: a folder of
-// 10,000 files and 500 MB of which 100 have changed, beside netlify-cli on the same
-// folder and against the same server, which is netlifytest on loopback.
+// Package previewbench measures publishing a preview's site: a folder of 10,000 files
+// and 500 MB of which 100 have changed, compared with netlify-cli on the same folder and
+// against the same server, which is netlifytest on loopback.
 //
-// It says how fast files are hashed beside the speed of SHA-1 itself on all cores,
-// the peak of memory of the whole process, what was uploaded and how long it took.
-// Both publishers run in processes of their own, one after the other, several times;
-// medians count. The server's answers take no time worth mentioning, so what is left
-// is the publisher's own.
+// It reports the speed of hashing files compared with SHA-1 itself on all cores, the
+// process's peak memory, the uploads and the duration. Both publishers run in their own
+// processes, alternating, several times; medians count. The server's response times are
+// negligible, so the rest is the publisher's own.
 package previewbench
 
 import (
@@ -29,10 +28,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 )
 
-// ResultFile is where the figures go, below the repository's root.
+// ResultFile is the file for the results, below the repository's root.
 const ResultFile = "out/bench-preview.json"
 
-// What is measured, and how often.
+// The size of the benchmark.
 const (
 	files   = 10_000
 	size    = 500 << 20
@@ -41,14 +40,14 @@ const (
 	token   = "the-token-of-the-bench"
 )
 
-// A Report is what the process that publishes says of itself.
+// A Report is the output of the process that publishes.
 type Report struct {
 	Stats     netlify.Stats
 	Seconds   float64
 	PeakBytes int64
 }
 
-// A Publisher is what one of them took, by medians.
+// A Publisher is the result of one publisher, as medians.
 type Publisher struct {
 	Name      string  `json:"name"`
 	Seconds   float64 `json:"seconds"`         // of the whole process
@@ -58,7 +57,7 @@ type Publisher struct {
 	Requests  int     `json:"requests"`
 }
 
-// A Result is what a run has measured.
+// A Result is the result of a run.
 type Result struct {
 	Files        int        `json:"files"`
 	Bytes        int64      `json:"bytes"`
@@ -66,23 +65,23 @@ type Result struct {
 	Rounds       int        `json:"rounds"`
 	Cores        int        `json:"cores"`
 	HashingBytes float64    `json:"hashing_bytes_per_second"` // of the folder, as published
-	PlainBytes   float64    `json:"plain_bytes_per_second"`   // of the folder, nothing but read and hashed, on all cores
+	PlainBytes   float64    `json:"plain_bytes_per_second"`   // of the folder, only read and hashed, on all cores
 	SHA1Bytes    float64    `json:"sha1_bytes_per_second"`    // of memory, on all cores
 	Ratio        float64    `json:"hashing_ratio"`            // to plain
 	MemoryRatio  float64    `json:"hashing_ratio_to_memory"`
 	Ours         Publisher  `json:"ours"`
 	Peer         *Publisher `json:"peer,omitempty"`
-	PeerMissing  string     `json:"peer_missing,omitempty"` // why there is no peer
+	PeerMissing  string     `json:"peer_missing,omitempty"` // why the peer was not measured
 }
 
-// Run measures and prints a table. It needs the go command, and for the peer npm and
-// its registry; without them it measures ours alone, and says so.
+// Run measures and prints a table. It needs the go command, and for the peer npm and its
+// registry; without them it measures our publisher alone, and says so.
 func Run(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "previewbench")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	b := &bench{dir: dir, site: filepath.Join(dir, "site"), out: out}
 	r, err := b.run(ctx)
 	if err != nil {
@@ -151,7 +150,7 @@ func (b *bench) run(ctx context.Context) (Result, error) {
 	return r, nil
 }
 
-// baselines measures what hashing is held against.
+// baselines measures what hashing is compared with.
 func (b *bench) baselines(ctx context.Context) error {
 	memory, err := memorySpeed(ctx)
 	if err != nil {
@@ -162,14 +161,14 @@ func (b *bench) baselines(ctx context.Context) error {
 	return err
 }
 
-// A sample is one process that published.
+// A sample is one run of a publisher.
 type sample struct {
 	seconds  float64
 	peak     int64
 	requests map[string]int
 }
 
-// server is a fresh one that has all contents but the changed ones.
+// server starts a server that has all contents but the changed ones.
 func (b *bench) server() (*netlifytest.Server, func() []string, error) {
 	a := &answers{}
 	s, err := netlifytest.New(netlifytest.Options{SiteID: siteID, Token: token, Also: a.answer, Unexpected: a.note})
@@ -185,7 +184,7 @@ func (b *bench) ours(ctx context.Context, program string) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	cmd := exec.CommandContext(ctx, program, s.URL(), siteID, b.site, "pr-1")
 	cmd.Env = []string{"NETLIFY_AUTH_TOKEN=" + token, "DEBUG=1"} // which must not make the client print the token
 	got, said, err := measured(cmd)
@@ -201,7 +200,7 @@ func (b *bench) ours(ctx context.Context, program string) (sample, error) {
 	return got, complete(s, unknown())
 }
 
-// complete says whether what was published is what should have been.
+// complete verifies what was published.
 func complete(s *netlifytest.Server, unknown []string) error {
 	all := s.Deploys()
 	if len(all) != 1 || all[0].State != "ready" || len(all[0].Files) < files {
@@ -210,8 +209,8 @@ func complete(s *netlifytest.Server, unknown []string) error {
 	return nil
 }
 
-// measured runs a process and watches its memory. A failed one's words are in the
-// error, without the token.
+// measured runs a process and measures its memory. The error of a failed one contains the
+// end of its output; output with the token is an error of its own.
 func measured(cmd *exec.Cmd) (sample, []byte, error) {
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -292,7 +291,7 @@ func median(values []float64) float64 {
 
 func (r Result) print(out io.Writer) {
 	fmt.Fprintf(out, "\n%d files, %d MB, %d changed; %d cores; medians of %d rounds\n", r.Files, r.Bytes>>20, r.Changed, r.Cores, r.Rounds)
-	fmt.Fprintln(out, "about 2 s of each time are the server's states, which both look at once a second")
+	fmt.Fprintln(out, "about 2 s of each time are the server's states, which both publishers poll once a second")
 	fmt.Fprintf(out, "hashing %.0f MB/s; the same files opened, read and hashed, and nothing else, %.0f MB/s (%.0f %%); SHA-1 of memory %.0f MB/s (%.0f %%); on all cores\n\n",
 		r.HashingBytes/1e6, r.PlainBytes/1e6, 100*r.Ratio, r.SHA1Bytes/1e6, 100*r.MemoryRatio)
 	fmt.Fprintf(out, "| %-20s | %8s | %8s | %9s | %8s | %8s |\n|%s\n", "", "time", "slowest", "peak RSS", "uploads", "requests", strings.Repeat("-", 78)+"|")

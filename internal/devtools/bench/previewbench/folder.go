@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// sizes are those of the files, from 2 KB to about 200 KB, many small and few large,
-// of the sum that is wanted.
+// sizes returns the sizes of the files, from 2 KB to about 200 KB, many small and few
+// large.
 func sizes() []int {
 	r := rand.New(rand.NewPCG(1, 2))
 	var all []int
@@ -37,7 +37,7 @@ func name(dir string, i int) string {
 	return filepath.Join(dir, fmt.Sprintf("%02d", i%100), fmt.Sprintf("page-%d.html", i))
 }
 
-// text fills a buffer with what does not repeat, for one file and version.
+// text fills a buffer with random data of one file and version.
 func text(buffer []byte, i, version int) {
 	var seed [32]byte
 	seed[0], seed[1], seed[2] = byte(i), byte(i>>8), byte(version)
@@ -67,7 +67,7 @@ func fill(dir string) (known []string, bytes int64, err error) {
 	return known, bytes, nil
 }
 
-// change gives the files that change a content that no round before had.
+// change writes new content to the files that change.
 func change(dir string, round int) error {
 	for i, n := range sizes() {
 		if i%(files/changed) == 0 {
@@ -81,7 +81,7 @@ func change(dir string, round int) error {
 	return nil
 }
 
-// memorySpeed is how many bytes a second all cores hash of memory that is near.
+// memorySpeed returns how many bytes a second all cores hash from memory.
 func memorySpeed(ctx context.Context) (float64, error) {
 	cores := runtime.GOMAXPROCS(0)
 	var all sync.WaitGroup
@@ -98,8 +98,8 @@ func memorySpeed(ctx context.Context) (float64, error) {
 	return size / time.Since(begun).Seconds(), ctx.Err()
 }
 
-// plainSpeed is how many bytes a second all cores read and hash of the folder, in
-// the plainest way that does not hold files in memory.
+// plainSpeed returns how many bytes a second all cores read and hash of the folder, in the
+// simplest way that does not hold files in memory.
 func plainSpeed(ctx context.Context, dir string) (float64, error) {
 	cores := runtime.GOMAXPROCS(0)
 	errs, read := make([]error, cores), make([]int, cores)
@@ -128,7 +128,7 @@ func hashed(name string, h hash.Hash, buffer []byte) (total int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	h.Reset()
 	for {
 		n, err := f.Read(buffer)

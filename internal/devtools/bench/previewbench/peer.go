@@ -26,8 +26,8 @@ type peer struct {
 	node, cli string
 }
 
-// install brings the peer's packages here, as its lock file has them; those of a run
-// before are used again.
+// install installs the peer's packages from its lock file, and reuses those of an earlier
+// run.
 func install(ctx context.Context, out io.Writer) (*peer, error) {
 	found, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", "github.com/candlefish/deploy-action/internal/devtools/bench/previewbench").Output()
 	if err != nil {
@@ -84,21 +84,21 @@ func (p *peer) fetch(ctx context.Context, dir, from string, lock []byte) error {
 	return os.WriteFile(filepath.Join(dir, "installed.json"), lock, 0o644)
 }
 
-// noExtensions answers, inside netlify-cli, the one question that does not go to
-// NETLIFY_API_URL: a site's extensions. Ours has none, and nothing leaves loopback.
+// noExtensions answers, inside netlify-cli, the one request that does not use
+// NETLIFY_API_URL: a site's extensions. Nothing leaves loopback.
 const noExtensions = `const real = globalThis.fetch
 globalThis.fetch = (url, init) =>
   String(url).startsWith("https://api.netlifysdk.com/") ? Promise.resolve(new Response("[]")) : real(url, init)
 `
 
-// theirs publishes the folder with the peer, which is told of the server by
-// NETLIFY_API_URL and sends no telemetry where CI is set.
+// theirs publishes the folder with the peer. NETLIFY_API_URL sets its server, and CI
+// disables its telemetry.
 func (b *bench) theirs(ctx context.Context, p *peer) (sample, error) {
 	s, unknown, err := b.server()
 	if err != nil {
 		return sample{}, err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	home := filepath.Join(b.dir, "home")
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return sample{}, err
@@ -122,7 +122,7 @@ func (b *bench) theirs(ctx context.Context, p *peer) (sample, error) {
 	return got, complete(s, unknown())
 }
 
-// answers are those to what netlify-cli asks for besides publishing.
+// answers answers netlify-cli's requests beyond publishing.
 type answers struct {
 	mu  sync.Mutex
 	odd []string

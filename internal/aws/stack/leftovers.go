@@ -1,0 +1,96 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+
+	"github.com/candlefish/deploy-action/internal/aws"
+)
+
+// The resource types that can outlive a stack, or leave something behind.
+const (
+	apiType      = "AWS::ApiGateway::RestApi"
+	logGroupType = "AWS::Logs::LogGroup"
+	functionType = "AWS::Lambda::Function"
+)
+
+// A leftover is a resource that may outlive its stack.
+type leftover struct{ kind, id string }
+
+func (l leftover) String() string { return l.kind + " " + l.id }
+
+// outliving lists the stack's REST APIs and log groups, and the log groups that
+// Lambda creates for functions without one, unless the template retains them.
+func (s *session) outliving(ctx context.Context, id string) ([]leftover, error) {
+	all, err := s.list(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var found []leftover
+	var logical []string
+	for _, r := range all {
+		if l, ok := leftoverOf(r); ok {
+			found, logical = append(found, l), append(logical, sdk.ToString(r.LogicalResourceId))
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	t, err := s.processed(ctx, id, nil)
+	if err != nil {
+		return nil, err
+	}
+	retained := map[leftover]bool{} // a group named twice is retained if either resource is
+	for i, l := range found {
+		retained[l] = retained[l] || t.Resources[logical[i]].Retained
+	}
+	var free []leftover
+	for _, l := range found {
+		if r, first := retained[l]; first && !r {
+			free = append(free, l)
+			delete(retained, l)
+		}
+	}
+	return free, nil
+}
+
+// leftoverOf returns what a resource may leave behind, if anything.
+func leftoverOf(r types.StackResourceSummary) (leftover, bool) {
+	l := leftover{sdk.ToString(r.ResourceType), sdk.ToString(r.PhysicalResourceId)}
+	if l.id == "" || r.ResourceStatus == types.ResourceStatusDeleteComplete {
+		return l, false
+	}
+	switch l.kind {
+	case functionType:
+		return leftover{logGroupType, "/aws/lambda/" + l.id}, true
+	case apiType, logGroupType:
+		return l, true
+	}
+	return l, false
+}
+
+// deleteLeftovers deletes what outlived the stack, once the stack is gone.
+func (s *session) deleteLeftovers(ctx context.Context, all []leftover, d *Deleted) {
+	for _, l := range all {
+		switch err := s.deleteLeftover(ctx, l); {
+		case err == nil:
+			d.Swept = append(d.Swept, l.String())
+		case !aws.HasCode(err, "NotFoundException", "ResourceNotFoundException"):
+			d.Left = append(d.Left, fmt.Sprintf("%s: %v", l, err))
+		}
+	}
+}
+
+func (s *session) deleteLeftover(ctx context.Context, l leftover) error {
+	if l.kind == apiType {
+		_, err := apigateway.NewFromConfig(s.account.Config()).DeleteRestApi(ctx, &apigateway.DeleteRestApiInput{RestApiId: &l.id})
+		return err
+	}
+	_, err := cloudwatchlogs.NewFromConfig(s.account.Config()).DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &l.id})
+	return err
+}

@@ -1,0 +1,42 @@
+package template
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	got, err := Parse([]byte(`
+Transform: AWS::Serverless-2016-10-31
+Parameters: {A: {Default: x}, B: {NoEcho: "true"}, C: {NoEcho: true}}
+Conditions:
+  IsX: !Equals [!Ref A, x]
+  NotX: {"Fn::Not": [{Condition: IsX}]}
+  Both: !And [Condition: IsX, Condition: NotX]
+  Either: !Or [Condition: IsX, !Equals [!FindInMap [m, a, b], y]]
+  Unknown: !Equals [!Ref "AWS::Region", y]
+  Circle: !Not [Condition: Circle]
+Resources:
+  Plain: {Type: T, DeletionPolicy: RetainExceptOnCreate}
+  X: {Type: T, Condition: IsX}
+  N: {Type: T, Condition: NotX}
+  Bo: {Type: T, Condition: Both}
+  E: {Type: T, Condition: Either}
+  U: {Type: T, Condition: Unknown}
+  Ci: {Type: T, Condition: Circle}
+`), map[string]string{"B": "secret", "C": ""})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Template{NoEcho: []string{"B", "C"}, Transform: true, Resources: map[string]Resource{
+		"Plain": {Retained: true}, "X": {}, "N": {Absent: true}, "Bo": {Absent: true}, "E": {}, "U": {}, "Ci": {},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"secret"}, got.Secrets(map[string]string{"A": "open", "B": "secret"})); diff != "" {
+		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,88 @@
+package preview
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/candlefish/deploy-action/internal/browser"
+	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+)
+
+// A chromium is the browser as the reconciler's PageChecker.
+type chromium struct {
+	checker browser.Checker
+	options browser.Options
+}
+
+// pageChecker returns the browser, nil if no input asks for one. A missing browser that
+// an input asks for is an error: a skipped check must not look like a passed one.
+func (s *session) pageChecker() (reconcile.PageChecker, error) {
+	c := chromium{
+		checker: browser.Checker{Logf: s.a.Printf},
+		options: browser.Options{
+			Accessibility: s.v.Bool("accessibility"), Visual: s.v.Bool("visual"), Out: s.v.String("pictures-dir"), Baseline: s.v.String("pictures-baseline"),
+			MaxDiff: s.v.Float("max-visual-diff") / 100,
+		},
+	}
+	if !c.options.Accessibility && !c.options.Visual {
+		return nil, nil
+	}
+	if err := c.checker.Available(); err != nil {
+		return nil, fmt.Errorf("accessibility and visual need a browser, which the action's image does not contain; run the program on a machine with one: %w", err)
+	}
+	return c, nil
+}
+
+// CheckPages implements reconcile.PageChecker.
+func (c chromium) CheckPages(ctx context.Context, pages []string) ([]reconcile.Check, error) {
+	o := c.options
+	for _, page := range pages {
+		o.Pages = append(o.Pages, browser.Page{URL: page})
+	}
+	results, err := c.checker.Run(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var checks []reconcile.Check
+	for _, r := range results {
+		where := r.Page + ", " + r.Viewport
+		if r.Err != "" {
+			checks = append(checks, check("browser: "+where, false, r.Err))
+			continue
+		}
+		if o.Accessibility {
+			checks = append(checks, accessibility(where, r.Violations))
+		}
+		if o.Visual {
+			checks = append(checks, appearance(where, r))
+		}
+	}
+	return checks, nil
+}
+
+func accessibility(where string, violations []browser.Violation) reconcile.Check {
+	if len(violations) == 0 {
+		return check("accessibility: "+where, true, "axe-core finds nothing")
+	}
+	var found []string
+	for _, v := range violations {
+		found = append(found, fmt.Sprintf("%s (%s, %d elements)", v.Help, v.Impact, v.Nodes))
+	}
+	return check("accessibility: "+where, false, strings.Join(found, "; "))
+}
+
+func appearance(where string, r browser.Result) reconcile.Check {
+	name := "appearance: " + where
+	switch {
+	case !r.Baseline:
+		return check(name, true, "no baseline to compare with; "+r.Picture)
+	case r.Changed:
+		return check(name, false, fmt.Sprintf("%.2f %% of the pixels differ: %s %s", 100*r.DiffShare, r.Diff, r.Note))
+	}
+	return check(name, true, "unchanged")
+}
+
+func check(name string, ok bool, detail string) reconcile.Check {
+	return reconcile.Check{Name: name, OK: ok, Detail: detail}
+}

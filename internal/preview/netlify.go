@@ -1,0 +1,92 @@
+package preview
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/candlefish/deploy-action/internal/netlify"
+	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+)
+
+// A netlifyHost is Netlify as the reconciler's Host.
+type netlifyHost struct {
+	account *netlify.Account
+	site    string
+	// domain is the site's own, below which Netlify serves each alias; empty means
+	// Netlify's addresses.
+	domain string
+}
+
+var _ reconcile.Host = netlifyHost{}
+
+// host returns the Netlify site of the inputs.
+func (s *session) host() netlifyHost {
+	return netlifyHost{
+		account: &netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String()},
+		site:    s.v.String("netlify-site-id"), domain: s.v.String("site-domain"),
+	}
+}
+
+// Publish implements reconcile.Host.
+func (n netlifyHost) Publish(ctx context.Context, b reconcile.Build) (reconcile.Site, error) {
+	d, stats, err := n.account.Publish(ctx, netlify.Upload{
+		SiteID: n.site, Dir: b.Dir, Functions: b.Functions, Config: b.Config, Alias: b.Owner.Alias(), Title: b.Owner.Title(),
+		Progress: func(p netlify.Progress) { b.Logf("%s", progressLine(p)) },
+	})
+	if err != nil {
+		return reconcile.Site{}, err
+	}
+	site := n.siteOf(d)
+	site.Files, site.Uploaded = stats.Files, stats.Uploads
+	return site, nil
+}
+
+func (n netlifyHost) siteOf(d netlify.Deploy) reconcile.Site {
+	s := reconcile.Site{ID: d.ID, URL: d.URL, AliasURL: d.AliasURL, Title: d.Title, Alias: d.Alias, State: d.State, Created: d.Created}
+	if n.domain != "" {
+		s.AliasURL = "https://" + d.Alias + "." + n.domain
+	}
+	return s
+}
+
+// Sites implements reconcile.Host.
+func (n netlifyHost) Sites(ctx context.Context, alias string) ([]reconcile.Site, error) {
+	deploys, err := n.account.Deploys(ctx, n.site, alias)
+	if err != nil {
+		return nil, err
+	}
+	sites := make([]reconcile.Site, len(deploys))
+	for i, d := range deploys {
+		sites[i] = n.siteOf(d)
+	}
+	return sites, nil
+}
+
+func (n netlifyHost) deploy(s reconcile.Site) netlify.Deploy {
+	return netlify.Deploy{ID: s.ID, SiteID: n.site, Alias: s.Alias, URL: s.URL, AliasURL: s.AliasURL}
+}
+
+// Remove implements reconcile.Host.
+func (n netlifyHost) Remove(ctx context.Context, s reconcile.Site) error {
+	if err := n.account.Delete(ctx, n.deploy(s)); err != nil {
+		return fmt.Errorf("delete deploy %s: %w", s.ID, err)
+	}
+	return nil
+}
+
+// Gone implements reconcile.Host.
+func (n netlifyHost) Gone(ctx context.Context, s reconcile.Site) (bool, string, error) {
+	return n.account.Gone(ctx, n.deploy(s))
+}
+
+// progressLine renders the progress of a publication.
+func progressLine(p netlify.Progress) string {
+	text := fmt.Sprintf("frontend: %s, %d of %d files", p.Phase, p.Files, p.TotalFiles)
+	if p.TotalBytes > 0 {
+		text += fmt.Sprintf(", %.1f of %.1f MB", float64(p.Bytes)/1e6, float64(p.TotalBytes)/1e6)
+	}
+	if p.State != "" {
+		text += ", Netlify says " + p.State
+	}
+	return text
+}

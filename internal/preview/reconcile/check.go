@@ -1,0 +1,224 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// manifestPath is the file of each frontend that contains its commit.
+const manifestPath = "/build-manifest.json"
+
+// writeManifest adds commit and API address to the build's manifest, and keeps its other
+// keys.
+func writeManifest(d Desired, apiURL string, now time.Time) error {
+	file := filepath.Join(d.Dir, filepath.Base(manifestPath))
+	manifest := map[string]any{}
+	raw, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(raw, &manifest)
+	} else if os.IsNotExist(err) {
+		err = nil
+		if _, e := os.Stat(d.Dir); e != nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("read the build %s: %w", d.Dir, err)
+	}
+	if manifest["commitSha"] == d.Commit && manifest["apiUrl"] == apiURL {
+		return nil // unchanged, so that nothing has to be uploaded
+	}
+	for name, value := range map[string]any{
+		"buildId": fmt.Sprintf("preview-%d-%d", d.Number, now.Unix()), "prNumber": d.Number, "commitSha": d.Commit,
+		"buildTime": now.UTC().Format(time.RFC3339), "apiUrl": apiURL,
+	} {
+		manifest[name] = value
+	}
+	if raw, err = json.MarshalIndent(manifest, "", "  "); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return os.WriteFile(file, append(raw, '\n'), 0o644)
+}
+
+// commitOf reads the commit from a manifest, empty without one.
+func commitOf(body string) string {
+	var m struct{ CommitSha string }
+	if json.Unmarshal([]byte(body), &m) != nil {
+		return ""
+	}
+	return m.CommitSha
+}
+
+// liveTimeout bounds the time from when the host says that a part is live until it
+// answers with its commit: edge caches follow.
+const liveTimeout = 90 * time.Second
+
+// checkSite checks the frontend as a visitor would see it.
+func (k *Reconciler) checkSite(ctx context.Context, d Desired, p *Part) {
+	limit, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	for {
+		status, body, err := k.Fetcher.Get(limit, p.URL+manifestPath)
+		seen := commitOf(body)
+		if err == nil && status == http.StatusOK && seen == d.Commit {
+			p.Commit, p.Status = seen, StatusReady
+			p.Checks = append(p.Checks, Check{"commit", true, "it answers as " + Short(seen)})
+			break
+		}
+		p.Detail = "it does not show commit " + Short(d.Commit) + ": " + answer(status, seen, err)
+		select {
+		case <-limit.Done():
+			p.Checks = append(p.Checks, Check{"commit", false, p.Detail})
+			return
+		case <-k.After(time.Second):
+		}
+	}
+	p.Detail = ""
+	k.checkPage(ctx, p, "front page", p.URL+"/", true)
+	k.checkPage(ctx, p, "health", p.URL+"/health", false)
+	if d.Links > 0 {
+		k.checkLinks(ctx, p, d.Links)
+	}
+}
+
+// checkAPI checks the API's health. The commit is verified only if the function reports
+// it.
+func (k *Reconciler) checkAPI(ctx context.Context, d Desired, p *Part) {
+	address := healthURL(p.URL)
+	limit, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	for {
+		status, body, err := k.Fetcher.Get(limit, address)
+		if err == nil && status == http.StatusOK {
+			p.Status, p.Detail = StatusReady, ""
+			c := Check{"health", true, "it answers " + http.StatusText(status)}
+			if strings.Contains(body, d.Commit) {
+				p.Commit, c.Detail = d.Commit, c.Detail+" as "+Short(d.Commit)
+			}
+			p.Checks = append(p.Checks, c)
+			return
+		}
+		p.Detail = "its health check fails: " + answer(status, "", err)
+		select {
+		case <-limit.Done():
+			p.Status = StatusFailed
+			p.Checks = append(p.Checks, Check{"health", false, p.Detail})
+			return
+		case <-k.After(time.Second):
+		}
+	}
+}
+
+// healthURL is the address of an API's health check.
+func healthURL(api string) string { return strings.TrimSuffix(api, "/") + "/health" }
+
+// checkPage requests one page. A required one that fails fails the part.
+func (k *Reconciler) checkPage(ctx context.Context, p *Part, name, address string, required bool) {
+	began := k.Now()
+	status, _, err := k.Fetcher.Get(ctx, address)
+	c := Check{Name: name, OK: err == nil && status < 400, Detail: answer(status, "", err)}
+	if c.OK {
+		c.Detail += fmt.Sprintf(" in %v", k.Now().Sub(began).Round(time.Millisecond))
+	} else if required {
+		p.Status, p.Detail = StatusFailed, name+": "+c.Detail
+	}
+	if required || status != http.StatusNotFound { // an optional page that does not exist is not listed
+		p.Checks = append(p.Checks, c)
+	}
+}
+
+func answer(status int, seen string, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case seen != "":
+		return "it shows " + Short(seen)
+	}
+	return fmt.Sprintf("%d %s", status, http.StatusText(status))
+}
+
+// checkLinks requests the sitemap's pages, on the preview itself.
+func (k *Reconciler) checkLinks(ctx context.Context, p *Part, most int) {
+	status, body, err := k.Fetcher.Get(ctx, p.URL+"/sitemap.xml")
+	if err != nil || status != http.StatusOK {
+		return // it is optional
+	}
+	pages, left, err := sitemap(body, p.URL, most)
+	if err != nil {
+		p.Checks = append(p.Checks, Check{"links", false, "sitemap.xml: " + err.Error()})
+		return
+	}
+	var broken []string
+	for _, page := range pages {
+		if status, _, err := k.Fetcher.Get(ctx, page); err != nil || status >= 400 {
+			broken = append(broken, fmt.Sprintf("%s (%s)", strings.TrimPrefix(page, p.URL), answer(status, "", err)))
+		}
+	}
+	c := Check{"links", len(broken) == 0, fmt.Sprintf("%d pages of the sitemap answer", len(pages)-len(broken))}
+	if left > 0 {
+		c.Detail += fmt.Sprintf("; %d were not checked", left)
+	}
+	if len(broken) > 0 {
+		c.Detail += "; broken: " + strings.Join(broken[:min(len(broken), 10)], ", ")
+		p.Status, p.Detail = StatusFailed, c.Detail
+	}
+	p.Checks = append(p.Checks, c)
+}
+
+// sitemap lists at most so many pages of a sitemap, as addresses on site, whatever host
+// they name; left is how many more there are.
+func sitemap(body, site string, most int) (pages []string, left int, err error) {
+	var m struct {
+		URLs []struct {
+			Loc string `xml:"loc"`
+		} `xml:"url"`
+	}
+	if err := xml.Unmarshal([]byte(body), &m); err != nil {
+		return nil, 0, err
+	}
+	for _, u := range m.URLs {
+		loc, err := url.Parse(strings.TrimSpace(u.Loc))
+		if err != nil {
+			return nil, 0, fmt.Errorf("%q is not a URL", u.Loc)
+		}
+		if len(pages) == most {
+			left++
+			continue
+		}
+		pages = append(pages, site+"/"+strings.TrimPrefix(loc.EscapedPath(), "/"))
+	}
+	return pages, left, nil
+}
+
+// maxBrowserPages is how many pages the browser checks: the front page and the first
+// of the sitemap.
+const maxBrowserPages = 5
+
+// checkInBrowser checks the frontend's pages in a browser.
+func (k *Reconciler) checkInBrowser(ctx context.Context, p *Part) {
+	if k.Pages == nil || p.Status != StatusReady {
+		return
+	}
+	pages := []string{p.URL + "/"}
+	if status, body, err := k.Fetcher.Get(ctx, p.URL+"/sitemap.xml"); err == nil && status == http.StatusOK {
+		listed, _, _ := sitemap(body, p.URL, maxBrowserPages) // checkLinks reports an invalid one
+		for _, page := range listed {
+			if u, err := url.Parse(page); err == nil && u.Path != "/" && len(pages) < maxBrowserPages {
+				pages = append(pages, page)
+			}
+		}
+	}
+	checks, err := k.Pages.CheckPages(ctx, pages)
+	if err != nil {
+		checks = append(checks, Check{"browser", false, err.Error()})
+	}
+	p.Checks = append(p.Checks, checks...)
+}

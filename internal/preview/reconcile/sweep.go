@@ -1,0 +1,155 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// An Orphan is a preview whose pull request is closed or whose time is over.
+type Orphan struct {
+	Key     Key       `json:"-"`
+	Number  int       `json:"pr_number"`
+	Why     string    `json:"why"`
+	Expires time.Time `json:"expires_at"`
+	Sites   int       `json:"sites"`
+	Stack   bool      `json:"stack"`
+	// Removed is the result of its removal; nil in a dry run.
+	Removed *Result `json:"removed,omitempty"`
+}
+
+// A SweepResult is what a sweep found and removed.
+type SweepResult struct {
+	Orphans []Orphan `json:"strays"`
+	// Kept counts the previews that are still needed. Foreign lists stacks that
+	// look like a preview's and lack one of our tags: they are never touched.
+	Kept    int      `json:"kept"`
+	Foreign []string `json:"foreign,omitempty"`
+	DryRun  bool     `json:"dry_run"`
+}
+
+// Sweep finds the orphaned previews of a repository, and deletes them if remove is
+// true. Unless it can list all open pull requests it deletes nothing.
+func (k *Reconciler) Sweep(ctx context.Context, repository string, remove bool, runID, runURL string) (SweepResult, error) {
+	s := SweepResult{DryRun: !remove}
+	open, err := k.Forge.Open(ctx, repository)
+	if err != nil {
+		return s, fmt.Errorf("list the open pull requests of %s, without which nothing is swept: %w", repository, err)
+	}
+	previews, foreign, err := k.previews(ctx, repository)
+	if err != nil {
+		return s, err
+	}
+	s.Foreign = foreign
+	s.Orphans, s.Kept = orphans(previews, open, k.Now())
+	if !remove {
+		return s, nil
+	}
+	for i := range s.Orphans {
+		if err := k.removeOrphan(ctx, &s.Orphans[i], &s, runID, runURL); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// orphans selects the orphans of previews, by number, and counts the others.
+func orphans(previews []Orphan, open []PullRequest, now time.Time) (found []Orphan, kept int) {
+	for _, p := range previews {
+		if p.Why = p.due(open, now); p.Why == "" {
+			kept++
+			continue
+		}
+		found = append(found, p)
+	}
+	slices.SortFunc(found, func(a, b Orphan) int { return cmp.Compare(a.Number, b.Number) })
+	return found, kept
+}
+
+// due returns why a preview should be gone, empty if it should not.
+func (o Orphan) due(open []PullRequest, now time.Time) string {
+	if !slices.ContainsFunc(open, func(pr PullRequest) bool { return pr.Key == o.Key }) {
+		return "its pull request is not open"
+	}
+	if !now.Before(o.Expires) {
+		return "it expired on " + o.Expires.UTC().Format(time.RFC3339)
+	}
+	return ""
+}
+
+// removeOrphan removes one orphan, unless its pull request is open after all: the list
+// is minutes old by now, and a pull request that was closed while the list was read may
+// have hidden another.
+func (k *Reconciler) removeOrphan(ctx context.Context, o *Orphan, s *SweepResult, runID, runURL string) error {
+	pr, err := k.Forge.PullRequest(ctx, o.Key)
+	if err != nil {
+		return fmt.Errorf("check %s again before its preview is removed: %w", o.Key, err)
+	}
+	if pr.Open && k.Now().Before(o.Expires) {
+		o.Why, s.Kept = "its pull request is open after all: kept", s.Kept+1
+		return nil
+	}
+	k.Logf("removing the preview of #%d: %s", o.Number, o.Why)
+	r, err := k.Down(ctx, o.Key, runID, runURL)
+	if err != nil {
+		return err
+	}
+	o.Removed = &r
+	return nil
+}
+
+// previews lists the repository's previews by their tags, and stacks that only look
+// like one.
+func (k *Reconciler) previews(ctx context.Context, repository string) ([]Orphan, []string, error) {
+	all := inventory{}
+	var foreign []string
+	if k.Host != nil {
+		sites, err := k.Host.Sites(ctx, "")
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, s := range sites {
+			if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil && o.Repository == repository {
+				all.of(o).Sites++
+			}
+		}
+	}
+	if k.Backend != nil {
+		stacks, err := k.Backend.Stacks(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, s := range stacks {
+			o, err := OwnerOf(s.Tags)
+			switch {
+			case err != nil:
+				foreign = append(foreign, fmt.Sprintf("stack %s: %v", s.Name, err))
+			case o.Repository == repository && s.Name == o.Stack():
+				all.of(o).Stack = true
+			}
+		}
+	}
+	var list []Orphan
+	for _, p := range all {
+		list = append(list, *p)
+	}
+	return list, foreign, nil
+}
+
+// An inventory collects the parts of each preview.
+type inventory map[Key]*Orphan
+
+// of returns the owner's preview, which lives until its last part expires.
+func (all inventory) of(o Owner) *Orphan {
+	p := all[o.Key]
+	if p == nil {
+		p = &Orphan{Key: o.Key, Number: o.Number}
+		all[o.Key] = p
+	}
+	if o.Expires.After(p.Expires) {
+		p.Expires = o.Expires
+	}
+	return p
+}
