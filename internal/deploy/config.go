@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -35,9 +35,9 @@ type Config struct {
 	ResponseMax   time.Duration
 	MinSamples    int
 	AnalysisFile  string
-	// Analysis is how the rollout is judged: the file's, with the limits
-	// above where it has none of its own.
-	Analysis config.Config
+	// Rules say how the release is judged: by the file, with the limits above
+	// where it has none of its own.
+	Rules judging.Rules
 
 	ProbeURL     string
 	ProbePath    string
@@ -126,7 +126,7 @@ const (
 // pods. The drain window is the longest of the setting and the grace period.
 func (c Config) plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
-		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: *c.Analysis.MaxExtensions, Then: c.Analysis.Then,
+		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
 		Drain: max(c.Drain, grace), KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
 	}
@@ -164,18 +164,10 @@ func dwell(p rollout.Plan) time.Duration {
 	return d
 }
 
-// limits are the limits that the inputs set; a metric of the analysis file takes
-// them where it has none of its own.
-func (c Config) limits() config.Metric {
-	policy := c.Inconclusive
-	if policy == rollout.PolicyAbort { // of one metric: it has failed
-		policy = rollout.PolicyFail
-	}
-	p95 := config.Duration(c.ResponseMax)
-	return config.Metric{
-		MinSamples: float64(c.MinSamples),
-		Errors:     &config.ErrorLimits{Rate: &c.ErrorRate, Success: &c.SuccessRate},
-		Latency:    &config.LatencyLimits{Ratio: c.ResponseRatio, P95: &p95},
-		OnNoData:   policy, OnNaN: policy, OnFewSamples: policy,
+// limits are the limits that the inputs set.
+func (c Config) limits() judging.Limits {
+	return judging.Limits{
+		ErrorRate: c.ErrorRate, SuccessRate: c.SuccessRate, ResponseRatio: c.ResponseRatio, ResponseMax: c.ResponseMax,
+		MinSamples: c.MinSamples, Inconclusive: c.Inconclusive,
 	}
 }

@@ -16,9 +16,9 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
-	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
 )
@@ -58,8 +58,8 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		signals: signals(ctx),
 		started: started,
 	}
-	if r.cfg.Analysis, err = judgefile.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
-		return r.conclude(nil, &exit.Error{Status: exit.BadInput, Err: err, Hint: "docs/analysis.md says what the file takes"})
+	if r.cfg.Rules, err = judging.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
+		return r.conclude(nil, err)
 	}
 	// From here a signal is the rollout's to handle: it puts traffic back.
 	steady := context.WithoutCancel(ctx)

@@ -2,13 +2,11 @@ package deploy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/analysis/config"
-	"github.com/candlefish/deploy-action/internal/analysis/power"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -28,34 +26,32 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	c.Logf("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
 		strings.Join(weights, ", "), cfg.StepDuration, p.Drain, p.KeepWarm)
 	c.Logf("takes %s of dwell, at most %s in all", dwell(p), worstCase(p).Round(time.Minute))
-	for i, step := range p.Steps {
-		showPower(c, cfg.Analysis, config.ProbeMetric, float64(cfg.ProbeRate), len(p.Steps), step, i == 0)
-	}
+	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
 }
 
-// showPower says what a step can see of a metric, and warns where that is too
-// little.
-func showPower(c *console.Console, cfg config.Config, metric string, perSecond float64, steps int, step rollout.Step, always bool) {
-	i := slices.IndexFunc(cfg.Metrics, func(m config.Metric) bool { return m.Name == metric })
-	seen, ok := power.Of(cfg, cfg.Metrics[i], power.Traffic{Rate: perSecond}, steps, step.Weight, step.Dwell)
-	switch {
-	case ok && !seen.Enough && step.Dwell > 0:
-		c.Warn(seen.Sentence)
-	case ok && always:
-		c.Logf("%s", seen.Sentence)
+// showSight says what the first step can see of a metric, and warns of every step
+// that sees too little.
+func showSight(c *console.Console, steps []judging.Sight) {
+	for i, sight := range steps {
+		switch {
+		case !sight.Enough:
+			c.Warn(sight.Sentence)
+		case i == 0:
+			c.Logf("%s", sight.Sentence)
+		}
 	}
 }
 
 // A progress tells what the loop of a rollout decides. It is for one goroutine.
 type progress struct {
-	console  *console.Console
-	plan     rollout.Plan
-	pods     func() []workload.PodView
-	monitor  *traffic.Monitor
-	analysis config.Config
+	console *console.Console
+	plan    rollout.Plan
+	pods    func() []workload.PodView
+	monitor *traffic.Monitor
+	rules   judging.Rules
 
 	step     int
 	stage    rollout.Stage
@@ -108,23 +104,11 @@ func (p *progress) weight(s rollout.State, a rollout.Action, changed bool) {
 		p.console.Show(console.Event{Kind: console.KindVerdict, Message: "back to stable: " + s.Reason})
 	}
 	if changed && s.Step == 0 && a.Weight > 0 {
-		p.power()
+		for _, steps := range p.rules.Sight(p.plan, p.monitor.RateBefore) {
+			showSight(p.console, steps)
+		}
 	}
 	p.console.Show(console.Event{Kind: console.KindWeight, Weight: a.Weight})
-}
-
-// power says, from the traffic that the other metrics saw before the first weight,
-// what the steps can see of them.
-func (p *progress) power() {
-	for _, m := range p.analysis.Metrics {
-		seen, ok := p.monitor.RateBefore(m.Name)
-		if m.Name == config.ProbeMetric || !ok {
-			continue
-		}
-		for i, step := range p.plan.Steps {
-			showPower(p.console, p.analysis, m.Name, seen, len(p.plan.Steps), step, i == 0)
-		}
-	}
 }
 
 // state is the traffic and the pods as they are now.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
-	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
@@ -47,12 +47,17 @@ type delivery struct {
 	saveErr error
 }
 
+// env is what sources and checks may use of this run.
+func (r *run) env() judging.Env {
+	return judging.Env{Getenv: r.action.Getenv, Mask: r.action.Mask, Redact: r.action.Redact}
+}
+
 // deliver brings one rollout to its end: it surveys, plans, takes the lease,
 // finishes what an earlier run left, surveys again and rolls out. The delivery
 // is nil when nothing was changed.
 func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	r.started = time.Now()
-	if err := r.prepared(); err != nil {
+	if err := r.cfg.Rules.Prepare(r.env()); err != nil {
 		return nil, err
 	}
 	found, err := r.survey(ctx)
@@ -94,7 +99,7 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 // survey reads the cluster and returns what a rollout would work on. All that
 // speaks against it is in one error; nothing is changed.
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
-	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.more())
+	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
 	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
 	if err != nil {
 		return nil, fmt.Errorf("ask cluster %s: %w", r.cluster.Host, err)
@@ -246,7 +251,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	defer target.Close()
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
-	if err := r.measure(watching, monitor, target, found.EntryPoint.URL); err != nil {
+	if err := r.cfg.Rules.Measure(watching, monitor, target, found.EntryPoint.URL, r.env()); err != nil {
 		return nil, err
 	}
 	d := &delivery{found: found}
@@ -268,10 +273,7 @@ func (r *run) monitor(ctx context.Context, found *discover.Found) (*traffic.Moni
 	if err != nil {
 		return nil, err
 	}
-	err = monitor.Judge(filepath.Join(r.cfg.ReportDir, analysisFile), recording.Start{
-		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.cfg.Analysis,
-	})
-	if err != nil {
+	if err := r.cfg.Rules.Judge(monitor, filepath.Join(r.cfg.ReportDir, analysisFile), record); err != nil {
 		monitor.Stop()
 		return nil, err
 	}
@@ -302,7 +304,7 @@ func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Targ
 // drive runs the loop and tells what it does.
 func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, plan rollout.Plan, state rollout.State) (rollout.State, error) {
 	monitor.Follow(plan)
-	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, analysis: r.cfg.Analysis}
+	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, rules: r.cfg.Rules}
 	runner := rollout.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals,
 		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) { p.decided(s, a) },

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
-	"github.com/candlefish/deploy-action/internal/judgefile"
-	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
 
@@ -257,7 +256,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},
 	}
-	for _, p := range slices.Concat(discover.Permissions(""), permissionsOf(judgefile.Permissions()), kube.JobPermissions) {
+	for _, p := range slices.Concat(discover.Permissions(""), judging.Permissions()) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group

@@ -1,0 +1,193 @@
+// Package judging joins what judges a release: the analysis file with the limits
+// of the inputs, the sources and custom checks that it names, and what the steps
+// can see of them.
+package judging
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/power"
+	"github.com/candlefish/deploy-action/internal/analysis/recording"
+	"github.com/candlefish/deploy-action/internal/check"
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/judgefile"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source"
+	"github.com/candlefish/deploy-action/internal/traffic"
+)
+
+const fileHint = "docs/analysis.md describes the file"
+
+// Limits are the limits that the inputs set. A metric of the analysis file takes
+// them where it has none of its own.
+type Limits struct {
+	ErrorRate     float64 // percent
+	SuccessRate   float64 // percent
+	ResponseRatio float64 // canary to stable
+	ResponseMax   time.Duration
+	MinSamples    int
+	Inconclusive  rollout.Policy
+}
+
+// metric is what the limits say of one metric.
+func (l Limits) metric() config.Metric {
+	policy := l.Inconclusive
+	if policy == rollout.PolicyAbort { // of one metric: it has failed
+		policy = rollout.PolicyFail
+	}
+	p95 := config.Duration(l.ResponseMax)
+	return config.Metric{
+		MinSamples: float64(l.MinSamples),
+		Errors:     &config.ErrorLimits{Rate: &l.ErrorRate, Success: &l.SuccessRate},
+		Latency:    &config.LatencyLimits{Ratio: l.ResponseRatio, P95: &p95},
+		OnNoData:   policy, OnNaN: policy, OnFewSamples: policy,
+	}
+}
+
+// Rules say how a release is judged.
+type Rules struct{ config config.Config }
+
+// Load reads the analysis file, "" for none. Errors have the status of bad
+// input.
+func Load(file string, l Limits) (Rules, error) {
+	c, err := judgefile.Load(file, l.metric())
+	if err != nil {
+		return Rules{}, &exit.Error{Status: exit.BadInput, Err: err, Hint: fileHint}
+	}
+	return Rules{c}, nil
+}
+
+// MaxExtensions is how often the dwell of an inconclusive step is repeated, and
+// Then what follows.
+func (r Rules) MaxExtensions() int { return *r.config.MaxExtensions }
+
+// Then is what follows when no extension is left.
+func (r Rules) Then() rollout.Policy { return r.config.Then }
+
+// Permissions are what the sources and checks need in the cluster.
+func (r Rules) Permissions() []kube.Permission {
+	list := permissionsOf(source.Permissions(r.config.Metrics))
+	if check.NeedsJobs(r.config.Checks) {
+		list = append(list, kube.JobPermissions...)
+	}
+	return list
+}
+
+// Permissions are what any source or check may need in the cluster.
+func Permissions() []kube.Permission {
+	return slices.Concat(permissionsOf(judgefile.Permissions()), kube.JobPermissions)
+}
+
+func permissionsOf(all []source.Permission) []kube.Permission {
+	var list []kube.Permission
+	for _, p := range all {
+		list = append(list, kube.Permission(p))
+	}
+	return list
+}
+
+// An Env is what of the run's surroundings sources and checks may use.
+type Env struct {
+	Getenv func(string) string
+	Mask   func(secret string)      // keeps a secret out of all that is printed
+	Redact func(text string) string // takes the secrets out of a text
+}
+
+// Prepare refuses checks that cannot run, before anything is changed.
+func (r Rules) Prepare(e Env) error {
+	wrong := check.Prepare(r.config.Checks, check.Env{Getenv: e.Getenv, Mask: e.Mask, ValidJob: kube.ValidJob})
+	if len(wrong) > 0 {
+		return exit.Refuse(fileHint, wrong...)
+	}
+	return nil
+}
+
+// Judge makes the monitor judge the release by these rules, and record it in a
+// file.
+func (r Rules) Judge(m *traffic.Monitor, path string, record *release.Record) error {
+	return m.Judge(path, recording.Start{
+		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.config,
+	})
+}
+
+// Measure opens the sources and reads them until ctx ends, and makes the monitor
+// run the checks. Sources that cannot tell the versions apart, or cannot be read
+// at all, are refused together, before anything is changed.
+func (r Rules) Measure(ctx context.Context, m *traffic.Monitor, target *workload.Target, entry string, e Env) error {
+	record := target.Record()
+	runner := check.Runner{
+		Release: check.Release{Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image,
+			RunID: record.Run.ID, RunURL: record.Run.URL, EntryPoint: entry},
+		Getenv: e.Getenv, Redact: e.Redact, Jobs: target,
+	}
+	m.Check(runner.Within(ctx))
+	env := source.Env{
+		Names:  source.Names{Namespace: record.Namespace, Service: record.Service, CanaryService: record.CanaryService()},
+		Getenv: e.Getenv, Mask: e.Mask, Pods: target,
+	}
+	var refused []string
+	readers := map[string]source.Reader{}
+	for _, metric := range r.config.Metrics {
+		if metric.Source == nil { // the probe stream
+			continue
+		}
+		reader, err := source.Open(ctx, metric, env)
+		if err != nil {
+			refused = append(refused, fmt.Sprintf("metric %s: %v", metric.Name, err))
+			continue
+		}
+		readers[metric.Name] = reader
+	}
+	if len(refused) > 0 {
+		slices.Sort(refused)
+		return exit.Refuse(fileHint, refused...)
+	}
+	// The first reading is the baseline; all sources take theirs at once.
+	for metric, reader := range readers {
+		go source.Poll(ctx, metric, reader, m.Measured)
+	}
+	return nil
+}
+
+// A Sight is what a step can see of a metric.
+type Sight struct {
+	Sentence string
+	Enough   bool // to find a canary at twice its error limit
+}
+
+// ProbeSight is what the steps of a plan can see through the probe stream at a
+// rate per second, one a step.
+func (r Rules) ProbeSight(p rollout.Plan, perSecond float64) []Sight {
+	return r.sight(p, config.ProbeMetric, perSecond)
+}
+
+// Sight is what the steps can see of the other metrics, one list a metric. rate
+// is what a metric has seen so far, in requests per second; not ok is nothing.
+func (r Rules) Sight(p rollout.Plan, rate func(metric string) (perSecond float64, ok bool)) [][]Sight {
+	var all [][]Sight
+	for _, m := range r.config.Metrics {
+		if perSecond, ok := rate(m.Name); ok && m.Name != config.ProbeMetric {
+			all = append(all, r.sight(p, m.Name, perSecond))
+		}
+	}
+	return all
+}
+
+func (r Rules) sight(p rollout.Plan, metric string, perSecond float64) []Sight {
+	i := slices.IndexFunc(r.config.Metrics, func(m config.Metric) bool { return m.Name == metric })
+	var sights []Sight
+	for _, step := range p.Steps {
+		seen, ok := power.Of(r.config, r.config.Metrics[i], power.Traffic{Rate: perSecond}, len(p.Steps), step.Weight, step.Dwell)
+		if ok {
+			sights = append(sights, Sight{Sentence: seen.Sentence, Enough: seen.Enough || step.Dwell == 0})
+		}
+	}
+	return sights
+}
