@@ -3,7 +3,6 @@
 package figures
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"fmt"
@@ -231,8 +230,7 @@ func (t Tree) Lines() int {
 
 // String is the figures as a table for people.
 func (t Tree) String() string {
-	var b bytes.Buffer
-	w := bufio.NewWriter(&b)
+	w := &strings.Builder{}
 	fmt.Fprintf(w, "%-50s %6s %9s %8s %7s\n", "package", "lines", "exported", "imports", "fan-in")
 	for _, p := range t.Packages {
 		over := ""
@@ -251,6 +249,5 @@ func (t Tree) String() string {
 		}
 		fmt.Fprintf(w, "%-50s %6d%s\n", m.Package+"."+m.Name, m.Methods, over)
 	}
-	w.Flush()
-	return b.String()
+	return w.String()
 }

@@ -30,7 +30,7 @@ var defaults = map[string]string{"step-duration": "10s", "probe-rate": "100"}
 
 // Main runs one deploy and returns its exit status.
 func Main(env action.Env, args []string) int {
-	values, err := deploy.Spec().Parse(args, env.Getenv)
+	values, err := optionalImage(deploy.Spec()).Parse(args, env.Getenv)
 	if err != nil || !withoutCluster(values) {
 		return deploy.Main(env, args)
 	}
@@ -50,6 +50,16 @@ func Main(env action.Env, args []string) int {
 		fmt.Fprintln(env.Stderr, "give up the sandbox:", err)
 	}
 	return code
+}
+
+// optionalImage is the spec for a machine without a cluster, where the sandbox has an image of its own.
+func optionalImage(s input.Spec) input.Spec {
+	for i := range s.Inputs {
+		if s.Inputs[i].Name == "image" {
+			s.Inputs[i].Required = false
+		}
+	}
+	return s
 }
 
 // withoutCluster reports whether nobody has named a cluster and none is where they usually are. Whatever is wrong with one that is named

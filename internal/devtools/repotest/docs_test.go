@@ -135,7 +135,7 @@ var mageLine = regexp.MustCompile(`(?m)^(?:[A-Z_]+=\S+ )*go tool mage (?:-h )?([
 // Every mage target that the documents show exists.
 func TestShownTargetsExist(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("go", "tool", "mage", "-l")
+	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "-l")
 	cmd.Dir = root
 	list, err := cmd.Output()
 	if err != nil {

@@ -107,7 +107,7 @@ func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*super
 		return nil, err
 	}
 	defer outWrite.Close()
-	cmd := exec.Command(bin.Supervisor) // lives on when ctx ends: the control socket stops it
+	cmd := exec.Command(bin.Supervisor) //nolint:noctx // it lives on when ctx ends: the control socket stops it
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + host.SearchPath, "HOME=/root"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = inRead, log, log
@@ -118,7 +118,7 @@ func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*super
 		outRead.Close()
 		return nil, fmt.Errorf("start supervisor in namespaces of its own: %w", err)
 	}
-	go cmd.Wait() // so that it is no zombie while this process lives
+	go func() { _ = cmd.Wait() }() // so that it is no zombie while this process lives
 	return &supervisor{cmd, inWrite, outRead}, nil
 }
 

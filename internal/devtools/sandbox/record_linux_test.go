@@ -65,5 +65,5 @@ func TestRecordKnowsItsProcess(t *testing.T) {
 	if rec.alive() { // a zombie still: nobody has waited for it
 		t.Error("a killed process is alive")
 	}
-	cmd.Wait()
+	_ = cmd.Wait() // killed
 }

@@ -104,7 +104,11 @@ func TestPrometheusSeesTheGateway(t *testing.T) {
 
 func getJSON(t *testing.T, url string, into any) {
 	t.Helper()
-	resp, err := http.Get(url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,8 +185,8 @@ func TestEphemeralSandboxEndsWithItsCaller(t *testing.T) {
 	pid := inspect(t, opts).PID
 	left := tracesOf(t, pid)
 	ended := watch(t, pid)
-	caller.Process.Kill()
-	caller.Wait()
+	_ = caller.Process.Kill()
+	_ = caller.Wait()
 	ended()
 	left.check(t)
 	checkHost(t, opts.Dir)

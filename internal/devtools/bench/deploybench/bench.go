@@ -120,7 +120,7 @@ func Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // below the system's temporary folder
 	tool := filepath.Join(dir, "deploy")
 	if text, err := exec.CommandContext(ctx, "go", "build", "-o", tool, "./actions/deploy").CombinedOutput(); err != nil {
 		return fmt.Errorf("build the tool: %w: %s", err, text)

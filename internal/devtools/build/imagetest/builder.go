@@ -2,6 +2,7 @@ package imagetest
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -39,27 +40,27 @@ func (d *daemon) makeBuilder(root string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	err = errors.Join(writeBuilder(stdin, root), stdin.Close())
+	err = errors.Join(writeBuilder(d.tb.Context(), stdin, root), stdin.Close())
 	if err := errors.Join(err, cmd.Wait()); err != nil {
 		return fmt.Errorf("import the builder: %w\n%s", err, tail(log.String()))
 	}
 	return nil
 }
 
-func writeBuilder(w io.Writer, root string) error {
-	goroot, err := goOutput(root, "env", "GOROOT")
+func writeBuilder(ctx context.Context, w io.Writer, root string) error {
+	goroot, err := goOutput(ctx, root, "env", "GOROOT")
 	if err != nil {
 		return err
 	}
-	cache, err := goOutput(root, "env", "GOMODCACHE")
+	cache, err := goOutput(ctx, root, "env", "GOMODCACHE")
 	if err != nil {
 		return err
 	}
-	files, err := moduleFiles(root, cache)
+	files, err := moduleFiles(ctx, root, cache)
 	if err != nil {
 		return err
 	}
-	compiled, err := compile(root)
+	compiled, err := compile(ctx, root)
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func writeBuilder(w io.Writer, root string) error {
 // cache that this fills. With it, the build in the image compiles only what it
 // sees otherwise; without it, the second image would take as long as the first.
 // A build cache is keyed by content, so it cannot make a build succeed that fails.
-func compile(root string) (cache string, err error) {
+func compile(ctx context.Context, root string) (cache string, err error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -91,7 +92,7 @@ func compile(root string) (cache string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(out)) }()
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out+"/", "./actions/...")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out+"/", "./actions/...")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false", "GOCACHE="+cache)
 	if text, err := cmd.CombinedOutput(); err != nil {
@@ -100,8 +101,8 @@ func compile(root string) (cache string, err error) {
 	return cache, nil
 }
 
-func goOutput(root string, args ...string) (string, error) {
-	cmd := exec.Command("go", args...)
+func goOutput(ctx context.Context, root string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -114,8 +115,8 @@ func goOutput(root string, args ...string) (string, error) {
 // moduleFiles returns the files of the module cache that the build of the
 // actions needs, relative to its download folder: the go.mod of every module
 // that go.sum names, and the content of those that packages come from.
-func moduleFiles(root, cache string) ([]string, error) {
-	used, err := goOutput(root, "list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", "./actions/...")
+func moduleFiles(ctx context.Context, root, cache string) ([]string, error) {
+	used, err := goOutput(ctx, root, "list", "-deps", "-f", "{{with .Module}}{{.Path}} {{.Version}}{{end}}", "./actions/...")
 	if err != nil {
 		return nil, err
 	}

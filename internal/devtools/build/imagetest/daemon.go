@@ -37,7 +37,7 @@ func startDaemon(tb testing.TB) *daemon {
 	}
 	d := &daemon{tb: tb, host: "unix://" + filepath.Join(dir, "sock")}
 	log := &safeBuffer{}
-	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "dockerd",
+	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "dockerd",
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--host", d.host,
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false")

@@ -203,7 +203,7 @@ func (b bundle) obtain(ctx context.Context, opts Options, root string) (paths []
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(tmp)
+	defer func() { _ = os.RemoveAll(tmp) }()
 	if err := b.make(ctx, opts, filepath.Join(root, b.module), missing, tmp); err != nil {
 		return nil, err
 	}
@@ -307,7 +307,7 @@ func Program(ctx context.Context, cache, pkg string) ([]byte, error) {
 // buildStatic builds a static program for an image or for the host.
 func buildStatic(ctx context.Context, root, pkg, out string) (string, error) {
 	tmp := out + ".new" // a running program's file cannot be written to
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }()
 	if _, err := goOutput(ctx, root, "build", "-ldflags=-s -w", "-o", tmp, pkg); err != nil {
 		return "", fmt.Errorf("build %s: %w", pkg, err)
 	}

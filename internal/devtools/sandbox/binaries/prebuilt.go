@@ -75,7 +75,7 @@ func (p prebuilt) fetch(ctx context.Context, out string) error {
 		return fmt.Errorf("the server answers %s", resp.Status)
 	}
 	archive := out + ".gz"
-	defer os.Remove(archive)
+	defer func() { _ = os.Remove(archive) }()
 	got, err := save(archive, resp.Body)
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func unpack(archive, out string) (err error) {
 	}
 	_, err = io.Copy(w, z)
 	if err = errors.Join(err, w.Close()); err != nil {
-		os.Remove(out)
+		_ = os.Remove(out)
 		return fmt.Errorf("unpack: %w", err)
 	}
 	return nil

@@ -37,17 +37,17 @@ func TestFetch(t *testing.T) {
 		sum    string
 		failed string
 	}{
-		{"good", func(w http.ResponseWriter, _ *http.Request) { w.Write(archive) }, sum, ""},
-		{"good, capital sum", func(w http.ResponseWriter, _ *http.Request) { w.Write(archive) }, strings.ToUpper(sum), ""},
-		{"wrong sha256", func(w http.ResponseWriter, _ *http.Request) { w.Write(archive) }, strings.Repeat("0", 64), "sha256 is " + sum},
+		{"good", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }, sum, ""},
+		{"good, capital sum", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }, strings.ToUpper(sum), ""},
+		{"wrong sha256", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }, strings.Repeat("0", 64), "sha256 is " + sum},
 		{"no sha256", func(http.ResponseWriter, *http.Request) { t.Error("asked for an archive without a checksum") }, "", "no sha256 is pinned"},
 		{"not found", http.NotFound, sum, "404 Not Found"},
 		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(archive)))
-			w.Write(archive[:len(archive)/2])
+			_, _ = w.Write(archive[:len(archive)/2])
 		}, sum, "download broke off"},
-		{"cut off in good order", func(w http.ResponseWriter, _ *http.Request) { w.Write(archive[:len(archive)/2]) }, sum, "sha256 is "},
-		{"not an archive", func(w http.ResponseWriter, _ *http.Request) { w.Write(garbage) }, fmt.Sprintf("%x", sha256.Sum256(garbage)), "unpack: "},
+		{"cut off in good order", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive[:len(archive)/2]) }, sum, "sha256 is "},
+		{"not an archive", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(garbage) }, fmt.Sprintf("%x", sha256.Sum256(garbage)), "unpack: "},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -95,7 +95,7 @@ func TestFindPrebuilt(t *testing.T) {
 // It sets the environment, so it cannot run beside others.
 func TestPrebuiltFallsBackToBuilding(t *testing.T) {
 	archive, sum := archiveOf(t, "prebuilt")
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(archive) }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(archive) }))
 	defer server.Close()
 	root := writeModule(t, "package main\n\nfunc main() {}\n")
 	b := bundle{module: ".", components: []component{{"hello", "v1", "."}}}

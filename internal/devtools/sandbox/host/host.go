@@ -149,7 +149,7 @@ func denyServices() (undo func(), err error) {
 		return nil, err
 	}
 	_, err = f.WriteString("#!/bin/sh\nexit 101\n")
-	return func() { os.Remove(policy) }, errors.Join(err, f.Close())
+	return func() { _ = os.Remove(policy) }, errors.Join(err, f.Close())
 }
 
 func apt(ctx context.Context, say func(string, ...any), args ...string) error {

@@ -59,7 +59,7 @@ func fakeAPI(t *testing.T, bodies ...string) *Client {
 			<-r.Context().Done() // a watch with no news
 			return
 		}
-		io.WriteString(w, bodies[n])
+		_, _ = io.WriteString(w, bodies[n])
 		n++
 	}))
 	t.Cleanup(server.Close)
@@ -90,7 +90,7 @@ func TestStatusErrorHasTheServersMessage(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusConflict)
-		io.WriteString(w, `{"kind":"Status","message":"somebody owns it"}`)
+		_, _ = io.WriteString(w, `{"kind":"Status","message":"somebody owns it"}`)
 	}))
 	defer server.Close()
 	a := &Client{server.URL, server.Client()}

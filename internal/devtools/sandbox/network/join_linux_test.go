@@ -28,7 +28,7 @@ func TestSettleChoosesAgain(t *testing.T) {
 		t.Errorf("settle = %v, want what was taken", err)
 	}
 	broken := errors.New("no ip command")
-	if _, err := settle(nothing, func(Ranges) error { return broken }); err != broken {
+	if _, err := settle(nothing, func(Ranges) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("settle = %v, want %v at once", err, broken)
 	}
 }

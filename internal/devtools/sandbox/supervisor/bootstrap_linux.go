@@ -32,7 +32,7 @@ func (v *overseer) bootstrap(ctx context.Context, s *control.Serving) error {
 	}
 	defer a.Close()
 	v.say("the API server")
-	if err := v.poll(ctx, stepLimit, "the API server", func(ctx context.Context) error { return a.Get(ctx, "/readyz", nil) }); err != nil {
+	if err := v.poll(ctx, "the API server", func(ctx context.Context) error { return a.Get(ctx, "/readyz", nil) }); err != nil {
 		return err
 	}
 	if err := a.Apply(ctx, component.ClusterObjects()); err != nil {
@@ -90,7 +90,7 @@ func (v *overseer) applyCRDs(ctx context.Context, a *manifest.Client) error {
 		}
 	}
 	// Established comes a moment before the paths are served.
-	return v.poll(ctx, stepLimit, "the Gateway API's paths", func(ctx context.Context) error {
+	return v.poll(ctx, "the Gateway API's paths", func(ctx context.Context) error {
 		return a.Get(ctx, "/apis/gateway.networking.k8s.io/v1/gateways", nil)
 	})
 }
@@ -101,7 +101,7 @@ func (v *overseer) startMetrics(ctx context.Context, a *manifest.Client) error {
 	if err != nil {
 		return err
 	}
-	if err := v.poll(ctx, stepLimit, "the API server's word on authentication", func(ctx context.Context) error {
+	if err := v.poll(ctx, "the API server's word on authentication", func(ctx context.Context) error {
 		return a.Get(ctx, "/api/v1/namespaces/"+component.MetricsNamespace+"/configmaps/extension-apiserver-authentication", nil)
 	}); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (v *overseer) awaitServing(ctx context.Context, a *manifest.Client, s *cont
 	}
 	// An API that is registered and does not answer would keep namespaces from being deleted.
 	v.say("metrics-server")
-	if err := v.poll(ctx, stepLimit, "metrics-server", func(ctx context.Context) error { return a.Get(ctx, "/apis/metrics.k8s.io/v1beta1", nil) }); err != nil {
+	if err := v.poll(ctx, "metrics-server", func(ctx context.Context) error { return a.Get(ctx, "/apis/metrics.k8s.io/v1beta1", nil) }); err != nil {
 		return err
 	}
 	for _, g := range []control.Gateway{s.Gateway, s.SlowGateway} {
@@ -131,21 +131,21 @@ func (v *overseer) awaitServing(ctx context.Context, a *manifest.Client, s *cont
 		if err := a.Await(ctx, collection, g.Name, func(w manifest.Watched) bool { return w.Has("Programmed") }); err != nil {
 			return errors.Join(err, v.children.failed())
 		}
-		if err := v.poll(ctx, stepLimit, "the entry point of "+g.String(), func(ctx context.Context) error {
+		if err := v.poll(ctx, "the entry point of "+g.String(), func(ctx context.Context) error {
 			return v.answersOnHost(ctx, g.URL, http.StatusNotFound) // there are no routes yet
 		}); err != nil {
 			return err
 		}
 	}
 	v.say("Prometheus")
-	return v.poll(ctx, stepLimit, "Prometheus", func(ctx context.Context) error {
+	return v.poll(ctx, "Prometheus", func(ctx context.Context) error {
 		return v.answersOnHost(ctx, s.Prometheus+"/-/ready", http.StatusOK)
 	})
 }
 
 // poll asks until the answer is good, for things that tell nobody when they are ready. It gives up early when a component has ended.
-func (v *overseer) poll(ctx context.Context, limit time.Duration, what string, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (v *overseer) poll(ctx context.Context, what string, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

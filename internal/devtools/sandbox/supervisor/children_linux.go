@@ -35,7 +35,7 @@ func (c *children) start(p component.Process, l control.Dir, in netns) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(p.Argv[0], p.Argv[1:]...)
+	cmd := exec.Command(p.Argv[0], p.Argv[1:]...) //nolint:noctx // it ends with the supervisor
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = log, log

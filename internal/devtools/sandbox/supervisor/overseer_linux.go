@@ -114,15 +114,15 @@ func (v *overseer) raise(ctx context.Context) error {
 	if err := isolate(); err != nil {
 		return err
 	}
-	if err := v.network(); err != nil {
+	if err := v.network(ctx); err != nil {
 		return err
 	}
-	socket, err := net.Listen("unix", v.l.Socket())
+	socket, err := new(net.ListenConfig).Listen(ctx, "unix", v.l.Socket())
 	if err != nil {
 		return err
 	}
 	go v.serveControl(socket)
-	if err := v.serveRegistry(); err != nil {
+	if err := v.serveRegistry(ctx); err != nil {
 		return fmt.Errorf("serve registry: %w", err)
 	}
 	if err := component.WritePKI(v.l, v.net); err != nil {
@@ -166,7 +166,7 @@ func (v *overseer) describe() *control.Serving {
 }
 
 // network sets up the sandbox's end of the pair that Up made, and picks the ports on the host's loopback.
-func (v *overseer) network() error {
+func (v *overseer) network(ctx context.Context) error {
 	for _, args := range [][]string{
 		{"link", "set", "lo", "up"},
 		{"addr", "add", v.net.NodeIP() + "/30", "dev", "eth0"},
@@ -184,14 +184,14 @@ func (v *overseer) network() error {
 	// Absent where the bridge filter is not loaded; then a pod cannot reach itself through a service, and nothing else is lost.
 	_ = os.WriteFile("/proc/sys/net/bridge/bridge-nf-call-iptables", []byte("1"), 0o644)
 	return v.host.do(func() error {
-		return freePorts(&v.net.Web, &v.net.WebMetrics, &v.net.Slow, &v.net.SlowMetrics, &v.net.Registry, &v.net.Prometheus)
+		return freePorts(ctx, &v.net.Web, &v.net.WebMetrics, &v.net.Slow, &v.net.SlowMetrics, &v.net.Registry, &v.net.Prometheus)
 	})
 }
 
 // freePorts fills in ports of the loopback that nobody listens on.
-func freePorts(ports ...*int) error {
+func freePorts(ctx context.Context, ports ...*int) error {
 	for _, p := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("find a free port: %w", err)
 		}
@@ -203,19 +203,19 @@ func freePorts(ports ...*int) error {
 
 // serveRegistry serves images at the same address on the host's loopback, where they are pushed, and on the sandbox's, where containerd
 // pulls them.
-func (v *overseer) serveRegistry() error {
+func (v *overseer) serveRegistry(ctx context.Context) error {
 	out, err := os.OpenFile(v.l.Log("registry"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	handler := registry.New(registry.WithBlobHandler(registry.NewDiskBlobHandler(v.l.Path("registry"))), registry.Logger(log.New(out, "", log.LstdFlags)))
 	listen := func() error {
-		l, err := net.Listen("tcp", v.net.RegistryHost())
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", v.net.RegistryHost())
 		if err != nil {
 			return err
 		}
 		server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-		go server.Serve(l)
+		go func() { _ = server.Serve(l) }()
 		return nil
 	}
 	return errors.Join(listen(), v.host.do(listen))
