@@ -1,8 +1,8 @@
 # One image for every action that needs no browser and no scanner.
 #
-# BUILDER may be any image with Go and CA roots: the test of this file puts one
-# in its place that was made on the spot, without a network.
-ARG BUILDER=golang:1.26-bookworm
+# BUILDER may be any image with Go and CA roots. The test of this file puts one
+# in its place that it makes without a network.
+ARG BUILDER=golang:1.26.6-bookworm@sha256:116d58cbd88c1297624acc6e967a060012422bacf9930927e23fb719189c6f36
 
 FROM ${BUILDER} AS build
 WORKDIR /src

@@ -163,3 +163,37 @@ func TestShownTargetsExist(t *testing.T) {
 		t.Error("the documents show no target")
 	}
 }
+
+var (
+	usesLine = regexp.MustCompile(`(?m)^\s*(?:- )?uses: (\S+)`)
+	pinned   = regexp.MustCompile(`@[0-9a-f]{40}$`)
+	baseLine = regexp.MustCompile(`(?m)^ARG BUILDER=(\S+)`)
+)
+
+// What the project itself runs is named by its content: actions by commit, the
+// base image by digest.
+func TestActionsAndImagesArePinned(t *testing.T) {
+	t.Parallel()
+	workflows, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.yml"))
+	if err != nil || len(workflows) == 0 {
+		t.Fatalf("%d workflows, %v", len(workflows), err)
+	}
+	for _, file := range workflows {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range usesLine.FindAllStringSubmatch(string(text), -1) {
+			if !strings.HasPrefix(m[1], "./") && !pinned.MatchString(m[1]) {
+				t.Errorf("%s uses %s, which is no commit", file, m[1])
+			}
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := baseLine.FindStringSubmatch(string(text)); m == nil || !strings.Contains(m[1], "@sha256:") {
+		t.Errorf("the Dockerfile's base image is %q, want a digest", m)
+	}
+}
