@@ -31,9 +31,13 @@ const (
 func Test(ctx context.Context, out io.Writer) error {
 	t := &testRun{console: newConsole(out), tally: newTally(io.Discard)}
 	defer t.console.beat()()
-	pkgs, err := listPackages(ctx)
-	if err != nil {
+	var pkgs []pkg
+	t.step(ctx, "list packages", func(io.Writer) (err error) {
+		pkgs, err = listPackages(ctx)
 		return err
+	})
+	if len(pkgs) == 0 {
+		return t.close()
 	}
 	s := t.quick(ctx, pkgs)
 	defer s.stop()
