@@ -48,7 +48,7 @@ func golangci(ctx context.Context, out io.Writer) error {
 	if err := p.Build(ctx, func(line string) { fmt.Fprintln(out, line) }); err != nil {
 		return err
 	}
-	return run(command(ctx, gobuild.Env(), p.Out, "run", "./..."), out)
+	return run(command(ctx, gobuild.Env(), p.Out, "run", "--allow-parallel-runners", "./..."), out)
 }
 
 // Vulnerabilities looks the module's dependencies up in Go's vulnerability

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	fuzzCount   = "20000x" // a time instead of a count sometimes ends in the fuzzer's own "context deadline exceeded"
-	testTimeout = "60m"    // go test's own limit of ten minutes is for one package
+	fuzzCount   = "5000x" // a time instead of a count sometimes ends in the fuzzer's own "context deadline exceeded"
+	testTimeout = "60m"   // go test's own limit of ten minutes is for one package
 	downTime    = time.Minute
 )
 
