@@ -50,10 +50,11 @@ func (j *Judge) Begin(b Begin) {
 		}
 	}
 	for _, s := range j.series {
-		s.begin(b.At, float64(b.Weight)/100)
+		var previous []stat.HistBlock
 		if s.Baseline == "previous" {
-			s.previous = b.Previous[s.Name].stat()
+			previous = b.Previous[s.Name].stat()
 		}
+		s.begin(b.At, float64(b.Weight)/100, previous)
 	}
 }
 
@@ -92,11 +93,7 @@ func (j *Judge) RateBefore(metric string) (perSecond float64, ok bool) {
 	if s == nil {
 		return 0, false
 	}
-	seconds := s.before.newest.Sub(s.beganAt).Seconds()
-	if s.beganAt.IsZero() || seconds < 2 {
-		return 0, false
-	}
-	return s.before.total / seconds, true
+	return s.counts.before.rate()
 }
 
 // Custom takes the result of a custom check of this step.
@@ -291,13 +288,4 @@ func (j *Judge) score(fs []Finding) *float64 {
 	}
 	rounded := math.Round(1e4*sum/weights) / 100
 	return &rounded
-}
-
-// measured are the numbers of one metric.
-func (s *series) measured() Measured {
-	m := Measured{Metric: s.Name, Canary: numbers(s.sides[rollout.SideCanary]), Stable: numbers(s.sides[rollout.SideStable]), Unattributed: s.sides[rollout.SideUnattributed].failed}
-	if s.standIn() {
-		m.Against = "previous"
-	}
-	return m
 }

@@ -446,7 +446,7 @@ func BenchmarkLook(b *testing.B) {
 		l.second(5)
 	}
 	for b.Loop() {
-		l.judge.series[0].nextLook = 0
+		l.judge.series[0].latencies.nextLook = 0
 		l.judge.Look(Moment{l.now, time.Minute, time.Hour})
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/stat"
-
-	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // Blocks are the latencies of one version over a step, kept for the next release:
@@ -23,13 +21,13 @@ const keptBlocks = 8
 func (j *Judge) Summaries() map[string]Blocks {
 	all := map[string]Blocks{}
 	for _, s := range j.series {
-		if s.Latency == nil || s.sides[rollout.SideCanary].latency.Total() < s.MinSamples {
+		if s.Latency == nil || s.latencies.canary.Total() < s.MinSamples {
 			continue
 		}
 		kept := make([]stat.Hist, keptBlocks)
-		order := slices.Sorted(maps.Keys(s.blocks))
+		order := slices.Sorted(maps.Keys(s.latencies.blocks))
 		for rank, i := range order {
-			kept[rank*keptBlocks/len(order)].Merge(s.blocks[i].canary)
+			kept[rank*keptBlocks/len(order)].Merge(s.latencies.blocks[i].canary)
 		}
 		var blocks Blocks
 		for _, h := range kept {

@@ -12,54 +12,54 @@ import (
 func sentence(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
 // who names the version of a metric: the probe stream needs no name.
-func (s *series) who(v rollout.Side) string {
+func who(metric string, v rollout.Side) string {
 	name := map[rollout.Side]string{rollout.SideCanary: "the canary", rollout.SideStable: "stable"}[v]
-	if s.Name != config.ProbeMetric {
-		name = s.Name + ": " + name
+	if metric != config.ProbeMetric {
+		name = metric + ": " + name
 	}
 	return name
 }
 
 // failedOf says "the canary failed 3 of 40 requests (7.5 %, 95 % interval 1.6 % to
 // 20.4 %)".
-func (s *series) failedOf(v rollout.Side) string {
-	n := numbers(s.sides[v])
+func (c *counts) failedOf(v rollout.Side) string {
+	n, who := c.numbers(v), who(c.metric.Name, v)
 	if n.Total == 0 {
-		return s.who(v) + " answered nothing"
+		return who + " answered nothing"
 	}
-	return sentence("%s failed %.0f of %.0f requests (%s, 95 %% interval %s to %s)", s.who(v), n.Failed, n.Total, percent(n.ErrorRate), percent(n.ErrorLow), percent(n.ErrorHigh))
+	return sentence("%s failed %.0f of %.0f requests (%s, 95 %% interval %s to %s)", who, n.Failed, n.Total, percent(n.ErrorRate), percent(n.ErrorLow), percent(n.ErrorHigh))
 }
 
-func (s *series) errorRateWords() string {
-	also := ""
-	if n := numbers(s.sides[rollout.SideStable]); n.ErrorRate > s.Errors.Limit() {
-		also = "; " + s.failedOf(rollout.SideStable) + " too"
+func (c *counts) limitWords() string {
+	also, limit := "", c.metric.Errors.Limit()
+	if n := c.numbers(rollout.SideStable); n.ErrorRate > limit {
+		also = "; " + c.failedOf(rollout.SideStable) + " too"
 	}
-	return sentence("%s, limit %s%s", s.failedOf(rollout.SideCanary), percent(s.Errors.Limit()), also)
+	return sentence("%s, limit %s%s", c.failedOf(rollout.SideCanary), percent(limit), also)
 }
 
-func (s *series) errorsWords() string {
-	return sentence("%s; at the same time %s; limit %g times as often, from %s on", s.failedOf(rollout.SideCanary), s.failedOf(rollout.SideStable), s.Errors.Ratio, percent(*s.Errors.Floor/100))
+func (c *counts) againstWords() string {
+	return sentence("%s; at the same time %s; limit %g times as often, from %s on",
+		c.failedOf(rollout.SideCanary), c.failedOf(rollout.SideStable), c.metric.Errors.Ratio, percent(*c.metric.Errors.Floor/100))
 }
 
-func (s *series) unattributedWords() string {
+func (c *counts) ofNobodyWords() string {
 	return sentence("%.0f requests failed without an answer from either version, beside %.0f answers of the canary, at weight %.0f; whose they are is not known",
-		s.sides[rollout.SideUnattributed].failed, s.sides[rollout.SideCanary].total, 100*s.weight)
+		c.unattributed.failed, c.canary.total, 100*c.weight)
 }
 
-func (s *series) latencyWords() string {
-	c, st := numbers(s.sides[rollout.SideCanary]), numbers(s.sides[rollout.SideStable])
-	shift := s.shift()
+func (l *latencies) shiftWords() string {
+	canary, shift := who(l.metric.Name, rollout.SideCanary), l.shift()
 	if shift == nil {
-		return sentence("%s answers in %s at the median, and there is nothing to compare it with yet", s.who(rollout.SideCanary), short(c.P50))
+		return sentence("%s answers in %s at the median, and there is nothing to compare it with yet", canary, short(l.canary.Quantile(.5)))
 	}
-	against := sentence("%s of stable", short(st.P50))
-	if s.standIn() {
+	against := sentence("%s of stable", short(l.stable.Quantile(.5)))
+	if l.standIn() {
 		against = "the last release at the same time of its step"
 	}
 	return sentence("%s answers in %s at the median against %s: %s (95 %% interval of the difference %s to %s, %.0f answers); limit %g times, from %s on",
-		s.who(rollout.SideCanary), short(c.P50), against, shift.words(), short(shift.Low), short(shift.High),
-		s.sides[rollout.SideCanary].latency.Total(), s.Latency.Ratio, time.Duration(*s.Latency.Floor))
+		canary, short(l.canary.Quantile(.5)), against, shift.words(), short(shift.Low), short(shift.High),
+		l.canary.Total(), l.metric.Latency.Ratio, time.Duration(*l.metric.Latency.Floor))
 }
 
 // words says "slower by 3ms" or "faster by 3ms".
@@ -70,38 +70,40 @@ func (s Shift) words() string {
 	return "slower by " + short(s.Estimate)
 }
 
-func (s *series) slowWords() string {
-	if s.slowFrom == 0 {
-		return sentence("%s: its slow answers are not compared yet", s.who(rollout.SideCanary))
+func (l *latencies) slowWords() string {
+	canary := who(l.metric.Name, rollout.SideCanary)
+	if l.slowFrom == 0 {
+		return sentence("%s: its slow answers are not compared yet", canary)
 	}
 	return sentence("%s took over %s for %.0f of %.0f answers, while stable took over %s for %.0f of %.0f; limit %d times as often",
-		s.who(rollout.SideCanary), short(s.Latency.Allowed(s.slowFrom)), s.slow[0], s.watched[0], short(s.slowFrom), s.slow[1], s.watched[1], slowRatio)
+		canary, short(l.metric.Latency.Allowed(l.slowFrom)), l.slow[0], l.watched[0], short(l.slowFrom), l.slow[1], l.watched[1], slowRatio)
 }
 
-func (s *series) latencyMaxWords() string {
-	return sentence("%s has a p95 of %s, limit %s", s.who(rollout.SideCanary), short(numbers(s.sides[rollout.SideCanary]).P95), time.Duration(*s.Latency.P95))
+func (l *latencies) limitWords() string {
+	return sentence("%s has a p95 of %s, limit %s", who(l.metric.Name, rollout.SideCanary), short(l.canary.Quantile(.95)), time.Duration(*l.metric.Latency.P95))
 }
 
-func (s *series) gaugeWords() string {
-	subject, g, ok := s.worst()
+func (g *gauges) words() string {
+	name := g.metric.Name
+	subject, w, ok := g.worst()
 	if !ok {
-		return s.Name + ": the canary has no value yet"
+		return name + ": the canary has no value yet"
 	}
 	limit := ""
-	switch l := s.Limit; {
+	switch l := g.metric.Limit; {
 	case l.Max != nil:
 		limit = sentence("at most %g", *l.Max)
 	case l.Min != nil:
 		limit = sentence("at least %g", *l.Min)
 	}
 	since := ""
-	if !g.since.IsZero() {
-		since = sentence(", past it for %v", g.at.Sub(g.since).Round(time.Second))
+	if !w.since.IsZero() {
+		since = sentence(", past it for %v", w.at.Sub(w.since).Round(time.Second))
 	}
-	if s.Limit.For > 0 {
-		limit += sentence(" for longer than %v", time.Duration(s.Limit.For))
+	if g.metric.Limit.For > 0 {
+		limit += sentence(" for longer than %v", time.Duration(g.metric.Limit.For))
 	}
-	return sentence("%s: %s has %.4g, limit %s%s", s.Name, subjectWords(subject), g.value, limit, since)
+	return sentence("%s: %s has %.4g, limit %s%s", name, subjectWords(subject), w.value, limit, since)
 }
 
 func subjectWords(subject string) string {
@@ -115,8 +117,8 @@ func subjectWords(subject string) string {
 func (j *Judge) soFar() string {
 	for _, s := range j.series {
 		if s.Errors != nil {
-			c := s.sides[rollout.SideCanary]
-			return sentence("%s failed %.0f of %.0f requests so far, limit %s", s.who(rollout.SideCanary), c.failed, c.total, percent(s.Errors.Limit()))
+			c := s.counts.canary
+			return sentence("%s failed %.0f of %.0f requests so far, limit %s", who(s.Name, rollout.SideCanary), c.failed, c.total, percent(s.Errors.Limit()))
 		}
 	}
 	return "watching"
@@ -127,10 +129,10 @@ func (j *Judge) passed(r Result) string {
 	var parts []string
 	for _, s := range j.series {
 		if s.Errors != nil {
-			parts = append(parts, sentence("%s, limit %s", s.failedOf(rollout.SideCanary), percent(s.Errors.Limit())))
+			parts = append(parts, sentence("%s, limit %s", s.counts.failedOf(rollout.SideCanary), percent(s.Errors.Limit())))
 		}
 		if s.Latency != nil {
-			if shift := s.shift(); shift != nil {
+			if shift := s.latencies.shift(); shift != nil {
 				parts = append(parts, sentence("%s than stable (95 %% interval of the difference %s to %s)", shift.words(), short(shift.Low), short(shift.High)))
 			}
 		}

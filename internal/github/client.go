@@ -50,7 +50,7 @@ type Client struct {
 	now     func() time.Time
 	after   func(time.Duration) <-chan time.Time
 	log     *slog.Logger
-	secrets *redact.Redactor
+	errors  translator
 
 	mu     sync.Mutex
 	viewer string // empty until requested
@@ -65,7 +65,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{graphQL: graphQL(base), now: o.Now, after: o.After, log: o.Log, secrets: redact.New(o.Token)}
+	c := &Client{graphQL: graphQL(base), now: o.Now, after: o.After, log: o.Log}
 	if c.now == nil {
 		c.now = time.Now
 	}
@@ -75,6 +75,7 @@ func New(o Options) (*Client, error) {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	c.errors = translator{redact.New(o.Token), c.now}
 	web := &http.Client{Timeout: timeout}
 	if o.Client != nil {
 		*web = *o.Client
@@ -217,7 +218,7 @@ func pages[T any](ctx context.Context, c *Client, o op, list func(gh.ListOptions
 		}
 		for _, item := range items {
 			if err := each(item); err != nil {
-				return page, c.wrap(o, fmt.Errorf("page %d: %w", page, err))
+				return page, c.errors.wrap(o, fmt.Errorf("page %d: %w", page, err))
 			}
 		}
 		switch next := resp.NextPage; {

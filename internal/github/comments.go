@@ -115,7 +115,7 @@ func (c *Client) written(o op, answer *gh.IssueComment, err error) (Comment, err
 	}
 	one, err := comment(answer)
 	if err != nil {
-		return Comment{}, c.wrap(o, err)
+		return Comment{}, c.errors.wrap(o, err)
 	}
 	return one, nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	gh "github.com/google/go-github/v62/github"
+
+	"github.com/candlefish/deploy-action/internal/redact"
 )
 
 // ErrNotFound is in the error for something that does not exist, or that the token may not
@@ -81,7 +83,7 @@ func call[T any](ctx context.Context, c *Client, o op, send func() (T, *gh.Respo
 		if err == nil {
 			return v, resp, nil
 		}
-		err = c.translate(ctx, o, err)
+		err = c.errors.error(ctx, o, err)
 		pause := time.Duration(0)
 		if limit, ok := errors.AsType[*RateLimitError](err); ok {
 			if limit.after == 0 {
@@ -110,25 +112,32 @@ func (c *Client) fits(ctx context.Context, pause time.Duration) bool {
 	return !ok || c.now().Add(pause).Before(deadline)
 }
 
-// translate replaces go-github's errors by ours, without secrets.
-func (c *Client) translate(ctx context.Context, o op, err error) error {
+// A translator replaces go-github's errors by those of this package, so that no caller
+// depends on go-github and no error has a secret.
+type translator struct {
+	secrets *redact.Redactor
+	now     func() time.Time
+}
+
+// error replaces go-github's errors by ours, without secrets.
+func (t translator) error(ctx context.Context, o op, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", o.what, context.Cause(ctx))
 	}
 	if status, said, header, ok := refusalOf(err); ok {
-		return c.refusal(o, status, c.words(said), header)
+		return t.refusal(o, status, t.words(said), header)
 	}
 	if e, ok := errors.AsType[*gh.AcceptedError](err); ok {
 		return fmt.Errorf("%s: %w", o.what, e)
 	}
 	if e, ok := errors.AsType[*graphQLError](err); ok {
-		return c.graphQLRefusal(o, e)
+		return t.graphQL(o, e)
 	}
 	lost := isLost(err)
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // without the URL
 	}
-	err = c.wrap(o, err)
+	err = t.wrap(o, err)
 	if lost {
 		return &transientError{err: err}
 	}
@@ -136,9 +145,9 @@ func (c *Client) translate(ctx context.Context, o op, err error) error {
 }
 
 // wrap adds the operation to an error and removes secrets: an error may quote a response.
-func (c *Client) wrap(o op, err error) error {
+func (t translator) wrap(o op, err error) error {
 	err = fmt.Errorf("%s: %w", o.what, err)
-	if text := c.secrets.String(err.Error()); text != err.Error() {
+	if text := t.secrets.String(err.Error()); text != err.Error() {
 		return errors.New(text)
 	}
 	return err
@@ -181,11 +190,11 @@ func reasons(e *gh.ErrorResponse) string {
 }
 
 // refusal translates a status other than 2xx.
-func (c *Client) refusal(o op, status int, said string, header http.Header) error {
+func (t translator) refusal(o op, status int, said string, header http.Header) error {
 	after := seconds(header.Get(hidden + headerRetryAfter))
 	switch {
 	case status == http.StatusTooManyRequests || status == http.StatusForbidden && limited(said, header):
-		return c.limit(o, after, header)
+		return t.limit(o, after, header)
 	case status == http.StatusForbidden:
 		return &ForbiddenError{What: o.what, Said: said, Hint: hint(o, said)}
 	case status == http.StatusNotFound || status == http.StatusGone:
@@ -205,12 +214,12 @@ func limited(said string, header http.Header) bool {
 		strings.Contains(said, "rate limit") || strings.Contains(said, "abuse detection")
 }
 
-func (c *Client) limit(o op, after time.Duration, header http.Header) error {
+func (t translator) limit(o op, after time.Duration, header http.Header) error {
 	e := &RateLimitError{What: o.what, Secondary: true, after: after}
 	reset, err := strconv.ParseInt(header.Get(hidden+headerReset), 10, 64)
 	if after == 0 && header.Get(hidden+headerRemaining) == "0" && err == nil {
 		// This clock may be ahead of GitHub's: wait at least a second.
-		e.Secondary, e.after = false, max(time.Unix(reset, 0).Sub(c.now()), time.Second)
+		e.Secondary, e.after = false, max(time.Unix(reset, 0).Sub(t.now()), time.Second)
 	}
 	return e
 }
@@ -239,6 +248,6 @@ func hint(o op, said string) string {
 	return "grant the job permissions: " + o.needs
 }
 
-func (c *Client) words(text string) string {
-	return cmp.Or(c.secrets.Excerpt(text), "no reason given")
+func (t translator) words(text string) string {
+	return cmp.Or(t.secrets.Excerpt(text), "no reason given")
 }

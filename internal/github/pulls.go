@@ -50,7 +50,7 @@ func (c *Client) PullRequest(ctx context.Context, repo string, n int) (PullReque
 		err = fmt.Errorf("the response is about #%d", p.Number)
 	}
 	if err != nil {
-		return PullRequest{}, c.wrap(o, err)
+		return PullRequest{}, c.errors.wrap(o, err)
 	}
 	return p, nil
 }

@@ -111,14 +111,14 @@ type graphQLError struct{ kind, said string }
 // Error implements error.
 func (e *graphQLError) Error() string { return e.said }
 
-func (c *Client) graphQLRefusal(o op, e *graphQLError) error {
+func (t translator) graphQL(o op, e *graphQLError) error {
 	switch e.kind {
 	case "RATE_LIMITED":
 		return &RateLimitError{What: o.what}
 	case "FORBIDDEN", "INSUFFICIENT_SCOPES":
-		return &ForbiddenError{What: o.what, Said: c.words(e.said), Hint: hint(o, e.said)}
+		return &ForbiddenError{What: o.what, Said: t.words(e.said), Hint: hint(o, e.said)}
 	}
-	return fmt.Errorf("%s: %s", o.what, c.words(e.said))
+	return fmt.Errorf("%s: %s", o.what, t.words(e.said))
 }
 
 // query sends a GraphQL query. Deleted nodes are null beside their errors, so errors count

@@ -12,17 +12,20 @@ import (
 // noChange is one of CloudFormation's two texts.
 const noChange = "The submitted information didn't contain changes. Submit different information to create a change set."
 
-// createSet creates a change set, and for a CREATE its stack. It refuses what
+// A setAPI answers the actions on change sets.
+type setAPI struct{ cloud *cloud }
+
+// create creates a change set, and for a CREATE its stack. It refuses what
 // CloudFormation refuses: a type that does not match the stack's state, a name that is
 // taken, missing capabilities.
-func (c *CFN) createSet(q query) (any, *refusal) {
-	s, no := c.setStack(q)
+func (a setAPI) create(q query) (any, *refusal) {
+	s, no := a.stackOf(q)
 	if no != nil {
 		return nil, no
 	}
 	body := q.Get("TemplateBody")
 	if body == "" {
-		c.t.Errorf("cfn: CreateChangeSet without a TemplateBody: %q is not read here", q.Get("TemplateURL"))
+		a.cloud.t.Errorf("cfn: CreateChangeSet without a TemplateBody: %q is not read here", q.Get("TemplateURL"))
 	}
 	if len(body) > 51_200 {
 		return nil, invalid("1 validation error detected: Value at 'templateBody' failed to satisfy constraint: Member must have length less than or equal to 51200")
@@ -36,18 +39,18 @@ func (c *CFN) createSet(q query) (any, *refusal) {
 			return nil, &refusal{http.StatusBadRequest, "InsufficientCapabilitiesException", "Requires capabilities : [CAPABILITY_NAMED_IAM]"}
 		}
 	}
-	set := c.newSet(s, q, t)
-	if slices.ContainsFunc(c.sets, func(o *cfnSet) bool { return o.name == set.name && o.stack == set.stack }) {
+	set := a.newSet(s, q, t)
+	if slices.ContainsFunc(a.cloud.sets, func(o *cfnSet) bool { return o.name == set.name && o.stack == set.stack }) {
 		return nil, &refusal{http.StatusBadRequest, "AlreadyExistsException", fmt.Sprintf("ChangeSet %s already exists", set.name)}
 	}
-	c.sets = append(c.sets, set)
+	a.cloud.sets = append(a.cloud.sets, set)
 	return struct{ Id, StackId string }{set.id, s.ID}, nil
 }
 
-// setStack returns the stack of a new set.
-func (c *CFN) setStack(q query) (*CFNStack, *refusal) {
+// stackOf returns the stack of a new set.
+func (a setAPI) stackOf(q query) (*CFNStack, *refusal) {
 	name := q.Get("StackName")
-	s := c.stack(name)
+	s := a.cloud.stack(name)
 	if q.Get("ChangeSetType") != "CREATE" {
 		switch {
 		case s == nil:
@@ -58,9 +61,9 @@ func (c *CFN) setStack(q query) (*CFNStack, *refusal) {
 		return s, nil
 	}
 	if s == nil {
-		s = &CFNStack{ID: c.stackID(name), Name: name, created: begin, Tags: q.pairs("Tags", "Key", "Value")}
-		c.stacks = append(c.stacks, s)
-		c.record(s, Step{Status: "REVIEW_IN_PROGRESS", Reason: "User Initiated"})
+		s = &CFNStack{ID: a.cloud.stackID(name), Name: name, created: begin, Tags: q.pairs("Tags", "Key", "Value")}
+		a.cloud.stacks = append(a.cloud.stacks, s)
+		a.cloud.record(s, Step{Status: "REVIEW_IN_PROGRESS", Reason: "User Initiated"})
 	}
 	if s.Status != "REVIEW_IN_PROGRESS" {
 		return nil, invalid("Stack [%s] already exists and cannot be created again with the changeSet [%s].", name, q.Get("ChangeSetName"))
@@ -68,15 +71,15 @@ func (c *CFN) setStack(q query) (*CFNStack, *refusal) {
 	return s, nil
 }
 
-func (c *CFN) newSet(s *CFNStack, q query, t cfnTemplate) *cfnSet {
+func (a setAPI) newSet(s *CFNStack, q query, t cfnTemplate) *cfnSet {
 	set := &cfnSet{
 		CFNSet: CFNSet{Status: "CREATE_COMPLETE"},
-		id:     fmt.Sprintf("arn:aws:cloudformation:eu-central-1:123456789012:changeSet/%s/%08d", q.Get("ChangeSetName"), c.next()),
+		id:     fmt.Sprintf("arn:aws:cloudformation:eu-central-1:123456789012:changeSet/%s/%08d", q.Get("ChangeSetName"), a.cloud.next()),
 		name:   q.Get("ChangeSetName"), stack: s.ID, kind: cmp.Or(q.Get("ChangeSetType"), "UPDATE"), template: q.Get("TemplateBody"),
 		parameters: q.pairs("Parameters", "ParameterKey", "ParameterValue"), tags: q.pairs("Tags", "Key", "Value"),
 	}
-	if len(c.outcomes) > 0 {
-		set.CFNSet, c.outcomes = c.outcomes[0], c.outcomes[1:]
+	if len(a.cloud.outcomes) > 0 {
+		set.CFNSet, a.cloud.outcomes = a.cloud.outcomes[0], a.cloud.outcomes[1:]
 	} else if set.kind == "UPDATE" && s.Template == set.template && maps.Equal(s.Parameters, set.parameters) && maps.Equal(s.Tags, set.tags) {
 		set.CFNSet = CFNSet{Status: "FAILED", Reason: noChange, Execution: "UNAVAILABLE"}
 	}
@@ -89,41 +92,31 @@ func (c *CFN) newSet(s *CFNStack, q query, t cfnTemplate) *cfnSet {
 	return set
 }
 
-func (c *CFN) set(q query) *cfnSet {
-	for _, s := range c.sets {
-		named := s.name == q.Get("ChangeSetName") && c.stack(q.Get("StackName")) == c.stack(s.stack)
-		if s.id == q.Get("ChangeSetName") || named {
-			return s
-		}
-	}
-	return nil
-}
-
-// setAction is an action on an existing set. A deletion takes a moment: the set is
+// answer is an action on an existing set. A deletion takes a moment: the set is
 // returned once more after it.
-func (c *CFN) setAction(action string, q query) (any, *refusal) {
-	set := c.set(q)
+func (a setAPI) answer(action string, q query) (any, *refusal) {
+	set := a.cloud.set(q)
 	if set == nil {
 		return nil, &refusal{http.StatusNotFound, "ChangeSetNotFound", fmt.Sprintf("ChangeSet [%s] does not exist", q.Get("ChangeSetName"))}
 	}
 	switch action {
 	case "DescribeChangeSet":
-		return c.describeSet(set, q)
+		return a.describe(set, q)
 	case "DeleteChangeSet":
 		set.Status, set.deleting = "DELETE_IN_PROGRESS", 1
 		return struct{}{}, nil
 	case "ExecuteChangeSet":
-		return c.executeSet(set, q)
+		return a.execute(set, q)
 	}
-	c.t.Errorf("cfn: unexpected action %s", action)
+	a.cloud.t.Errorf("cfn: unexpected action %s", action)
 	return nil, &refusal{http.StatusBadRequest, "InvalidAction", action}
 }
 
-func (c *CFN) executeSet(set *cfnSet, q query) (any, *refusal) {
+func (a setAPI) execute(set *cfnSet, q query) (any, *refusal) {
 	if set.Status != "CREATE_COMPLETE" {
 		return nil, &refusal{http.StatusBadRequest, "InvalidChangeSetStatus", fmt.Sprintf("ChangeSet [%s] cannot be executed in its current status of [%s]", set.id, set.Status)}
 	}
-	s := c.stack(set.stack)
+	s := a.cloud.stack(set.stack)
 	s.Template, s.Parameters, s.Tags = set.template, set.parameters, set.tags
 	if t, _ := parse(set.template); len(t.Outputs) > 0 {
 		outputs := map[string]string{}
@@ -133,12 +126,12 @@ func (c *CFN) executeSet(set *cfnSet, q query) (any, *refusal) {
 		maps.Copy(outputs, s.Outputs)
 		s.Outputs = outputs
 	}
-	c.start(s, set.kind, q.Get("ClientRequestToken"))
-	c.sets = slices.DeleteFunc(c.sets, func(o *cfnSet) bool { return o.stack == set.stack })
+	a.cloud.start(s, set.kind, q.Get("ClientRequestToken"))
+	a.cloud.sets = slices.DeleteFunc(a.cloud.sets, func(o *cfnSet) bool { return o.stack == set.stack })
 	return struct{}{}, nil
 }
 
-func (c *CFN) describeSet(set *cfnSet, q query) (any, *refusal) {
+func (a setAPI) describe(set *cfnSet, q query) (any, *refusal) {
 	type resourceChange struct {
 		Action, LogicalResourceId, ResourceType string
 		Replacement                             string `xml:",omitempty"`
@@ -158,7 +151,7 @@ func (c *CFN) describeSet(set *cfnSet, q query) (any, *refusal) {
 	r.Tags.Members = tagsXML(set.tags)
 	switch {
 	case set.Status == "DELETE_IN_PROGRESS" && set.deleting == 0:
-		c.sets = slices.DeleteFunc(c.sets, func(o *cfnSet) bool { return o == set })
+		a.cloud.sets = slices.DeleteFunc(a.cloud.sets, func(o *cfnSet) bool { return o == set })
 		return nil, &refusal{http.StatusNotFound, "ChangeSetNotFound", fmt.Sprintf("ChangeSet [%s] does not exist", set.id)}
 	case set.Status == "DELETE_IN_PROGRESS":
 		set.deleting--
@@ -172,19 +165,19 @@ func (c *CFN) describeSet(set *cfnSet, q query) (any, *refusal) {
 	for _, ch := range set.Changes {
 		all = append(all, change{"Resource", resourceChange{ch.Action, ch.Logical, ch.Type, ch.Replacement}})
 	}
-	r.Changes.Members, r.NextToken = page(c, all, q)
+	r.Changes.Members, r.NextToken = page(a.cloud, all, q)
 	return r, nil
 }
 
-func (c *CFN) listSets(q query) (any, *refusal) {
+func (a setAPI) list(q query) (any, *refusal) {
 	type summary struct{ ChangeSetId, ChangeSetName, StackId, Status string }
 	type result struct{ Summaries member[summary] }
-	s := c.stack(q.Get("StackName"))
+	s := a.cloud.stack(q.Get("StackName"))
 	if s == nil {
 		return nil, invalid("Stack [%s] does not exist", q.Get("StackName"))
 	}
 	var r result
-	for _, set := range c.sets {
+	for _, set := range a.cloud.sets {
 		if set.stack == s.ID {
 			r.Summaries.Members = append(r.Summaries.Members, summary{set.id, set.name, set.stack, set.Status})
 		}
@@ -193,10 +186,10 @@ func (c *CFN) listSets(q query) (any, *refusal) {
 }
 
 // validation answers DescribeEvents of a change set.
-func (c *CFN) validation(q query) (any, *refusal) {
+func (a setAPI) validation(q query) (any, *refusal) {
 	type event struct{ EventType, LogicalResourceId, ValidationPath, ValidationStatusReason string }
 	type result struct{ OperationEvents member[event] }
-	set := c.set(q)
+	set := a.cloud.set(q)
 	if set == nil {
 		return nil, &refusal{http.StatusNotFound, "ChangeSetNotFound", "no such change set"}
 	}
@@ -205,27 +198,4 @@ func (c *CFN) validation(q query) (any, *refusal) {
 		r.OperationEvents.Members = append(r.OperationEvents.Members, event{"VALIDATION_ERROR", "Assets", "/Resources/Assets/Properties", v})
 	}
 	return r, nil
-}
-
-// PutSet adds a change set to a stack.
-func (c *CFN) PutSet(stack, name string, tags map[string]string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.stack(stack)
-	c.sets = append(c.sets, &cfnSet{
-		CFNSet: CFNSet{Status: "CREATE_COMPLETE"}, id: fmt.Sprintf("arn:aws:cloudformation:eu-central-1:123456789012:changeSet/%s/%08d", name, c.next()),
-		name: name, stack: s.ID, kind: "CREATE", template: s.Template, tags: tags,
-	})
-}
-
-// Sets returns the names of a stack's change sets.
-func (c *CFN) Sets(stack string) (names []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, set := range c.sets {
-		if s := c.stack(set.stack); s != nil && (s.Name == stack || s.ID == stack) {
-			names = append(names, set.name)
-		}
-	}
-	return names
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/candlefish/deploy-action/internal/aws"
@@ -85,67 +84,77 @@ func Apply(ctx context.Context, a *aws.Account, spec Spec) (Applied, error) {
 		return Applied{}, fmt.Errorf("stack %s: %w", spec.Name, err)
 	}
 	s := newSession(a, spec.Wait, spec.Event, t.Secrets(spec.Parameters))
-	applied, err := s.apply(ctx, spec, t)
+	applied, err := (&application{s: s, sets: sets{s, spec}, spec: spec, template: t}).run(ctx)
 	return applied, s.masked(err)
 }
 
-func (s *session) apply(ctx context.Context, spec Spec, t template.Template) (Applied, error) {
+// An application brings one stack to its Spec. It decides what has to happen before the
+// change set, and verifies what there is after it.
+type application struct {
+	s        *session
+	sets     sets
+	spec     Spec
+	template template.Template
+}
+
+func (a *application) run(ctx context.Context) (Applied, error) {
 	var applied Applied
-	source, err := s.place(ctx, spec)
+	source, err := a.sets.place(ctx)
 	if err != nil {
 		return applied, err
 	}
-	current, retained, err := s.settle(ctx, spec)
+	current, retained, err := a.settle(ctx)
 	applied.Retained = retained
 	if err != nil {
 		return applied, err
 	}
-	set, err := s.prepare(ctx, spec, source, current)
+	set, err := a.sets.prepare(ctx, source, current)
 	if err != nil {
 		return applied, err
 	}
 	applied.Changes = set.changes
 	if !set.empty {
 		applied.Changed = true
-		if err := s.execute(ctx, spec, set); err != nil {
-			st, findErr := s.find(ctx, set.stack)
+		if err := a.sets.execute(ctx, set); err != nil {
+			st, findErr := a.s.read.find(ctx, set.stack)
 			if findErr != nil || st.ID == "" { // the first error matters
-				st = Stack{ID: set.stack, Name: spec.Name}
+				st = Stack{ID: set.stack, Name: a.spec.Name}
 			}
 			applied.Stack = st
 			return applied, err
 		}
 	}
-	return s.complete(ctx, spec, t, set.stack, applied)
+	return a.complete(ctx, set.stack, applied)
 }
 
 // complete protects the stack and compares its resources with the template.
-func (s *session) complete(ctx context.Context, spec Spec, t template.Template, id string, applied Applied) (Applied, error) {
-	st, err := s.find(ctx, id)
-	if err == nil && spec.Protect && !st.Protected {
-		if err = s.protect(ctx, id, true); err == nil {
-			st, err = s.find(ctx, id)
+func (a *application) complete(ctx context.Context, id string, applied Applied) (Applied, error) {
+	st, err := a.s.read.find(ctx, id)
+	if err == nil && a.spec.Protect && !st.Protected {
+		if err = a.s.protect(ctx, id, true); err == nil {
+			st, err = a.s.read.find(ctx, id)
 		}
 		if err == nil && !st.Protected {
-			err = fmt.Errorf("stack %s: termination protection was turned on and is off", spec.Name)
+			err = fmt.Errorf("stack %s: termination protection was turned on and is off", a.spec.Name)
 		}
 	}
 	applied.Stack = st
 	if err != nil {
 		return applied, err
 	}
-	applied.Resources, applied.Missing, err = s.resources(ctx, spec, t, id)
+	applied.Resources, applied.Missing, err = a.resources(ctx, id)
 	return applied, err
 }
 
 // resources lists what exists, and what the template has and does not exist.
-func (s *session) resources(ctx context.Context, spec Spec, t template.Template, id string) (existing map[string]string, missing []string, err error) {
+func (a *application) resources(ctx context.Context, id string) (existing map[string]string, missing []string, err error) {
+	t := a.template
 	if t.Transform {
-		if t, err = s.processed(ctx, id, spec.Parameters); err != nil {
+		if t, err = a.s.read.processed(ctx, id, a.spec.Parameters); err != nil {
 			return nil, nil, err
 		}
 	}
-	all, err := s.list(ctx, id)
+	all, err := a.s.read.list(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,26 +179,4 @@ func resourceExists(r types.StackResourceSummary) bool {
 	complete := strings.HasSuffix(string(r.ResourceStatus), "_COMPLETE") && r.ResourceStatus != types.ResourceStatusDeleteComplete
 	identified := sdk.ToString(r.PhysicalResourceId) != "" && r.ResourceStatus != types.ResourceStatusDeleteComplete
 	return sdk.ToString(r.ResourceType) != "" && (complete || identified)
-}
-
-// processed reads the stack's template with its macros expanded.
-func (s *session) processed(ctx context.Context, id string, parameters map[string]string) (template.Template, error) {
-	out, err := s.cf.GetTemplate(ctx, &cloudformation.GetTemplateInput{StackName: &id, TemplateStage: types.TemplateStageProcessed})
-	if err != nil {
-		return template.Template{}, fmt.Errorf("read the template of %s: %w", id, err)
-	}
-	return template.Parse([]byte(sdk.ToString(out.TemplateBody)), parameters)
-}
-
-func (s *session) list(ctx context.Context, id string) ([]types.StackResourceSummary, error) {
-	var all []types.StackResourceSummary
-	pages := cloudformation.NewListStackResourcesPaginator(s.cf, &cloudformation.ListStackResourcesInput{StackName: &id})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("list the resources of %s: %w", id, err)
-		}
-		all = append(all, page.StackResourceSummaries...)
-	}
-	return all, nil
 }

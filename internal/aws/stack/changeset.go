@@ -32,21 +32,27 @@ const setType = "AWS::CloudFormation::ChangeSet"
 // A source is where CloudFormation reads the template: one of its fields is set.
 type source struct{ body, url *string }
 
+// sets are the change sets of one Spec: created, executed and deleted.
+type sets struct {
+	s    *session
+	spec Spec
+}
+
 // place uploads a template that is too long for a request to the bucket.
-func (s *session) place(ctx context.Context, spec Spec) (source, error) {
-	size := len(spec.Template)
+func (c sets) place(ctx context.Context) (source, error) {
+	size := len(c.spec.Template)
 	switch {
 	case size <= templateInline:
-		return source{body: sdk.String(string(spec.Template))}, nil
+		return source{body: sdk.String(string(c.spec.Template))}, nil
 	case size > templateMost:
-		return source{}, fmt.Errorf("stack %s: the template has %d bytes, CloudFormation takes %d", spec.Name, size, templateMost)
-	case spec.Bucket == "":
-		return source{}, fmt.Errorf("stack %s: the template has %d bytes: over %d it needs a bucket, and none is given", spec.Name, size, templateInline)
+		return source{}, fmt.Errorf("stack %s: the template has %d bytes, CloudFormation takes %d", c.spec.Name, size, templateMost)
+	case c.spec.Bucket == "":
+		return source{}, fmt.Errorf("stack %s: the template has %d bytes: over %d it needs a bucket, and none is given", c.spec.Name, size, templateInline)
 	}
-	key := fmt.Sprintf("templates/%x.template", sha256.Sum256(spec.Template))
-	b := bucket.Of(s.account, spec.Bucket)
-	if err := b.Put(ctx, key, bytes.NewReader(spec.Template)); err != nil {
-		return source{}, fmt.Errorf("stack %s: the template: %w", spec.Name, err)
+	key := fmt.Sprintf("templates/%x.template", sha256.Sum256(c.spec.Template))
+	b := bucket.Of(c.s.account, c.spec.Bucket)
+	if err := b.Put(ctx, key, bytes.NewReader(c.spec.Template)); err != nil {
+		return source{}, fmt.Errorf("stack %s: the template: %w", c.spec.Name, err)
 	}
 	return source{url: sdk.String(b.URL(key))}, nil
 }
@@ -76,24 +82,24 @@ func setName(token string) string {
 
 // prepare creates the change set and waits for it. When a CREATE set fails, the
 // empty stack that it created is deleted with it.
-func (s *session) prepare(ctx context.Context, spec Spec, from source, current Stack) (set, error) {
+func (c sets) prepare(ctx context.Context, from source, current Stack) (set, error) {
 	create := current.ID == "" || current.Status == string(types.StackStatusReviewInProgress)
-	made, err := s.createSet(ctx, spec, from, create)
+	made, err := c.create(ctx, from, create)
 	if err != nil {
 		if unchanged(message(err)) {
 			return set{stack: current.ID, empty: true}, nil
 		}
-		return set{}, fmt.Errorf("stack %s: create a change set: %w", spec.Name, err)
+		return set{}, fmt.Errorf("stack %s: create a change set: %w", c.spec.Name, err)
 	}
 	made.create = create
-	out, err := s.awaitSet(ctx, spec, made)
+	out, err := c.await(ctx, made)
 	if err != nil {
 		return made, err
 	}
 	if out.Status == types.ChangeSetStatusFailed {
-		return s.failedSet(ctx, spec, made, out)
+		return c.failed(ctx, made, out)
 	}
-	made.changes, err = s.changes(ctx, made.id)
+	made.changes, err = c.s.read.changes(ctx, made.id)
 	return made, err
 }
 
@@ -111,56 +117,56 @@ func unchanged(reason string) bool {
 	return strings.Contains(reason, "didn't contain changes") || strings.Contains(reason, "No updates are to be performed")
 }
 
-// createSet creates the set. One of the same name is left from an attempt with the
+// create creates the set. One of the same name is left from an attempt with the
 // same token; it is deleted. Its name is not used again, since CloudFormation
 // remembers the token as well.
-func (s *session) createSet(ctx context.Context, spec Spec, from source, create bool) (made set, err error) {
+func (c sets) create(ctx context.Context, from source, create bool) (made set, err error) {
 	for i := range maxAttempts {
-		name := setName(spec.Token)
+		name := setName(c.spec.Token)
 		if i > 0 {
 			name = fmt.Sprintf("%s-%d", name, i+1)
 		}
-		made, err = s.requestSet(ctx, spec, from, create, name)
+		made, err = c.request(ctx, from, create, name)
 		if _, taken := errors.AsType[*types.AlreadyExistsException](err); !taken {
 			return made, err
 		}
-		if err := s.deleteSet(ctx, spec.Name, name); err != nil {
+		if err := c.delete(ctx, c.spec.Name, name); err != nil {
 			return set{}, err
 		}
 	}
 	return set{}, err
 }
 
-func (s *session) requestSet(ctx context.Context, spec Spec, from source, create bool, name string) (set, error) {
+func (c sets) request(ctx context.Context, from source, create bool, name string) (set, error) {
 	in := &cloudformation.CreateChangeSetInput{
-		StackName: &spec.Name, ChangeSetName: &name, ClientToken: &name, ChangeSetType: types.ChangeSetTypeUpdate,
+		StackName: &c.spec.Name, ChangeSetName: &name, ClientToken: &name, ChangeSetType: types.ChangeSetTypeUpdate,
 		TemplateBody: from.body, TemplateURL: from.url,
 	}
 	if create {
 		in.ChangeSetType, in.OnStackFailure = types.ChangeSetTypeCreate, types.OnStackFailureRollback
 	}
-	for _, k := range slices.Sorted(maps.Keys(spec.Parameters)) {
-		in.Parameters = append(in.Parameters, types.Parameter{ParameterKey: sdk.String(k), ParameterValue: sdk.String(spec.Parameters[k])})
+	for _, k := range slices.Sorted(maps.Keys(c.spec.Parameters)) {
+		in.Parameters = append(in.Parameters, types.Parameter{ParameterKey: sdk.String(k), ParameterValue: sdk.String(c.spec.Parameters[k])})
 	}
-	for _, k := range slices.Sorted(maps.Keys(spec.Tags)) {
-		in.Tags = append(in.Tags, types.Tag{Key: sdk.String(k), Value: sdk.String(spec.Tags[k])})
+	for _, k := range slices.Sorted(maps.Keys(c.spec.Tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: sdk.String(k), Value: sdk.String(c.spec.Tags[k])})
 	}
-	for _, c := range spec.Capabilities {
-		in.Capabilities = append(in.Capabilities, types.Capability(c))
+	for _, name := range c.spec.Capabilities {
+		in.Capabilities = append(in.Capabilities, types.Capability(name))
 	}
-	out, err := s.cf.CreateChangeSet(ctx, in)
+	out, err := c.s.cf.CreateChangeSet(ctx, in)
 	if err != nil {
 		return set{}, err
 	}
 	return set{id: sdk.ToString(out.Id), stack: sdk.ToString(out.StackId)}, nil
 }
 
-func (s *session) awaitSet(ctx context.Context, spec Spec, made set) (*cloudformation.DescribeChangeSetOutput, error) {
+func (c sets) await(ctx context.Context, made set) (*cloudformation.DescribeChangeSetOutput, error) {
 	var out *cloudformation.DescribeChangeSetOutput
-	w := s.watch(made.stack, spec.Name, "")
+	w := c.s.watch(made.stack, c.spec.Name, "")
 	err := w.poll(ctx, "wait for its change set", func(ctx context.Context) (bool, bool, error) {
 		var err error
-		out, err = s.cf.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{ChangeSetName: &made.id}, noRetry)
+		out, err = c.s.cf.DescribeChangeSet(ctx, &cloudformation.DescribeChangeSetInput{ChangeSetName: &made.id}, noRetry)
 		if err != nil {
 			return false, false, err
 		}
@@ -176,62 +182,46 @@ func (s *session) awaitSet(ctx context.Context, spec Spec, made set) (*cloudform
 	return out, err
 }
 
-// failedSet deletes a failed set, which is either empty or an error.
-func (s *session) failedSet(ctx context.Context, spec Spec, made set, out *cloudformation.DescribeChangeSetOutput) (set, error) {
+// failed deletes a failed set, which is either empty or an error.
+func (c sets) failed(ctx context.Context, made set, out *cloudformation.DescribeChangeSetOutput) (set, error) {
 	reason := sdk.ToString(out.StatusReason)
 	if unchanged(reason) && !made.create {
 		made.empty = true
-		return made, s.deleteSet(ctx, made.stack, made.id)
+		return made, c.delete(ctx, made.stack, made.id)
 	}
-	if details := s.validation(ctx, made.id); details != "" {
+	if details := c.s.read.validation(ctx, made.id); details != "" {
 		reason += ": " + details
 	}
-	failure := &Error{Stack: spec.Name, Status: string(out.Status), Resource: spec.Name, Type: setType, Reason: reason}
+	failure := &Error{Stack: c.spec.Name, Status: string(out.Status), Resource: c.spec.Name, Type: setType, Reason: reason}
 	if made.create {
-		return made, errors.Join(failure, s.deleteEmptyStack(ctx, made.stack))
+		return made, errors.Join(failure, c.deleteEmptyStack(ctx, made.stack))
 	}
-	return made, errors.Join(failure, s.deleteSet(ctx, made.stack, made.id))
+	return made, errors.Join(failure, c.delete(ctx, made.stack, made.id))
 }
 
 // deleteEmptyStack deletes the stack that a failed CREATE set created.
-func (s *session) deleteEmptyStack(ctx context.Context, id string) error {
-	st, err := s.find(ctx, id)
+func (c sets) deleteEmptyStack(ctx context.Context, id string) error {
+	st, err := c.s.read.find(ctx, id)
 	if err != nil || st.Status != string(types.StackStatusReviewInProgress) {
 		return err
 	}
-	_, err = s.delete(ctx, st)
+	_, err = c.s.delete(ctx, st)
 	return err
 }
 
-// validation returns what CloudFormation's validation before creation found. It only
-// completes a reason, so that it could not be read is not an error.
-func (s *session) validation(ctx context.Context, id string) string {
-	out, err := s.cf.DescribeEvents(ctx, &cloudformation.DescribeEventsInput{ChangeSetName: &id}, noRetry)
-	if err != nil {
-		return ""
-	}
-	var found []string
-	for _, e := range out.OperationEvents {
-		if e.EventType == types.EventTypeValidationError {
-			found = append(found, fmt.Sprintf("%s %s: %s", sdk.ToString(e.LogicalResourceId), sdk.ToString(e.ValidationPath), sdk.ToString(e.ValidationStatusReason)))
-		}
-	}
-	return strings.Join(found, "; ")
-}
-
-// deleteSet deletes a change set and waits until it is gone. name may be an id.
-func (s *session) deleteSet(ctx context.Context, stack, name string) error {
+// delete deletes a change set and waits until it is gone. name may be an id.
+func (c sets) delete(ctx context.Context, stack, name string) error {
 	ask := cloudformation.DescribeChangeSetInput{ChangeSetName: &name}
 	in := cloudformation.DeleteChangeSetInput{ChangeSetName: &name}
 	if !strings.HasPrefix(name, "arn:") {
 		ask.StackName, in.StackName = &stack, &stack
 	}
-	if _, err := s.cf.DeleteChangeSet(ctx, &in); err != nil {
+	if _, err := c.s.cf.DeleteChangeSet(ctx, &in); err != nil {
 		return fmt.Errorf("delete change set %s: %w", name, err)
 	}
-	w := s.watch(stack, stack, "")
+	w := c.s.watch(stack, stack, "")
 	return w.poll(ctx, "wait until change set "+name+" is deleted", func(ctx context.Context) (bool, bool, error) {
-		out, err := s.cf.DescribeChangeSet(ctx, &ask, noRetry)
+		out, err := c.s.cf.DescribeChangeSet(ctx, &ask, noRetry)
 		if _, gone := errors.AsType[*types.ChangeSetNotFoundException](err); gone || notExist(err) {
 			return true, false, nil
 		}
@@ -249,33 +239,15 @@ func (s *session) deleteSet(ctx context.Context, stack, name string) error {
 	})
 }
 
-// changes reads all pages of a set's changes.
-func (s *session) changes(ctx context.Context, id string) ([]Change, error) {
-	var all []Change
-	pages := cloudformation.NewDescribeChangeSetPaginator(s.cf, &cloudformation.DescribeChangeSetInput{ChangeSetName: &id})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read change set %s: %w", id, err)
-		}
-		for _, c := range page.Changes {
-			if r := c.ResourceChange; r != nil {
-				all = append(all, Change{string(r.Action), sdk.ToString(r.LogicalResourceId), sdk.ToString(r.ResourceType), string(r.Replacement)})
-			}
-		}
-	}
-	return all, nil
-}
-
 // execute executes the set and waits for its end.
-func (s *session) execute(ctx context.Context, spec Spec, made set) error {
-	w := s.watch(made.stack, spec.Name, made.token(spec.Token))
+func (c sets) execute(ctx context.Context, made set) error {
+	w := c.s.watch(made.stack, c.spec.Name, made.token(c.spec.Token))
 	if err := w.prime(ctx); err != nil {
 		return err
 	}
-	_, err := s.cf.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: &made.id, ClientRequestToken: &w.token})
+	_, err := c.s.cf.ExecuteChangeSet(ctx, &cloudformation.ExecuteChangeSetInput{ChangeSetName: &made.id, ClientRequestToken: &w.token})
 	if err != nil {
-		return fmt.Errorf("stack %s: execute change set %s: %w", spec.Name, made.id, err)
+		return fmt.Errorf("stack %s: execute change set %s: %w", c.spec.Name, made.id, err)
 	}
 	begin := types.ResourceStatusUpdateInProgress
 	if made.create {
@@ -287,7 +259,7 @@ func (s *session) execute(ctx context.Context, spec Spec, made set) error {
 	}
 	switch status {
 	case types.StackStatusCreateComplete, types.StackStatusUpdateComplete, types.StackStatusUpdateCompleteCleanupInProgress:
-		return s.awaitStatus(ctx, w, status)
+		return c.awaitStatus(ctx, w, status)
 	default:
 		return w.failure(ctx, status)
 	}
@@ -295,9 +267,9 @@ func (s *session) execute(ctx context.Context, spec Spec, made set) error {
 
 // awaitStatus waits until the stack's status agrees with its events: only then are
 // its outputs the new ones.
-func (s *session) awaitStatus(ctx context.Context, w *watch, ended types.StackStatus) error {
+func (c sets) awaitStatus(ctx context.Context, w *watch, ended types.StackStatus) error {
 	return w.poll(ctx, "wait for its status", func(ctx context.Context) (bool, bool, error) {
-		st, err := s.find(ctx, w.id, noRetry)
+		st, err := c.s.read.find(ctx, w.id, noRetry)
 		if err != nil {
 			return false, false, err
 		}

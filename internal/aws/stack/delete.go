@@ -41,14 +41,14 @@ func Delete(ctx context.Context, a *aws.Account, name string, owned func(tags ma
 		return Deleted{}, errors.New("deleting a stack needs a check of ownership")
 	}
 	s := newSession(a, 0, event, nil)
-	st, err := s.find(ctx, name)
+	st, err := s.read.find(ctx, name)
 	if err != nil {
 		return Deleted{}, err
 	}
 	if !st.exists() {
 		return Deleted{Gone: true}, nil
 	}
-	if err := s.checkOwner(ctx, st, owned); err != nil {
+	if err := s.read.checkOwner(ctx, st, owned); err != nil {
 		return Deleted{Existed: true}, err
 	}
 	return s.delete(ctx, st)
@@ -56,47 +56,60 @@ func Delete(ctx context.Context, a *aws.Account, name string, owned func(tags ma
 
 // delete deletes a stack that is ours.
 func (s *session) delete(ctx context.Context, st Stack) (Deleted, error) {
-	d := Deleted{Existed: true, Emptied: map[string]int{}}
-	// A deletion can interrupt a creation, and nothing else.
-	interruptible := slices.Contains([]types.StackStatus{types.StackStatusReviewInProgress, types.StackStatusCreateInProgress}, types.StackStatus(st.Status))
-	if st.inProgress() && !interruptible {
-		if err := s.awaitIdle(ctx, st); err != nil {
-			return d, err
-		}
-		now, err := s.find(ctx, st.ID)
-		if err != nil || !now.exists() {
-			d.Gone = err == nil
-			return d, err
-		}
-		st = now
-	}
-	if st.Protected {
-		if err := s.protect(ctx, st.ID, false); err != nil {
-			return d, err
-		}
-	}
-	return d, s.deleteAll(ctx, st, &d)
+	d := &deletion{s: s, stack: st, did: Deleted{Existed: true, Emptied: map[string]int{}}}
+	err := d.run(ctx)
+	return d.did, err
 }
 
-// deleteAll empties buckets and deletes the stack. If a bucket was written to in the
+// A deletion is the deletion of one stack that is ours, with all that would keep it from
+// being deleted or outlive it.
+type deletion struct {
+	s     *session
+	stack Stack
+	did   Deleted
+}
+
+func (d *deletion) run(ctx context.Context) error {
+	// A deletion can interrupt a creation, and nothing else.
+	interruptible := slices.Contains([]types.StackStatus{types.StackStatusReviewInProgress, types.StackStatusCreateInProgress}, types.StackStatus(d.stack.Status))
+	if d.stack.inProgress() && !interruptible {
+		if err := d.s.awaitIdle(ctx, d.stack); err != nil {
+			return err
+		}
+		now, err := d.s.read.find(ctx, d.stack.ID)
+		if err != nil || !now.exists() {
+			d.did.Gone = err == nil
+			return err
+		}
+		d.stack = now
+	}
+	if d.stack.Protected {
+		if err := d.s.protect(ctx, d.stack.ID, false); err != nil {
+			return err
+		}
+	}
+	return d.all(ctx)
+}
+
+// all empties buckets and deletes the stack. If a bucket was written to in the
 // meantime it tries a second time; after that, what cannot be deleted is retained.
-func (s *session) deleteAll(ctx context.Context, st Stack, d *Deleted) error {
-	outliving, err := s.outliving(ctx, st.ID)
+func (d *deletion) all(ctx context.Context) error {
+	outliving, err := d.outliving(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := s.emptyBuckets(ctx, st.ID, d.Emptied, maxDepth); err != nil {
+	if _, err := d.emptyBuckets(ctx, d.stack.ID, maxDepth); err != nil {
 		return err
 	}
-	failure, err := s.deleteOnce(ctx, st, nil)
+	failure, err := d.once(ctx, nil)
 	if failure != nil && err == nil {
 		var again int
-		if again, err = s.emptyBuckets(ctx, st.ID, d.Emptied, maxDepth); err == nil && again > 0 {
-			failure, err = s.deleteOnce(ctx, st, nil)
+		if again, err = d.emptyBuckets(ctx, d.stack.ID, maxDepth); err == nil && again > 0 {
+			failure, err = d.once(ctx, nil)
 		}
 	}
 	if failure != nil && err == nil {
-		failure, err = s.deleteRetaining(ctx, st, d, failure)
+		failure, err = d.retaining(ctx, failure)
 	}
 	if failure != nil && err == nil {
 		err = failure
@@ -104,21 +117,21 @@ func (s *session) deleteAll(ctx context.Context, st Stack, d *Deleted) error {
 	if err != nil {
 		return err
 	}
-	now, err := s.find(ctx, st.ID)
+	now, err := d.s.read.find(ctx, d.stack.ID)
 	if err != nil {
 		return err
 	}
-	d.Gone = !now.exists()
-	if !d.Gone {
-		return fmt.Errorf("stack %s: it was deleted and is %s: %s", st.Name, now.Status, st.ID)
+	d.did.Gone = !now.exists()
+	if !d.did.Gone {
+		return fmt.Errorf("stack %s: it was deleted and is %s: %s", d.stack.Name, now.Status, d.stack.ID)
 	}
-	s.deleteLeftovers(ctx, outliving, d)
+	d.deleteLeftovers(ctx, outliving)
 	return nil
 }
 
-// deleteRetaining deletes the stack without the resources that could not be deleted.
-func (s *session) deleteRetaining(ctx context.Context, st Stack, d *Deleted, failure *Error) (*Error, error) {
-	all, err := s.list(ctx, st.ID)
+// retaining deletes the stack without the resources that could not be deleted.
+func (d *deletion) retaining(ctx context.Context, failure *Error) (*Error, error) {
+	all, err := d.s.read.list(ctx, d.stack.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -132,22 +145,22 @@ func (s *session) deleteRetaining(ctx context.Context, st Stack, d *Deleted, fai
 	if len(retain) == 0 {
 		return failure, nil
 	}
-	failure, err = s.deleteOnce(ctx, st, retain)
+	failure, err = d.once(ctx, retain)
 	if failure == nil && err == nil {
-		d.Retained = described
+		d.did.Retained = described
 	}
 	return failure, err
 }
 
-// deleteOnce requests the deletion and waits for its end. failure is why CloudFormation
+// once requests the deletion and waits for its end. failure is why CloudFormation
 // failed.
-func (s *session) deleteOnce(ctx context.Context, st Stack, retain []string) (failure *Error, err error) {
-	w := s.watch(st.ID, st.Name, "")
+func (d *deletion) once(ctx context.Context, retain []string) (failure *Error, err error) {
+	w := d.s.watch(d.stack.ID, d.stack.Name, "")
 	if err := w.prime(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := s.cf.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &st.ID, RetainResources: retain}); err != nil {
-		return nil, fmt.Errorf("delete stack %s: %w", st.Name, err)
+	if _, err := d.s.cf.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: &d.stack.ID, RetainResources: retain}); err != nil {
+		return nil, fmt.Errorf("delete stack %s: %w", d.stack.Name, err)
 	}
 	status, err := w.operation(ctx, types.ResourceStatusDeleteInProgress)
 	if err == nil && status != types.StackStatusDeleteComplete {
@@ -158,8 +171,8 @@ func (s *session) deleteOnce(ctx context.Context, st Stack, retain []string) (fa
 
 // emptyBuckets empties the buckets that will be deleted with the stack, including those
 // of nested stacks, and counts what this call deleted.
-func (s *session) emptyBuckets(ctx context.Context, id string, emptied map[string]int, depth int) (int, error) {
-	all, err := s.list(ctx, id)
+func (d *deletion) emptyBuckets(ctx context.Context, id string, depth int) (int, error) {
+	all, err := d.s.read.list(ctx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -174,13 +187,13 @@ func (s *session) emptyBuckets(ctx context.Context, id string, emptied map[strin
 			nested = append(nested, physical)
 		}
 	}
-	now, err := s.emptyOwn(ctx, id, buckets, emptied)
+	now, err := d.emptyOwn(ctx, id, buckets)
 	for _, inner := range nested {
 		if err != nil {
 			break
 		}
 		var n int
-		n, err = s.emptyBuckets(ctx, inner, emptied, depth-1)
+		n, err = d.emptyBuckets(ctx, inner, depth-1)
 		now += n
 	}
 	return now, err
@@ -188,11 +201,11 @@ func (s *session) emptyBuckets(ctx context.Context, id string, emptied map[strin
 
 // emptyOwn empties buckets, given by logical id, except those that the template
 // retains.
-func (s *session) emptyOwn(ctx context.Context, id string, buckets map[string]string, emptied map[string]int) (now int, err error) {
+func (d *deletion) emptyOwn(ctx context.Context, id string, buckets map[string]string) (now int, err error) {
 	if len(buckets) == 0 {
 		return 0, nil
 	}
-	t, err := s.processed(ctx, id, nil)
+	t, err := d.s.read.processed(ctx, id, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -200,9 +213,9 @@ func (s *session) emptyOwn(ctx context.Context, id string, buckets map[string]st
 		if t.Resources[logical].Retained {
 			continue
 		}
-		n, err := bucket.Of(s.account, buckets[logical]).Empty(ctx)
+		n, err := bucket.Of(d.s.account, buckets[logical]).Empty(ctx)
 		now += n
-		emptied[buckets[logical]] += n
+		d.did.Emptied[buckets[logical]] += n
 		if err != nil {
 			return now, err
 		}

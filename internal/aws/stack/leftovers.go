@@ -26,8 +26,8 @@ func (l leftover) String() string { return l.kind + " " + l.id }
 
 // outliving lists the stack's REST APIs and log groups, and the log groups that
 // Lambda creates for functions without one, unless the template retains them.
-func (s *session) outliving(ctx context.Context, id string) ([]leftover, error) {
-	all, err := s.list(ctx, id)
+func (d *deletion) outliving(ctx context.Context) ([]leftover, error) {
+	all, err := d.s.read.list(ctx, d.stack.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *session) outliving(ctx context.Context, id string) ([]leftover, error) 
 	if len(found) == 0 {
 		return nil, nil
 	}
-	t, err := s.processed(ctx, id, nil)
+	t, err := d.s.read.processed(ctx, d.stack.ID, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -75,22 +75,22 @@ func leftoverOf(r types.StackResourceSummary) (leftover, bool) {
 }
 
 // deleteLeftovers deletes what outlived the stack, once the stack is gone.
-func (s *session) deleteLeftovers(ctx context.Context, all []leftover, d *Deleted) {
+func (d *deletion) deleteLeftovers(ctx context.Context, all []leftover) {
 	for _, l := range all {
-		switch err := s.deleteLeftover(ctx, l); {
+		switch err := d.deleteLeftover(ctx, l); {
 		case err == nil:
-			d.Swept = append(d.Swept, l.String())
+			d.did.Swept = append(d.did.Swept, l.String())
 		case !aws.HasCode(err, "NotFoundException", "ResourceNotFoundException"):
-			d.Left = append(d.Left, fmt.Sprintf("%s: %v", l, err))
+			d.did.Left = append(d.did.Left, fmt.Sprintf("%s: %v", l, err))
 		}
 	}
 }
 
-func (s *session) deleteLeftover(ctx context.Context, l leftover) error {
+func (d *deletion) deleteLeftover(ctx context.Context, l leftover) error {
 	if l.kind == apiType {
-		_, err := apigateway.NewFromConfig(s.account.Config()).DeleteRestApi(ctx, &apigateway.DeleteRestApiInput{RestApiId: &l.id})
+		_, err := apigateway.NewFromConfig(d.s.account.Config()).DeleteRestApi(ctx, &apigateway.DeleteRestApiInput{RestApiId: &l.id})
 		return err
 	}
-	_, err := cloudwatchlogs.NewFromConfig(s.account.Config()).DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &l.id})
+	_, err := cloudwatchlogs.NewFromConfig(d.s.account.Config()).DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &l.id})
 	return err
 }

@@ -68,17 +68,20 @@ func List(ctx context.Context, a *aws.Account, prefix string) ([]Stack, error) {
 	return all, nil
 }
 
-// A session is one call of Apply or Delete.
+// A session is one call of Apply or Delete: what both need to act on stacks, to wait for
+// CloudFormation and to report its events.
 type session struct {
 	account *aws.Account
 	cf      *cloudformation.Client
+	read    reader
 	wait    time.Duration
 	secrets *redact.Redactor
 	emit    func(Event)
 }
 
 func newSession(a *aws.Account, wait time.Duration, emit func(Event), secrets []string) *session {
-	s := &session{account: a, cf: cloudformation.NewFromConfig(a.Config()), wait: cmp.Or(wait, defaultWait), secrets: redact.New(secrets...)}
+	cf := cloudformation.NewFromConfig(a.Config())
+	s := &session{account: a, cf: cf, read: reader{cf}, wait: cmp.Or(wait, defaultWait), secrets: redact.New(secrets...)}
 	s.emit = func(e Event) {
 		if emit != nil {
 			e.Reason = s.secrets.String(e.Reason)
@@ -122,21 +125,6 @@ func (s *session) watch(id, name, token string) *watch {
 	}
 }
 
-// find reads a stack by its name or id. Without one the result has the status
-// DELETE_COMPLETE, or is the zero Stack.
-func (s *session) find(ctx context.Context, id string, options ...func(*cloudformation.Options)) (Stack, error) {
-	out, err := s.cf.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &id}, options...)
-	switch {
-	case notExist(err):
-		return Stack{}, nil
-	case err != nil:
-		return Stack{}, fmt.Errorf("read stack %s: %w", id, err)
-	case len(out.Stacks) != 1:
-		return Stack{}, fmt.Errorf("read stack %s: %d answers", id, len(out.Stacks))
-	}
-	return stackOf(out.Stacks[0]), nil
-}
-
 func stackOf(s types.Stack) Stack {
 	st := Stack{
 		ID: sdk.ToString(s.StackId), Name: sdk.ToString(s.StackName), Status: string(s.StackStatus),
@@ -175,4 +163,25 @@ func (s *session) protect(ctx context.Context, id string, on bool) error {
 		return fmt.Errorf("turn termination protection of %s to %t: %w", id, on, err)
 	}
 	return nil
+}
+
+// note is an event that says what this call does, on the stack itself.
+func (s *session) note(st Stack, text string) Event {
+	return Event{At: s.account.Clock().Now(), LogicalID: st.Name, Type: stackType, Status: st.Status, Reason: text}
+}
+
+// awaitIdle waits until the running operation has ended, whatever it is.
+func (s *session) awaitIdle(ctx context.Context, st Stack) error {
+	w := s.watch(st.ID, st.Name, "")
+	s.emit(s.note(st, "another operation is running: waiting for its end until "+w.until.UTC().Format("15:04:05 MST")))
+	last := st.Status
+	return w.poll(ctx, "wait for another operation", func(ctx context.Context) (bool, bool, error) {
+		now, err := s.read.find(ctx, st.ID, noRetry)
+		if err != nil {
+			return false, false, err
+		}
+		news := now.Status != last
+		last = now.Status
+		return !now.exists() || !now.inProgress(), news, nil
+	})
 }

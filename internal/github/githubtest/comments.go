@@ -26,11 +26,11 @@ type Comment struct {
 func (s *Server) AddComment(repo string, c Comment) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.addComment(s.repo(repo), c).ID
+	return s.hub.addComment(s.hub.repo(repo), c).ID
 }
 
-func (s *Server) addComment(repo *repository, c Comment) *Comment {
-	c.ID, c.created = s.id(), s.options.Now().UTC()
+func (h *hub) addComment(repo *repository, c Comment) *Comment {
+	c.ID, c.created = h.id(), h.options.Now().UTC()
 	repo.comments = append(repo.comments, &c)
 	return &c
 }
@@ -40,7 +40,7 @@ func (s *Server) Comments(repo string, n int) []Comment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []Comment
-	for _, c := range s.repo(repo).comments {
+	for _, c := range s.hub.repo(repo).comments {
 		if c.Number == n {
 			all = append(all, *c)
 		}
@@ -58,7 +58,10 @@ func (c *Comment) wire(repo *repository) map[string]any {
 	}
 }
 
-func (s *Server) listComments(repo *repository, r *http.Request) answer {
+// A commentsAPI answers the requests about comments.
+type commentsAPI struct{ hub *hub }
+
+func (a commentsAPI) list(repo *repository, r *http.Request) answer {
 	n := int(number(r, "number"))
 	if repo.pulls[n] == nil {
 		return notFound
@@ -69,10 +72,10 @@ func (s *Server) listComments(repo *repository, r *http.Request) answer {
 			items = append(items, c.wire(repo))
 		}
 	}
-	return s.paged(r, items)
+	return a.hub.paged(r, items)
 }
 
-func (s *Server) createComment(repo *repository, r *http.Request) answer {
+func (a commentsAPI) create(repo *repository, r *http.Request) answer {
 	n := int(number(r, "number"))
 	if repo.pulls[n] == nil {
 		return notFound
@@ -81,11 +84,11 @@ func (s *Server) createComment(repo *repository, r *http.Request) answer {
 	if bad != nil {
 		return *bad
 	}
-	c := s.addComment(repo, Comment{Number: n, Author: s.options.Login, Body: body})
+	c := a.hub.addComment(repo, Comment{Number: n, Author: a.hub.options.Login, Body: body})
 	return answer{status: http.StatusCreated, body: c.wire(repo)}
 }
 
-func (s *Server) editComment(repo *repository, r *http.Request) answer {
+func (a commentsAPI) edit(repo *repository, r *http.Request) answer {
 	i := commentIndex(repo, r)
 	if i < 0 {
 		return notFound
@@ -98,7 +101,7 @@ func (s *Server) editComment(repo *repository, r *http.Request) answer {
 	return answer{status: http.StatusOK, body: repo.comments[i].wire(repo)}
 }
 
-func (s *Server) deleteComment(repo *repository, r *http.Request) answer {
+func (a commentsAPI) delete(repo *repository, r *http.Request) answer {
 	i := commentIndex(repo, r)
 	if i < 0 {
 		return notFound

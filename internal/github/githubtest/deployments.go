@@ -40,7 +40,7 @@ func (s *Server) Deployments(repo string) []Deployment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []Deployment
-	for _, d := range s.repo(repo).deployments {
+	for _, d := range s.hub.repo(repo).deployments {
 		one := *d
 		one.Statuses = slices.Clone(d.Statuses)
 		all = append(all, one)
@@ -52,7 +52,7 @@ func (s *Server) Deployments(repo string) []Deployment {
 func (s *Server) Environments(repo string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.repo(repo).environments))
+	return slices.Sorted(maps.Keys(s.hub.repo(repo).environments))
 }
 
 func (d *Deployment) wire() map[string]any {
@@ -62,17 +62,20 @@ func (d *Deployment) wire() map[string]any {
 	}
 }
 
-func (s *Server) listDeployments(repo *repository, r *http.Request) answer {
+// A deploymentsAPI answers the requests about deployments, their statuses and environments.
+type deploymentsAPI struct{ hub *hub }
+
+func (a deploymentsAPI) list(repo *repository, r *http.Request) answer {
 	var items []any
 	for _, d := range slices.Backward(repo.deployments) {
 		if env := r.URL.Query().Get("environment"); env == "" || env == d.Environment {
 			items = append(items, d.wire())
 		}
 	}
-	return s.paged(r, items)
+	return a.hub.paged(r, items)
 }
 
-func (s *Server) createDeployment(repo *repository, r *http.Request) answer {
+func (a deploymentsAPI) create(repo *repository, r *http.Request) answer {
 	var q struct {
 		Ref, Environment, Description string
 		Payload                       json.RawMessage
@@ -92,7 +95,7 @@ func (s *Server) createDeployment(repo *repository, r *http.Request) answer {
 		return refuse(http.StatusConflict, "Conflict: Commit status checks failed for "+q.Ref+".")
 	}
 	d := &Deployment{
-		ID: s.id(), Environment: cmp.Or(q.Environment, "production"), SHA: q.Ref, Description: q.Description, Payload: string(q.Payload), Transient: q.Transient,
+		ID: a.hub.id(), Environment: cmp.Or(q.Environment, "production"), SHA: q.Ref, Description: q.Description, Payload: string(q.Payload), Transient: q.Transient,
 	}
 	d.Production = d.Environment == "production"
 	if q.Production != nil {
@@ -126,7 +129,7 @@ func (st Status) wire() map[string]any {
 	return map[string]any{"state": st.State, "environment_url": st.EnvironmentURL, "log_url": st.LogURL, "description": st.Description}
 }
 
-func (s *Server) listStatuses(repo *repository, r *http.Request) answer {
+func (a deploymentsAPI) statuses(repo *repository, r *http.Request) answer {
 	d := repo.deployment(r)
 	if d == nil {
 		return notFound
@@ -135,12 +138,12 @@ func (s *Server) listStatuses(repo *repository, r *http.Request) answer {
 	for _, st := range slices.Backward(d.Statuses) {
 		items = append(items, st.wire())
 	}
-	return s.paged(r, items)
+	return a.hub.paged(r, items)
 }
 
 var states = []string{"error", "failure", "inactive", "in_progress", "queued", "pending", "success"}
 
-func (s *Server) createStatus(repo *repository, r *http.Request) answer {
+func (a deploymentsAPI) createStatus(repo *repository, r *http.Request) answer {
 	d := repo.deployment(r)
 	var q struct {
 		State, Description string
@@ -181,10 +184,10 @@ func (repo *repository) supersede(by *Deployment) {
 	}
 }
 
-func (s *Server) deleteEnvironment(repo *repository, r *http.Request) answer {
+func (a deploymentsAPI) deleteEnvironment(repo *repository, r *http.Request) answer {
 	name := r.PathValue("environment")
 	switch {
-	case !s.options.Admin:
+	case !a.hub.options.Admin:
 		return inaccessible
 	case !repo.environments[name]:
 		return notFound

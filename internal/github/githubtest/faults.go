@@ -34,9 +34,12 @@ func (s *Server) Heal() {
 	s.faults = nil
 }
 
-// fault returns the failure of a request, nil without one.
-func (s *Server) fault(r *http.Request) Failure {
-	for i, f := range s.faults {
+// faults are those that still apply, oldest first.
+type faults []*Fault
+
+// of returns the failure of a request, nil without one.
+func (all *faults) of(r *http.Request) Failure {
+	for i, f := range *all {
 		if f.Method != "" && f.Method != r.Method || !strings.Contains(r.URL.Path, f.Path) {
 			continue
 		}
@@ -45,7 +48,7 @@ func (s *Server) fault(r *http.Request) Failure {
 			return nil
 		}
 		if f.Times--; f.Times == 0 {
-			s.faults = slices.Delete(s.faults, i, i+1)
+			*all = slices.Delete(*all, i, i+1)
 		}
 		return f.Do
 	}

@@ -10,16 +10,6 @@ import (
 	"time"
 )
 
-type repository struct {
-	name         string
-	pulls        map[int]*Pull
-	branches     map[string]string // name to commit
-	renamed      map[string]string // old name to new
-	comments     []*Comment        // oldest first
-	deployments  []*Deployment     // oldest first
-	environments map[string]bool
-}
-
 // A Pull is a pull request.
 type Pull struct {
 	Number   int
@@ -38,16 +28,7 @@ type Pull struct {
 func (s *Server) AddRepo(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.repo(name)
-}
-
-func (s *Server) repo(name string) *repository {
-	if s.repos[name] == nil {
-		s.repos[name] = &repository{
-			name: name, pulls: map[int]*Pull{}, branches: map[string]string{}, renamed: map[string]string{}, environments: map[string]bool{},
-		}
-	}
-	return s.repos[name]
+	s.hub.repo(name)
 }
 
 // AddPull opens a pull request, or replaces it.
@@ -56,7 +37,7 @@ func (s *Server) AddPull(repo string, p Pull) {
 	defer s.mu.Unlock()
 	p.State, p.Author = cmp.Or(p.State, "open"), cmp.Or(p.Author, "ann")
 	p.HeadRepo, p.BaseRef = cmp.Or(p.HeadRepo, repo), cmp.Or(p.BaseRef, "main")
-	s.repo(repo).pulls[p.Number] = &p
+	s.hub.repo(repo).pulls[p.Number] = &p
 }
 
 // ChangePull changes a pull request: pushes, closes or reopens it. It does nothing if
@@ -64,7 +45,7 @@ func (s *Server) AddPull(repo string, p Pull) {
 func (s *Server) ChangePull(repo string, n int, change func(*Pull)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.repo(repo).pulls[n]; p != nil {
+	if p := s.hub.repo(repo).pulls[n]; p != nil {
 		change(p)
 	}
 }
@@ -73,14 +54,14 @@ func (s *Server) ChangePull(repo string, n int, change func(*Pull)) {
 func (s *Server) AddBranch(repo, name, sha string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.repo(repo).branches[name] = sha
+	s.hub.repo(repo).branches[name] = sha
 }
 
 // RenameBranch renames a branch; the old name redirects to it.
 func (s *Server) RenameBranch(repo, from, to string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := s.repo(repo)
+	r := s.hub.repo(repo)
 	r.branches[to] = r.branches[from]
 	r.renamed[from] = to
 	delete(r.branches, from)
@@ -90,7 +71,7 @@ func (s *Server) RenameBranch(repo, from, to string) {
 func (s *Server) DeleteBranch(repo, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.repo(repo).branches, name)
+	delete(s.hub.repo(repo).branches, name)
 }
 
 // wire renders a pull request as in a list.
@@ -115,7 +96,10 @@ func (p *Pull) wire(repo *repository) map[string]any {
 	}
 }
 
-func (s *Server) getPull(repo *repository, r *http.Request) answer {
+// A pullsAPI answers the requests about pull requests and branches.
+type pullsAPI struct{ hub *hub }
+
+func (a pullsAPI) get(repo *repository, r *http.Request) answer {
 	p := repo.pulls[int(number(r, "number"))]
 	if p == nil {
 		return notFound
@@ -125,7 +109,7 @@ func (s *Server) getPull(repo *repository, r *http.Request) answer {
 	return answer{status: http.StatusOK, body: body}
 }
 
-func (s *Server) listPulls(repo *repository, r *http.Request) answer {
+func (a pullsAPI) list(repo *repository, r *http.Request) answer {
 	q := r.URL.Query()
 	state := cmp.Or(q.Get("state"), "open")
 	numbers := slices.Sorted(maps.Keys(repo.pulls))
@@ -138,11 +122,11 @@ func (s *Server) listPulls(repo *repository, r *http.Request) answer {
 			items = append(items, p.wire(repo))
 		}
 	}
-	return s.paged(r, items)
+	return a.hub.paged(r, items)
 }
 
-// pullsOf finds the commits of the repository, not those of its forks.
-func (s *Server) pullsOf(repo *repository, r *http.Request) answer {
+// of finds the commits of the repository, not those of its forks.
+func (a pullsAPI) of(repo *repository, r *http.Request) answer {
 	var items []any
 	known := false
 	for _, n := range slices.Sorted(maps.Keys(repo.pulls)) {
@@ -158,10 +142,10 @@ func (s *Server) pullsOf(repo *repository, r *http.Request) answer {
 	if !known && !slices.Contains(slices.Collect(maps.Values(repo.branches)), r.PathValue("sha")) {
 		return refuse(http.StatusUnprocessableEntity, "No commit found for SHA: "+r.PathValue("sha"))
 	}
-	return s.paged(r, items)
+	return a.hub.paged(r, items)
 }
 
-func (s *Server) getBranch(repo *repository, r *http.Request) answer {
+func (a pullsAPI) branch(repo *repository, r *http.Request) answer {
 	name := r.PathValue("branch")
 	if to, ok := repo.renamed[name]; ok && repo.branches[name] == "" {
 		name = to

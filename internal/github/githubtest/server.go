@@ -45,10 +45,9 @@ type Server struct {
 
 	mu       sync.Mutex
 	closed   bool
-	repos    map[string]*repository
-	faults   []*Fault
+	hub      hub
+	faults   faults
 	requests []string
-	lastID   int64
 }
 
 // New starts a server on the loopback interface. The caller closes it.
@@ -66,7 +65,8 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve a GitHub: %w", err)
 	}
-	s := &Server{options: o, url: "http://" + listener.Addr().String(), repos: map[string]*repository{}, lastID: 1_000_000}
+	s := &Server{options: o, url: "http://" + listener.Addr().String()}
+	s.hub = hub{options: &s.options, url: s.url, repos: map[string]*repository{}, lastID: 1_000_000}
 	s.mux = s.routes()
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }() // until Close
@@ -125,7 +125,7 @@ func (s *Server) SetReadOnly(readOnly bool) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
-	fault := s.fault(r)
+	fault := s.faults.of(r)
 	s.mu.Unlock()
 	if fault != nil {
 		fault(w, r, s.mux)
@@ -163,26 +163,27 @@ type page func(repo *repository, r *http.Request) answer
 
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
+	pulls, comments, deployments, me := pullsAPI{&s.hub}, commentsAPI{&s.hub}, deploymentsAPI{&s.hub}, account{&s.hub}
 	const repo = "/repos/{owner}/{repo}"
 	for pattern, p := range map[string]page{
-		"GET " + repo + "/pulls":                         s.listPulls,
-		"GET " + repo + "/pulls/{number}":                s.getPull,
-		"GET " + repo + "/commits/{sha}/pulls":           s.pullsOf,
-		"GET " + repo + "/branches/{branch...}":          s.getBranch,
-		"GET " + repo + "/issues/{number}/comments":      s.listComments,
-		"POST " + repo + "/issues/{number}/comments":     s.createComment,
-		"PATCH " + repo + "/issues/comments/{id}":        s.editComment,
-		"DELETE " + repo + "/issues/comments/{id}":       s.deleteComment,
-		"GET " + repo + "/deployments":                   s.listDeployments,
-		"POST " + repo + "/deployments":                  s.createDeployment,
-		"GET " + repo + "/deployments/{id}/statuses":     s.listStatuses,
-		"POST " + repo + "/deployments/{id}/statuses":    s.createStatus,
-		"DELETE " + repo + "/environments/{environment}": s.deleteEnvironment,
+		"GET " + repo + "/pulls":                         pulls.list,
+		"GET " + repo + "/pulls/{number}":                pulls.get,
+		"GET " + repo + "/commits/{sha}/pulls":           pulls.of,
+		"GET " + repo + "/branches/{branch...}":          pulls.branch,
+		"GET " + repo + "/issues/{number}/comments":      comments.list,
+		"POST " + repo + "/issues/{number}/comments":     comments.create,
+		"PATCH " + repo + "/issues/comments/{id}":        comments.edit,
+		"DELETE " + repo + "/issues/comments/{id}":       comments.delete,
+		"GET " + repo + "/deployments":                   deployments.list,
+		"POST " + repo + "/deployments":                  deployments.create,
+		"GET " + repo + "/deployments/{id}/statuses":     deployments.statuses,
+		"POST " + repo + "/deployments/{id}/statuses":    deployments.createStatus,
+		"DELETE " + repo + "/environments/{environment}": deployments.deleteEnvironment,
 	} {
 		m.HandleFunc(pattern, s.serve(p, true))
 	}
-	m.HandleFunc("GET /user", s.serve(s.user, false))
-	m.HandleFunc("POST /graphql", s.serve(s.graphQL, false))
+	m.HandleFunc("GET /user", s.serve(me.user, false))
+	m.HandleFunc("POST /graphql", s.serve(me.graphQL, false))
 	m.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.report("%s %s: no such page", r.Method, r.URL)
 		s.write(w, r, notFound)
@@ -207,7 +208,7 @@ func (s *Server) admit(p page, ofRepo bool, r *http.Request) answer {
 	if !ofRepo {
 		return p(nil, r)
 	}
-	repo := s.repos[r.PathValue("owner")+"/"+r.PathValue("repo")]
+	repo := s.hub.repos[r.PathValue("owner")+"/"+r.PathValue("repo")]
 	if repo == nil {
 		return notFound
 	}
@@ -242,44 +243,6 @@ func (s *Server) report(format string, args ...any) {
 	}
 }
 
-// id returns a new id, greater than all before.
-func (s *Server) id() int64 {
-	s.lastID++
-	return s.lastID
-}
-
-// paged returns one page of a list, with GitHub's Link header.
-func (s *Server) paged(r *http.Request, items []any) answer {
-	q := r.URL.Query()
-	size, err := strconv.Atoi(q.Get("per_page"))
-	if err != nil || size < 1 {
-		size = 30
-	}
-	size = min(size, 100)
-	number, err := strconv.Atoi(q.Get("page"))
-	if err != nil || number < 1 {
-		number = 1
-	}
-	last := max((len(items)+size-1)/size, 1)
-	begin := min((number-1)*size, len(items))
-	var links []string
-	link := func(page int, rel string) {
-		q.Set("page", strconv.Itoa(page))
-		links = append(links, fmt.Sprintf(`<%s%s?%s>; rel=%q`, s.url, r.URL.EscapedPath(), q.Encode(), rel))
-	}
-	if number > 1 {
-		link(number-1, "prev")
-	}
-	if number < last {
-		link(number+1, "next")
-		link(last, "last")
-	}
-	if number > 1 {
-		link(1, "first")
-	}
-	return answer{status: http.StatusOK, body: append([]any{}, items[begin:min(begin+size, len(items))]...), link: strings.Join(links, ", ")}
-}
-
 // decode reads a request's body.
 func decode(r *http.Request, into any) bool {
 	return json.NewDecoder(http.MaxBytesReader(nil, r.Body, 8<<20)).Decode(into) == nil
@@ -301,43 +264,4 @@ func user(login string) map[string]any {
 		kind = "Bot"
 	}
 	return map[string]any{"login": login, "type": kind}
-}
-
-func (s *Server) user(_ *repository, _ *http.Request) answer {
-	if strings.HasSuffix(s.options.Login, "[bot]") {
-		return inaccessible
-	}
-	return answer{status: http.StatusOK, body: user(s.options.Login)}
-}
-
-func (s *Server) graphQL(_ *repository, r *http.Request) answer {
-	var q struct {
-		Query     string
-		Variables struct{ IDs []string }
-	}
-	switch {
-	case !decode(r, &q):
-		return problems
-	case strings.Contains(q.Query, "viewer{login}"):
-		return answer{status: http.StatusOK, body: map[string]any{"data": map[string]any{"viewer": map[string]any{"login": s.options.Login}}}}
-	case strings.Contains(q.Query, "nodes(ids:$ids)"):
-		return answer{status: http.StatusOK, body: map[string]any{"data": map[string]any{"nodes": s.nodes(q.Variables.IDs)}}}
-	}
-	return refuse(http.StatusBadRequest, "A query that this GitHub does not know")
-}
-
-func (s *Server) nodes(ids []string) []any {
-	nodes := []any{}
-	for _, id := range ids {
-		var found any
-		for _, repo := range s.repos {
-			for _, c := range repo.comments {
-				if c.node() == id {
-					found = map[string]any{"id": id, "isMinimized": c.Minimized}
-				}
-			}
-		}
-		nodes = append(nodes, found)
-	}
-	return nodes
 }

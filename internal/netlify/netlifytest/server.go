@@ -79,30 +79,17 @@ type Fault struct {
 // A Server is a Netlify server.
 type Server struct {
 	opts Options
-	dir  string // of contents, by digest
 	http *http.Server
 	api  net.Listener
 	wg   sync.WaitGroup
 
 	mu       sync.Mutex
 	deploys  []*deploy // oldest first
-	have     map[string]bool
+	have     contents
 	aliases  map[string]*alias
 	faults   []Fault
 	requests map[string]int
 	next     int
-}
-
-// A deploy is a deploy with its content.
-type deploy struct {
-	models.Deploy
-	files     map[string]string // path to SHA-1
-	functions map[string]string // name to SHA-256
-	wanted    []string          // digests that it required at first
-	looks     int               // since it is in its state
-	lost      int
-	retries   []string // X-Nf-Retry-Count of functions
-	rules     rules
 }
 
 // An alias is an alias with its server.
@@ -123,7 +110,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{opts: o, dir: dir, have: map[string]bool{}, aliases: map[string]*alias{}, requests: map[string]int{}}
+	s := &Server{opts: o, have: contents{dir, map[string]bool{}}, aliases: map[string]*alias{}, requests: map[string]int{}}
 	if s.api, err = net.Listen("tcp", "127.0.0.1:0"); err != nil { //nolint:noctx // loopback
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -146,7 +133,7 @@ func (s *Server) Close() error {
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
-	return errors.Join(err, os.RemoveAll(s.dir))
+	return errors.Join(err, os.RemoveAll(s.have.dir))
 }
 
 // T is the part of testing.TB that NewT needs; this package is also part of programs.
@@ -197,7 +184,7 @@ func (s *Server) alias(name string) (*alias, error) {
 		return nil, err
 	}
 	a := &alias{name: name, listener: l}
-	a.server = s.serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.page(w, r, s.at(a), r.URL.Path) }))
+	a.server = s.serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.have.page(w, r, s.at(a), r.URL.Path) }))
 	s.aliases[name] = a
 	return a, nil
 }
@@ -235,7 +222,7 @@ func (s *Server) Know(sums ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, sum := range sums {
-		s.have[sum] = true
+		s.have.sums[sum] = true
 	}
 }
 
@@ -284,6 +271,34 @@ func (s *Server) Content(id, path string) (string, error) {
 	if d == nil || d.files[path] == "" {
 		return "", fmt.Errorf("deploy %s has no file %q", id, path)
 	}
-	raw, err := os.ReadFile(s.blob(d.files[path]))
+	raw, err := os.ReadFile(s.have.path(d.files[path]))
 	return string(raw), err
+}
+
+// find requires the lock.
+func (s *Server) find(id string) *deploy {
+	i := slices.IndexFunc(s.deploys, func(d *deploy) bool { return d.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return s.deploys[i]
+}
+
+// add requires the lock.
+func (s *Server) add(branch, title string) *deploy {
+	s.next++
+	d := &deploy{Deploy: models.Deploy{
+		ID: fmt.Sprintf("%024x", s.next), SiteID: s.opts.SiteID, Name: s.opts.SiteName, Branch: branch, Title: title, State: "new",
+		CreatedAt: s.opts.Now().UTC().Format(time.RFC3339), AdminURL: "http://" + s.api.Addr().String() + "/admin",
+	}}
+	d.DeployURL = "http://" + s.api.Addr().String() + ownPath + d.ID + "/"
+	d.DeploySslURL = d.DeployURL
+	if branch != "" {
+		if a, err := s.alias(branch); err == nil {
+			d.DeploySslURL = "http://" + a.listener.Addr().String()
+		}
+	}
+	d.SslURL, d.URL = d.DeploySslURL, d.DeploySslURL
+	s.deploys = append(s.deploys, d)
+	return d
 }

@@ -24,10 +24,11 @@ type rules struct {
 	} `toml:"headers"`
 }
 
+// rulesOf reads the rules of a deploy that is ready.
 func (s *Server) rulesOf(d *deploy) rules {
 	var r rules
 	if sum, ok := d.files["netlify.toml"]; ok {
-		if _, err := toml.DecodeFile(s.blob(sum), &r); err != nil {
+		if _, err := toml.DecodeFile(s.have.path(sum), &r); err != nil {
 			s.unexpected("a netlify.toml that can't be read: " + err.Error())
 		}
 	}
@@ -35,7 +36,7 @@ func (s *Server) rulesOf(d *deploy) rules {
 }
 
 // page serves a deploy; nil means that there is none.
-func (s *Server) page(w http.ResponseWriter, r *http.Request, d *deploy, at string) {
+func (c contents) page(w http.ResponseWriter, r *http.Request, d *deploy, at string) {
 	if d == nil {
 		http.Error(w, "Not Found", http.StatusNotFound)
 		return
@@ -62,15 +63,15 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, d *deploy, at stri
 			return
 		}
 		if name, found = d.resolve(target); found {
-			s.send(w, r, d, name, rule.Status)
+			c.send(w, r, d, name, rule.Status)
 			return
 		}
 	}
 	switch {
 	case found:
-		s.send(w, r, d, name, http.StatusOK)
+		c.send(w, r, d, name, http.StatusOK)
 	case d.files["404.html"] != "":
-		s.send(w, r, d, "404.html", http.StatusNotFound)
+		c.send(w, r, d, "404.html", http.StatusNotFound)
 	default:
 		http.Error(w, "Not Found", http.StatusNotFound)
 	}
@@ -87,8 +88,8 @@ func (d *deploy) resolve(at string) (string, bool) {
 	return "", false
 }
 
-func (s *Server) send(w http.ResponseWriter, r *http.Request, d *deploy, name string, status int) {
-	f, err := os.Open(s.blob(d.files[name]))
+func (c contents) send(w http.ResponseWriter, r *http.Request, d *deploy, name string, status int) {
+	f, err := os.Open(c.path(d.files[name]))
 	if err != nil {
 		http.Error(w, "this server was told that it has the file", http.StatusInternalServerError)
 		return

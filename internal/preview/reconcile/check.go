@@ -61,12 +61,21 @@ func commitOf(body string) string {
 // answers with its commit: edge caches follow.
 const liveTimeout = 90 * time.Second
 
-// checkSite checks the frontend as a visitor would see it.
-func (k *Reconciler) checkSite(ctx context.Context, d Desired, p *Part) {
+// A visitor requests a preview as people would, and adds what it saw to the checks of
+// its parts.
+type visitor struct {
+	fetcher Fetcher
+	pages   PageChecker // nil means no browser
+	now     func() time.Time
+	after   func(time.Duration) <-chan time.Time
+}
+
+// site checks the frontend as a visitor would see it.
+func (v visitor) site(ctx context.Context, d Desired, p *Part) {
 	limit, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	for {
-		status, body, err := k.Fetcher.Get(limit, p.URL+manifestPath)
+		status, body, err := v.fetcher.Get(limit, p.URL+manifestPath)
 		seen := commitOf(body)
 		if err == nil && status == http.StatusOK && seen == d.Commit {
 			p.Commit, p.Status = seen, StatusReady
@@ -78,25 +87,25 @@ func (k *Reconciler) checkSite(ctx context.Context, d Desired, p *Part) {
 		case <-limit.Done():
 			p.Checks = append(p.Checks, Check{"commit", false, p.Detail})
 			return
-		case <-k.After(time.Second):
+		case <-v.after(time.Second):
 		}
 	}
 	p.Detail = ""
-	k.checkPage(ctx, p, "front page", p.URL+"/", true)
-	k.checkPage(ctx, p, "health", p.URL+"/health", false)
+	v.page(ctx, p, "front page", p.URL+"/", true)
+	v.page(ctx, p, "health", p.URL+"/health", false)
 	if d.Links > 0 {
-		k.checkLinks(ctx, p, d.Links)
+		v.links(ctx, p, d.Links)
 	}
 }
 
-// checkAPI checks the API's health. The commit is verified only if the function reports
+// api checks the API's health. The commit is verified only if the function reports
 // it.
-func (k *Reconciler) checkAPI(ctx context.Context, d Desired, p *Part) {
+func (v visitor) api(ctx context.Context, d Desired, p *Part) {
 	address := healthURL(p.URL)
 	limit, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
 	for {
-		status, body, err := k.Fetcher.Get(limit, address)
+		status, body, err := v.fetcher.Get(limit, address)
 		if err == nil && status == http.StatusOK {
 			p.Status, p.Detail = StatusReady, ""
 			c := Check{"health", true, "it answers " + http.StatusText(status)}
@@ -112,7 +121,7 @@ func (k *Reconciler) checkAPI(ctx context.Context, d Desired, p *Part) {
 			p.Status = StatusFailed
 			p.Checks = append(p.Checks, Check{"health", false, p.Detail})
 			return
-		case <-k.After(time.Second):
+		case <-v.after(time.Second):
 		}
 	}
 }
@@ -120,13 +129,13 @@ func (k *Reconciler) checkAPI(ctx context.Context, d Desired, p *Part) {
 // healthURL is the address of an API's health check.
 func healthURL(api string) string { return strings.TrimSuffix(api, "/") + "/health" }
 
-// checkPage requests one page. A required one that fails fails the part.
-func (k *Reconciler) checkPage(ctx context.Context, p *Part, name, address string, required bool) {
-	began := k.Now()
-	status, _, err := k.Fetcher.Get(ctx, address)
+// page requests one page. A required one that fails fails the part.
+func (v visitor) page(ctx context.Context, p *Part, name, address string, required bool) {
+	began := v.now()
+	status, _, err := v.fetcher.Get(ctx, address)
 	c := Check{Name: name, OK: err == nil && status < 400, Detail: answer(status, "", err)}
 	if c.OK {
-		c.Detail += fmt.Sprintf(" in %v", k.Now().Sub(began).Round(time.Millisecond))
+		c.Detail += fmt.Sprintf(" in %v", v.now().Sub(began).Round(time.Millisecond))
 	} else if required {
 		p.Status, p.Detail = StatusFailed, name+": "+c.Detail
 	}
@@ -145,9 +154,9 @@ func answer(status int, seen string, err error) string {
 	return fmt.Sprintf("%d %s", status, http.StatusText(status))
 }
 
-// checkLinks requests the sitemap's pages, on the preview itself.
-func (k *Reconciler) checkLinks(ctx context.Context, p *Part, most int) {
-	status, body, err := k.Fetcher.Get(ctx, p.URL+"/sitemap.xml")
+// links requests the sitemap's pages, on the preview itself.
+func (v visitor) links(ctx context.Context, p *Part, most int) {
+	status, body, err := v.fetcher.Get(ctx, p.URL+"/sitemap.xml")
 	if err != nil || status != http.StatusOK {
 		return // it is optional
 	}
@@ -158,7 +167,7 @@ func (k *Reconciler) checkLinks(ctx context.Context, p *Part, most int) {
 	}
 	var broken []string
 	for _, page := range pages {
-		if status, _, err := k.Fetcher.Get(ctx, page); err != nil || status >= 400 {
+		if status, _, err := v.fetcher.Get(ctx, page); err != nil || status >= 400 {
 			broken = append(broken, fmt.Sprintf("%s (%s)", strings.TrimPrefix(page, p.URL), answer(status, "", err)))
 		}
 	}
@@ -202,21 +211,21 @@ func sitemap(body, site string, most int) (pages []string, left int, err error) 
 // of the sitemap.
 const maxBrowserPages = 5
 
-// checkInBrowser checks the frontend's pages in a browser.
-func (k *Reconciler) checkInBrowser(ctx context.Context, p *Part) {
-	if k.Pages == nil || p.Status != StatusReady {
+// browser checks the frontend's pages in a browser.
+func (v visitor) browser(ctx context.Context, p *Part) {
+	if v.pages == nil || p.Status != StatusReady {
 		return
 	}
 	pages := []string{p.URL + "/"}
-	if status, body, err := k.Fetcher.Get(ctx, p.URL+"/sitemap.xml"); err == nil && status == http.StatusOK {
-		listed, _, _ := sitemap(body, p.URL, maxBrowserPages) // checkLinks reports an invalid one
+	if status, body, err := v.fetcher.Get(ctx, p.URL+"/sitemap.xml"); err == nil && status == http.StatusOK {
+		listed, _, _ := sitemap(body, p.URL, maxBrowserPages) // links reports an invalid one
 		for _, page := range listed {
 			if u, err := url.Parse(page); err == nil && u.Path != "/" && len(pages) < maxBrowserPages {
 				pages = append(pages, page)
 			}
 		}
 	}
-	checks, err := k.Pages.CheckPages(ctx, pages)
+	checks, err := v.pages.CheckPages(ctx, pages)
 	if err != nil {
 		checks = append(checks, Check{"browser", false, err.Error()})
 	}

@@ -144,7 +144,7 @@ func (k *Reconciler) siteStatus(ctx context.Context, d Desired, r *Result) error
 		if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil && o.Key == d.Key {
 			r.Frontend = Part{Name: "Frontend", Status: StatusFailed, URL: s.AliasURL, ID: s.ID}
 			r.Expires = o.Expires
-			k.checkSite(ctx, d, &r.Frontend)
+			k.visitor().site(ctx, d, &r.Frontend)
 			return nil
 		}
 	}
@@ -160,7 +160,7 @@ func (k *Reconciler) apiStatus(ctx context.Context, d Desired, r *Result) error 
 	for _, s := range stacks {
 		if s.Name == d.Stack() && d.Owns(s.Tags) == nil {
 			r.API = Part{Name: "API", Status: StatusFailed, URL: s.URL(), ID: s.ID}
-			k.checkAPI(ctx, d, &r.API)
+			k.visitor().api(ctx, d, &r.API)
 		}
 	}
 	return nil

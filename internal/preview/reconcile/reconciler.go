@@ -40,6 +40,8 @@ type Desired struct {
 
 func (d Desired) owner() Owner { return Owner{d.Key, d.Commit, d.Expires} }
 
+func (k *Reconciler) visitor() visitor { return visitor{k.Fetcher, k.Pages, k.Now, k.After} }
+
 // begin starts the result of a run.
 func (k *Reconciler) begin(key Key, goal Goal, runURL string) Result {
 	return Result{Key: key, Repository: key.Repository, Number: key.Number, Goal: goal, StartedAt: k.Now().UTC(), RunURL: runURL,

@@ -69,7 +69,7 @@ func (k *Reconciler) applyOnce(ctx context.Context, d Desired, r *Result) (made 
 		if why, err = k.superseded(ctx, d); err != nil || why != "" {
 			return nil, why, err
 		}
-		k.checkAPI(ctx, d, &r.API)
+		k.visitor().api(ctx, d, &r.API)
 	}
 	if why, err = k.superseded(ctx, d); err != nil || why != "" || k.Host == nil {
 		return nil, why, err
@@ -80,8 +80,8 @@ func (k *Reconciler) applyOnce(ctx context.Context, d Desired, r *Result) (made 
 	if why, err = k.superseded(ctx, d); err != nil || why != "" {
 		return made, why, err
 	}
-	k.checkSite(ctx, d, &r.Frontend)
-	k.checkInBrowser(ctx, &r.Frontend)
+	k.visitor().site(ctx, d, &r.Frontend)
+	k.visitor().browser(ctx, &r.Frontend)
 	why, err = k.superseded(ctx, d)
 	return made, why, err
 }

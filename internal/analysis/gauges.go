@@ -1,0 +1,89 @@
+package analysis
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/analysis/config"
+)
+
+// A gauge is the newest value of one subject of the canary.
+type gauge struct {
+	at    time.Time
+	value float64
+	since time.Time // when the value went past the limit; zero while within it
+}
+
+// gauges are the newest values of one metric, and since when each is past its limit.
+type gauges struct {
+	metric   *config.Metric
+	subjects map[string]*gauge
+	values   int // of this step, and how many of them were NaN
+	nans     int
+}
+
+// begin counts the values of a new step. The newest ones stay.
+func (g *gauges) begin() { g.values, g.nans = 0, 0 }
+
+// add takes a value of the canary.
+func (g *gauges) add(p Point) {
+	g.values++
+	v := float64(*p.Value)
+	if math.IsNaN(v) {
+		g.nans++
+		return
+	}
+	of := g.subjects[p.Subject]
+	if of == nil {
+		of = &gauge{}
+		g.subjects[p.Subject] = of
+	}
+	of.at, of.value = p.At, v
+	switch past, back := g.past(v); {
+	case past && of.since.IsZero():
+		of.since = p.At
+	case back:
+		of.since = time.Time{}
+	}
+}
+
+// past says whether v is past the limit, and whether it is back within it: in
+// between it is neither.
+func (g *gauges) past(v float64) (past, back bool) {
+	l := g.metric.Limit
+	switch {
+	case l == nil:
+		return false, true
+	case l.Max != nil:
+		return v > *l.Max, v <= *cmp.Or(l.Clear, l.Max)
+	}
+	return v < *l.Min, v >= *cmp.Or(l.Clear, l.Min)
+}
+
+// worst is the subject furthest past its limit, by how long it has been there;
+// ok is false when the canary has no value.
+func (g *gauges) worst() (subject string, worst gauge, ok bool) {
+	limit := g.metric.Limit
+	for _, name := range slices.Sorted(maps.Keys(g.subjects)) {
+		c := *g.subjects[name]
+		longer := !c.since.IsZero() && (worst.since.IsZero() || c.since.Before(worst.since))
+		farther := limit != nil && worst.since.IsZero() && c.since.IsZero() &&
+			(limit.Max != nil && c.value > worst.value || limit.Max == nil && c.value < worst.value)
+		if !ok || longer || farther {
+			subject, worst, ok = name, c, true
+		}
+	}
+	return subject, worst, ok
+}
+
+// pastLimit says whether the worst one has been past the limit for too long.
+func (g *gauges) pastLimit() bool {
+	_, w, ok := g.worst()
+	return ok && !w.since.IsZero() && w.at.Sub(w.since) >= time.Duration(g.metric.Limit.For)
+}
+
+// mostlyNaN says whether too few of the values are numbers to judge by.
+func (g *gauges) mostlyNaN() bool { return g.nans > 0 && (len(g.subjects) == 0 || 2*g.nans > g.values) }
