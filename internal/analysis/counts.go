@@ -38,8 +38,9 @@ func (c *counts) of(v rollout.Side) *count {
 		return &c.canary
 	case rollout.SideStable:
 		return &c.stable
+	default:
+		return &c.unattributed
 	}
-	return &c.unattributed
 }
 
 // all is the number of requests, whoever answered them.

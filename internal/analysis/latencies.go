@@ -57,8 +57,9 @@ func (l *latencies) of(v rollout.Side) *stat.Hist {
 		return &l.canary
 	case rollout.SideStable:
 		return &l.stable
+	default:
+		return &l.unattributed
 	}
-	return &l.unattributed
 }
 
 func (l *latencies) add(p Point) {

@@ -109,7 +109,7 @@ func TestSignalWhileStarting(t *testing.T) {
 	env := action.Env{Getenv: getenv(nil), Stdout: &out, Stderr: &out}
 	s, _, err := prepare(env, signals, given(t, nil))
 	if s != nil {
-		defer s.Close()
+		defer func() { _ = s.Close() }()
 	}
 	if err == nil || !strings.Contains(err.Error(), "stopped by terminated") && !strings.Contains(err.Error(), "needs root") {
 		t.Errorf("prepare = %v, want the signal", err)

@@ -46,7 +46,7 @@ func clean(ctx context.Context, opts Options) error {
 	}
 	// Another sandbox may have taken the slot since; then nothing in it is ours any more.
 	if lock, err := network.LockSlot(rec.Slot); err == nil {
-		defer lock.Close()
+		defer func() { _ = lock.Close() }()
 		n := network.Network{Slot: rec.Slot}
 		if _, err := os.Stat("/sys/class/net/" + n.Device()); err == nil {
 			// the kernel takes namespaces down in the background; no need to wait for it

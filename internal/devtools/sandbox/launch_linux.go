@@ -32,7 +32,7 @@ func launch(ctx context.Context, opts Options, bin binaries.Set) (*Sandbox, erro
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	l := control.Dir(opts.Dir)
 	for _, dir := range l.Folders() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -81,8 +81,8 @@ type supervisor struct {
 }
 
 func (s *supervisor) close() {
-	s.in.Close()
-	s.out.Close()
+	_ = s.in.Close()
+	_ = s.out.Close()
 }
 
 func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*supervisor, error) {
@@ -90,23 +90,23 @@ func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*super
 	if err != nil {
 		return nil, err
 	}
-	defer hostNet.Close()
+	defer func() { _ = hostNet.Close() }()
 	log, err := os.OpenFile(l.Log("supervisor"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	inRead, inWrite, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	defer inRead.Close()
+	defer func() { _ = inRead.Close() }()
 	outRead, outWrite, err := os.Pipe()
 	if err != nil {
-		inWrite.Close()
+		_ = inWrite.Close()
 		return nil, err
 	}
-	defer outWrite.Close()
+	defer func() { _ = outWrite.Close() }()
 	cmd := exec.Command(bin.Supervisor) //nolint:noctx // it lives on when ctx ends: the control socket stops it
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + host.SearchPath, "HOME=/root"}
@@ -114,8 +114,8 @@ func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*super
 	cmd.ExtraFiles = []*os.File{hostNet, outWrite, slotLock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET}
 	if err := cmd.Start(); err != nil {
-		inWrite.Close()
-		outRead.Close()
+		_ = inWrite.Close()
+		_ = outRead.Close()
 		return nil, fmt.Errorf("start supervisor in namespaces of its own: %w", err)
 	}
 	go func() { _ = cmd.Wait() }() // so that it is no zombie while this process lives
@@ -124,7 +124,7 @@ func startSupervisor(l control.Dir, bin binaries.Set, slotLock *os.File) (*super
 
 // ready reads reports until the sandbox serves.
 func (s *supervisor) ready(ctx context.Context, opts Options) (*control.Serving, error) {
-	stop := context.AfterFunc(ctx, func() { s.out.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = s.out.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	last := "the supervisor's first word"
 	lines := bufio.NewReader(s.out)

@@ -65,7 +65,7 @@ func (r record) gone(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("watch supervisor %d: %w", r.PID, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
 		if n > 0 {

@@ -330,7 +330,7 @@ func watch(t *testing.T, pid int) (ended func()) {
 	}
 	return func() {
 		t.Helper()
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		for t.Context().Err() == nil {
 			if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000); n > 0 {
 				return

@@ -115,7 +115,7 @@ func Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	dir, err := os.MkdirTemp("", "bench-deploy")
 	if err != nil {
 		return err
@@ -268,7 +268,7 @@ func detected(path string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	var first time.Time
 	for d := json.NewDecoder(file); ; {
 		var e recording.Event

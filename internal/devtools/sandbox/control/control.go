@@ -159,9 +159,9 @@ func dial(ctx context.Context, dir string, req Request) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reach the sandbox's supervisor: %w", err)
 	}
-	conn.SetDeadline(time.Now().Add(AnswerLimit))
+	_ = conn.SetDeadline(time.Now().Add(AnswerLimit))
 	if err := json.NewEncoder(conn).Encode(req); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("ask the sandbox's supervisor: %w", err)
 	}
 	return conn, nil
@@ -174,7 +174,7 @@ func ask(ctx context.Context, dir string, req Request) (Status, net.Conn, error)
 		return status, nil, err
 	}
 	if err := json.NewDecoder(conn).Decode(&status); err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return status, nil, fmt.Errorf("answer of the sandbox's supervisor to %s: %w", req.Op, err)
 	}
 	return status, conn, nil
@@ -184,7 +184,7 @@ func ask(ctx context.Context, dir string, req Request) (Status, net.Conn, error)
 func AskStatus(ctx context.Context, dir string) (Status, error) {
 	status, conn, err := ask(ctx, dir, Request{Op: "status"})
 	if err == nil {
-		conn.Close()
+		_ = conn.Close()
 	}
 	return status, err
 }
@@ -207,17 +207,17 @@ func TakeLease(ctx context.Context, dir string, keep bool) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn.SetDeadline(time.Time{})
+	_ = conn.SetDeadline(time.Time{})
 	return &Lease{conn.(*net.UnixConn)}, nil
 }
 
 // GiveUp ends the lease and reports whether the sandbox stops now for it.
 func (l *Lease) GiveUp() (stops bool, err error) {
-	defer l.conn.Close()
+	defer func() { _ = l.conn.Close() }()
 	if err := l.conn.CloseWrite(); err != nil {
 		return false, err
 	}
-	l.conn.SetDeadline(time.Now().Add(AnswerLimit))
+	_ = l.conn.SetDeadline(time.Now().Add(AnswerLimit))
 	var status Status
 	err = json.NewDecoder(l.conn).Decode(&status)
 	if errors.Is(err, io.EOF) { // somebody else is stopping it, and waits for that

@@ -32,7 +32,7 @@ func TestNewImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer content.Close()
+	defer func() { _ = content.Close() }()
 	header, err := tar.NewReader(content).Next()
 	if err != nil || header.Name != "website" || header.Mode != 0o755 {
 		t.Errorf("the layer holds %+v (%v), want the program", header, err)

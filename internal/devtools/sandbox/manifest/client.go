@@ -105,7 +105,7 @@ func (a *Client) do(ctx context.Context, method, path, contentType string, body 
 	if resp.StatusCode < 300 {
 		return resp, nil
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, 16<<10)) // what can be read of an error is enough
 	var status struct{ Message string }
 	text := strings.TrimSpace(string(data))
@@ -121,7 +121,7 @@ func (a *Client) Get(ctx context.Context, path string, into any) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if into == nil {
 		return nil
 	}
@@ -199,7 +199,7 @@ func (a *Client) Apply(ctx context.Context, manifest []byte) error {
 		if err != nil {
 			return fmt.Errorf("apply %s %s: %w", ref.Kind, ref.Metadata.Name, err)
 		}
-		resp.Body.Close()
+		_ = resp.Body.Close()
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (c *children) start(p component.Process, l control.Dir, in netns) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	cmd := exec.Command(p.Argv[0], p.Argv[1:]...) //nolint:noctx // it ends with the supervisor
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), p.Env...)

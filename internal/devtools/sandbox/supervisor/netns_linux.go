@@ -20,7 +20,7 @@ func (n netns) do(f func() error) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(own)
+	defer func() { _ = unix.Close(own) }()
 	if err := unix.Setns(int(n), unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter the network namespace: %w", err)
 	}

@@ -88,7 +88,7 @@ func Run(ctx context.Context) error {
 			v.stop("it did not start")
 			return
 		}
-		reports.Close()
+		_ = reports.Close()
 	}()
 	why := <-v.stopping
 	fmt.Fprintln(os.Stderr, "stopping:", why)
@@ -195,7 +195,7 @@ func freePorts(ctx context.Context, ports ...*int) error {
 		if err != nil {
 			return fmt.Errorf("find a free port: %w", err)
 		}
-		defer l.Close() // only after all have been found, so that they differ
+		defer func() { _ = l.Close() }() // only after all have been found, so that they differ
 		*p = l.Addr().(*net.TCPAddr).Port
 	}
 	return nil

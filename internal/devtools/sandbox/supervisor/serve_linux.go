@@ -23,7 +23,7 @@ func (v *overseer) serveControl(l net.Listener) {
 func (v *overseer) answer(conn net.Conn) {
 	defer conn.Close()
 	var req control.Request
-	conn.SetDeadline(time.Now().Add(control.AnswerLimit))
+	_ = conn.SetDeadline(time.Now().Add(control.AnswerLimit))
 	if err := json.NewDecoder(conn).Decode(&req); err != nil {
 		return
 	}
