@@ -80,7 +80,7 @@ func TestSpecSaysWhatComesLater(t *testing.T) {
 	for _, strategy := range []string{"blue-green", "rolling"} {
 		_, err := Spec().Parse([]string{"--strategy", strategy}, none)
 		var ps input.Problems
-		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is not served yet; allowed: canary") {
+		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is planned, not available yet; allowed: canary") {
 			t.Errorf("--strategy %s: got error %v", strategy, err)
 		}
 	}
