@@ -279,7 +279,7 @@ func TestStartRefuses(t *testing.T) {
 	if err == nil {
 		t.Fatal("want an error")
 	}
-	for _, want := range []string{"probe URL", "rate 1001", "timeout", "in flight", "nobody"} {
+	for _, want := range []string{"probe URL", "rate 1001", "timeout", "in flight", "OnAnswer is not set"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}

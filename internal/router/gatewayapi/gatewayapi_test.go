@@ -236,7 +236,7 @@ status:
 		{"accepted", status("3", "True"), true, ""},
 		{"an older generation", status("2", "True"), false, "generation 2"},
 		{"unresolved", status("3", "False"), false, "no service"},
-		{"no status", twoRules, false, "has not answered"},
+		{"no status", twoRules, false, "has not set its status"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
