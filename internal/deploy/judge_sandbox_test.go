@@ -135,7 +135,7 @@ func TestWhatCannotBeJudgedIsPaused(t *testing.T) {
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "8s",
 		"--analysis-file", w.analysisFile(strings.ReplaceAll(users, "PROMETHEUS", "http://127.0.0.1:1"), "max-extensions: 1\n"))
 	out := p.ends(3)
-	if !strings.Contains(out, "connection refused") || !strings.Contains(out, "a longer dwell") {
+	if !strings.Contains(out, "connection refused") || !strings.Contains(out, "the extended dwell") {
 		t.Errorf("the output names neither the reason nor the extension:\n%s", out)
 	}
 	if got := p.outputs()["status"]; got != "paused" {

@@ -487,8 +487,8 @@ func TestASecondWriterIsNamedAndNotFought(t *testing.T) {
 	p.reaches(atStep(25))
 	w.kubectl("patch", "httproute", sample.Name, "--type=json", "--field-manager=helm", "-p",
 		`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":60}]`)
-	if out := p.ends(3); !strings.Contains(out, "second writer") || !strings.Contains(out, `"helm"`) {
-		t.Errorf("the output does not name the second writer:\n%s", out)
+	if out := p.ends(3); !strings.Contains(out, "conflicting change") || !strings.Contains(out, `"helm"`) {
+		t.Errorf("the output does not name the other writer:\n%s", out)
 	}
 	if weights := w.kubectl("get", "httproute", sample.Name, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "60 25" {
 		t.Errorf("weights = %q, want the other's 60 25", weights)
@@ -502,7 +502,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	first := w.deploy("--image", w.image("v2", nil), "--step-duration", "10s", "--steps", "50,100")
 	first.reaches(atStep(50))
 	out := w.deploy("--image", w.image("v3", nil)).ends(1)
-	if !strings.Contains(out, "is held by run") {
+	if !strings.Contains(out, "holds the rollout") {
 		t.Errorf("the second run does not say who holds the rollout:\n%s", out)
 	}
 	first.ends(0)
@@ -624,7 +624,7 @@ func TestTheAPIServerIsAwayForAWhile(t *testing.T) {
 	l.unhurt(t)
 }
 
-// anonymous takes what tells the versions apart out of every answer, as an
+// anonymous takes the version marker out of every answer, as an
 // application without a version header is.
 func (w *world) anonymous() {
 	w.t.Helper()
@@ -688,7 +688,7 @@ func TestWithoutAVersionMarker(t *testing.T) {
 	w := newWorld(t)
 	w.anonymous()
 	before := w.spec()
-	t.Log("nothing tells the versions apart: inconclusive, so put back")
+	t.Log("the versions cannot be distinguished: inconclusive, so put back")
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--inconclusive-policy", "abort")
 	if out := p.ends(4); !strings.Contains(out, "inconclusive: weight 50 cannot be observed") {
 		t.Errorf("the output does not say why:\n%s", out)
@@ -760,7 +760,7 @@ metadata: {name: nobody, namespace: %[1]s}
 	}
 	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:x")
 	out := w.deploy("--image", image).ends(1)
-	if !strings.Contains(out, "is kept by Argo CD") || !strings.Contains(out, "allow-gitops") {
+	if !strings.Contains(out, "is managed by Argo CD") || !strings.Contains(out, "allow-gitops") {
 		t.Errorf("the output does not name the GitOps tool and the way out:\n%s", out)
 	}
 	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id-")

@@ -159,11 +159,11 @@ func TestWhatStopsARollout(t *testing.T) {
 			},
 		},
 		{
-			name: "not accepted", phase: PhaseAborted, reason: "not accepted", weights: []int{5, 25, 0}, last: "abort-remove",
+			name: "not accepted", phase: PhaseAborted, reason: "did not accept weight 25", weights: []int{5, 25, 0}, last: "abort-remove",
 			bend: at(1, StageAccepted, func(o *Observation) { o.Accepted = false }),
 		},
 		{
-			name: "accepted but not observed", phase: PhaseAborted, reason: "not observed", weights: []int{5, 0}, last: "abort-remove",
+			name: "accepted but not observed", phase: PhaseAborted, reason: "did not show it", weights: []int{5, 0}, last: "abort-remove",
 			bend: func(o *Observation, s State) {
 				if s.Phase == PhaseProgressing && s.Weight == 5 {
 					o.Split = SplitPending
@@ -211,7 +211,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			},
 		},
 		{
-			name: "a second writer", phase: PhasePaused, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
+			name: "another writer", phase: PhasePaused, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
 			bend: at(1, StageDwell, func(o *Observation) { o.Drift = `field manager "helm" changed the backends` }),
 		},
 		{
@@ -269,7 +269,7 @@ func TestASignalEndsWithinItsBound(t *testing.T) {
 		t.Errorf("ended %s after the signal, want at most %s", took, w.plan.QuickAbort)
 	}
 	if end.Phase != PhaseAborted || len(end.Unconfirmed) == 0 || end.Leftover == "" {
-		t.Errorf("end = %+v, want aborted, with what was not seen and what is left on record", end)
+		t.Errorf("end = %+v, want aborted, with the unconfirmed changes and the leftover recorded", end)
 	}
 }
 

@@ -211,7 +211,7 @@ func TestAnswersWithoutAVersionConfirmNothing(t *testing.T) {
 	g.signs.Store(false)
 	id, err := Learn(t.Context(), g.config())
 	if err != nil || id.Why == "" {
-		t.Fatalf("Learn = %+v, %v, want a reason why nothing tells the versions apart", id, err)
+		t.Fatalf("Learn = %+v, %v, want a reason why the versions cannot be distinguished", id, err)
 	}
 	m, err := Start(t.Context(), g.config(), newRecord(), id)
 	if err != nil {
@@ -236,7 +236,7 @@ func TestLearnRefusesAStableVersionThatIsNotWellBefore(t *testing.T) {
 		says    string
 	}{
 		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, Marker{}, "status 404 before any change"},
-		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, Marker{Header: "X-Mine"}, "do not carry header:X-Mine"},
+		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, Marker{Header: "X-Mine"}, "have no header:X-Mine"},
 		"different statuses": {alternating(), Marker{}, "status 204 before any change"},
 	} {
 		server := httptest.NewServer(c.handler)
