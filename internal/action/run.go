@@ -71,10 +71,10 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	if hint != "" {
 		a.Print("hint: " + hint)
 	}
-	var told error
+	var errs error
 	for _, name := range slices.Sorted(maps.Keys(result.Outputs)) {
 		if !spec.HasOutput(name) {
-			told = errors.Join(told, fmt.Errorf("output %q is not declared", name))
+			errs = errors.Join(errs, fmt.Errorf("output %q is not declared", name))
 		}
 	}
 	summary := result.Summary
@@ -85,11 +85,11 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 		summary = strings.TrimRight(summary, "\n") + "\n\n" + left + "\n"
 	}
 	if summary != "" {
-		told = errors.Join(told, a.AddSummary(summary))
+		errs = errors.Join(errs, a.AddSummary(summary))
 	}
-	told = errors.Join(told, a.setOutputs(spec, result, outcome))
-	if told != nil {
-		a.Annotate(Annotation{Level: Error, Title: spec.Name, Message: told.Error()})
+	errs = errors.Join(errs, a.setOutputs(spec, result, outcome))
+	if errs != nil {
+		a.Annotate(Annotation{Level: Error, Title: spec.Name, Message: errs.Error()})
 		if outcome == exit.Done {
 			outcome = exit.CouldNotRun
 		}
@@ -133,16 +133,16 @@ func failureSummary(spec input.Spec, outcome exit.Status, err error, hint string
 // setOutputs sets every output of the Spec. An output without a value is "",
 // except that "status" falls back to the outcome.
 func (a *Action) setOutputs(spec input.Spec, result Result, outcome exit.Status) error {
-	var told error
+	var errs error
 	for _, o := range spec.Outputs {
 		value := result.Outputs[o.Name]
 		if value == "" && o.Name == "status" {
 			value = outcome.String()
 		}
-		told = errors.Join(told, a.SetOutput(o.Name, value))
+		errs = errors.Join(errs, a.SetOutput(o.Name, value))
 		if !a.runner && value != "" {
 			a.Printf("%s: %s", o.Name, value)
 		}
 	}
-	return told
+	return errs
 }

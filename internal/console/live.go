@@ -49,7 +49,7 @@ func (l *Live) draw() {
 	if width <= 0 {
 		width = 80
 	}
-	picture := render(l.m, width)
+	view := render(l.m, width)
 	var b strings.Builder
 	if l.rows > 0 {
 		// A terminal that became narrower has wrapped the old rows.
@@ -59,8 +59,8 @@ func (l *Live) draw() {
 		}
 		fmt.Fprintf(&b, "\x1b[%dA\r\x1b[J", up)
 	}
-	b.WriteString(picture)
+	b.WriteString(view)
 	// A closed terminal must not stop a rollout.
 	_, _ = io.WriteString(l.out, b.String())
-	l.rows, l.cols, l.drawn = strings.Count(picture, "\n"), width, l.m.now
+	l.rows, l.cols, l.drawn = strings.Count(view, "\n"), width, l.m.now
 }

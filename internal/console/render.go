@@ -75,13 +75,13 @@ func header(m model, p palette, width int) []string {
 
 // bars draws both weights, and the measured share beside the canary's.
 func bars(m model, p palette, width int) []string {
-	room := min(width-34, 60)
+	columns := min(width-34, 60)
 	bar := func(name string, percent int, paint func(string) string, note string) string {
-		full := min(max(percent, 0), 100) * room / 100
+		full := min(max(percent, 0), 100) * columns / 100
 		if percent > 0 && full == 0 {
 			full = 1
 		}
-		return fmt.Sprintf("%-7s %s%s %3d %%%s", name, paint(strings.Repeat("█", full)), p.dim(strings.Repeat("░", room-full)), percent, note)
+		return fmt.Sprintf("%-7s %s%s %3d %%%s", name, paint(strings.Repeat("█", full)), p.dim(strings.Repeat("░", columns-full)), percent, note)
 	}
 	seen := ""
 	if m.share >= 0 {

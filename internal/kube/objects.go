@@ -18,7 +18,7 @@ var (
 // ours and not to the status.
 func LastWriter(obj metav1.Object) string {
 	var newest time.Time
-	name := "somebody"
+	name := "another writer"
 	for _, f := range obj.GetManagedFields() {
 		if f.Manager == FieldManager || f.Subresource != "" || f.Time == nil || f.Time.Time.Before(newest) {
 			continue

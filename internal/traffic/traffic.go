@@ -44,8 +44,8 @@ type Config struct {
 	PreflightHeader string
 }
 
-// A Marker says where an answer carries the version that wrote it: in a response
-// header, or in the first group of a pattern in the body, which comes first.
+// A Marker is the place of the version in an answer: a response header, or the
+// first group of a pattern in the body. The body takes precedence.
 type Marker struct {
 	Header string
 	Body   *regexp.Regexp
