@@ -28,7 +28,7 @@ var spec = input.Spec{
 	Outputs: []input.Output{{Name: "status", Help: "h"}, {Name: "image", Help: "h"}},
 }
 
-// demo makes a main function of some work.
+// demo returns a main function that runs work.
 func demo(work action.Work) func(action.Env, []string) int {
 	return func(env action.Env, args []string) int { return action.Run(env, args, spec, work) }
 }
@@ -146,7 +146,7 @@ func TestMissingOutputFileIsAnError(t *testing.T) {
 	}
 }
 
-// A secret planted in every way a run could say it is in nothing that leaves.
+// No output contains a secret, whichever way the run prints it.
 func TestSecretStaysIn(t *testing.T) {
 	t.Parallel()
 	const planted = "-----BEGIN KEY-----\nMIIEvQIBADANBg==\n-----END KEY-----"

@@ -124,7 +124,7 @@ func TestBook(t *testing.T) {
 	want("1.1", rollout.SideCanary)
 	want("1.2", rollout.SideUnattributed) // neither of the two
 	b.Learn(rollout.SideCanary, "1.0")
-	want("1.0", rollout.SideUnattributed) // on both sides: tells nothing
+	want("1.0", rollout.SideUnattributed) // on both sides: ambiguous
 	if diff := cmp.Diff([]string{"1.0", "1.1"}, b.Values(rollout.SideCanary)); diff != "" {
 		t.Error(diff)
 	}
@@ -353,8 +353,8 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// A gateway that shares requests out in turn under an even load, at rates in
-// step with the probes': the probes see the share that the users see.
+// A round-robin gateway under an even load, at rates in phase with the probes':
+// the probes measure the share that users see.
 func TestProbesSeeTheShareOfARoundRobin(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -376,7 +376,7 @@ func TestProbesSeeTheShareOfARoundRobin(t *testing.T) {
 					}
 				}
 				if share, want := float64(canary)/probes, 1/float64(cycle); math.Abs(share-want) > 0.1*want {
-					t.Errorf("share seen %.3f, want %.3f", share, want)
+					t.Errorf("measured share %.3f, want %.3f", share, want)
 				}
 			})
 		}

@@ -76,7 +76,7 @@ func aborted() Result {
 	r := promoted()
 	r.Status, r.Outcome, r.ExitCode, r.RolledBack = StatusFailed, "Aborted", 4, true
 	r.Reason = "the canary failed 12 of 40 answers (30 %, 95 % interval 16.6 % to 46.5 %), limit 5 %"
-	r.Hint = "look at the last lines of the pod's log below"
+	r.Hint = "see the end of the pod's log below"
 	bad := step(25, 62*time.Second, 40, 122, 12)
 	bad.Verdict, bad.Reason, bad.Dwell = "Failed", r.Reason, sec(.4)
 	bad.ObservedAfter, bad.Confirmation, bad.ObservedShare, bad.Interval, bad.ConfirmedBy = 0, Unconfirmed, nil, nil, ""
@@ -314,7 +314,7 @@ func FuzzEscape(f *testing.F) {
 		e := Escape(s)
 		for i := 0; i < len(e); i++ {
 			if e[i] == '\\' {
-				i++ // whatever follows is shown as it is
+				i++ // Markdown shows the next character literally
 				continue
 			}
 			if strings.IndexByte("`*_[]<>&|~$", e[i]) >= 0 {
