@@ -12,7 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/redact"
 )
 
-// A Level is how much an annotation weighs.
+// A Level is the severity of an annotation.
 type Level string
 
 // The levels of annotations.
@@ -32,9 +32,10 @@ type Annotation struct {
 	Line    int    // from 1; 0 for none
 }
 
-// An Action is one run's way to the outside. Its methods may be called by
-// several goroutines. Failures to print are dropped: a closed pipe must not end
-// a rollout. Failures to write what later steps read are errors.
+// An Action is one run's interface to the runner or the terminal. Its methods
+// may be called by several goroutines. Print errors are ignored: a closed pipe
+// must not end a rollout. Errors writing the files that later steps read are
+// returned.
 type Action struct {
 	env    Env
 	runner bool // GitHub's runner reads the output
@@ -53,7 +54,7 @@ type Action struct {
 // knows.
 func Clean[T any](a *Action, v T) T { return redact.Deep(v, a.Redact) }
 
-// newAction returns an Action that knows the secrets every runner has.
+// newAction returns an Action that masks the secrets of secretEnv.
 func newAction(env Env) *Action {
 	a := &Action{
 		env:       env,
@@ -71,7 +72,7 @@ func newAction(env Env) *Action {
 	return a
 }
 
-// secretEnv are environment variables whose values are never for people.
+// secretEnv lists environment variables whose values are always masked.
 var secretEnv = []string{
 	"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 	"DATADOG_API_KEY", "GH_TOKEN", "GITHUB_TOKEN", "NETLIFY_AUTH_TOKEN", "SLACK_WEBHOOK_URL",
@@ -91,9 +92,9 @@ func (a *Action) Getenv(name string) string { return a.env.Getenv(name) }
 // OnRunner reports whether GitHub's runner reads the output.
 func (a *Action) OnRunner() bool { return a.runner }
 
-// Stdout returns the standard output's file where no runner reads it, else nil,
-// for what has to know whether it is a terminal. What is written to it directly
-// has to pass Redact before.
+// Stdout returns standard output if it is a file and no runner reads it, else
+// nil. Callers use it to detect a terminal; they must pass text through Redact
+// before writing to it.
 func (a *Action) Stdout() *os.File {
 	file, ok := a.env.Stdout.(*os.File)
 	if !ok || a.runner {
@@ -102,7 +103,7 @@ func (a *Action) Stdout() *os.File {
 	return file
 }
 
-// Redact returns text as it may leave the process.
+// Redact returns text with all known secrets removed.
 func (a *Action) Redact(text string) string { return a.red.String(text) }
 
 // RunURL is the page of the workflow run, or "" when there is none.
@@ -114,8 +115,8 @@ func (a *Action) RunURL() string {
 	return fmt.Sprintf("%s/%s/actions/runs/%s", strings.TrimRight(server, "/"), repo, id)
 }
 
-// Mask keeps a secret out of everything that leaves from now on, and has the
-// runner do the same. An empty secret is ignored.
+// Mask removes a secret from all output from now on and tells the runner to do
+// the same. It ignores an empty secret.
 func (a *Action) Mask(secret string) {
 	if strings.TrimSpace(secret) == "" {
 		return
@@ -149,8 +150,8 @@ func (a *Action) print(text string) {
 	_, _ = fmt.Fprintln(a.env.Stdout, text)
 }
 
-// disarm keeps text from being read as workflow commands: "::" at the start of
-// a line, "##[" anywhere.
+// disarm breaks up workflow commands in text: "::" at the start of a line,
+// "##[" anywhere.
 func disarm(text string) string {
 	text = strings.NewReplacer("##[", "# #[", "\r\n", "\n", "\r", "\n").Replace(text)
 	lines := strings.Split(text, "\n")
@@ -176,8 +177,8 @@ func (a *Action) Debug(text string) {
 	a.print("debug: " + text)
 }
 
-// Group opens a group of lines that people can fold. The group that was open is
-// closed; the last one is closed by [Run], whatever happens.
+// Group opens a foldable group of lines and closes the one before. [Run] always
+// closes the last one.
 func (a *Action) Group(title string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -205,8 +206,8 @@ func (a *Action) endGroup() {
 	a.group = ""
 }
 
-// Annotate shows an annotation. Above the runner's limit it becomes a plain
-// line and is counted; see [Action.LeftOut].
+// Annotate shows an annotation. Above the runner's limit it prints a plain line
+// instead and counts it; see [Action.LeftOut].
 func (a *Action) Annotate(n Annotation) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -256,7 +257,8 @@ func plain(n Annotation) string {
 	return b.String() + n.Message
 }
 
-// LeftOut says how many annotations were not shown as such, or "" for none.
+// LeftOut returns a sentence with the number of annotations above the runner's
+// limit, "" for none.
 func (a *Action) LeftOut() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -269,16 +271,16 @@ func (a *Action) LeftOut() string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return "Annotations that are only in the log, since GitHub shows 10 of a level: " + strings.Join(parts, ", ") + "."
+	return "GitHub shows 10 annotations per level; the log has the rest: " + strings.Join(parts, ", ") + "."
 }
 
-// SetOutput hands a value to the steps that follow. Without a runner it is
-// printed by [Run] at the end.
+// SetOutput passes a value to the steps that follow. Without a runner, [Run]
+// prints it at the end.
 func (a *Action) SetOutput(name, value string) error {
 	return a.entry("GITHUB_OUTPUT", "output", name, value)
 }
 
-// SaveState hands a value to this action's own post step.
+// SaveState passes a value to this action's own post step.
 func (a *Action) SaveState(name, value string) error {
 	return a.entry("GITHUB_STATE", "state", name, value)
 }
@@ -306,15 +308,15 @@ func (a *Action) entry(file, what, name, value string) error {
 	return nil
 }
 
-// AddSummary adds Markdown to the step's summary, as much as the runner takes.
-// Without a runner there is no place for it.
+// AddSummary appends Markdown to the step's summary, cut to the runner's limit.
+// Without a runner it does nothing.
 func (a *Action) AddSummary(markdown string) error {
 	path := a.Getenv("GITHUB_STEP_SUMMARY")
 	if path == "" {
 		if a.runner {
 			return fmt.Errorf("add summary: GITHUB_STEP_SUMMARY is not set")
 		}
-		return nil // a summary is for the runner's page; the log has said it all
+		return nil // the log has the same content
 	}
 	var used int64
 	if info, err := os.Stat(path); err == nil {

@@ -28,7 +28,7 @@ var spec = input.Spec{
 	Outputs: []input.Output{{Name: "status", Help: "h"}, {Name: "image", Help: "h"}},
 }
 
-// demo makes a main function of some work.
+// demo returns a main function that runs work.
 func demo(work action.Work) func(action.Env, []string) int {
 	return func(env action.Env, args []string) int { return action.Run(env, args, spec, work) }
 }
@@ -100,7 +100,7 @@ func TestBadInputTouchesNothing(t *testing.T) {
 	t.Parallel()
 	step := actiontest.NewStep(t, map[string]string{"steps": "5,101", "rate": "many"})
 	r := step.Run(demo(func(context.Context, *action.Action, input.Values) (action.Result, error) {
-		t.Error("the work began")
+		t.Error("the work started")
 		return action.Result{}, nil
 	}), "--nope")
 	if r.Code != 2 || r.Outputs["status"] != "bad-input" {
@@ -146,7 +146,7 @@ func TestMissingOutputFileIsAnError(t *testing.T) {
 	}
 }
 
-// A secret planted in every way a run could say it is in nothing that leaves.
+// No output contains a secret, whichever way the run prints it.
 func TestSecretStaysIn(t *testing.T) {
 	t.Parallel()
 	const planted = "-----BEGIN KEY-----\nMIIEvQIBADANBg==\n-----END KEY-----"
@@ -232,7 +232,7 @@ func TestSummaryIsCutOnALine(t *testing.T) {
 		}
 		return action.Result{Summary: "### Last\n"}, nil
 	}))
-	if len(r.Summary) > action.SummaryLimit || !strings.Contains(r.Summary, "The summary is cut here") {
+	if len(r.Summary) > action.SummaryLimit || !strings.Contains(r.Summary, "The summary is cut here, at") {
 		t.Errorf("summary has %d bytes, ends with %q", len(r.Summary), r.Summary[len(r.Summary)-100:])
 	}
 	for l := range strings.Lines(strings.Split(r.Summary, "\n\n_The")[0] + "\n") {

@@ -7,25 +7,25 @@ import (
 	"syscall"
 )
 
-// An Env is everything a run has from the outside. Tests fill in their own.
+// An Env is a run's environment. Tests provide their own.
 type Env struct {
 	Getenv func(string) string
 	Stdout io.Writer
 	Stderr io.Writer
-	// Notify starts the delivery of signals and returns how to stop it; nil is
-	// no signals.
+	// Notify starts the delivery of signals and returns a function that stops it;
+	// nil delivers none.
 	Notify func() (<-chan os.Signal, func())
-	// Exit ends the process at once; it is called on the second signal only.
+	// Exit ends the process immediately; only the second signal calls it.
 	Exit func(code int)
 }
 
-// EnvMage, when set, says that a mage target became this program. A SIGTERM to
-// "go tool mage" ends mage alone, so the death of the parent process then
-// arrives as a SIGHUP.
+// EnvMage, when set, says that a mage target started this program. A SIGTERM to
+// "go tool mage" ends mage alone, so the program treats the end of its parent
+// process as a SIGHUP.
 const EnvMage = "CANDLEFISH_MAGE"
 
-// OS returns the process's own environment. A reader that goes away is no
-// reason to die in the middle of a rollout, so SIGPIPE is ignored from here on.
+// OS returns the process's own environment. It also ignores SIGPIPE: a closed
+// pipe must not end a rollout.
 func OS() Env {
 	signal.Ignore(syscall.SIGPIPE)
 	env := Env{

@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// The runner's limits. It refuses a summary above its limit as a whole, and
-// drops annotations above theirs without a word.
+// The runner's limits. It rejects a larger summary as a whole and drops further
+// annotations silently.
 const (
 	SummaryLimit    = 1 << 20 // bytes of summary per step
 	ValueLimit      = 1 << 20 // bytes of one output
 	AnnotationLimit = 10      // annotations of one level per step
 )
 
-// heredoc returns one entry of a file command: the name, a delimiter that is in
-// neither name nor value, the value. The delimiter is random, so that no value
-// can close its own entry and start another.
+// heredoc returns one entry of a file command: the name, a delimiter that
+// neither name nor value contains, the value. The delimiter is random, so a
+// value cannot end its own entry and inject another.
 func heredoc(name, value string, delimiter func() string) (string, error) {
 	if name == "" || strings.ContainsAny(name, "=<\r\n") {
-		return "", fmt.Errorf("%q cannot name an entry", name)
+		return "", fmt.Errorf("%q is not a valid entry name", name)
 	}
 	if len(value) > ValueLimit {
-		return "", fmt.Errorf("%s has %d bytes; at most %d are taken", name, len(value), ValueLimit)
+		return "", fmt.Errorf("%s has %d bytes; the limit is %d", name, len(value), ValueLimit)
 	}
 	for range 3 {
 		d := delimiter()
@@ -33,7 +33,7 @@ func heredoc(name, value string, delimiter func() string) (string, error) {
 			return name + "<<" + d + "\n" + value + "\n" + d + "\n", nil
 		}
 	}
-	return "", errors.New("every delimiter is part of the value")
+	return "", errors.New("the value contains every delimiter tried")
 }
 
 func randomDelimiter() string {
@@ -42,7 +42,7 @@ func randomDelimiter() string {
 	return "delimiter_" + hex.EncodeToString(b[:])
 }
 
-// appendFile adds text to a file that the runner reads after the step.
+// appendFile appends text to a file that the runner reads after the step.
 func appendFile(path, text string) (err error) {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -53,19 +53,19 @@ func appendFile(path, text string) (err error) {
 	return err
 }
 
-const summaryCut = "\n\n_The summary is cut here: the runner takes no more. The log has the rest._\n"
+const summaryCut = "\n\n_The summary is cut here, at the runner's size limit. The log has the rest._\n"
 
-// fit returns the part of text that goes into a summary of which used bytes are
-// taken, cut at the end of a line. It never returns text when nothing fits.
+// fit cuts text, at the end of a line, to the space left in a summary that
+// already has used bytes. It returns "" if nothing fits.
 func fit(text string, used int64) string {
-	room := int64(SummaryLimit) - used
-	if int64(len(text)) <= room {
+	free := int64(SummaryLimit) - used
+	if int64(len(text)) <= free {
 		return text
 	}
-	room -= int64(len(summaryCut))
-	if room <= 0 {
+	free -= int64(len(summaryCut))
+	if free <= 0 {
 		return ""
 	}
-	cut := strings.LastIndexByte(text[:room], '\n')
+	cut := strings.LastIndexByte(text[:free], '\n')
 	return text[:max(cut, 0)] + summaryCut
 }

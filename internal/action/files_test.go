@@ -45,7 +45,7 @@ func TestFit(t *testing.T) {
 		t.Errorf("fit = %q", got)
 	}
 	if got := fit("some\n", SummaryLimit); got != "" {
-		t.Errorf("fit in no room = %q", got)
+		t.Errorf("fit without free space = %q", got)
 	}
 	if got := fit(strings.Repeat("ab\n", SummaryLimit), 5); len(got)+5 > SummaryLimit || !strings.Contains(got, "ab"+summaryCut) {
 		t.Errorf("fit has %d bytes and ends with %q", len(got), got[len(got)-90:])

@@ -7,7 +7,8 @@ import (
 )
 
 // watchParent asks the kernel for a SIGHUP when the parent process dies. The
-// wish belongs to the thread that made it, so that thread is kept until release.
+// setting belongs to the calling thread, so the goroutine stays locked to it
+// until release.
 func watchParent(c chan<- os.Signal) (release func()) {
 	done := make(chan struct{})
 	asked := make(chan struct{})
@@ -16,7 +17,7 @@ func watchParent(c chan<- os.Signal) (release func()) {
 		runtime.LockOSThread()
 		_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGHUP), 0)
 		if os.Getppid() != parent || parent == 1 {
-			// It died before the kernel was asked.
+			// The parent died before the call.
 			c <- syscall.SIGHUP
 		}
 		close(asked)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// watchParent sends a SIGHUP when the parent process dies. Only Linux can tell;
-// elsewhere it is looked at twice a second.
+// watchParent sends a SIGHUP when the parent process dies. Only Linux can
+// signal that; elsewhere it polls twice a second.
 func watchParent(c chan<- os.Signal) (release func()) {
 	done := make(chan struct{})
 	parent := os.Getppid()

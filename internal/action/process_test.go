@@ -48,7 +48,7 @@ func wrapper() int {
 	return 0
 }
 
-// The death of mage reaches the target, which nobody signalled.
+// The end of mage reaches the target, which got no signal itself.
 func TestParentDeathStopsATarget(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])

@@ -13,22 +13,22 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
-// A Result is what a use case did. Outputs, summary and exit status all come
-// from it, so that they cannot contradict each other.
+// A Result is the result of a use case. Outputs, summary and exit status all
+// come from it, so they cannot contradict each other.
 type Result struct {
 	Status  exit.Status
-	Outputs map[string]string // by declared name; what is missing is set to ""
+	Outputs map[string]string // by declared name; a missing one is set to ""
 	Summary string            // Markdown for the step's summary; "" for none
-	Hint    string            // what a person can do about an outcome other than exit.Done
+	Hint    string            // what to do about a status other than exit.Done
 }
 
-// Work is a use case's run after its inputs are known to be good. An error sets
-// the outcome unless the Result names a worse one than exit.Done.
+// Work runs a use case with valid inputs. An error sets the status unless the
+// Result has one other than exit.Done.
 type Work func(ctx context.Context, a *Action, values input.Values) (Result, error)
 
-// Run does one run from its inputs to its exit status. Bad inputs end it before
-// anything is touched. Whatever happens, a panic included, every output of the
-// Spec is set and no group is left open.
+// Run executes one run and returns its exit status. With bad inputs it stops
+// before it changes anything. Even after a panic it sets every output of the
+// Spec and closes the open group.
 func Run(env Env, args []string, spec input.Spec, work Work) int {
 	a := newAction(env)
 	values, err := spec.Parse(args, env.Getenv)
@@ -48,8 +48,8 @@ func Run(env Env, args []string, spec input.Spec, work Work) int {
 	return a.finish(spec, result, err)
 }
 
-// guard turns a panic into the outcome that says least: where the run was when
-// it crashed is not known, so neither is what it left behind.
+// guard turns a panic into exit.AbortFailed: how far the run got is unknown,
+// and so is the state.
 func guard(ctx context.Context, a *Action, values input.Values, work Work) (result Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -61,7 +61,7 @@ func guard(ctx context.Context, a *Action, values input.Values, work Work) (resu
 	return work(ctx, a, values)
 }
 
-// finish tells the outcome everywhere and returns the exit status.
+// finish reports the outcome everywhere and returns the exit status.
 func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	a.EndGroup()
 	outcome, hint := settle(result, err)
@@ -71,10 +71,10 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	if hint != "" {
 		a.Print("hint: " + hint)
 	}
-	var told error
+	var errs error
 	for _, name := range slices.Sorted(maps.Keys(result.Outputs)) {
 		if !spec.HasOutput(name) {
-			told = errors.Join(told, fmt.Errorf("output %q is not declared", name))
+			errs = errors.Join(errs, fmt.Errorf("output %q is not declared", name))
 		}
 	}
 	summary := result.Summary
@@ -85,11 +85,11 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 		summary = strings.TrimRight(summary, "\n") + "\n\n" + left + "\n"
 	}
 	if summary != "" {
-		told = errors.Join(told, a.AddSummary(summary))
+		errs = errors.Join(errs, a.AddSummary(summary))
 	}
-	told = errors.Join(told, a.setOutputs(spec, result, outcome))
-	if told != nil {
-		a.Annotate(Annotation{Level: Error, Title: spec.Name, Message: told.Error()})
+	errs = errors.Join(errs, a.setOutputs(spec, result, outcome))
+	if errs != nil {
+		a.Annotate(Annotation{Level: Error, Title: spec.Name, Message: errs.Error()})
 		if outcome == exit.Done {
 			outcome = exit.CouldNotRun
 		}
@@ -100,7 +100,7 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	return outcome.Code()
 }
 
-// settle makes one outcome of what the work returned.
+// settle returns the status and hint of what the work returned.
 func settle(result Result, err error) (exit.Status, string) {
 	outcome, hint := exit.Of(err)
 	if result.Status != exit.Done {
@@ -112,7 +112,7 @@ func settle(result Result, err error) (exit.Status, string) {
 	return outcome, hint
 }
 
-// fail shows an error as one annotation. Input problems keep their lines.
+// fail reports an error as one annotation. Input problems stay one per line.
 func (a *Action) fail(spec input.Spec, outcome exit.Status, err error) {
 	a.Annotate(Annotation{Level: Error, Title: spec.Name + ": " + outcome.Meaning(), Message: err.Error()})
 }
@@ -130,19 +130,19 @@ func failureSummary(spec input.Spec, outcome exit.Status, err error, hint string
 	return b.String()
 }
 
-// setOutputs sets every output of the Spec. The one named "status" falls back
-// to the outcome, the others to "".
+// setOutputs sets every output of the Spec. An output without a value is "",
+// except that "status" falls back to the outcome.
 func (a *Action) setOutputs(spec input.Spec, result Result, outcome exit.Status) error {
-	var told error
+	var errs error
 	for _, o := range spec.Outputs {
 		value := result.Outputs[o.Name]
 		if value == "" && o.Name == "status" {
 			value = outcome.String()
 		}
-		told = errors.Join(told, a.SetOutput(o.Name, value))
+		errs = errors.Join(errs, a.SetOutput(o.Name, value))
 		if !a.runner && value != "" {
 			a.Printf("%s: %s", o.Name, value)
 		}
 	}
-	return told
+	return errs
 }

@@ -42,9 +42,9 @@ func notifyUnderMage() (<-chan os.Signal, func()) {
 }
 
 // stopContext returns a context that the first signal cancels, with a
-// [SignalError] as its cause. The second SIGINT or SIGTERM ends the process at
-// once. A SIGHUP is never the second signal: mage dies of the same Ctrl-C that
-// this process is still working on, and its death must not cut the abort short.
+// [SignalError] as its cause. The second SIGINT or SIGTERM ends the process
+// immediately. A SIGHUP does not count as the second signal: the Ctrl-C that
+// started the abort also ends mage, and that must not cut the abort short.
 func stopContext(parent context.Context, env Env, report func(string)) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	if env.Notify == nil {
@@ -64,10 +64,10 @@ func stopContext(parent context.Context, env Env, report func(string)) (context.
 				switch {
 				case first:
 					first = false
-					report(fmt.Sprintf("%v: stopping in order; a second signal ends the process at once", s))
+					report(fmt.Sprintf("%v: shutting down; send the signal again to force exit", s))
 					cancel(&SignalError{Signal: s})
 				case s != syscall.SIGHUP:
-					report(fmt.Sprintf("%v again: ending at once; the state is unknown", s))
+					report(fmt.Sprintf("%v again: forced exit; the state is unknown", s))
 					env.Exit(exit.AbortFailed.Code())
 				}
 			}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Console tells observers what happens while it happens, and keeps what it
-// told for the report. It may be used from several goroutines.
+// A Console passes events to observers and keeps the messages for the report.
+// It is safe for concurrent use.
 type Console struct {
 	redact   func(string) string
 	annotate func(warning string) bool
@@ -24,29 +24,28 @@ type Console struct {
 	state     func() Event
 }
 
-// A Message is one thing that was told.
+// A Message is one line shown to the user.
 type Message struct {
 	At   time.Time
 	Text string
 }
 
-// Start begins to tell the observers. Every text passes redact first, since a
-// live view writes to the terminal by itself. annotate may take a warning in
-// place of the observers; it is nil where nobody does. End it with Close.
+// Start starts a Console. It redacts every text itself, because a live view
+// writes directly to the terminal. annotate, if not nil, may take a warning in
+// place of the observers. End the Console with Close.
 func Start(redact func(string) string, annotate func(warning string) bool, observers ...Observer) *Console {
 	c := &Console{redact: redact, annotate: annotate, observers: observers, stop: make(chan struct{}), done: make(chan struct{})}
 	go c.tick()
 	return c
 }
 
-// Close ends the ticking.
+// Close stops the ticks.
 func (c *Console) Close() {
 	close(c.stop)
 	<-c.done
 }
 
-// tick tells the observers once a second how things are, so that a wait is seen
-// to go on.
+// tick shows the current state once a second, so a wait shows progress.
 func (c *Console) tick() {
 	defer close(c.done)
 	tick := time.NewTicker(time.Second)
@@ -66,7 +65,7 @@ func (c *Console) tick() {
 	}
 }
 
-// show gives an event to all observers; c.mu is held.
+// show passes an event to all observers; the caller holds c.mu.
 func (c *Console) show(e Event) {
 	e.At = time.Now()
 	e.Message, e.Await = c.redact(e.Message), c.redact(e.Await)
@@ -107,20 +106,20 @@ func (c *Console) Warn(text string) {
 	}
 }
 
-// Await shows what is awaited and until when.
+// Await shows a wait and its deadline.
 func (c *Console) Await(what string, until time.Time) {
 	c.Show(Event{Kind: KindWait, Await: what, Until: until})
 }
 
-// Watch makes f say once a second how things are, nil for nothing. f is called
-// with the console locked and must not use it.
+// Watch sets the function that returns the current state once a second; nil for
+// none. The Console calls f while locked: f must not use it.
 func (c *Console) Watch(f func() Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state = f
 }
 
-// End says that no more events come.
+// End ends the observers: no more events follow.
 func (c *Console) End() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,12 +143,12 @@ func (c *Console) Messages() []Message {
 	return slices.Clone(c.messages)
 }
 
-// Printer makes a writer of a function that prints a line.
+// Printer returns a writer that calls print for every line.
 func Printer(print func(line string)) io.Writer { return printer{print} }
 
 type printer struct{ print func(string) }
 
-// Write implements io.Writer: each write is some lines.
+// Write implements io.Writer. Each write consists of whole lines.
 func (p printer) Write(b []byte) (int, error) {
 	for line := range strings.Lines(string(b)) {
 		p.print(strings.TrimRight(line, "\n"))

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// heard keeps the events that an observer is told.
+// heard records the events of an observer.
 type heard struct {
 	mu     sync.Mutex
 	events []Event

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// redraw is the shortest time between two pictures.
+// redraw is the minimum time between two redraws.
 const redraw = 100 * time.Millisecond
 
-// A Live keeps one picture in a terminal up to date. It writes only: it reads no
-// keys, handles no signals and leaves the terminal's modes alone, so there is
-// nothing to put back when the process is killed. The last picture stays.
+// A Live redraws a view of the rollout in a terminal. It only writes: it reads
+// no keys, handles no signals and does not change the terminal's modes, so a
+// killed process leaves nothing to restore. The last view stays.
 type Live struct {
 	out   io.Writer
 	width func() int
 	m     model
 	drawn time.Time
-	rows  int // of the picture on the screen
-	cols  int // it was drawn for
+	rows  int // of the view on the screen
+	cols  int // width at the last redraw
 }
 
 // NewLive returns a Live for a terminal of the given width, which may change.
@@ -43,24 +43,24 @@ func (l *Live) End() {
 	l.draw()
 }
 
-// draw replaces the picture in one write, so that it does not flicker.
+// draw replaces the view in one write, so it does not flicker.
 func (l *Live) draw() {
 	width := l.width()
 	if width <= 0 {
 		width = 80
 	}
-	picture := render(l.m, width)
+	view := render(l.m, width)
 	var b strings.Builder
 	if l.rows > 0 {
-		// After a narrowing the terminal has wrapped the old rows.
+		// A terminal that became narrower has wrapped the old rows.
 		up := l.rows
 		if width < l.cols {
 			up *= (l.cols + width - 1) / width
 		}
 		fmt.Fprintf(&b, "\x1b[%dA\r\x1b[J", up)
 	}
-	b.WriteString(picture)
-	// A terminal that is gone is no reason to stop a rollout.
+	b.WriteString(view)
+	// A closed terminal must not stop a rollout.
 	_, _ = io.WriteString(l.out, b.String())
-	l.rows, l.cols, l.drawn = strings.Count(picture, "\n"), width, l.m.now
+	l.rows, l.cols, l.drawn = strings.Count(view, "\n"), width, l.m.now
 }

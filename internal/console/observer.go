@@ -1,11 +1,11 @@
-// Package console shows a rollout to the people who watch it: as lines in a log, or
-// as one picture in a terminal that is kept up to date.
+// Package console shows the progress of a rollout: as lines in a log, or as a
+// live view in a terminal.
 //
-// Both are Observers of the same Events, and neither asks for anything: what is
-// awaited and until when is in the event. Observers have no clock: a Console
-// feeds them, with a KindTick once a second while nothing else happens, so that
-// remaining times and heartbeats go on. Text in events may come from anywhere;
-// nothing in it reaches a terminal or a runner as a command.
+// Both are Observers of the same Events, which contain all they show, such as
+// the current wait and its deadline. Observers have no clock: a Console sends
+// them events, and a KindTick once a second while nothing else happens, for
+// remaining times and heartbeats. Text in events is untrusted; no part of it
+// reaches a terminal or a runner as a command.
 package console
 
 import (
@@ -20,21 +20,21 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// An Observer is told what happens. Its methods return soon and are called from
-// one goroutine at a time.
+// An Observer receives events. Its methods must return quickly; one goroutine
+// at a time calls them.
 type Observer interface {
 	Observe(Event)
-	// End says that no more events come. What was shown last stays.
+	// End says that no more events follow. The last view stays.
 	End()
 }
 
-// A Kind says which fields of an Event matter, beside At.
+// A Kind is the type of an Event; it determines the fields in use, beside At.
 type Kind string
 
 // The kinds of events.
 const (
-	KindStart   Kind = "start"   // Message: what is being done; Steps
-	KindStep    Kind = "step"    // Step of Steps begins; Weight is planned, not yet written
+	KindStart   Kind = "start"   // Message: the task; Steps
+	KindStep    Kind = "step"    // Step of Steps starts; Weight is planned, not yet written
 	KindWeight  Kind = "weight"  // Weight was written
 	KindWait    Kind = "wait"    // Await, Until
 	KindState   Kind = "state"   // Pods, Stable, Canary, Unattributed, Share
@@ -44,7 +44,7 @@ const (
 	KindTick    Kind = "tick"    // time has passed
 )
 
-// An Event is one thing that happened in a run, or its state at one time.
+// An Event is an event of a run, or its state at one time.
 type Event struct {
 	At          time.Time
 	Kind        Kind
@@ -52,8 +52,8 @@ type Event struct {
 	Weight      int // percent to the canary
 	Message     string
 	Good        bool // the verdict lets the rollout go on
-	// Await says what is awaited, to follow "waiting for"; empty when
-	// nothing is. Until is its deadline; zero when there is none.
+	// Await completes "waiting for"; "" for no wait. Until is the deadline; zero
+	// for none.
 	Await string
 	Until time.Time
 	Pods  []Pod
@@ -63,7 +63,7 @@ type Event struct {
 	Share float64
 }
 
-// A Pod is one pod as people want to see it.
+// A Pod is one pod for display.
 type Pod struct {
 	Name     string
 	Side     rollout.Side
@@ -72,26 +72,25 @@ type Pod struct {
 	Reason   string // why it is not ready
 }
 
-// Stats are what one side did.
+// Stats are the counts and latencies of one side.
 type Stats struct {
 	Total, Failed int64
 	P50, P95      time.Duration
 }
 
-// Options say where to show events.
+// Options configure where events are shown.
 type Options struct {
 	Out    io.Writer
 	Getenv func(string) string // for NO_COLOR and TERM
-	// Width returns the width of the terminal in columns, 0 when Out is
-	// none. It is asked before every redraw.
+	// Width returns the width of the terminal in columns, 0 if Out is not a
+	// terminal. Live calls it before every redraw.
 	Width func() int
-	// Group and EndGroup begin and end a foldable part of a log. They may
-	// be nil.
+	// Group and EndGroup start and end a foldable part of a log. They may be nil.
 	Group    func(title string)
 	EndGroup func()
 }
 
-// New returns a Live for a terminal that can show one, else a Plain.
+// New returns a Live if Out is a capable terminal, else a Plain.
 func New(o Options) Observer {
 	if o.Width == nil || o.Width() <= 0 || o.Getenv("TERM") == "dumb" || o.Getenv("GITHUB_ACTIONS") != "" {
 		return NewPlain(o.Out, o.Group, o.EndGroup)
@@ -110,10 +109,10 @@ func TerminalWidth(f *os.File) func() int {
 	}
 }
 
-// recent is how many messages a model keeps.
+// recent is the number of messages that a model keeps.
 const recent = 5
 
-// A model is the state of a run as far as events told it. It is a value: apply
+// A model is the state of a run, built from events. It is immutable: apply
 // returns the next one.
 type model struct {
 	started, now                 time.Time
@@ -171,8 +170,7 @@ func (m model) apply(e Event) model {
 	return m
 }
 
-// clean drops what could steer a terminal, and takes the runner's mark for a
-// command apart.
+// clean removes control sequences and breaks up the runner's command marker.
 func clean(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

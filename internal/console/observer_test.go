@@ -301,7 +301,7 @@ func TestNewChooses(t *testing.T) {
 	}
 }
 
-// TestDemo shows the whole story with -v, to be looked at.
+// TestDemo prints the whole story with -v, for a visual check.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	es := story()

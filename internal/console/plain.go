@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// heartbeat is the longest time without a line while something is awaited.
+// heartbeat is the maximum time between lines during a wait.
 const heartbeat = 5 * time.Second
 
-// A Plain writes lines for a log: one group per step, a line when something
-// changed, and every 5 s at the latest one that says what is awaited and until
-// when. Every line begins with the time since the start, so none can be taken
-// for a workflow command.
+// A Plain writes lines for a log: one group per step, a line per change, and
+// during a wait at least one line every 5 s with the condition and the
+// deadline. Every line starts with the time since the start, so no line is a
+// workflow command.
 type Plain struct {
 	out        io.Writer
 	group      func(string)
 	endGroup   func()
 	m          model
-	open       bool // a group is
+	open       bool // whether a group is open
 	last       time.Time
 	lastFailed time.Time
 }
@@ -83,7 +83,8 @@ func (p *Plain) close() {
 	}
 }
 
-// changed says which pods changed, and that requests failed, at most once a second.
+// changed reports pods that changed, and failed requests, at most once a
+// second.
 func (p *Plain) changed(was model) {
 	for _, pod := range p.m.pods {
 		i := slices.IndexFunc(was.pods, func(o Pod) bool { return o.Name == pod.Name })
@@ -119,6 +120,6 @@ func (p *Plain) say(s string) {
 
 func (p *Plain) line(s string) {
 	p.last = p.m.now
-	// A log that cannot be written to is no reason to stop a rollout.
+	// An error writing the log must not stop a rollout.
 	_, _ = fmt.Fprintf(p.out, "%7s  %s\n", short(p.m.now.Sub(p.m.started)), s)
 }

@@ -9,13 +9,13 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// narrow is the width under which there is no room for bars and columns.
+// narrow is the minimum width for bars and columns.
 const narrow = 60
 
-// mostPods is how many pods are shown: the picture has to fit on the screen.
+// mostPods is the maximum number of pods shown, so the view fits on the screen.
 const mostPods = 8
 
-// A palette paints text, or leaves it as it is.
+// A palette colours text, or returns it unchanged.
 type palette struct{ canary, stable, bad, good, dim, bold func(string) string }
 
 func (m model) palette() palette {
@@ -73,19 +73,19 @@ func header(m model, p palette, width int) []string {
 	return []string{p.bold(m.title) + strings.Repeat(" ", gap) + p.dim(right)}
 }
 
-// bars draws both weights, and the share that was seen beside the canary's.
+// bars draws both weights, and the measured share beside the canary's.
 func bars(m model, p palette, width int) []string {
-	room := min(width-34, 60)
+	columns := min(width-34, 60)
 	bar := func(name string, percent int, paint func(string) string, note string) string {
-		full := min(max(percent, 0), 100) * room / 100
+		full := min(max(percent, 0), 100) * columns / 100
 		if percent > 0 && full == 0 {
 			full = 1
 		}
-		return fmt.Sprintf("%-7s %s%s %3d %%%s", name, paint(strings.Repeat("█", full)), p.dim(strings.Repeat("░", room-full)), percent, note)
+		return fmt.Sprintf("%-7s %s%s %3d %%%s", name, paint(strings.Repeat("█", full)), p.dim(strings.Repeat("░", columns-full)), percent, note)
 	}
 	seen := ""
 	if m.share >= 0 {
-		seen = "  seen " + percent(m.share)
+		seen = "  measured " + percent(m.share)
 	}
 	return []string{bar("canary", m.weight, p.canary, seen), bar("stable", 100-m.weight, p.stable, "")}
 }

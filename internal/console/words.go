@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// awaiting says what is awaited and until when; empty when nothing is.
+// awaiting describes the current wait and its deadline; "" for none.
 func (m model) awaiting() string {
 	if m.await == "" {
 		return ""
@@ -26,7 +26,7 @@ func left(d time.Duration) string {
 	return short(d) + " left"
 }
 
-// numbers says what was measured in this step in one line; empty when nothing was.
+// numbers returns the measurements of this step in one line; "" for none.
 func (m model) numbers() string {
 	total := m.stable.Total + m.canary.Total + m.unattributed.Total
 	if total == 0 {
@@ -42,12 +42,12 @@ func (m model) numbers() string {
 		}
 	}
 	if m.share >= 0 {
-		parts = append(parts, "share seen "+percent(m.share))
+		parts = append(parts, "measured share "+percent(m.share))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// status is the state of a pod in words.
+// status describes the state of a pod.
 func (p Pod) status() string {
 	s := "ready"
 	if !p.Ready {

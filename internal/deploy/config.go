@@ -12,8 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
-// Config is what one run was asked to do: the inputs, typed, before anything
-// was discovered.
+// Config is the configuration of one run: the typed inputs, before discovery.
 type Config struct {
 	Image       string
 	Environment string
@@ -35,8 +34,8 @@ type Config struct {
 	ResponseMax   time.Duration
 	MinSamples    int
 	AnalysisFile  string
-	// Rules say how the release is judged: by the file, with the limits above
-	// where it has none of its own.
+	// Rules are the analysis file's configuration, with the limits above where it
+	// has none.
 	Rules judging.Rules
 
 	ProbeURL     string
@@ -112,18 +111,18 @@ func configOf(v input.Values) Config {
 	return c
 }
 
-// The bounds that no input sets.
+// The limits without an input.
 const (
-	// quickAbort leaves a runner's 7.5 s between SIGINT and SIGTERM with
-	// time to write the report.
+	// quickAbort leaves time to write the report within the runner's 7.5 s between
+	// SIGINT and SIGTERM.
 	quickAbort = 5 * time.Second
-	// finish bounds one acting stage. An API server that is away for a
-	// restart is back by then.
+	// finish bounds one acting stage. It is longer than a restart of the API
+	// server.
 	finish = 2 * time.Minute
 )
 
-// plan is the rollout that c asks for, given the grace period of the live
-// pods. The drain window is the longest of the setting and the grace period.
+// plan returns the plan for c, given the grace period of the live pods. The
+// drain window is the longer of the setting and the grace period.
 func (c Config) plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
 		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
@@ -136,7 +135,7 @@ func (c Config) plan(grace time.Duration) rollout.Plan {
 	return p
 }
 
-// traffic is how the rollout is watched at an entry point.
+// traffic returns the traffic configuration for an entry point.
 func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 	return traffic.Config{
 		URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host,
@@ -145,8 +144,8 @@ func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 	}
 }
 
-// worstCase is the longest a rollout of p can take when every wait uses up
-// its deadline and the judge asks for every extension.
+// worstCase returns the maximum duration of a rollout of p, if every wait
+// reaches its deadline and the judge uses every extension.
 func worstCase(p rollout.Plan) time.Duration {
 	var d time.Duration
 	for _, s := range p.Steps {
@@ -155,7 +154,7 @@ func worstCase(p rollout.Plan) time.Duration {
 	return d + p.Drain + 3*p.Propagation + 4*p.Finish
 }
 
-// dwell is the time that p holds its steps for, without extensions.
+// dwell returns the total dwell of p, without extensions.
 func dwell(p rollout.Plan) time.Duration {
 	var d time.Duration
 	for _, s := range p.Steps {
@@ -164,7 +163,7 @@ func dwell(p rollout.Plan) time.Duration {
 	return d
 }
 
-// limits are the limits that the inputs set.
+// limits returns the limits of the inputs.
 func (c Config) limits() judging.Limits {
 	return judging.Limits{
 		ErrorRate: c.ErrorRate, SuccessRate: c.SuccessRate, ResponseRatio: c.ResponseRatio, ResponseMax: c.ResponseMax,

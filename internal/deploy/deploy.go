@@ -1,9 +1,9 @@
-// Package deploy releases an image: it joins the rollout with the cluster, the
-// probe stream, the judge and what people see of them.
+// Package deploy releases an image: it connects the rollout with the cluster,
+// the probe stream, the judge, the console and the report.
 //
-// One function, Main, is behind the action, the mage target and the tests. All
-// that a run says — terminal, report, summary, outputs, exit status — comes from
-// one result value, which is built from what was seen and from nothing else.
+// The action, the mage target and the tests all call Main. Report, summary,
+// outputs and exit status come from one result value, which has only measured
+// data.
 package deploy
 
 import (
@@ -23,7 +23,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
-// Version is this tool's version, as the probe stream and the report name it.
+// Version is this tool's version in the probe stream and the report.
 const Version = "1.0.0"
 
 // Main runs one deploy and returns its exit status.
@@ -31,7 +31,7 @@ func Main(env action.Env, args []string) int {
 	return action.Run(env, args, Spec(), work)
 }
 
-// work is a deploy whose inputs are known to be good.
+// work runs a deploy with valid inputs.
 func work(ctx context.Context, a *action.Action, values input.Values) (action.Result, error) {
 	cfg := configOf(values)
 	if cfg.RunURL == "" {
@@ -44,7 +44,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	}
 	defer func() {
 		out.Close()
-		_ = log.Close() // every line was written at once; there is nobody left to tell
+		_ = log.Close() // every line is already written; nothing can report an error here
 	}()
 	r := &run{
 		cfg:     cfg,
@@ -53,7 +53,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		action:  a,
 		print: func(text string) {
 			a.Print(text)
-			_, _ = fmt.Fprintln(log, a.Redact(text)) // the report file is what has to be written
+			_, _ = fmt.Fprintln(log, a.Redact(text)) // best effort: only the report file is required
 		},
 		signals: signals(ctx),
 		started: started,
@@ -61,7 +61,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	if r.cfg.Rules, err = judging.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
 		return r.conclude(nil, err)
 	}
-	// From here a signal is the rollout's to handle: it puts traffic back.
+	// From here on the rollout handles signals: it shifts traffic back.
 	steady := context.WithoutCancel(ctx)
 	if r.cluster, err = connect(cfg); err != nil {
 		return r.conclude(nil, err)
@@ -93,7 +93,8 @@ func openConsole(a *action.Action, c Config) (*console.Console, *os.File, error)
 	return console.Start(a.Redact, annotate, console.New(o), console.NewPlain(log, nil, nil)), log, nil
 }
 
-// signals turns the cancellation of a run into what the rollout listens to.
+// signals converts the cancellation of a run to the signal name that the
+// rollout expects.
 func signals(ctx context.Context) <-chan string {
 	c := make(chan string, 1)
 	context.AfterFunc(ctx, func() {
@@ -107,7 +108,7 @@ func signals(ctx context.Context) <-chan string {
 	return c
 }
 
-// runID is the workflow run and attempt, or this machine's moment.
+// runID returns the workflow run and attempt, or the local time.
 func runID(a *action.Action, now time.Time) string {
 	if id := a.Getenv("GITHUB_RUN_ID"); id != "" {
 		return id + "." + a.Getenv("GITHUB_RUN_ATTEMPT")
@@ -115,7 +116,7 @@ func runID(a *action.Action, now time.Time) string {
 	return "local-" + now.UTC().Format("20060102T150405.000")
 }
 
-// connect makes the connection to the cluster. It sends nothing.
+// connect creates the connection to the cluster. It sends no request.
 func connect(c Config) (*kube.Cluster, error) {
 	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
 	if errors.Is(err, kube.ErrNoCluster) {

@@ -15,8 +15,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// blindProbe is a metric for the probe stream whose limits nothing breaks, so that
-// what fails was found by another metric.
+// blindProbe configures the metric probe with limits that no canary exceeds, so
+// another metric must detect the failure.
 const blindProbe = `
 - name: probe
   errors: {rate: 99, success: 1, ratio: 1000, floor: 99}
@@ -34,7 +34,7 @@ func (w *world) analysisFile(metrics, rest string) string {
 	return path
 }
 
-// report is the JSON report of a run that has ended.
+// report returns the JSON report of a finished run.
 func (p *process) report() report.Result {
 	p.t.Helper()
 	raw, err := os.ReadFile(p.file(reportFile))
@@ -48,7 +48,7 @@ func (p *process) report() report.Result {
 	return r
 }
 
-// finding is what a check of a metric came to in the last step that has one.
+// finding returns the last step's finding of a check of a metric.
 func (p *process) finding(metric string, check analysis.Check) analysis.Finding {
 	p.t.Helper()
 	for _, s := range p.report().StepRecords {
@@ -100,7 +100,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 			if got := w.live(); got != "v1" {
 				t.Errorf("version %s answers after the abort", got)
 			}
-			// The recording says the same again.
+			// A replay of the recording returns the same verdict.
 			file, err := os.Open(p.file(analysisFile))
 			if err != nil {
 				t.Fatal(err)
@@ -135,7 +135,7 @@ func TestWhatCannotBeJudgedIsPaused(t *testing.T) {
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "8s",
 		"--analysis-file", w.analysisFile(strings.ReplaceAll(users, "PROMETHEUS", "http://127.0.0.1:1"), "max-extensions: 1\n"))
 	out := p.ends(3)
-	if !strings.Contains(out, "connection refused") || !strings.Contains(out, "a longer dwell") {
+	if !strings.Contains(out, "connection refused") || !strings.Contains(out, "the extended dwell") {
 		t.Errorf("the output names neither the reason nor the extension:\n%s", out)
 	}
 	if got := p.outputs()["status"]; got != "paused" {
@@ -173,7 +173,7 @@ func TestCustomChecksDecide(t *testing.T) {
 		t.Errorf("the output does not name the check:\n%s", out)
 	}
 	if f := p.finding("smoke", analysis.CheckCustom); !strings.Contains(strings.Join(f.Output, "\n"), "crashing, as CRASH_AFTER says") {
-		t.Errorf("the job's last words are missing: %+v", f)
+		t.Errorf("the end of the job's log is missing: %+v", f)
 	}
 	if jobs := w.kubectl("get", "jobs", "-o", "name"); strings.TrimSpace(jobs) != "" {
 		t.Errorf("jobs are left: %s", jobs)

@@ -13,7 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
-// showPlan says what is about to happen, before anything does.
+// showPlan shows the plan before the first change.
 func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	p := cfg.plan(time.Duration(f.Grace) * time.Second)
 	var weights []string
@@ -22,18 +22,18 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	}
 	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
 		f.Record.Namespace, f.Record.Deployment, cfg.Image, f.Record.Stable.Image)})
-	c.Logf("through %s by %s and service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
+	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	c.Logf("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
 		strings.Join(weights, ", "), cfg.StepDuration, p.Drain, p.KeepWarm)
-	c.Logf("takes %s of dwell, at most %s in all", dwell(p), worstCase(p).Round(time.Minute))
+	c.Logf("dwell time %s, worst-case duration %s", dwell(p), worstCase(p).Round(time.Minute))
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
 }
 
-// showSight says what the first step can see of a metric, and warns of every step
-// that sees too little.
+// showSight shows what the first step can detect with a metric, and warns of
+// every step that can detect too little.
 func showSight(c *console.Console, steps []judging.Sight) {
 	for i, sight := range steps {
 		switch {
@@ -45,7 +45,8 @@ func showSight(c *console.Console, steps []judging.Sight) {
 	}
 }
 
-// A progress tells what the loop of a rollout decides. It is for one goroutine.
+// A progress reports the decisions of the rollout's loop. It is not safe for
+// concurrent use.
 type progress struct {
 	console *console.Console
 	plan    rollout.Plan
@@ -55,10 +56,10 @@ type progress struct {
 
 	step     int
 	stage    rollout.Stage
-	extended int // how often the dwell of this stage was
+	extended int // repetitions of this stage's dwell
 }
 
-// decided takes one decision of the loop.
+// decided reports one decision of the loop.
 func (p *progress) decided(s rollout.State, a rollout.Action) {
 	longer := s.Stage == rollout.StageDwell && s.Extensions > p.extended
 	changed := s.Stage != p.stage || longer
@@ -93,7 +94,7 @@ func (p *progress) waits(s rollout.State, a rollout.Action, changed, longer bool
 	}
 	if step, ok := p.monitor.Current(); ok && s.Stage == rollout.StageDwell && !longer {
 		share := step.Share
-		p.console.Logf("seen after %s: %d of %d answers by the canary, %d to %d expected",
+		p.console.Logf("observed after %s: %d of %d answers by the canary, %d to %d expected",
 			step.Observed.Round(100*time.Millisecond), share.K, share.N, share.Lo, share.Hi)
 	}
 	p.console.Await(a.Await, a.Until)
@@ -111,7 +112,7 @@ func (p *progress) weight(s rollout.State, a rollout.Action, changed bool) {
 	p.console.Show(console.Event{Kind: console.KindWeight, Weight: a.Weight})
 }
 
-// state is the traffic and the pods as they are now.
+// state returns the current traffic and pods.
 func (p *progress) state() console.Event {
 	e := console.Event{Kind: console.KindState, Share: -1}
 	for _, pod := range p.pods() {
@@ -134,11 +135,11 @@ func statsOf(c traffic.Counts) console.Stats {
 	return console.Stats{Total: c.Total, Failed: c.Failed, P50: c.Latency.Quantile(.50), P95: c.Latency.Quantile(.95)}
 }
 
-// actionWords says what an action is about.
+// actionWords describes an action.
 func actionWords(s rollout.State, a rollout.Action) string {
 	switch a.Kind {
 	case rollout.KindPrepare:
-		return "preparing: version labels, selectors, the canary service"
+		return "preparing version labels, selectors and the canary service"
 	case rollout.KindScale:
 		return "sizing the canary"
 	case rollout.KindHandOver:
@@ -146,11 +147,11 @@ func actionWords(s rollout.State, a rollout.Action) string {
 	case rollout.KindReturn:
 		return "routing through the deployment's own service again"
 	case rollout.KindWarm:
-		return "aiming the canary service at the old version, which stays warm"
+		return "pointing the canary service at the old version, which stays warm"
 	case rollout.KindUnwarm:
-		return "the gateway still used the canary service: aiming it back for a moment"
+		return "the gateway still uses the canary service: pointing it back at the new version"
 	case rollout.KindRestore:
-		return "restoring everything as it was"
+		return "restoring the recorded state"
 	case rollout.KindWait, rollout.KindWeight, rollout.KindStop:
 	}
 	return string(s.Stage)

@@ -18,18 +18,18 @@ import (
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
-// The names of the files that a run leaves.
+// The names of the files that a run writes.
 const (
 	reportFile   = "canary-deployment-report.json"
 	logFile      = "canary-deployment.log"
-	analysisFile = "canary-deployment-analysis.jsonl" // all that the judge was told and asked
+	analysisFile = "canary-deployment-analysis.jsonl" // the judge's input and verdicts
 )
 
-// conclude makes all that a run says from its end: the report file, the summary,
-// the outputs and the exit status are read off one value.
+// conclude builds the result of the run and derives the report file, the
+// summary, the outputs and the exit status from it.
 func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	end := r.end(d, err)
-	// Before it is rendered: what is escaped no longer looks like a secret.
+	// Redact before rendering: an escaped secret would not match.
 	result := action.Clean(r.action, r.result(d, end))
 	raw, renderErr := report.JSON(result)
 	path := filepath.Join(r.cfg.ReportDir, reportFile)
@@ -37,8 +37,8 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 		renderErr = os.WriteFile(path, raw, 0o644)
 	}
 	if renderErr != nil {
-		// The cluster's state decides the outcome, but a success that
-		// cannot be proven afterwards is none.
+		// The cluster's state decides the outcome, but a success without a report is
+		// a failure.
 		end.Err = errors.Join(end.Err, fmt.Errorf("write the report: %w", renderErr))
 		if end.Status == exit.Done {
 			end.Status = exit.CouldNotRun
@@ -54,7 +54,8 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	return a, end
 }
 
-// end is how the run ended: its status, one sentence as the error, and a hint.
+// end returns how the run ended: its status, one sentence as the error, and a
+// hint.
 func (r *run) end(d *delivery, err error) *exit.Error {
 	ended := func(status exit.Status, reason, hint string) *exit.Error {
 		return &exit.Error{Status: status, Err: errors.New(reason), Hint: hint}
@@ -64,9 +65,9 @@ func (r *run) end(d *delivery, err error) *exit.Error {
 		status, hint := exit.Of(err)
 		return &exit.Error{Status: status, Err: err, Hint: hint}
 	case d.planned:
-		return ended(exit.Done, "only planned, as asked: nothing was changed", "")
+		return ended(exit.Done, "dry run: nothing was changed", "")
 	case d.saveErr != nil:
-		return ended(exit.AbortFailed, d.saveErr.Error(), "the cluster's record is older than what happened; "+lookHint(d.found.Record))
+		return ended(exit.AbortFailed, d.saveErr.Error(), "the record in the cluster is out of date; "+lookHint(d.found.Record))
 	}
 	switch s := d.state; s.Phase {
 	case rollout.PhasePromoted:
@@ -74,17 +75,18 @@ func (r *run) end(d *delivery, err error) *exit.Error {
 	case rollout.PhaseAborted:
 		hint := ""
 		if s.Leftover != "" {
-			hint = fmt.Sprintf("the next run removes what is left: the %s", s.Leftover)
+			hint = fmt.Sprintf("left for the next run: the %s", s.Leftover)
 		}
 		return ended(exit.Aborted, s.Reason, hint)
 	case rollout.PhasePaused:
 		return ended(exit.GateRefused, fmt.Sprintf("paused at weight %d: %s", s.Weight, s.Reason), "the next run shifts traffic back to stable before it starts")
 	default:
-		return ended(exit.AbortFailed, s.Reason, lookHint(d.found.Record)+"; the next run goes on from stage "+string(s.Stage))
+		return ended(exit.AbortFailed, s.Reason, lookHint(d.found.Record)+"; the next run continues from stage "+string(s.Stage))
 	}
 }
 
-// result is the one value that everything is said from.
+// result returns the single source of the report, the summary, the outputs and
+// the exit status.
 func (r *run) result(d *delivery, end *exit.Error) report.Result {
 	now := time.Now()
 	result := report.Result{
@@ -116,7 +118,7 @@ func (r *run) result(d *delivery, end *exit.Error) report.Result {
 	return result
 }
 
-// describe adds how the rollout went.
+// describe adds the course of the rollout.
 func (d *delivery) describe(r *report.Result) {
 	stable := d.found.Record.Stable
 	r.Outcome = d.state.Phase
@@ -147,7 +149,7 @@ func podsOf(p workload.Proof) []report.Pod {
 	return pods
 }
 
-// describeTraffic adds what the answers showed.
+// describeTraffic adds the measurements of the traffic.
 func describeTraffic(r *report.Result, t traffic.Snapshot) {
 	r.TotalRequests, r.FailedRequests, r.UnsentRequests = t.Total.Total(), t.Total.Failed(), int64(t.Stats.Missed)
 	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
@@ -155,13 +157,13 @@ func describeTraffic(r *report.Result, t traffic.Snapshot) {
 		warn("%d of %d requests failed during this release", r.FailedRequests, r.TotalRequests)
 	}
 	if t.Stats.Undelivered > 0 {
-		warn("%d answers came faster than they could be counted", t.Stats.Undelivered)
+		warn("%d answers arrived too fast to be counted", t.Stats.Undelivered)
 	}
 	switch {
 	case t.Counters:
-		warn("answers carry no version (%s): the gateway's counters were read instead, and latency was not compared", t.Why)
+		warn("answers carry no version (%s): the gateway's counters were used instead, and latency was not compared", t.Why)
 	case t.Why != "":
-		warn("the weights could not be confirmed by answers: %s", t.Why)
+		warn("the answers could not confirm the weights: %s", t.Why)
 	}
 	for _, w := range t.Weights {
 		r.Weights = append(r.Weights, report.WeightAt{At: w.At.UTC(), Weight: w.Weight})
@@ -174,7 +176,7 @@ func describeTraffic(r *report.Result, t traffic.Snapshot) {
 	}
 }
 
-// promotionStep names the time after the last weight.
+// promotionStep is the name of the step after the last weight.
 const promotionStep = "promotion"
 
 func stepOf(s traffic.Step, evidence string) report.Step {
@@ -198,7 +200,7 @@ func stepOf(s traffic.Step, evidence string) report.Step {
 	}
 	if s.Promotion {
 		step.Name, step.Confirmation = promotionStep, ""
-		step.Reason = "the promotion: hand-over, return of the route, selectors"
+		step.Reason = "promotion: hand-over, return of the route, selectors"
 	}
 	return step
 }
@@ -215,7 +217,7 @@ func latencyOf(c traffic.Counts) *report.Latency {
 	return &report.Latency{P50: ms(.50), P95: ms(.95), P99: ms(.99)}
 }
 
-// outputsOf are the action's outputs, each from the result.
+// outputsOf returns the action's outputs, each from the result.
 func outputsOf(r report.Result, d *delivery, status exit.Status, path string) map[string]string {
 	number := func(s report.Seconds) string {
 		return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64)
@@ -237,7 +239,7 @@ func outputsOf(r report.Result, d *delivery, status exit.Status, path string) ma
 	}
 }
 
-// statusWord is the final status as the output has it.
+// statusWord returns the final status for the output.
 func statusWord(d *delivery, status exit.Status) string {
 	switch {
 	case d != nil && d.planned && status == exit.Done:

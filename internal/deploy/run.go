@@ -30,31 +30,32 @@ type run struct {
 	cluster *kube.Cluster
 	console *console.Console
 	action  *action.Action
-	print   func(text string) // shows a closing text and logs it
+	print   func(text string) // prints the final text and logs it
 	signals <-chan string
 	started time.Time
 }
 
-// A delivery is what came out of one run.
+// A delivery is the result of one run.
 type delivery struct {
 	found   *discover.Found
-	planned bool // only looked, as asked
+	planned bool // a dry run
 	state   rollout.State
 	proof   workload.Proof
 	failure *workload.PodFailure
 	traffic traffic.Snapshot
-	// saveErr says that the end could not be recorded in the cluster.
+	// saveErr is the error recording the end in the cluster.
 	saveErr error
 }
 
-// env is what sources and checks may use of this run.
+// env returns the part of this run's environment that sources and checks may
+// use.
 func (r *run) env() judging.Env {
 	return judging.Env{Getenv: r.action.Getenv, Mask: r.action.Mask, Redact: r.action.Redact}
 }
 
-// deliver brings one rollout to its end: it surveys, plans, takes the lease,
+// deliver runs one release: it surveys the cluster, plans, takes the lease,
 // finishes what an earlier run left, surveys again and rolls out. The delivery
-// is nil when nothing was changed.
+// is nil if nothing was changed.
 func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	r.started = time.Now()
 	if err := r.cfg.Rules.Prepare(r.env()); err != nil {
@@ -78,8 +79,8 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 		return nil, err
 	}
 	defer r.releaseLease(ctx, lease)
-	// Only the lease's holder may believe what it reads: the last run may
-	// have ended between the first look and now.
+	// Read again while holding the lease: the last run may have ended since the
+	// first survey.
 	previous, err := r.cluster.LoadRecord(ctx, found.Record.Namespace, found.Record.Deployment)
 	if err != nil {
 		return nil, err
@@ -96,16 +97,16 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	return r.rollOut(ctx, found, lease)
 }
 
-// survey reads the cluster and returns what a rollout would work on. All that
-// speaks against it is in one error; nothing is changed.
+// survey reads the cluster and returns the objects of a rollout. It changes
+// nothing. One error has all missing permissions.
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
 	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
 	if err != nil {
-		return nil, fmt.Errorf("ask cluster %s: %w", r.cluster.Host, err)
+		return nil, fmt.Errorf("read cluster %s: %w", r.cluster.Host, err)
 	}
 	if len(missing) > 0 {
-		return nil, exit.Refuse("the README's table of permissions lists all that is needed",
+		return nil, exit.Refuse("the README's table of permissions lists all that a run needs",
 			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
 	}
 	found, err := discover.Find(ctx, r.cluster, discover.Query{
@@ -121,16 +122,16 @@ func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 	return found, nil
 }
 
-// check turns what speaks against a rollout into one error.
+// check returns all problems that prevent a rollout in one error.
 func (r *run) check(found *discover.Found) error {
 	reasons := found.Obstacles
 	hint := ""
 	if len(found.Managed) > 0 && !r.cfg.AllowGitOps {
 		reasons = append(reasons, found.Managed...)
-		hint = "let the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
+		hint = "make the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
 	}
 	if found.EntryPoint.URL == "" {
-		reasons = append(reasons, "the gateway has no address in its status, so there is nothing to probe; name the entry point with probe-url")
+		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
 	}
 	if len(reasons) > 0 {
 		return exit.Refuse(hint, reasons...)
@@ -145,7 +146,7 @@ func (r *run) acquire(ctx context.Context, record *release.Record) (*kube.Lease,
 	})
 	var held *kube.HeldError
 	if errors.As(err, &held) {
-		return nil, exit.Refuse("wait for it to end, or abort it there", held.Error())
+		return nil, exit.Refuse("wait until it ends, or abort it there", held.Error())
 	}
 	return lease, err
 }
@@ -154,11 +155,11 @@ func (r *run) releaseLease(ctx context.Context, lease *kube.Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := lease.Release(ctx); err != nil {
-		r.console.Warn(err.Error() + "; the next run waits 15 s for it")
+		r.console.Warn(err.Error() + "; the next run waits 15 s until it expires")
 	}
 }
 
-// finish brings what an earlier run left to its end, and says so.
+// finish finishes what an earlier run left, and logs it.
 func (r *run) finish(ctx context.Context, previous *release.Record, lease *kube.Lease, entry discover.EntryPoint) error {
 	if !previous.Unfinished() && !previous.Warm() {
 		return nil
@@ -176,11 +177,11 @@ func (r *run) finish(ctx context.Context, previous *release.Record, lease *kube.
 	if !target.Record().Warm() {
 		return nil
 	}
-	r.console.Logf("removing the old version of run %s, which was kept warm until %s", previous.Run, previous.WarmUntil.Format(time.RFC3339))
+	r.console.Logf("removing the old version of run %s, kept warm until %s", previous.Run, previous.WarmUntil.Format(time.RFC3339))
 	return r.cleanup(ctx, target)
 }
 
-// resume drives the rollout of a run that is gone to its end.
+// resume finishes the rollout of a run that has ended.
 func (r *run) resume(ctx context.Context, target *workload.Target, entry discover.EntryPoint) error {
 	record := target.Record()
 	r.console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
@@ -202,14 +203,14 @@ func (r *run) resume(ctx context.Context, target *workload.Target, entry discove
 	case end.Phase != rollout.PhaseAborted && end.Phase != rollout.PhasePromoted:
 		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, end.Reason), Hint: lookHint(record)}
 	case end.Leftover != "":
-		return fmt.Errorf("finish the rollout of run %s: interrupted, the %s is left", record.Run, end.Leftover)
+		return fmt.Errorf("finish the rollout of run %s: interrupted; left: the %s", record.Run, end.Leftover)
 	}
 	return nil
 }
 
-// lookHint names what a person has to look at when the state is unknown.
+// lookHint returns the command that shows the state when it is unknown.
 func lookHint(record *release.Record) string {
-	return fmt.Sprintf("look at the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, discover.Routes(record), release.ObjectName(record.Deployment))
+	return fmt.Sprintf("check the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, discover.Routes(record), release.ObjectName(record.Deployment))
 }
 
 func (r *run) cleanup(ctx context.Context, target *workload.Target) error {
@@ -221,7 +222,7 @@ func (r *run) cleanup(ctx context.Context, target *workload.Target) error {
 	return nil
 }
 
-// rollOut runs the rollout itself.
+// rollOut runs the rollout.
 func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*delivery, error) {
 	record := found.Record
 	record.Run = r.id
@@ -261,7 +262,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	return d, nil
 }
 
-// monitor starts the probe stream and its judge before anything is changed.
+// monitor starts the probe stream and the judge before the first change.
 func (r *run) monitor(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
 	record, cfg := found.Record, r.cfg.traffic(found.EntryPoint)
 	identity, err := traffic.Learn(ctx, cfg)
@@ -280,8 +281,8 @@ func (r *run) monitor(ctx context.Context, found *discover.Found) (*traffic.Moni
 	return monitor, nil
 }
 
-// conclusion looks at the pods after the end and removes what is not kept. It is
-// on its own time: a cancelled run still says what it has seen.
+// conclusion checks the pods after the end and removes what need not stay warm.
+// It has its own timeout, so a cancelled run still reports its result.
 func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Target) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
 	defer cancel()
@@ -301,7 +302,7 @@ func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Targ
 	}
 }
 
-// drive runs the loop and tells what it does.
+// drive runs the loop and reports its decisions.
 func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, plan rollout.Plan, state rollout.State) (rollout.State, error) {
 	monitor.Follow(plan)
 	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, rules: r.cfg.Rules}

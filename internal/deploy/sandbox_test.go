@@ -27,8 +27,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
-// TestMain lets the test binary be the tool itself, so that a test can send
-// signals to a real process.
+// TestMain lets the test binary act as the tool, so a test can send signals to
+// a real process.
 func TestMain(m *testing.M) {
 	if os.Getenv("DEPLOY_TEST_MAIN") == "1" {
 		os.Exit(Main(action.OS(), os.Args[1:]))
@@ -72,7 +72,7 @@ func (w *world) image(tag string, env map[string]string) string {
 	return ref
 }
 
-// kubectl runs kubectl against the sandbox and returns what it prints.
+// kubectl runs kubectl against the sandbox and returns its output.
 func (w *world) kubectl(args ...string) string {
 	w.t.Helper()
 	cmd := exec.CommandContext(w.t.Context(), "kubectl", append([]string{"--kubeconfig", w.sandbox.Kubeconfig, "-n", w.ns}, args...)...)
@@ -83,7 +83,7 @@ func (w *world) kubectl(args ...string) string {
 	return string(out)
 }
 
-// spec is everything a rollout may touch, as the user wrote it.
+// spec returns every object that a rollout may change, as the user wrote it.
 func (w *world) spec() string {
 	w.t.Helper()
 	raw := w.kubectl("get", "deployments,services,httproutes.gateway.networking.k8s.io", "-o", "json")
@@ -105,7 +105,7 @@ func (w *world) spec() string {
 	return string(out)
 }
 
-// A process is the tool at work.
+// A process is a running tool.
 type process struct {
 	t       *testing.T
 	cmd     *exec.Cmd
@@ -148,7 +148,7 @@ func (w *world) deployWith(kubeconfig string, args ...string) *process {
 	}
 	p := &process{t: w.t, dir: w.t.TempDir(), grew: make(chan struct{}, 1), done: make(chan struct{}), started: time.Now()}
 	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--report-dir", p.dir},
-		// Many tests share two cores: how slow the machine is says nothing here.
+		// Many tests share two cores, so absolute latencies mean nothing here.
 		{"--response-time-threshold", "20s"}} {
 		if !slices.Contains(args, d[0]) {
 			args = append(args, d[0], d[1])
@@ -183,8 +183,7 @@ func (p *process) wait() int {
 	}
 }
 
-// ends fails the test unless the tool ends with code, and returns what it
-// printed.
+// ends fails the test unless the tool exits with code, and returns its output.
 func (p *process) ends(code int) string {
 	p.t.Helper()
 	if got := p.wait(); got != code {
@@ -211,10 +210,10 @@ func (p *process) reaches(pattern string) {
 	}
 }
 
-// atStep is printed when the dwell of a weight begins.
+// atStep matches the line at the start of a weight's dwell.
 func atStep(weight int) string { return fmt.Sprintf(`(?m)dwell at %d %%`, weight) }
 
-// outputs reads what later steps of a workflow would get.
+// outputs returns the action's outputs.
 func (p *process) outputs() map[string]string {
 	p.t.Helper()
 	raw, err := os.ReadFile(p.file("outputs"))
@@ -237,7 +236,7 @@ func (p *process) outputs() map[string]string {
 	return outputs
 }
 
-// A load is traffic from outside of the tool, on connections that stay open.
+// A load is traffic from outside the tool, on persistent connections.
 type load struct {
 	stop    func()
 	done    chan struct{}
@@ -278,7 +277,8 @@ func (l *load) unhurt(t *testing.T) {
 	}
 }
 
-// live is the version that answers ten requests in a row, or the test fails.
+// live returns the version that answers ten consecutive requests; two versions
+// fail the test.
 func (w *world) live() string {
 	w.t.Helper()
 	client := &http.Client{Timeout: 5 * time.Second}
@@ -328,7 +328,7 @@ func TestThreeReleasesInARow(t *testing.T) {
 				if got := p.outputs()["failed-requests"]; got != "0" {
 					t.Errorf("%s: failed-requests = %q, want 0:\n%s", tag, got, out)
 				}
-				// The digest that pods really run, read beside the tool.
+				// The digest in the pods, read independently of the tool.
 				ids := strings.Fields(w.kubectl("get", "pods", "-l", "version=stable", "-o", "jsonpath={.items[*].status.containerStatuses[*].imageID}"))
 				if got := p.outputs()["image"]; !strings.Contains(got, "@sha256:") || len(ids) == 0 || !strings.HasSuffix(ids[0], got[strings.Index(got, "@"):]) {
 					t.Errorf("%s: image = %q, the pods run %q", tag, got, ids)
@@ -424,7 +424,7 @@ func TestASignalPutsTrafficBack(t *testing.T) {
 				t.Errorf("version %s answers after the signal:\n%s", got, out)
 			}
 			l.unhurt(t)
-			// What the run left behind is found and removed by the next.
+			// The next run finds and removes what the run left.
 			next := w.deploy("--image", w.image("v3", nil), "--steps", "100").ends(0)
 			if !strings.Contains(next, "unfinished rollout") {
 				t.Errorf("the next run does not speak of the unfinished one:\n%s", next)
@@ -487,8 +487,8 @@ func TestASecondWriterIsNamedAndNotFought(t *testing.T) {
 	p.reaches(atStep(25))
 	w.kubectl("patch", "httproute", sample.Name, "--type=json", "--field-manager=helm", "-p",
 		`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":60}]`)
-	if out := p.ends(3); !strings.Contains(out, "second writer") || !strings.Contains(out, `"helm"`) {
-		t.Errorf("the output does not name the second writer:\n%s", out)
+	if out := p.ends(3); !strings.Contains(out, "conflicting change") || !strings.Contains(out, `"helm"`) {
+		t.Errorf("the output does not name the other writer:\n%s", out)
 	}
 	if weights := w.kubectl("get", "httproute", sample.Name, "-o", "jsonpath={.spec.rules[0].backendRefs[*].weight}"); weights != "60 25" {
 		t.Errorf("weights = %q, want the other's 60 25", weights)
@@ -502,7 +502,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	first := w.deploy("--image", w.image("v2", nil), "--step-duration", "10s", "--steps", "50,100")
 	first.reaches(atStep(50))
 	out := w.deploy("--image", w.image("v3", nil)).ends(1)
-	if !strings.Contains(out, "is held by run") {
+	if !strings.Contains(out, "holds the rollout") {
 		t.Errorf("the second run does not say who holds the rollout:\n%s", out)
 	}
 	first.ends(0)
@@ -512,7 +512,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 	l.unhurt(t)
 }
 
-// A cable is the connection to the API server, and can be pulled.
+// A cable is the connection to the API server, which tests can cut.
 type cable struct {
 	listener net.Listener
 	server   string
@@ -579,7 +579,7 @@ func (c *cable) plug() {
 	c.pulled = false
 }
 
-// kubeconfig is the sandbox's, through the cable.
+// kubeconfig returns the sandbox's kubeconfig with the cable's address.
 func (c *cable) kubeconfig(t *testing.T, original string) string {
 	t.Helper()
 	raw, err := os.ReadFile(original)
@@ -624,7 +624,7 @@ func TestTheAPIServerIsAwayForAWhile(t *testing.T) {
 	l.unhurt(t)
 }
 
-// anonymous takes what tells the versions apart out of every answer, as an
+// anonymous takes the version marker out of every answer, as an
 // application without a version header is.
 func (w *world) anonymous() {
 	w.t.Helper()
@@ -651,7 +651,7 @@ func (w *world) anonymous() {
 	}
 }
 
-// metrics is the address of the gateway's own metrics.
+// metrics returns the URL of the gateway's own metrics.
 func (w *world) metrics() string {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.sandbox.Prometheus+"/api/v1/targets", nil)
@@ -688,7 +688,7 @@ func TestWithoutAVersionMarker(t *testing.T) {
 	w := newWorld(t)
 	w.anonymous()
 	before := w.spec()
-	t.Log("nothing tells the versions apart: inconclusive, so put back")
+	t.Log("the versions cannot be distinguished: inconclusive, so put back")
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--inconclusive-policy", "abort")
 	if out := p.ends(4); !strings.Contains(out, "inconclusive: weight 50 cannot be observed") {
 		t.Errorf("the output does not say why:\n%s", out)
@@ -696,7 +696,7 @@ func TestWithoutAVersionMarker(t *testing.T) {
 	if after := w.spec(); after != before {
 		t.Errorf("the objects are not as before:\n%s\nbefore:\n%s", after, before)
 	}
-	t.Log("the gateway's counters tell them apart")
+	t.Log("the gateway's counters distinguish them")
 	p = w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--gateway-metrics-url", w.metrics())
 	p.ends(0)
 	if got := p.outputs()["failed-requests"]; got != "0" {
@@ -760,8 +760,8 @@ metadata: {name: nobody, namespace: %[1]s}
 	}
 	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:x")
 	out := w.deploy("--image", image).ends(1)
-	if !strings.Contains(out, "is kept by Argo CD") || !strings.Contains(out, "allow-gitops") {
-		t.Errorf("the output does not name the GitOps tool and the way out:\n%s", out)
+	if !strings.Contains(out, "is managed by Argo CD") || !strings.Contains(out, "allow-gitops") {
+		t.Errorf("the output does not name the GitOps tool and allow-gitops:\n%s", out)
 	}
 	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id-")
 	if after := w.spec(); after != before {
@@ -769,7 +769,7 @@ metadata: {name: nobody, namespace: %[1]s}
 	}
 }
 
-// as is the sandbox's kubeconfig with another identity.
+// as returns the sandbox's kubeconfig with another identity.
 func (w *world) as(token string) string {
 	w.t.Helper()
 	raw, err := os.ReadFile(w.sandbox.Kubeconfig)

@@ -10,8 +10,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
 
-// DefaultDeployment is released to when it exists and neither the inputs nor the
-// routes say which Deployment is meant.
+// DefaultDeployment is the Deployment, if it exists, when the input
+// deployment-name is not set.
 const DefaultDeployment = "candlefish-website"
 
 // percent bounds a share of requests.
@@ -53,7 +53,7 @@ func group(name string, defs []input.Def) []input.Def {
 	return defs
 }
 
-// releaseInputs say what is released, and to which objects.
+// releaseInputs select the image and the objects.
 func releaseInputs() []input.Def {
 	return []input.Def{
 		{
@@ -91,7 +91,7 @@ func releaseInputs() []input.Def {
 	}
 }
 
-// trafficInputs say how the weight rises and what happens around it.
+// trafficInputs configure how traffic moves.
 func trafficInputs() []input.Def {
 	return []input.Def{
 		{
@@ -138,7 +138,7 @@ func trafficInputs() []input.Def {
 	}
 }
 
-// judgeInputs say when the new version is good enough.
+// judgeInputs configure the limits for the new version.
 func judgeInputs() []input.Def {
 	return []input.Def{
 		{
@@ -173,7 +173,7 @@ func judgeInputs() []input.Def {
 	}
 }
 
-// probeInputs say how the entry point is watched.
+// probeInputs configure the probe stream.
 func probeInputs() []input.Def {
 	return []input.Def{
 		{
@@ -208,7 +208,7 @@ func probeInputs() []input.Def {
 	}
 }
 
-// runInputs say where the cluster is and how this run behaves.
+// runInputs configure the cluster and this run.
 func runInputs() []input.Def {
 	return []input.Def{
 		{
@@ -250,8 +250,8 @@ func outputs() []input.Output {
 	}
 }
 
-// permissions are what GitHub and the cluster have to allow; the cluster's come
-// from the list that a run asks the API server about before it starts.
+// permissions lists what GitHub and the cluster must allow. The cluster's come
+// from the list that a run checks with the API server before it starts.
 func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},

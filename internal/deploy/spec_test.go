@@ -20,7 +20,8 @@ func TestSpecIsConsistent(t *testing.T) {
 	}
 }
 
-// The first scripts' environment variables go on working, with their defaults.
+// The environment variables of deploy-canary.sh still work, with their
+// defaults.
 func TestSpecTakesTheScriptsEnvironment(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{
@@ -62,7 +63,7 @@ func TestSpecDefaults(t *testing.T) {
 	}
 }
 
-// The command line of the project's first documents.
+// The flags of deploy-canary.sh still work.
 func TestSpecTakesTheScriptsFlags(t *testing.T) {
 	t.Parallel()
 	args := []string{"--image", "your-image:latest", "--environment", "production", "--step-duration", "300", "--no-rollback"}
@@ -80,7 +81,7 @@ func TestSpecSaysWhatComesLater(t *testing.T) {
 	for _, strategy := range []string{"blue-green", "rolling"} {
 		_, err := Spec().Parse([]string{"--strategy", strategy}, none)
 		var ps input.Problems
-		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is not served yet; allowed: canary") {
+		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is planned, not available yet; allowed: canary") {
 			t.Errorf("--strategy %s: got error %v", strategy, err)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package exit has the exit statuses of every command and the one kind of error
-// that carries them. An error gets its status where it arises, so that nobody
-// has to guess it later from a type or a text.
+// Package exit has the exit statuses of every command and the one error type
+// that carries them. An error gets its status where it arises, so no caller has
+// to derive it from a type or a text.
 package exit
 
 import (
@@ -15,10 +15,10 @@ type Status int
 
 // The statuses.
 const (
-	Done        Status = iota // what was asked for is done
-	CouldNotRun               // it could not be found out or acted upon
-	BadInput                  // the inputs are wrong; nothing was touched
-	GateRefused               // a gate said no
+	Done        Status = iota // the run did what it was asked to do
+	CouldNotRun               // the run could not read or change something
+	BadInput                  // the inputs are wrong; nothing was changed
+	GateRefused               // a gate refused
 	Aborted                   // the rollout was aborted; stable is serving
 	AbortFailed               // the abort failed too; the state is unknown
 )
@@ -26,17 +26,17 @@ const (
 var statuses = []struct{ word, meaning string }{
 	Done:        {"done", "done"},
 	CouldNotRun: {"failed", "could not run"},
-	BadInput:    {"bad-input", "bad input; nothing was touched"},
-	GateRefused: {"refused", "a gate said no"},
+	BadInput:    {"bad-input", "bad input; nothing was changed"},
+	GateRefused: {"refused", "a gate refused"},
 	Aborted:     {"aborted", "aborted; stable is serving"},
-	AbortFailed: {"abort-failed", "the abort failed; the state is unknown: look at once"},
+	AbortFailed: {"abort-failed", "the abort failed; the state is unknown: check it now"},
 }
 
-// Code is the status the process ends with.
+// Code returns the exit status of the process.
 func (s Status) Code() int { return int(s) }
 
-// String returns the status in one word, as the output "status" has it when
-// the use case says nothing better.
+// String returns the status in one word. The output "status" has it unless the
+// use case sets its own.
 func (s Status) String() string {
 	if s < 0 || int(s) >= len(statuses) {
 		return fmt.Sprintf("Status(%d)", int(s))
@@ -44,7 +44,7 @@ func (s Status) String() string {
 	return statuses[s].word
 }
 
-// Meaning returns the status in a few words for people.
+// Meaning describes the status in a few words.
 func (s Status) Meaning() string {
 	if s < 0 || int(s) >= len(statuses) {
 		return s.String()
@@ -52,7 +52,7 @@ func (s Status) Meaning() string {
 	return statuses[s].meaning
 }
 
-// Outcomes returns all statuses in the order of their exit status.
+// Statuses returns all statuses in the order of their numbers.
 func Statuses() []Status {
 	all := make([]Status, len(statuses))
 	for i := range all {
@@ -61,8 +61,8 @@ func Statuses() []Status {
 	return all
 }
 
-// An Error is an error with the status that the process ends with because of it,
-// and perhaps with what a person can do about it.
+// An Error is an error with the exit status of the process and, if there is
+// one, a hint what to do.
 type Error struct {
 	Status Status
 	Err    error
@@ -78,17 +78,18 @@ func (e *Error) Unwrap() error { return e.Err }
 // ExitStatus returns the error's status.
 func (e *Error) ExitStatus() Status { return e.Status }
 
-// Refuse is an error that says why a run did not start. Nothing was changed.
+// Refuse returns an error with the reasons why a run did not start. Nothing was
+// changed.
 func Refuse(hint string, reasons ...string) *Error {
 	text := strings.Join(reasons, "\n  - ")
 	if len(reasons) > 1 {
-		text = fmt.Sprintf("%d reasons not to start:\n  - %s", len(reasons), text)
+		text = fmt.Sprintf("%d problems prevent the start:\n  - %s", len(reasons), text)
 	}
 	return &Error{Status: CouldNotRun, Err: errors.New(text), Hint: hint}
 }
 
 // Of returns the status of an error and its hint: Done for nil, CouldNotRun for
-// an error that carries none.
+// an error without a status.
 func Of(err error) (Status, string) {
 	if err == nil {
 		return Done, ""

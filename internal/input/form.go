@@ -2,7 +2,7 @@ package input
 
 import "regexp"
 
-// A Form is what the text of a String must look like, with words for people.
+// A Form is the format of a String, with a description for error messages.
 type Form struct {
 	Want    string // completes "must be …"
 	Pattern *regexp.Regexp
@@ -21,21 +21,21 @@ const (
 	imageHost = `[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?`
 )
 
-// The forms that several use cases share.
+// The formats that several use cases share.
 var (
-	// FormLabel is a DNS label, as namespaces, services and containers have it.
+	// FormLabel is a DNS label: the name of a namespace, Service or container.
 	FormLabel = &Form{
 		Want:    "a DNS label: lower-case letters, digits and '-', at most 63",
 		Pattern: regexp.MustCompile(`^` + dnsLabel + `$`),
 		Max:     63,
 	}
-	// FormName is a DNS name, as Deployments and routes have it.
+	// FormName is a DNS name: the name of a Deployment or route.
 	FormName = &Form{
 		Want:    "a DNS name: lower-case letters, digits, '-' and '.', at most 253",
 		Pattern: regexp.MustCompile(`^` + dnsName + `$`),
 		Max:     253,
 	}
-	// FormImage is an image reference that says which image: by tag, digest or both.
+	// FormImage is an image reference with a tag, a digest or both.
 	FormImage = &Form{
 		Want:    "an image with a tag or digest, such as registry.example/website:1.4.2",
 		Pattern: regexp.MustCompile(`^(` + imageHost + `/)?` + imagePart + `(/` + imagePart + `)*` + tagOrSum + `$`),

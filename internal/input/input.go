@@ -1,9 +1,9 @@
-// Package input holds the one definition of every value a use case takes.
+// Package input has one definition for every input of a use case.
 //
-// A [Def] names a value once; from it come the flag, the action input, the
-// environment variable, the help text, the inputs of action.yml and the tables
-// of the documents. A [Spec] is what a use case exports: its inputs, outputs
-// and permissions.
+// A [Def] defines a value once. The flag, the action input, the environment
+// variable, the help text, the inputs of action.yml and the tables of the
+// documents all come from it. A [Spec] is what a use case exports: its inputs,
+// outputs and permissions.
 //
 // Values are resolved in this order: flag, action input, environment, default.
 // An empty value counts as unset. Nothing falls back silently: unknown flags,
@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// A Kind says how the text of a value is read.
+// A Kind is the type of a value and selects its parser.
 type Kind int
 
 // The kinds of values. Each has one getter on [Values].
@@ -29,7 +29,7 @@ const (
 	Int                  // a whole number
 	Float                // a number
 	Bool                 // true or false
-	Duration             // Go units, or a bare whole number of Def.Bare
+	Duration             // Go units, or a whole number in units of Def.Bare
 	List                 // several lines, one item each
 	Enum                 // one of Def.Allowed
 	Steps                // weights in percent, rising to 100
@@ -47,7 +47,7 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// A Range bounds a number, ends included. For a duration the unit is the second.
+// A Range bounds a number, inclusive. The unit for durations is the second.
 type Range struct {
 	Min, Max float64
 }
@@ -55,15 +55,15 @@ type Range struct {
 // A Def defines one value.
 type Def struct {
 	Name       string        // in kebab case, as in action.yml and after "--"
-	Kind       Kind          // how the text is read; the zero value is String
+	Kind       Kind          // the parser; the zero value is String
 	Default    string        // as a person would type it; "" when there is none
-	Discovered string        // what stands in for an empty default, for people
+	Discovered string        // describes what an unset value resolves to; "" for nothing
 	Allowed    []string      // the values of an Enum
-	Later      []string      // values of an Enum that are planned, and refused by that name
+	Later      []string      // planned values of an Enum, refused with their own message
 	Range      *Range        // bounds of an Int, Float or Duration; nil is no bounds
 	Unit       string        // "%" may follow a number; shown in the tables
-	Bare       time.Duration // what a bare number counts in a Duration; zero is a second
-	Form       *Form         // what the text of a String must look like; nil is any
+	Bare       time.Duration // the unit of a number without unit in a Duration; zero is a second
+	Form       *Form         // the format of a String; nil is any
 	Required   bool          // an error when unset everywhere
 	Secret     bool          // never shown; masked before anything is printed
 	Env        string        // the environment variable it falls back to, if any
@@ -72,29 +72,29 @@ type Def struct {
 	Positional bool          // may be given as the only argument without a flag
 	Group      string        // the heading under which tables and help list it; "" for none
 	Help       string        // one sentence, no full stop needed at the start of a table
-	Example    string        // a value worth showing
+	Example    string        // an example value
 }
 
-// An Output defines one value that a run hands back.
+// An Output defines one output of a run.
 type Output struct {
 	Name string // in kebab case, as in action.yml
 	Help string // one sentence
 }
 
-// A Permission is one thing the use case must be allowed to do, and why.
+// A Permission is one permission that the use case needs, and why.
 type Permission struct {
 	Where string // "GitHub token" or "Kubernetes"
 	What  string // such as "contents: read" or "patch deployments.apps"
 	Why   string // one sentence
 }
 
-// A Spec is everything the outside may know of a use case.
+// A Spec is the public interface of a use case: inputs, outputs, permissions.
 type Spec struct {
 	Name        string   // the action's short name, such as "deploy"
-	Title       string   // the name people see in a list of actions
+	Title       string   // the action's name in a list of actions
 	Description string   // one or two sentences
-	Inputs      []Def    // those of a group stand together
-	First       []string // the inputs that most users set, in the order of a table of their own
+	Inputs      []Def    // grouped: the inputs of a group are adjacent
+	First       []string // the most used inputs, in the order of their table
 	Outputs     []Output
 	Permissions []Permission
 }
@@ -113,9 +113,8 @@ func (s Spec) HasOutput(name string) bool {
 	return slices.ContainsFunc(s.Outputs, func(o Output) bool { return o.Name == name })
 }
 
-// Check returns an error for a Spec that contradicts itself: a name used twice,
-// a default that its own definition refuses, an enum without values. It is for
-// the test of each use case.
+// Check returns an error for an inconsistent Spec: a duplicate name, an invalid
+// default, an enum without values. The test of each use case calls it.
 func (s Spec) Check() error {
 	var problems Problems
 	seen := map[string]string{}
@@ -137,7 +136,7 @@ func (s Spec) Check() error {
 	}
 	for _, name := range s.First {
 		if _, ok := s.Def(name); !ok {
-			problems = append(problems, Problem{Name: name, Reason: "listed first and not defined"})
+			problems = append(problems, Problem{Name: name, Reason: "listed in First and not defined"})
 		}
 	}
 	if positional > 1 {

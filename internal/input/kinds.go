@@ -13,10 +13,10 @@ import (
 	"unicode"
 )
 
-// parse reads text as the definition says. The error completes "is refused:".
+// parse parses text by the definition's kind.
 func (d Def) parse(text string) (any, error) {
 	if d.Kind != List && strings.ContainsFunc(text, unicode.IsControl) {
-		return nil, errors.New("it has control characters or line breaks")
+		return nil, errors.New("contains control characters or line breaks")
 	}
 	switch d.Kind {
 	case Int:
@@ -44,7 +44,7 @@ func (d Def) parse(text string) (any, error) {
 
 func (d Def) parseString(text string) (any, error) {
 	if d.Form != nil && !d.Form.match(text) {
-		return nil, errors.New("it does not have the right form")
+		return nil, errors.New("invalid format")
 	}
 	return text, nil
 }
@@ -52,7 +52,7 @@ func (d Def) parseString(text string) (any, error) {
 func (d Def) parseInt(text string) (any, error) {
 	n, err := strconv.Atoi(d.trimUnit(text))
 	if err != nil {
-		return nil, errors.New("it is not a whole number")
+		return nil, errors.New("not a whole number")
 	}
 	return n, d.inRange(float64(n))
 }
@@ -60,12 +60,12 @@ func (d Def) parseInt(text string) (any, error) {
 func (d Def) parseFloat(text string) (any, error) {
 	f, err := strconv.ParseFloat(d.trimUnit(text), 64)
 	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, errors.New("it is not a number")
+		return nil, errors.New("not a number")
 	}
 	return f, d.inRange(f)
 }
 
-// trimUnit lets a person write the unit that the tables show.
+// trimUnit accepts the unit that the tables show.
 func (d Def) trimUnit(text string) string {
 	if d.Unit == "" {
 		return text
@@ -75,13 +75,13 @@ func (d Def) trimUnit(text string) string {
 
 func (d Def) inRange(f float64) error {
 	if d.Range != nil && (f < d.Range.Min || f > d.Range.Max) {
-		return errors.New("it is out of range")
+		return errors.New("out of range")
 	}
 	return nil
 }
 
-// parseBool takes true and false only: YAML's yes, on and 1 mean other things
-// to other tools.
+// parseBool accepts only true and false: tools disagree about YAML's yes, on
+// and 1.
 func parseBool(text string) (bool, error) {
 	switch text {
 	case "true":
@@ -89,7 +89,7 @@ func parseBool(text string) (bool, error) {
 	case "false":
 		return false, nil
 	}
-	return false, errors.New("it is not a boolean")
+	return false, errors.New("not a boolean")
 }
 
 func (d Def) parseDuration(text string) (any, error) {
@@ -100,8 +100,8 @@ func (d Def) parseDuration(text string) (any, error) {
 	return v, d.inRange(v.Seconds())
 }
 
-// ParseDuration reads Go's units (30s, 5m, 1h30m), or a bare whole number of
-// units of bare (zero: a second). A negative duration is an error.
+// ParseDuration parses a duration with Go's units (30s, 5m, 1h30m) or a whole
+// number in units of bare (zero: a second). A negative duration is an error.
 func ParseDuration(text string, bare time.Duration) (time.Duration, error) {
 	if bare == 0 {
 		bare = time.Second
@@ -109,15 +109,15 @@ func ParseDuration(text string, bare time.Duration) (time.Duration, error) {
 	v, err := time.ParseDuration(text)
 	if n, intErr := strconv.ParseInt(text, 10, 64); intErr == nil {
 		if n > int64(math.MaxInt64/bare) {
-			return 0, errors.New("it is too long")
+			return 0, errors.New("too long")
 		}
 		v, err = time.Duration(max(n, -1))*bare, nil
 	}
 	if err != nil {
-		return 0, errors.New("it is not a duration")
+		return 0, errors.New("not a duration")
 	}
 	if v < 0 {
-		return 0, errors.New("it is negative")
+		return 0, errors.New("negative")
 	}
 	return v, nil
 }
@@ -134,16 +134,16 @@ func parseList(text string) []string {
 
 func (d Def) parseEnum(text string) (any, error) {
 	if slices.Contains(d.Later, text) {
-		return nil, fmt.Errorf("%s is not served yet", text)
+		return nil, fmt.Errorf("%s is planned, not available yet", text)
 	}
 	if !slices.Contains(d.Allowed, text) {
-		return nil, errors.New("it is unknown")
+		return nil, errors.New("unknown value")
 	}
 	return text, nil
 }
 
-// ParseSteps reads the weights of a plan, separated by commas: whole percents
-// from 1 to 100, each above the one before, the last one 100.
+// ParseSteps parses the weights of a plan, separated by commas: whole percents
+// from 1 to 100, rising, the last one 100.
 func ParseSteps(text string) ([]int, error) {
 	var steps []int
 	for part := range strings.SplitSeq(text, ",") {
@@ -169,7 +169,7 @@ func ParseSteps(text string) ([]int, error) {
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return nil, errors.New("it is not an absolute http or https URL")
+		return nil, errors.New("not an absolute http or https URL")
 	}
 	return u, nil
 }
@@ -177,12 +177,12 @@ func parseURL(text string) (*url.URL, error) {
 func parseRegexp(text string) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(text)
 	if err != nil {
-		return nil, errors.New("it is not a regular expression")
+		return nil, errors.New("not a regular expression")
 	}
 	return re, nil
 }
 
-// Allows says in words what the definition takes.
+// Allows describes the allowed values.
 func (d Def) Allows() string {
 	switch d.Kind {
 	case Int:

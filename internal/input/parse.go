@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A Source says where a value came from.
+// A Source is where a value came from.
 type Source struct {
 	Kind string // "flag", "argument", "input", "env", "default"
 	Name string // as it is spelled there
@@ -19,15 +19,15 @@ func (s Source) String() string {
 	return s.Kind + " " + s.Name
 }
 
-// given is one value as text, before its kind is looked at.
+// given is one value as text, not yet parsed.
 type given struct {
 	text   string
 	source Source
 }
 
-// Parse reads all inputs: flag, action input, environment, default, in this
-// order. The error is [ErrHelp] or [Problems]. The values come back even then,
-// so that secrets among them can be masked before the problems are shown.
+// Parse resolves all inputs in this order: flag, action input, environment,
+// default. The error is [ErrHelp] or [Problems]. Parse returns the values even
+// then, so the caller can mask secrets before it shows the problems.
 func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
 	scan := scanner{spec: s, flags: map[string]given{}}
 	scan.run(args)
@@ -47,7 +47,7 @@ func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
 	return values, problems.Err()
 }
 
-// read finds the definition's text and gives it its type.
+// read resolves and parses one input.
 func (d Def) read(flags map[string]given, getenv func(string) string) (Setting, *Problem) {
 	g := d.find(flags, getenv)
 	set := Setting{Def: d, Text: g.text, Source: g.source}
@@ -97,7 +97,7 @@ func (d Def) places() string {
 	return fmt.Sprintf(" (as --%s, the action input or %s)", d.Name, d.Env)
 }
 
-// zero is the value of an input that is set nowhere.
+// zero is the value of an unset input.
 func (d Def) zero() any {
 	v, err := d.parse(d.Default)
 	if d.Default == "" || err != nil {
@@ -106,7 +106,8 @@ func (d Def) zero() any {
 	return v
 }
 
-// A scanner turns arguments into flags, noting every argument it cannot take.
+// A scanner parses arguments into flags and collects a problem for every
+// invalid one.
 type scanner struct {
 	spec     Spec
 	flags    map[string]given
@@ -147,7 +148,7 @@ func (sc *scanner) flag(arg string) {
 	flag := strings.TrimSuffix(arg, "="+text)
 	d, off, ok := sc.lookup(name)
 	if !ok || strings.HasPrefix(arg, "---") {
-		// The value may be a secret meant for another flag: it is not repeated.
+		// Do not repeat the value: it may be a secret for another flag.
 		sc.refuse(flag, "is not a flag of "+sc.spec.Name)
 		return
 	}
@@ -165,10 +166,10 @@ func (sc *scanner) flag(arg string) {
 	sc.set(d, text, source)
 }
 
-// next takes the value of a flag from the arguments that follow. A switch
-// stands alone unless "true" or "false" follows it. An argument that starts
-// with '-' is the next flag, unless a digit makes it a negative number, which
-// the value's own kind then refuses with better words.
+// next takes the value of a flag from the next argument. A switch takes one
+// only if it is "true" or "false". An argument that starts with '-' is the next
+// flag, unless a digit follows: the parser of the kind then reports a negative
+// number more clearly.
 func (sc *scanner) next(d Def) (string, bool) {
 	var text string
 	if len(sc.rest) > 0 {

@@ -8,16 +8,16 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 )
 
-// A Problem is one value that cannot be taken.
+// A Problem is one invalid value or argument.
 type Problem struct {
-	Name    string // the input's name, or the argument that is none
-	Source  Source // where the value came from; the zero value when it came from nowhere
+	Name    string // the input's name, or the unknown argument
+	Source  Source // where the value came from; zero if there is no value
 	Value   string // as given; "" for a secret
 	Reason  string // what is wrong with it
-	Allowed string // what would be taken; "" when there is nothing to say
+	Allowed string // the allowed values; "" if there is nothing to add
 }
 
-// Error says the problem on one line.
+// Error returns the problem on one line.
 func (p Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Name)
@@ -34,11 +34,11 @@ func (p Problem) Error() string {
 	return b.String()
 }
 
-// Problems is everything wrong with the input of one run. It is the error of
-// [Spec.Parse]; use cases return it too for values that do not go together.
+// Problems are all input errors of one run. [Spec.Parse] returns it; use cases
+// also return it for values that contradict each other.
 type Problems []Problem
 
-// Error lists the problems, one a line.
+// Error lists the problems, one per line.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -47,7 +47,7 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// ExitStatus is that of bad input.
+// ExitStatus returns exit.BadInput.
 func (ps Problems) ExitStatus() exit.Status { return exit.BadInput }
 
 // Err returns the problems as an error, or nil when there are none.
@@ -59,4 +59,4 @@ func (ps Problems) Err() error {
 }
 
 // ErrHelp is returned by [Spec.Parse] when the arguments ask for help.
-var ErrHelp = errors.New("help asked for")
+var ErrHelp = errors.New("help requested")

@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 )
 
-// Help returns the text that -h shows: the whole surface of the Spec.
+// Help returns the text that -h shows: all inputs and outputs of the Spec.
 func (s Spec) Help() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\nInputs are resolved in this order: flag, action input, environment, default.\n", s.Name, s.Description)
@@ -21,7 +21,7 @@ func (s Spec) Help() string {
 	for _, o := range s.Outputs {
 		fmt.Fprintf(w, "  %s\t%s\n", o.Name, o.Help)
 	}
-	_ = w.Flush() // a strings.Builder takes everything
+	_ = w.Flush() // a strings.Builder never fails
 	return b.String()
 }
 
@@ -60,9 +60,9 @@ func (d Def) fallbacks() string {
 	return b.String()
 }
 
-// ActionYAML returns the inputs and outputs of the Spec as they stand in
-// action.yml. An input with an environment fallback gets no default there: the
-// runner would always set it, and the environment would never be looked at.
+// ActionYAML returns the inputs and outputs of the Spec for action.yml. An
+// input with an environment fallback gets no default there: the runner would
+// always set it and so hide the environment variable.
 func (s Spec) ActionYAML() string {
 	var b strings.Builder
 	b.WriteString("inputs:\n")
@@ -90,12 +90,12 @@ func (d Def) describe() string {
 	return text
 }
 
-// quoteYAML writes text as a single-quoted scalar, in which nothing but the
-// quote itself is special.
+// quoteYAML returns text as a single-quoted scalar, in which only the quote
+// itself is special.
 func quoteYAML(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
 // InputTable returns the inputs as Markdown tables: the First ones, then one
-// table a group.
+// table per group.
 func (s Spec) InputTable() string {
 	var b strings.Builder
 	if len(s.First) > 0 {
@@ -173,5 +173,5 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// cell keeps text inside its cell of a Markdown table.
+// cell escapes text for a cell of a Markdown table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

@@ -15,7 +15,7 @@ func renderSpec() Spec {
 			{Name: "steps", Kind: Steps, Default: "5,100", Help: "The weights"},
 			{Name: "image", Required: true, Help: "What | which"},
 		},
-		Outputs:     []Output{{Name: "status", Help: "What became of it"}},
+		Outputs:     []Output{{Name: "status", Help: "Final status"}},
 		Permissions: []Permission{{Where: "Kubernetes", What: "get pods", Why: "Look"}},
 	}
 }
@@ -35,7 +35,7 @@ func TestActionYAML(t *testing.T) {
     required: true
 outputs:
   status:
-    description: 'What became of it.'
+    description: 'Final status.'
 `
 	if diff := cmp.Diff(want, renderSpec().ActionYAML()); diff != "" {
 		t.Errorf("ActionYAML (-want +got):\n%s", diff)
@@ -61,7 +61,7 @@ func TestTables(t *testing.T) {
 	if diff := cmp.Diff(want, grouped.InputTable()); diff != "" {
 		t.Errorf("InputTable of groups (-want +got):\n%s", diff)
 	}
-	if got := renderSpec().OutputTable(); !strings.Contains(got, "| `status` | What became of it |") {
+	if got := renderSpec().OutputTable(); !strings.Contains(got, "| `status` | Final status |") {
 		t.Errorf("OutputTable = %s", got)
 	}
 	if got := renderSpec().PermissionTable(); !strings.Contains(got, "| Kubernetes | `get pods` | Look |") {

@@ -15,7 +15,7 @@ type Setting struct {
 	value  any
 }
 
-// Shown returns the text for people: stars for a secret, what is discovered
+// Shown returns the text for display: stars for a secret, what is discovered
 // for an empty one.
 func (s Setting) Shown() string {
 	switch {
@@ -27,9 +27,9 @@ func (s Setting) Shown() string {
 	return s.Text
 }
 
-// Values are the typed inputs of one run. Getters panic when the name is not
-// declared or has another kind: both are mistakes in the program. An input that
-// is unset and has no default gives the zero value.
+// Values are the typed inputs of one run. Getters panic if the name is not
+// declared or has another kind: both are programming errors. An unset input
+// without a default returns the zero value.
 type Values struct {
 	spec     string
 	order    []string
@@ -56,7 +56,7 @@ func (v Values) Secrets() []string {
 	return secrets
 }
 
-// IsSet reports whether somebody gave the value, rather than the default.
+// IsSet reports whether the user gave a value, as opposed to the default.
 func (v Values) IsSet(name string) bool {
 	s := v.setting(name)
 	return s.Text != "" && s.Source.Kind != "default"
@@ -65,7 +65,8 @@ func (v Values) IsSet(name string) bool {
 // Source returns where the value came from.
 func (v Values) Source(name string) Source { return v.setting(name).Source }
 
-// Problem returns a problem with the named input, for rules that span several.
+// Problem returns a problem with the named input, for rules that span several
+// inputs.
 func (v Values) Problem(name, reason string) Problem {
 	s := v.setting(name)
 	p := Problem{Name: name, Source: s.Source, Value: s.Text, Reason: reason}

@@ -1,8 +1,8 @@
 // Package jsonpatch builds JSON patches (RFC 6902) for Kubernetes objects.
 //
-// A patch names the few fields that it changes and leaves all others as they
-// are, byte for byte. Guarded by the resource version, it fails with a conflict
-// when somebody else wrote the object since it was read.
+// A patch names the fields it changes and leaves all others as they are, byte
+// for byte. A patch guarded by the resource version fails with a conflict if
+// another client wrote the object since it was read.
 package jsonpatch
 
 import (
@@ -31,10 +31,10 @@ func Guarded(resourceVersion string) Patch { return Patch{guard: resourceVersion
 // Add returns p with an operation that adds or replaces a member of an object.
 func (p Patch) Add(path string, value any) Patch { return p.with(op{"add", path, value}) }
 
-// Replace returns p with an operation that replaces a value that is there.
+// Replace returns p with an operation that replaces an existing value.
 func (p Patch) Replace(path string, value any) Patch { return p.with(op{"replace", path, value}) }
 
-// Remove returns p with an operation that removes a value that is there.
+// Remove returns p with an operation that removes an existing value.
 func (p Patch) Remove(path string) Patch { return p.with(op{Op: "remove", Path: path}) }
 
 func (p Patch) with(o op) Patch {
@@ -45,8 +45,8 @@ func (p Patch) with(o op) Patch {
 // Empty reports whether p changes nothing.
 func (p Patch) Empty() bool { return len(p.ops) == 0 }
 
-// JSON renders p. A value that cannot be encoded is a programmer's mistake and
-// panics: all of them are Kubernetes types or decoded JSON.
+// JSON renders p. It panics on a value that cannot be encoded, which is a
+// programming error: all values are Kubernetes types or decoded JSON.
 func (p Patch) JSON() []byte {
 	ops := p.ops
 	if p.guard != "" {
@@ -70,8 +70,7 @@ func (p Patch) JSON() []byte {
 	return raw
 }
 
-// Pointer returns the JSON pointer (RFC 6901) to a value by the keys that lead
-// to it.
+// Pointer returns the JSON pointer (RFC 6901) for a path of keys.
 func Pointer(keys ...string) string {
 	var b strings.Builder
 	for _, key := range keys {

@@ -23,7 +23,7 @@ func TestPatch(t *testing.T) {
 		}
 	}
 	if !Guarded("1").Empty() || base.Empty() {
-		t.Error("a guard alone is no change, an operation is one")
+		t.Error("a guard alone is not a change, an operation is")
 	}
 }
 

@@ -10,35 +10,35 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// A Permission is one thing that a rollout has to be allowed to do in the
-// namespace of its target.
+// A Permission is one permission that a rollout needs in the namespace of its
+// target.
 type Permission struct {
 	Group, Resource string
 	Verbs           []string
 	Why             string
 }
 
-// Permissions is all that a canary needs beside its routes, as it would stand in
+// Permissions lists what a canary rollout needs beside its routes, as rules of
 // a Role.
 var Permissions = []Permission{
 	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}, "Run the canary beside the deployment and hand pods over"},
 	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}, "Hand the running pods of a version over without a restart"},
-	{"", "pods", []string{"get", "list", "watch", "patch"}, "See what is ready, and label who is stable and who canary"},
+	{"", "pods", []string{"get", "list", "watch", "patch"}, "Read the readiness of pods and set version labels"},
 	{"", "pods/log", []string{"get"}, "Fetch logs of failed pods"},
-	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version endpoints of its own"},
-	{"", "configmaps", []string{"get", "create", "update"}, "Keep the rollout's record where any other run can read it"},
-	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Know what a gateway sends to"},
+	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version its own endpoints"},
+	{"", "configmaps", []string{"get", "create", "update"}, "Store the rollout's record"},
+	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Read the endpoints of the gateway's Services"},
 	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}, "Admit one run at a time"},
 }
 
-// RoutePermission is what a rollout needs on routes of a kind.
+// RoutePermission returns what a rollout needs on routes of a kind.
 func RoutePermission(k router.Kind) Permission {
 	return Permission{k.Group, k.Resource, []string{"get", "list", "watch", "patch", "create", "delete"},
 		"Write the weights, see them accepted, and route test requests to the canary before it gets traffic"}
 }
 
-// Missing asks the API server which permissions this identity lacks in the
-// namespace. It changes nothing.
+// Missing asks the API server which of the permissions this identity lacks in
+// the namespace. It changes nothing.
 func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...Permission) ([]string, error) {
 	var missing []string
 	for _, p := range permissions {
@@ -55,8 +55,8 @@ func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...
 	return missing, nil
 }
 
-// name tells the pods of the metrics API from those of the core one, as
-// kubectl does.
+// name returns the resource with its group, as kubectl does, for example
+// pods.metrics.k8s.io.
 func (p Permission) name() string {
 	if p.Group == "metrics.k8s.io" {
 		return p.Resource + "." + p.Group

@@ -15,8 +15,8 @@ import (
 // FieldManager names our writes in managedFields.
 const FieldManager = "candlefish-deploy-action"
 
-// ErrNoCluster says that no cluster is configured: no kubeconfig was given,
-// none is at the default place and the process runs in no pod.
+// ErrNoCluster says that no cluster is configured: there is no kubeconfig
+// input, no default kubeconfig, and the process does not run in a pod.
 var ErrNoCluster = errors.New("no cluster is configured")
 
 // A Cluster is a connection to one API server.
@@ -27,16 +27,15 @@ type Cluster struct {
 	Host string
 }
 
-// A ConnectOptions says which cluster to use.
+// ConnectOptions selects the cluster.
 type ConnectOptions struct {
 	Kubeconfig string // path; empty means $KUBECONFIG's default places
 	Context    string // empty means the current one
-	// Wrap may replace the HTTP transport, for tests that cut the
-	// connection.
+	// Wrap, if set, wraps the HTTP transport; tests use it to cut the connection.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
-// Connect reads the configuration and makes the clients. It sends nothing.
+// Connect reads the configuration and creates the clients. It sends no request.
 func Connect(o ConnectOptions) (*Cluster, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	if o.Kubeconfig != "" {
@@ -55,11 +54,11 @@ func Connect(o ConnectOptions) (*Cluster, error) {
 	return ConnectTo(config, o.Wrap)
 }
 
-// ConnectTo makes the clients of a configuration. It sends nothing.
+// ConnectTo creates the clients for a configuration. It sends no request.
 func ConnectTo(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	// A rollout sends few requests, but some of them in a burst: a limiter
-	// would only delay an abort.
+	// A rollout sends few requests, some of them in bursts; a rate limiter would
+	// only delay an abort.
 	config.QPS, config.Burst = -1, 0
 	config.UserAgent = FieldManager
 	config.WarningHandler = rest.NoWarnings{}

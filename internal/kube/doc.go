@@ -1,12 +1,13 @@
-// Package kube is the connection to a cluster and what every part of a rollout
-// needs of it: retries, a watch, the lease that admits one run, the record's
+// Package kube connects to a cluster and provides what every part of a rollout
+// needs there: retries, a watch, the lease that admits one run, the record's
 // ConfigMap, permissions, Jobs.
 //
-// Package discover, below it, finds the objects of a rollout and what speaks
-// against one; package workload is the Deployment under a rollout. Only these
-// packages write to the cluster.
+// Its subpackage discover finds the objects of a rollout and the reasons
+// against one; replicas changes Deployments and ReplicaSets; workload drives
+// the Deployment, its Services and routes through a rollout. Only kube,
+// replicas and workload write to the cluster.
 //
-// Every write is level-based: read, compute what is wanted, write the difference
-// guarded by the resource version, read again on conflict. A write may therefore
-// be repeated by a process that knows nothing of the first.
+// Every write is level-based: read, compute the desired state, write the
+// difference guarded by the resource version, read again on a conflict. Any
+// other process can therefore repeat a write.
 package kube

@@ -17,15 +17,16 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 )
 
-// JobPermissions are what a check by a Job needs, beside Permissions.
+// JobPermissions lists what a check by a Job needs beside Permissions.
 var JobPermissions = []Permission{
 	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run custom checks as Jobs; only where the analysis file has a job"},
 }
 
-// LogLines is how much of the end of a pod's log is read for a report.
+// LogLines is the number of lines read from the end of a pod's log for a
+// report.
 const LogLines = 20
 
-// ValidJob returns what is wrong with a Job's manifest, YAML or JSON.
+// ValidJob returns an error for an invalid Job manifest, YAML or JSON.
 func ValidJob(manifest []byte) error {
 	_, err := parseJob(manifest)
 	return err
@@ -38,16 +39,16 @@ func parseJob(manifest []byte) (*batchv1.Job, error) {
 		return nil, fmt.Errorf("read the job's manifest: %w", err)
 	}
 	if job.Kind != "Job" || len(job.Spec.Template.Spec.Containers) == 0 {
-		return nil, fmt.Errorf("read the job's manifest: it is a %s %q with %d containers, want a Job with one at least",
+		return nil, fmt.Errorf("read the job's manifest: %s %q with %d containers, want a Job with at least one",
 			job.APIVersion, job.Kind, len(job.Spec.Template.Spec.Containers))
 	}
 	return &job, nil
 }
 
-// RunJob runs the Job of a manifest in a namespace for the rollout of a Deployment,
-// with env in all its containers, and waits until it has succeeded or failed; log is
-// the end of what its pod printed. It is removed whatever happens. Errors mean that it
-// did not come to an end.
+// RunJob runs the Job of a manifest in a namespace for the rollout of a
+// Deployment, with env in all its containers, and waits until it completes or
+// fails. log is the end of its pod's log. RunJob always deletes the Job. An
+// error means that the Job did not finish.
 func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
 	job, err := parseJob(manifest)
 	if err != nil {
@@ -62,7 +63,7 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	}
 	if job.Spec.BackoffLimit == nil {
-		job.Spec.BackoffLimit = new(int32) // a check that failed has failed
+		job.Spec.BackoffLimit = new(int32) // no retries: a failed check stays failed
 	}
 	for i := range job.Spec.Template.Spec.Containers {
 		container := &job.Spec.Template.Spec.Containers[i]
@@ -79,7 +80,7 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		background := metav1.DeletePropagationBackground
-		_ = Retry(remove, func(ctx context.Context) error { // nothing depends on it, and its label says whose it is
+		_ = Retry(remove, func(ctx context.Context) error { // best effort: nothing depends on it, and its label names its owner
 			err := jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 			if apierrors.IsNotFound(err) {
 				return nil
@@ -96,8 +97,8 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 	return condition.Type == batchv1.JobComplete, reason, log, nil
 }
 
-// jobEnd waits for the condition that says how a Job ended. A watch that is cut
-// off is begun again.
+// jobEnd waits for the final condition of a Job. It restarts an interrupted
+// watch.
 func (c *Cluster) jobEnd(ctx context.Context, namespace, name string) (batchv1.JobCondition, error) {
 	jobs := c.Typed.BatchV1().Jobs(namespace)
 	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
@@ -112,13 +113,13 @@ func (c *Cluster) jobEnd(ctx context.Context, namespace, name string) (batchv1.J
 		}
 		select {
 		case <-ctx.Done():
-			return batchv1.JobCondition{}, fmt.Errorf("it did not end in time: %w", ctx.Err())
+			return batchv1.JobCondition{}, fmt.Errorf("it did not finish in time: %w", ctx.Err())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// endOf reads a watch of one Job until it has ended.
+// endOf reads a watch of one Job until the Job has finished.
 func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
 	defer w.Stop()
 	for e := range w.ResultChan() {
@@ -135,8 +136,8 @@ func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
 	return batchv1.JobCondition{}, false
 }
 
-// jobLog is the end of what the Job's newest pod printed; nil when it printed
-// nothing that can be read.
+// jobLog returns the end of the log of the Job's newest pod, nil if there is
+// none to read.
 func (c *Cluster) jobLog(ctx context.Context, namespace, name string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

@@ -19,8 +19,8 @@ func TestValidJob(t *testing.T) {
 	for name, test := range map[string]struct{ manifest, says string }{
 		"a job":         {smokeJob, ""},
 		"JSON":          {`{"kind":"Job","spec":{"template":{"spec":{"containers":[{"name":"a"}]}}}}`, ""},
-		"a pod":         {strings.Replace(smokeJob, "kind: Job", "kind: Pod", 1), `it is a batch/v1 "Pod" with 1 containers`},
-		"no containers": {"kind: Job\n", `"Job" with 0 containers, want a Job with one at least`},
+		"a pod":         {strings.Replace(smokeJob, "kind: Job", "kind: Pod", 1), `read the job's manifest: batch/v1 "Pod" with 1 containers`},
+		"no containers": {"kind: Job\n", `"Job" with 0 containers, want a Job with at least one`},
 		"no YAML":       {"kind: [", "read the job's manifest: "},
 		"nothing":       {"", "read the job's manifest: "},
 	} {

@@ -14,8 +14,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// A Lease admits one run per target. Its Token only grows: whoever holds a
-// smaller one is an older run.
+// A Lease admits one run per target. Its Token only grows: a smaller one
+// belongs to an older run.
 type Lease struct {
 	Token int64
 
@@ -27,27 +27,27 @@ type Lease struct {
 	done      chan struct{}
 }
 
-// leaseDuration is how long a run that is gone keeps others out;
-// leaseRenewal is how often a living one renews.
+// leaseDuration is the time after which a lease without renewal expires;
+// leaseRenewal is the renewal interval.
 const (
 	leaseDuration = 15 * time.Second
 	leaseRenewal  = 3 * time.Second
 )
 
-// A HeldError says that another run is alive on the target.
+// A HeldError says that another run holds the target's lease and renews it.
 type HeldError struct {
 	Holder string
 	Target string
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("the rollout of %s is held by run %s, which is alive", e.Target, e.Holder)
+	return fmt.Sprintf("run %s is active and holds the rollout of %s", e.Holder, e.Target)
 }
 
-// Acquire takes the lease of the target, or returns a *HeldError when its
-// holder renews it. A holder that does not for the lease's duration is taken
-// for dead; by this process's clock alone, since clocks of different machines
-// disagree. waiting is called once when that wait begins.
+// Acquire takes the target's lease, or returns a *HeldError if its holder
+// renews it. It takes over from a holder that does not renew it for
+// leaseDuration, measured by this process's clock: clocks of different machines
+// disagree. It calls waiting once, before it waits for a renewal.
 func (c *Cluster) Acquire(ctx context.Context, namespace, deployment string, run release.Run, waiting func(holder string, until time.Time)) (*Lease, error) {
 	l := &Lease{cluster: c, namespace: namespace, name: release.ObjectName(deployment), run: run, done: make(chan struct{})}
 	b := bid{Lease: l, deployment: deployment, waiting: waiting}
@@ -80,8 +80,8 @@ type bid struct {
 	since      time.Time
 }
 
-// take takes the lease if nobody holds it, or returns errHeldStill while the
-// holder may be dead.
+// take takes the lease if it is free, or returns errHeldStill while it waits
+// for the holder's renewal.
 func (b *bid) take(ctx context.Context) error {
 	leases := b.cluster.Typed.CoordinationV1().Leases(b.namespace)
 	lease, err := leases.Get(ctx, b.name, metav1.GetOptions{})
@@ -92,7 +92,7 @@ func (b *bid) take(ctx context.Context) error {
 			Spec:       b.spec(),
 		}, metav1.CreateOptions{FieldManager: FieldManager})
 		if apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("%w: created meanwhile", ErrNotYet)
+			return fmt.Errorf("%w: another client created it", ErrNotYet)
 		}
 		return err
 	}
@@ -106,12 +106,13 @@ func (b *bid) take(ctx context.Context) error {
 	lease.Spec = b.spec()
 	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager})
 	if apierrors.IsConflict(err) {
-		b.seen = "lost the race" // whoever won it renews
+		b.seen = "lost the race" // the winner renews it
 	}
 	return err
 }
 
-// held says that the lease has a holder who renews it, or who may still do so.
+// held returns an error while the lease has a holder that renews it or may
+// still renew it.
 func (b *bid) held(lease *coordinationv1.Lease) error {
 	holder := Deref(lease.Spec.HolderIdentity)
 	if holder == "" {
@@ -133,7 +134,7 @@ func (b *bid) held(lease *coordinationv1.Lease) error {
 	return nil
 }
 
-var errHeldStill = fmt.Errorf("held, and no renewal seen so far")
+var errHeldStill = fmt.Errorf("held, no renewal so far")
 
 func (l *Lease) spec() coordinationv1.LeaseSpec {
 	holder, seconds, token := l.run.String(), int32(leaseDuration/time.Second), int32(l.Token)
@@ -141,9 +142,9 @@ func (l *Lease) spec() coordinationv1.LeaseSpec {
 	return coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, LeaseTransitions: &token, AcquireTime: &now, RenewTime: &now}
 }
 
-// renew renews the lease until the context ends. A renewal that fails is
-// tried again at the next turn; if somebody else took the lease meanwhile,
-// the token in the record says so to SaveRecord.
+// renew renews the lease until the context ends. It retries a failed renewal at
+// the next interval. If another run has taken the lease meanwhile, SaveRecord
+// detects it by the token in the record.
 func (l *Lease) renew(ctx context.Context) {
 	defer close(l.done)
 	tick := time.NewTicker(leaseRenewal)
@@ -189,7 +190,7 @@ func (l *Lease) Check(ctx context.Context) error {
 	})
 }
 
-// Release gives the lease back so that the next run need not wait.
+// Release frees the lease, so the next run need not wait.
 func (l *Lease) Release(ctx context.Context) error {
 	l.cancel()
 	<-l.done

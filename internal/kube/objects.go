@@ -8,17 +8,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The options of our writes, which name us in managedFields.
+// The options of our writes, with our field manager.
 var (
 	Creating = metav1.CreateOptions{FieldManager: FieldManager}
 	Patching = metav1.PatchOptions{FieldManager: FieldManager}
 )
 
-// LastWriter names the newest field manager of obj that is not us and did not
-// write a status.
+// LastWriter returns the field manager of the newest change to obj that is not
+// ours and not to the status.
 func LastWriter(obj metav1.Object) string {
 	var newest time.Time
-	name := "somebody"
+	name := "another writer"
 	for _, f := range obj.GetManagedFields() {
 		if f.Manager == FieldManager || f.Subresource != "" || f.Time == nil || f.Time.Time.Before(newest) {
 			continue

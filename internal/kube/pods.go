@@ -14,8 +14,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
-// RevisionOf describes a ReplicaSet, without its pods. container is the one that
-// the rollout changes.
+// RevisionOf returns the Revision of a ReplicaSet, without its pods. container
+// is the one that the rollout changes.
 func RevisionOf(rs *appsv1.ReplicaSet, container string) release.Revision {
 	r := release.Revision{ReplicaSet: rs.Name, UID: string(rs.UID), Hash: rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey]}
 	for _, c := range rs.Spec.Template.Spec.Containers {
@@ -26,7 +26,7 @@ func RevisionOf(rs *appsv1.ReplicaSet, container string) release.Revision {
 	return r
 }
 
-// NotePod adds a pod of the revision and the image digest that it runs.
+// NotePod adds a pod and its image digest to the revision.
 func NotePod(r *release.Revision, pod *corev1.Pod, container string) {
 	id := release.Pod{Name: pod.Name, UID: string(pod.UID)}
 	for _, c := range pod.Status.ContainerStatuses {
@@ -41,7 +41,7 @@ func NotePod(r *release.Revision, pod *corev1.Pod, container string) {
 	r.Pods = append(r.Pods, id)
 }
 
-// PodCondition returns a pod's condition, nil where it has none of the kind.
+// PodCondition returns a pod's condition of a kind, nil if there is none.
 func PodCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == kind {
@@ -51,14 +51,14 @@ func PodCondition(pod *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCond
 	return nil
 }
 
-// PodReady reports whether a pod says that it is ready.
+// PodReady reports whether a pod has the condition Ready.
 func PodReady(pod *corev1.Pod) bool {
 	c := PodCondition(pod, corev1.PodReady)
 	return c != nil && c.Status == corev1.ConditionTrue
 }
 
-// LiveImage is the image of the first container of a Deployment, "" when
-// there is no such Deployment.
+// LiveImage returns the image of the first container of a Deployment, "" if the
+// Deployment does not exist.
 func (c *Cluster) LiveImage(ctx context.Context, namespace, deployment string) (string, error) {
 	var image string
 	err := Retry(ctx, func(ctx context.Context) error {

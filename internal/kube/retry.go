@@ -12,13 +12,12 @@ import (
 )
 
 // Retry repeats f while its error is transient: a conflict, an overloaded or
-// unreachable API server. It gives up when ctx ends and then returns the last
-// error that f had of its own.
+// unreachable API server. When ctx ends, it returns f's last own error.
 func Retry(ctx context.Context, f func(context.Context) error) error {
 	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.6, Jitter: 0.2, Steps: 1 << 20, Cap: 2 * time.Second}
 	for {
-		// One attempt must not use up all the time: a connection that
-		// hangs is retried like one that is refused.
+		// A timeout per attempt: a connection that hangs is retried like one that is
+		// refused.
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := f(attempt)
 		cancel()
@@ -35,7 +34,7 @@ func Retry(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// isTransient tells a passing fault from a refusal.
+// isTransient reports whether a retry can fix an error.
 func isTransient(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
@@ -51,5 +50,6 @@ func isTransient(err error) bool {
 		utilnet.IsProbableEOF(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNotYet)
 }
 
-// ErrNotYet is wrapped by conditions that Retry and Until wait for.
+// ErrNotYet is the error of a condition that Retry and Until wait for; callers
+// wrap it.
 var ErrNotYet = errors.New("not yet")

@@ -12,7 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// Annotations and labels of ours.
+// Our annotations and labels.
 const (
 	LabelTarget     = "deploy.candlefish.ai/deployment" // on our own objects: the user's Deployment
 	AnnotationRun   = "deploy.candlefish.ai/run"
@@ -20,8 +20,8 @@ const (
 	AnnotationFreed = "deploy.candlefish.ai/freed"      // on a ReplicaSet between two owners
 )
 
-// LoadRecord reads the record of a target's newest release. It returns nil, nil when there
-// is none.
+// LoadRecord reads the record of a target's newest release. It returns nil, nil
+// if there is none.
 func (c *Cluster) LoadRecord(ctx context.Context, namespace, deployment string) (*release.Record, error) {
 	var record *release.Record
 	err := Retry(ctx, func(ctx context.Context) error {
@@ -41,8 +41,8 @@ func (c *Cluster) LoadRecord(ctx context.Context, namespace, deployment string) 
 	return record, nil
 }
 
-// SaveRecord writes r under the fencing token of its lease. It returns
-// rollout.ErrFenced when a newer run has written.
+// SaveRecord writes r with the fencing token of its lease. It returns
+// rollout.ErrFenced if a newer run has written the record.
 func (c *Cluster) SaveRecord(ctx context.Context, r *release.Record) error {
 	data, err := release.Encode(r)
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *Cluster) SaveRecord(ctx context.Context, r *release.Record) error {
 				Data:       data,
 			}, metav1.CreateOptions{FieldManager: FieldManager})
 			if apierrors.IsAlreadyExists(err) {
-				return fmt.Errorf("%w: created meanwhile", ErrNotYet)
+				return fmt.Errorf("%w: another client created it", ErrNotYet)
 			}
 			return err
 		}

@@ -20,9 +20,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// A Watch keeps the objects of a namespace in memory and says when it changed. A
-// connection that breaks is made again by client-go; until then the last
-// state stands, which is why nothing here can turn silence into success.
+// A Watch keeps the objects of a namespace in memory and signals changes.
+// client-go reconnects after an interruption; until then the last state
+// remains.
 type Watch struct {
 	typed   informers.SharedInformerFactory
 	dynamic dynamicinformer.DynamicSharedInformerFactory
@@ -34,8 +34,8 @@ type Watch struct {
 	wake    chan struct{} // closed at the next change, for Until
 }
 
-// NewWatch watches the workloads, Services and routes of a namespace. It returns
-// when it has seen all of them. Stop it with Stop.
+// NewWatch watches the workloads, Services and routes of a namespace. It
+// returns when it has listed all of them. End the watch with Stop.
 func (c *Cluster) NewWatch(ctx context.Context, namespace string, routes router.Kind) (*Watch, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &Watch{
@@ -90,7 +90,7 @@ func (w *Watch) Stop() {
 	w.dynamic.Shutdown()
 }
 
-// Changed is signalled after something watched has changed.
+// Changed returns a channel that signals a change of a watched object.
 func (w *Watch) Changed() <-chan struct{} { return w.changed }
 
 func (w *Watch) notify() {
@@ -104,16 +104,16 @@ func (w *Watch) notify() {
 	w.mu.Unlock()
 }
 
-// next is closed when anything watched changes after the call.
+// next returns a channel that is closed at the next change of a watched object.
 func (w *Watch) next() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.wake
 }
 
-// Until repeats f until it returns nil or an error that is not transient. Between
-// two attempts it sleeps until something watched changes; the timer is for
-// what is not watched and for a watch that is cut off.
+// Until repeats f until it returns nil or an error that is not transient.
+// Between attempts it waits for a change of a watched object; a timer covers
+// unwatched data and an interrupted watch.
 func (w *Watch) Until(ctx context.Context, f func(context.Context) error) error {
 	for {
 		changed := w.next()
@@ -151,14 +151,14 @@ func (w *Watch) PodsOf(uid string) []*corev1.Pod {
 	return own
 }
 
-// EndpointSlices lists those of a Service.
+// EndpointSlices lists the EndpointSlices of a Service.
 func (w *Watch) EndpointSlices(service string) []*discoveryv1.EndpointSlice {
 	selector := labels.SelectorFromSet(labels.Set{discoveryv1.LabelServiceName: service})
 	slices, _ := w.typed.Discovery().V1().EndpointSlices().Lister().EndpointSlices(w.ns).List(selector)
 	return slices
 }
 
-// EndpointPod is the pod behind an endpoint, nil when it is not known.
+// EndpointPod returns the pod behind an endpoint, nil if unknown.
 func (w *Watch) EndpointPod(e discoveryv1.Endpoint) *corev1.Pod {
 	if e.TargetRef == nil || e.TargetRef.Kind != "Pod" {
 		return nil
@@ -170,7 +170,7 @@ func (w *Watch) EndpointPod(e discoveryv1.Endpoint) *corev1.Pod {
 	return pod
 }
 
-// Route is a route, nil when it is not there.
+// Route returns a route, nil if it does not exist.
 func (w *Watch) Route(name string) *unstructured.Unstructured {
 	obj, err := w.dynamic.ForResource(w.kind).Lister().ByNamespace(w.ns).Get(name)
 	if err != nil {
@@ -180,7 +180,7 @@ func (w *Watch) Route(name string) *unstructured.Unstructured {
 	return route
 }
 
-// Deployment is a Deployment, nil when it is not there.
+// Deployment returns a Deployment, nil if it does not exist.
 func (w *Watch) Deployment(name string) *appsv1.Deployment {
 	d, err := w.typed.Apps().V1().Deployments().Lister().Deployments(w.ns).Get(name)
 	if err != nil {
@@ -189,7 +189,7 @@ func (w *Watch) Deployment(name string) *appsv1.Deployment {
 	return d
 }
 
-// ResourceOf is a kind of route as client-go names it.
+// ResourceOf returns the client-go resource of a kind of route.
 func ResourceOf(k router.Kind) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}
 }

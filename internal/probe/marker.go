@@ -14,18 +14,18 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// maxValue bounds a marker value: it is kept per answer and shown to people.
+// maxValue bounds a marker value, in bytes: every answer keeps one.
 const maxValue = 128
 
-// A Marker says where an answer carries the identity of the version that wrote
-// it. The zero Marker finds nothing, and every answer is unattributed.
+// A Marker is the place in an answer that identifies its version. With the zero
+// Marker every answer is unattributed.
 type Marker struct {
 	Header string         // response header; its first value is the marker
 	Body   *regexp.Regexp // or: capture group 1 of the first match in the body
-	Pod    bool           // the value is a pod's name, so values come and go within a version
+	Pod    bool           // the value is a pod's name, so a version has several, and they change
 }
 
-// ParseMarker reads "header:NAME", "pod:NAME" (a header holding the pod's name)
+// ParseMarker parses "header:NAME", "pod:NAME" (a header with the pod's name)
 // or "body:REGEXP" with one capture group. A bare name is a header.
 func ParseMarker(s string) (Marker, error) {
 	kind, arg, ok := strings.Cut(s, ":")
@@ -35,7 +35,7 @@ func ParseMarker(s string) (Marker, error) {
 	switch kind {
 	case "header", "pod":
 		if !validHeader(arg) {
-			return Marker{}, fmt.Errorf("marker %q: %q is no header name", s, arg)
+			return Marker{}, fmt.Errorf("marker %q: %q is not a header name", s, arg)
 		}
 		return Marker{Header: textproto.CanonicalMIMEHeaderKey(arg), Pod: kind == "pod"}, nil
 	case "body":
@@ -60,7 +60,7 @@ func validHeader(s string) bool {
 	})
 }
 
-// String is the form that ParseMarker reads; empty for the zero Marker.
+// String returns the format that ParseMarker parses; "" for the zero Marker.
 func (m Marker) String() string {
 	switch {
 	case m.Body != nil:
@@ -73,7 +73,7 @@ func (m Marker) String() string {
 	return "header:" + m.Header
 }
 
-// Value finds the marker in one answer; empty when there is none.
+// Value returns the marker's value in one answer, "" if there is none.
 func (m Marker) Value(h http.Header, body []byte) string {
 	var v string
 	switch {
@@ -91,9 +91,9 @@ func (m Marker) Value(h http.Header, body []byte) string {
 	return v
 }
 
-// A Book knows which marker values belong to which side. Values are learnt:
-// before the change from stable's answers, later from the canary's pods. The
-// zero Book knows nothing. It is safe for concurrent use.
+// A Book maps marker values to sides. It learns them from stable's answers
+// before the change, later from the canary's pods. The zero Book is empty. A
+// Book is safe for concurrent use.
 type Book struct {
 	mu       sync.RWMutex
 	strict   bool
@@ -101,8 +101,8 @@ type Book struct {
 	prefixes [sides][]string
 }
 
-// Learn adds values that belong to a side. A value learnt for both sides tells
-// nothing and is unattributed from then on.
+// Learn adds values of a side. A value of both sides is unattributed from then
+// on.
 func (b *Book) Learn(side rollout.Side, values ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,8 +116,8 @@ func (b *Book) Learn(side rollout.Side, values ...string) {
 	}
 }
 
-// LearnPrefix adds a beginning shared by a side's values, as a ReplicaSet's name
-// is by its pods' names: "web-7d9f8c6b5-".
+// LearnPrefix adds a common prefix of a side's values, such as "web-7d9f8c6b5-"
+// for the pods of a ReplicaSet.
 func (b *Book) LearnPrefix(side rollout.Side, prefixes ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -128,16 +128,16 @@ func (b *Book) LearnPrefix(side rollout.Side, prefixes ...string) {
 	}
 }
 
-// Strict makes values that were never learnt unattributed. Without it, while only
-// stable's values are known, every other value is Canary. Pod names need it: a
-// new name may be a new pod of either version.
+// Strict makes unknown values unattributed. Without it, while only stable's
+// values are known, every other value belongs to the canary. Pod names need it:
+// a new name may be a new pod of either version.
 func (b *Book) Strict() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.strict = true
 }
 
-// Side says whose value v is.
+// Side returns the side of value v.
 func (b *Book) Side(v string) rollout.Side {
 	if b == nil || v == "" {
 		return rollout.SideUnattributed
@@ -166,33 +166,33 @@ func (b *Book) knows(s rollout.Side) bool {
 	return len(b.values[index(s)])+len(b.prefixes[index(s)]) > 0
 }
 
-// Values lists what was learnt for a side, sorted.
+// Values lists the known values of a side, sorted.
 func (b *Book) Values(side rollout.Side) []string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return slices.Sorted(maps.Keys(b.values[index(side)]))
 }
 
-// candidates are the headers that Discover tries, in this order.
+// candidates lists the headers that Discover tries, in this order.
 var candidates = []string{"X-Version", "X-App-Version", "X-Release", "X-Revision", "X-Image-Tag",
 	"X-Build", "X-Commit", "X-Pod", "X-Pod-Name", "X-Hostname"}
 
-// ErrNoMarker is returned by Discover when no header tells the versions apart.
-var ErrNoMarker = errors.New("no response header tells the versions apart")
+// ErrNoMarker is Discover's error if no header distinguishes the versions.
+var ErrNoMarker = errors.New("no response header distinguishes the versions")
 
-// Discover finds the header that tells stable's answers from the canary's. stable
-// holds the headers of answers through the entry point before the change; canary
-// those of answers taken from its pods directly, or nothing. extra names are
-// tried before the usual ones.
+// Discover finds the header that distinguishes stable's answers from the
+// canary's. stable has the headers of answers through the entry point before
+// the change; canary those of answers directly from its pods, or nothing.
+// Discover tries the extra names before the usual ones.
 //
-// A header is usable when every answer carries it and the two sets of values have
-// nothing in common. While nothing is known of the canary, it must have had one
-// single value on stable, since a value that changes from answer to answer is a
-// request's, not a version's. Headers holding a pod's name are usable then too,
-// but the book is strict: it has to be taught the canary's pods.
+// A header is usable if every answer carries it and the two sets of values are
+// disjoint. Without canary answers, stable must have a single value: one that
+// changes with every answer belongs to the request, not to the version. A
+// header with a pod's name is usable then too, but the Book is strict: the
+// caller must teach it the canary's pods.
 func Discover(stable, canary []http.Header, extra ...string) (Marker, *Book, error) {
 	if len(stable) == 0 {
-		return Marker{}, nil, fmt.Errorf("%w: stable gave no answer", ErrNoMarker)
+		return Marker{}, nil, fmt.Errorf("%w: the stable version did not answer", ErrNoMarker)
 	}
 	var why []string
 	for _, name := range append(slices.Clone(extra), candidates...) {
@@ -206,7 +206,7 @@ func Discover(stable, canary []http.Header, extra ...string) (Marker, *Book, err
 		}
 	}
 	if len(why) == 0 {
-		why = []string{"none of the usual ones is there"}
+		why = []string{"none of the usual headers is present"}
 	}
 	return Marker{}, nil, fmt.Errorf("%w: %s", ErrNoMarker, strings.Join(why, "; "))
 }
@@ -216,8 +216,8 @@ func isPodHeader(name string) bool {
 	return strings.Contains(n, "pod") || strings.Contains(n, "hostname")
 }
 
-// try returns the book for m, or why m cannot be used; both are empty when no
-// answer carries m.
+// try returns the Book for m, or the reason why m is not usable; both are empty
+// if no answer carries m.
 func (m Marker) try(stable, canary []http.Header) (*Book, string) {
 	sv, missing := m.values(stable)
 	if len(sv) == 0 {
@@ -228,18 +228,18 @@ func (m Marker) try(stable, canary []http.Header) (*Book, string) {
 	}
 	cv, missing := m.values(canary)
 	if missing > 0 {
-		return nil, fmt.Sprintf("is missing from %d of %d of the canary's answers", missing, len(canary))
+		return nil, fmt.Sprintf("is missing from %d of %d canary answers", missing, len(canary))
 	}
 	for _, v := range cv {
 		if slices.Contains(sv, v) {
-			return nil, fmt.Sprintf("is %q on both", v)
+			return nil, fmt.Sprintf("is %q in both versions", v)
 		}
 	}
 	if !m.Pod && len(sv) > 1 && len(sv) >= min(len(stable), 10) {
 		return nil, "changes with every answer"
 	}
 	if !m.Pod && len(cv) == 0 && len(sv) > 1 {
-		return nil, fmt.Sprintf("has %d values on stable", len(sv))
+		return nil, fmt.Sprintf("has %d values in the stable version", len(sv))
 	}
 	b := &Book{strict: m.Pod}
 	b.Learn(rollout.SideStable, sv...)

@@ -43,9 +43,9 @@ func TestParseMarker(t *testing.T) {
 		{"header:X-Version", "header:X-Version", ""},
 		{"pod:x-pod", "pod:X-Pod", ""},
 		{`body:v=(\d+)`, `body:v=(\d+)`, ""},
-		{"", "", "no header name"},
-		{"header:", "", "no header name"},
-		{"header:A B", "", "no header name"},
+		{"", "", "not a header name"},
+		{"header:", "", "not a header name"},
+		{"header:A B", "", "not a header name"},
 		{"body:(", "", "missing closing"},
 		{"body:x", "", "one capture group"},
 		{"body:(a)(b)", "", "one capture group"},
@@ -124,7 +124,7 @@ func TestBook(t *testing.T) {
 	want("1.1", rollout.SideCanary)
 	want("1.2", rollout.SideUnattributed) // neither of the two
 	b.Learn(rollout.SideCanary, "1.0")
-	want("1.0", rollout.SideUnattributed) // on both sides: tells nothing
+	want("1.0", rollout.SideUnattributed) // on both sides: ambiguous
 	if diff := cmp.Diff([]string{"1.0", "1.1"}, b.Values(rollout.SideCanary)); diff != "" {
 		t.Error(diff)
 	}
@@ -172,15 +172,15 @@ func TestDiscover(t *testing.T) {
 		{name: "version", stable: times(3, headers("X-Version", "1")), canary: times(1, headers("X-Version", "2")), want: "header:X-Version"},
 		{name: "canary not known", stable: times(3, headers("X-Version", "1")), want: "header:X-Version"},
 		{name: "same version, other pod", stable: times(3, headers("X-Version", "1", "X-Pod", "a")), canary: times(1, headers("X-Version", "1", "X-Pod", "b")), want: "pod:X-Pod"},
-		{name: "same on both", stable: times(3, headers("X-Version", "1")), canary: times(1, headers("X-Version", "1")), err: `X-Version is "1" on both`},
+		{name: "same on both", stable: times(3, headers("X-Version", "1")), canary: times(1, headers("X-Version", "1")), err: `X-Version is "1" in both versions`},
 		{name: "not on every answer", stable: append(times(2, headers("X-Version", "1")), headers()), err: "missing from 1 of 3"},
-		{name: "not on the canary", stable: times(2, headers("X-Version", "1")), canary: times(1, headers()), err: "missing from 1 of 1 of the canary's"},
+		{name: "not on the canary", stable: times(2, headers("X-Version", "1")), canary: times(1, headers()), err: "missing from 1 of 1 canary answers"},
 		{name: "a request's, not a version's", stable: requestIDs, canary: times(1, headers("X-Revision", "e")), err: "changes with every answer"},
 		{name: "two values on stable, canary not known", stable: append(times(3, headers("X-Build", "1")), headers("X-Build", "2")), err: "2 values"},
 		{name: "two builds on stable, canary known", stable: append(times(3, headers("X-Build", "1")), headers("X-Build", "2")), canary: times(1, headers("X-Build", "3")), want: "header:X-Build"},
 		{name: "own header first", stable: times(2, headers("X-Version", "1", "X-Mine", "1")), canary: times(1, headers("X-Version", "2", "X-Mine", "2")), extra: []string{"x-mine"}, want: "header:X-Mine"},
 		{name: "nothing there", stable: times(2, headers("Server", "nginx")), err: "none of the usual"},
-		{name: "no answers", err: "no answer"},
+		{name: "no answers", err: "did not answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -353,8 +353,8 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// A gateway that shares requests out in turn under an even load, at rates in
-// step with the probes': the probes see the share that the users see.
+// A round-robin gateway under an even load, at rates in phase with the probes':
+// the probes measure the share that users see.
 func TestProbesSeeTheShareOfARoundRobin(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -376,7 +376,7 @@ func TestProbesSeeTheShareOfARoundRobin(t *testing.T) {
 					}
 				}
 				if share, want := float64(canary)/probes, 1/float64(cycle); math.Abs(share-want) > 0.1*want {
-					t.Errorf("share seen %.3f, want %.3f", share, want)
+					t.Errorf("measured share %.3f, want %.3f", share, want)
 				}
 			})
 		}

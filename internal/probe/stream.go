@@ -1,14 +1,14 @@
 // Package probe sends a bounded stream of requests through the real entry point
-// and says, for every one of them, who answered and whether it failed.
+// and reports, for each one, who answered and whether it failed.
 //
-// It is how a rollout knows what the data plane does, as against what the API
-// server was told. A Stream sends at a steady rate, whatever the answers do; a
-// Marker in each answer says which version wrote it; a Tally adds up. Nothing is
-// lost in silence: probes that could not be sent in time are counted as missed,
-// answers that could not be handed over as undelivered.
+// It measures what the data plane does, as opposed to what the API server
+// stores. A Stream sends at a constant rate, independent of the answers; a
+// Marker identifies the version of each answer; a Tally counts. The Stream
+// counts losses too: probes that it could not send in time as missed, answers
+// that it could not deliver as undelivered.
 //
-// The package neither judges nor decides. What counts as a failed request is
-// said in one place, Failed.
+// The package does not judge and does not decide. Failed alone defines what a
+// failed request is.
 package probe
 
 import (
@@ -29,32 +29,31 @@ import (
 const (
 	maxRate = 1000
 	maxBody = 64 << 10
-	// queue is how many answers may wait for a slow callback: 8 s at the
+	// queue is the number of answers that may wait for a slow callback: 8 s at the
 	// highest rate.
 	queue = 8192
-	// retryHeader carries the retry count from our transport through
-	// vegeta, which keeps the response's headers and nothing else.
+	// retryHeader carries the retry count from our transport through vegeta, which
+	// keeps only the response's headers.
 	retryHeader = "X-Candlefish-Probe-Retried"
 )
 
-// Config says what a Stream sends and who hears of it.
+// Config configures a Stream.
 type Config struct {
 	Target Target
 	// Rate is in requests per second, 1 to 1000.
 	Rate int
-	// Timeout of one request until its whole body was read. 0 means 5 s.
+	// Timeout of one request, including its body. 0 means 5 s.
 	Timeout time.Duration
-	// MaxInFlight bounds the requests that are under way at once. 0 means
-	// as many as Rate and Timeout can need, at most 512.
+	// MaxInFlight bounds the concurrent requests. 0 means as many as Rate and
+	// Timeout can need, at most 512.
 	MaxInFlight int
 	Marker      Marker
 	Book        *Book
-	// Baseline is the status the target answered with before the change,
-	// 0 when not known. See Failed.
+	// Baseline is the target's status before the change, 0 if unknown. See Failed.
 	Baseline int
 	Version  string // of this tool, for the User-Agent
-	// OnAnswer gets every answer, one at a time, roughly in order of
-	// arrival. It may block for a while without slowing the stream.
+	// OnAnswer receives every answer, one at a time, roughly in order of arrival.
+	// It may block briefly without slowing the stream.
 	OnAnswer func(Answer)
 }
 
@@ -73,7 +72,7 @@ func (c Config) validate() error {
 		errs = append(errs, fmt.Errorf("probe max in flight %d: want a positive number", c.MaxInFlight))
 	}
 	if c.OnAnswer == nil {
-		errs = append(errs, errors.New("probe: nobody to tell the answers to"))
+		errs = append(errs, errors.New("probe: OnAnswer is not set"))
 	}
 	return errors.Join(errs...)
 }
@@ -88,14 +87,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Stats count what a Stream did.
+// Stats are the counters of a Stream.
 type Stats struct {
-	Answered uint64 // requests that came back, failed ones included
-	// Missed counts probes that were not sent because the target held all
-	// MaxInFlight requests, or this machine was too slow.
+	Answered uint64 // completed requests, failed ones included
+	// Missed counts probes not sent because MaxInFlight requests were already open
+	// or this machine was too slow.
 	Missed uint64
-	// Undelivered counts answers lost because OnAnswer was too slow for
-	// too long. They are in Answered.
+	// Undelivered counts answers lost because OnAnswer was too slow for too long.
+	// Answered includes them.
 	Undelivered uint64
 }
 
@@ -110,9 +109,9 @@ type Stream struct {
 	answered, missed, undelivered atomic.Uint64
 }
 
-// Start begins to send. The stream ends when ctx does or Stop is called: no
-// request is begun after that, those under way still come back (within Timeout)
-// and are delivered, then Done is closed. The error names every bad setting.
+// Start starts a Stream. It ends when ctx ends or Stop is called: it sends no
+// new request, waits for the open ones (at most Timeout), delivers them and
+// then closes Done. The error names every invalid setting.
 func Start(ctx context.Context, c Config) (*Stream, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -135,7 +134,8 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 	return s, nil
 }
 
-// deliver moves answers from the attack to the callback through a bounded queue.
+// deliver passes answers from vegeta's attack to the callback through a bounded
+// queue.
 func (s *Stream) deliver(results <-chan *vegeta.Result) {
 	answers := make(chan Answer, queue)
 	go func() {
@@ -171,10 +171,10 @@ func (s *Stream) answer(r *vegeta.Result) Answer {
 	return a
 }
 
-// Stop ends the sending and returns at once. It may be called more than once.
+// Stop stops sending and returns immediately. It may be called more than once.
 func (s *Stream) Stop() { s.stop() }
 
-// Done is closed when the last answer was delivered.
+// Done returns a channel that is closed after the last answer was delivered.
 func (s *Stream) Done() <-chan struct{} { return s.done }
 
 // Stats returns the counts so far.
@@ -182,9 +182,9 @@ func (s *Stream) Stats() Stats {
 	return Stats{Answered: s.answered.Load(), Missed: s.missed.Load(), Undelivered: s.undelivered.Load()}
 }
 
-// A pacer is vegeta's pacer with two differences from its constant one: it stops
-// at once with its context, and it does not make up for lost time with a burst,
-// which would hit a target just when it recovers.
+// A pacer is a vegeta.Pacer. Unlike vegeta's constant one it stops immediately
+// with its context, and it does not catch up with a burst, which would hit a
+// target just when it recovers.
 type pacer struct {
 	ctx    context.Context
 	sched  schedule
@@ -209,14 +209,14 @@ func (p *pacer) Pace(elapsed time.Duration, _ uint64) (time.Duration, bool) {
 // Rate returns the constant rate.
 func (p *pacer) Rate(time.Duration) float64 { return float64(p.rate) }
 
-// A schedule is a row of due times whose distances are random and independent,
-// even over 0 to twice their mean.
+// A schedule is a sequence of due times with independent random gaps, uniform
+// over 0 to twice their mean.
 //
-// Gateways share requests out in turn: under an even load a probe at every tenth
-// request meets the same backend each time. A random delay on a fixed grid does
-// not cure that, as the grid stays in step with the load (100 probes among 300
-// even requests a second saw 38 % of a share of 50); distances that add up drift
-// through every phase, so that probes see what users see.
+// Gateways distribute requests round robin: under an even load, a probe at
+// every tenth request always reaches the same backend. A random delay on a
+// fixed grid does not help, because the grid stays in phase with the load (100
+// probes among 300 even requests a second saw 38 % of a share of 50). Gaps that
+// add up drift through every phase, so probes see what users see.
 type schedule struct {
 	every time.Duration
 	// rand returns a random duration in 0..n, n excluded.
@@ -224,8 +224,9 @@ type schedule struct {
 	due  time.Duration // of the next probe
 }
 
-// next returns how long after elapsed the next probe is due, and how many were
-// given up before it. Lateness of up to 50 ms, or one interval, is caught up on.
+// next returns the wait from elapsed to the next probe, and the number of
+// probes skipped before it. It catches up on a delay of up to 50 ms, or one
+// interval.
 func (s *schedule) next(elapsed time.Duration) (wait time.Duration, missed uint64) {
 	late := elapsed - s.due
 	if late > max(s.every, 50*time.Millisecond) {
@@ -237,9 +238,9 @@ func (s *schedule) next(elapsed time.Duration) (wait time.Duration, missed uint6
 	return wait, missed
 }
 
-// counting is a transport that stamps each response with the number of times
-// its request had to be sent again on another connection. net/http does that by
-// itself for a GET, and would hide it.
+// counting is a transport that records in each response how often its request
+// was sent again on another connection. net/http does that by itself for a GET,
+// and hides it.
 type counting struct{ *http.Transport }
 
 // RoundTrip implements http.RoundTripper.

@@ -17,7 +17,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// collect runs a stream until stop says so of the answers so far.
+// collect runs a stream until stop accepts the answers so far.
 func collect(t *testing.T, c Config, stop func([]Answer) bool) ([]Answer, Stats) {
 	t.Helper()
 	var s *Stream
@@ -186,7 +186,7 @@ func TestStreamHangingTargetIsBoundedAndCounted(t *testing.T) {
 	s.Stop()
 	<-s.Done()
 	if most.Load() > inFlight {
-		t.Errorf("%d requests at once, want at most %d", most.Load(), inFlight)
+		t.Errorf("%d concurrent requests, want at most %d", most.Load(), inFlight)
 	}
 }
 
@@ -208,8 +208,8 @@ func TestStreamTimeoutAndDrain(t *testing.T) {
 		t.Errorf("%d delivered, stats %+v", n, s.Stats())
 	}
 	for _, a := range got {
-		// A request under way when the stream ends is not called a failure
-		// for that: it has its whole timeout.
+		// A request that is open when the stream ends does not fail for that reason:
+		// it keeps its whole timeout.
 		if !a.Failed || strings.Contains(a.Err, "context canceled") {
 			t.Errorf("%+v", a)
 		}
@@ -239,8 +239,8 @@ func TestStreamSlowCallbackDropsAreCounted(t *testing.T) {
 
 func TestStreamRetriedIsSeen(t *testing.T) {
 	t.Parallel()
-	// Closes each connection right after its second request was read, without
-	// an answer: the client sends it again on a new one.
+	// Close each connection after reading its second request, without an answer:
+	// the client sends it again on a new one.
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -279,13 +279,13 @@ func TestStartRefuses(t *testing.T) {
 	if err == nil {
 		t.Fatal("want an error")
 	}
-	for _, want := range []string{"probe URL", "rate 1001", "timeout", "in flight", "nobody"} {
+	for _, want := range []string{"probe URL", "rate 1001", "timeout", "in flight", "OnAnswer is not set"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q:\n%v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("error tells the password: %v", err)
+		t.Errorf("error contains the password: %v", err)
 	}
 	if _, err := Start(t.Context(), Config{Target: Target{URL: "http://h/%zz?s3cret"}, Rate: 1, OnAnswer: func(Answer) {}}); err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("bad URL: %v", err)
@@ -309,6 +309,6 @@ func TestFetch(t *testing.T) {
 	}
 	srv.Close()
 	if _, err := Fetch(t.Context(), Target{URL: srv.URL + "?s3cret"}, ""); err == nil || strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("nobody there: %v", err)
+		t.Errorf("no server: %v", err)
 	}
 }

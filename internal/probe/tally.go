@@ -11,21 +11,21 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// Before is the step of answers sent before the first Begin.
+// Before is the step of the answers sent before the first Begin.
 const Before = -1
 
-// keep is how many failures are kept in full at either end of a step.
+// keep is the number of failures recorded in full at each end of a step.
 const keep = 5
 
-// A Bucket is a number of latencies of at most Max, and above the bucket before.
+// A Bucket counts latencies of at most Max and above the previous bucket's Max.
 type Bucket struct {
 	Max time.Duration `json:"max"`
 	N   int64         `json:"n"`
 }
 
-// Latencies is a distribution as buckets in rising order, each within 1 % of the
-// latencies in it. It is a plain value. It holds answers that did not fail: a
-// refused connection is fast and a timeout is slow, and both are counted already.
+// Latencies is a distribution as buckets in rising order, each within 1 % of
+// the latencies in it. It excludes failed answers: a refused connection is fast
+// and a timeout is slow, and both already count as failures.
 type Latencies []Bucket
 
 // Len returns the number of latencies.
@@ -37,8 +37,8 @@ func (l Latencies) Len() int64 {
 	return n
 }
 
-// At returns the latency of the given rank, 1 being the lowest. Ranks outside
-// 1..Len are clamped; it is 0 when there are no latencies.
+// At returns the latency of the given rank, 1 being the lowest, 0 if there are
+// no latencies. It clamps ranks outside 1..Len.
 func (l Latencies) At(rank int64) time.Duration {
 	for _, b := range l {
 		if rank -= b.N; rank <= 0 {
@@ -79,11 +79,11 @@ func (l Latencies) Merge(o Latencies) Latencies {
 	return slices.Clip(out)
 }
 
-// SideCounts is what one side did.
+// SideCounts are the counts of one side.
 type SideCounts struct {
 	Total   int64     `json:"total"`
 	Failed  int64     `json:"failed"`
-	Retried int64     `json:"retried"` // answers that took more than one connection
+	Retried int64     `json:"retried"` // answers that needed more than one connection
 	Newest  time.Time `json:"newest"`  // when the latest answer arrived
 	// Latency of the answers that did not fail.
 	Latency Latencies `json:"latency,omitempty"`
@@ -106,13 +106,13 @@ type Failure struct {
 	Err    string       `json:"error,omitempty"`
 }
 
-// Counts is what all sides did over some time. It is a plain value.
+// Counts are the counts of all sides over some time.
 type Counts struct {
 	Stable       SideCounts `json:"stable"`
 	Canary       SideCounts `json:"canary"`
 	Unattributed SideCounts `json:"unattributed"`
-	// First and Last are the first and the last failures by time of
-	// sending, five of each at most, none in both.
+	// First and Last are the first and the last failures by time of sending, at
+	// most five each, without duplicates.
 	First []Failure `json:"first_failures,omitempty"`
 	Last  []Failure `json:"last_failures,omitempty"`
 }
@@ -133,7 +133,7 @@ func (c Counts) Merge(o Counts) Counts {
 	return m
 }
 
-// ends sorts failures by time and returns both ends of them.
+// ends sorts failures by time and returns the first and the last ones.
 func ends(fs []Failure) (first, last []Failure) {
 	slices.SortStableFunc(fs, func(a, b Failure) int { return a.At.Compare(b.At) })
 	n := min(keep, len(fs))
@@ -155,9 +155,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// A Tally adds up answers per step and side. An answer belongs to the step that
-// had begun when it was sent, however late it comes back. The zero Tally is
-// ready; it is safe for concurrent use.
+// A Tally counts answers per step and side. An answer belongs to the step that
+// was running when it was sent, however late it arrives. The zero Tally is
+// ready to use. A Tally is safe for concurrent use.
 type Tally struct {
 	mu     sync.Mutex
 	begins []begin
@@ -178,9 +178,9 @@ type cell struct {
 	first, last []Failure
 }
 
-// Begin says that answers sent at or after at belong to step. Steps begin in
-// order of time. Answers counted already stay where they are, so Begin is to be
-// called before the change it stands for.
+// Begin starts a step: answers sent at or after at belong to it. Call it in
+// order of time, and before the change that starts the step: answers counted
+// already do not move.
 func (t *Tally) Begin(step int, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -206,11 +206,11 @@ func (t *Tally) Add(a Answer) {
 	if s.hist == nil {
 		s.hist = hdrhistogram.New(1, longest.Microseconds(), 2)
 	}
-	// The value is clamped to the trackable range, so there is no error.
+	// The clamped value is in the trackable range, so there is no error.
 	_ = s.hist.RecordValue(min(max(a.Latency, time.Microsecond), longest).Microseconds())
 }
 
-// longest latency that is told from longer ones.
+// longest is the highest latency recorded; longer ones count as this.
 const longest = 2 * time.Minute
 
 func (t *Tally) stepAt(sent time.Time) int {
@@ -234,7 +234,7 @@ func (t *Tally) cell(step int) *cell {
 	return c
 }
 
-// fail keeps the first and last failures; answers come nearly in order.
+// fail records the first and last failures; answers arrive nearly in order.
 func (c *cell) fail(f Failure) {
 	if len(c.first) < keep {
 		c.first = append(c.first, f)
@@ -270,7 +270,7 @@ func latencies(h *hdrhistogram.Histogram) Latencies {
 	return l
 }
 
-// Step returns a snapshot of one step; Before is one too.
+// Step returns a snapshot of one step, which may be Before.
 func (t *Tally) Step(step int) Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()

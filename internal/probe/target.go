@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A Target is the real entry point, and how to ask it for the application.
+// A Target is the real entry point and the request to send there.
 type Target struct {
 	URL    string      // absolute, http or https
 	Host   string      // Host header and TLS server name, when the URL names an address
@@ -24,7 +24,7 @@ func (t Target) validate() error {
 	u, err := url.Parse(t.URL)
 	switch {
 	case err != nil:
-		return errors.New("probe URL: not a URL") // the cause would repeat it, secrets included
+		return errors.New("probe URL: not a URL") // the cause would repeat the text, secrets included
 	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return fmt.Errorf("probe URL %q: want http://HOST/PATH or https://HOST/PATH", u.Redacted())
 	}
@@ -45,7 +45,7 @@ func (t Target) header(version string) http.Header {
 	return h
 }
 
-// transport returns a keep-alive transport for t with room for n connections.
+// transport returns a keep-alive transport for t with up to n idle connections.
 func (t Target) transport(n int) *http.Transport {
 	tlsConf := t.TLS.Clone()
 	if tlsConf == nil {
@@ -64,8 +64,7 @@ func (t Target) transport(n int) *http.Transport {
 	}
 }
 
-// UserAgent is how a probe introduces itself, so that it can be found in, and
-// taken out of, the logs of the application.
+// UserAgent identifies probes in the logs of the application.
 func UserAgent(version string) string {
 	if version == "" {
 		version = "dev"
@@ -73,17 +72,17 @@ func UserAgent(version string) string {
 	return "candlefish-deploy-action/" + version + " probe"
 }
 
-// A Sample is one whole answer, headers and the beginning of the body included.
+// A Sample is one whole answer with its headers and the start of its body.
 type Sample struct {
 	Status int
 	Header http.Header
 	Body   []byte // at most 64 KiB
 }
 
-// Fetch asks t once, as the stream would, on a connection of its own. It serves
-// to learn the baseline status and the marker, through the entry point and from
-// one pod directly. Redirects are not followed. Any status is a Sample; an error
-// means there was no answer, and does not repeat the URL.
+// Fetch sends one request to t, as the stream does, on a new connection.
+// Callers use it to learn the baseline status and the marker. It does not
+// follow redirects. Any status is a Sample; an error means that there was no
+// answer, and does not contain the URL.
 func Fetch(ctx context.Context, t Target, version string) (Sample, error) {
 	if err := t.validate(); err != nil {
 		return Sample{}, err
@@ -112,8 +111,8 @@ func Fetch(ctx context.Context, t Target, version string) (Sample, error) {
 
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// cleanError drops the URL that net/http puts before the cause: its query may
-// hold a secret, and it is the same for every probe.
+// cleanError removes the URL that net/http puts before the cause: its query may
+// contain a secret, and it is the same for every probe.
 func cleanError(s string) string {
 	if rest, ok := strings.CutPrefix(s, `Get "`); ok {
 		if _, cause, ok := strings.Cut(rest, `": `); ok {

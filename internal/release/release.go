@@ -1,10 +1,10 @@
-// Package release is what is known of the newest release of one target: what was
-// live before it, what it changed, and where its rollout is.
+// Package release describes the newest release of one target: what was live
+// before it, what it changed, and the state of its rollout.
 //
-// A Record is enough for any other process to show, abort or finish the rollout.
-// It is small, readable with kubectl and kept in one ConfigMap beside the
-// Deployment. The package knows how a record looks there and nothing of how it
-// gets there: internal/kube reads and writes it.
+// A Record has everything that another process needs to show, abort or finish
+// the rollout. It is small, readable with kubectl and stored in one ConfigMap
+// beside the Deployment. The package defines the format; internal/kube reads
+// and writes it.
 package release
 
 import (
@@ -15,14 +15,14 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// A Run says which run does something, for people and for other runs.
+// A Run identifies a run, for users and for other runs.
 type Run struct {
 	ID      string    `json:"id"`
 	URL     string    `json:"url,omitempty"`
 	Started time.Time `json:"started"`
 }
 
-// String returns the ID, with the URL where there is one.
+// String returns the ID, and the URL if there is one.
 func (r Run) String() string {
 	if r.URL != "" {
 		return r.ID + " (" + r.URL + ")"
@@ -30,8 +30,8 @@ func (r Run) String() string {
 	return r.ID
 }
 
-// A Revision is a ReplicaSet as it was recorded: an image with its
-// configuration, which can receive traffic.
+// A Revision is a recorded ReplicaSet: an image with its configuration that can
+// receive traffic.
 type Revision struct {
 	ReplicaSet string `json:"replica_set"`
 	UID        string `json:"uid"`
@@ -42,7 +42,7 @@ type Revision struct {
 	Pods    []Pod    `json:"pods,omitempty"`
 }
 
-// A Pod identifies one pod and how often its containers restarted.
+// A Pod is the identity of one pod and the restart count of its container.
 type Pod struct {
 	Name     string `json:"name"`
 	UID      string `json:"uid"`
@@ -55,30 +55,29 @@ type Service struct {
 	Selector map[string]string `json:"selector"`
 }
 
-// A Route is what a rollout changes in one route, as it was before the first
-// change.
+// A Route is the part of one route that a rollout changes, as it was before the
+// first change.
 type Route struct {
 	Name string `json:"name"`
-	// Rules is the recorded content. Its form belongs to the router that
-	// made it.
+	// Rules is the recorded content, in the format of the router that made it.
 	Rules json.RawMessage `json:"rules"`
 }
 
-// Markers are what a process needs to tell the answers of the two versions
-// apart: where an answer carries its version, and which values are whose.
+// Markers is what a process needs to attribute answers to versions: the place
+// of the version in an answer, and the values of each version.
 type Markers struct {
-	Marker string   `json:"marker"` // as probe.ParseMarker reads it; "" when nothing tells
+	Marker string   `json:"marker"` // in the format of probe.ParseMarker; "" if no marker distinguishes the versions
 	Stable []string `json:"stable,omitempty"`
 	Canary []string `json:"canary,omitempty"`
-	// Status is what stable answered before the first change.
+	// Status is the status of stable's answers before the first change.
 	Status int `json:"status"`
 }
 
-// Baselines are the latencies of a release by step and metric, with which the
-// next one is compared where stable has too few requests.
+// Baselines are the latencies of a release by step and metric. The next release
+// is compared with them where stable has too few requests.
 type Baselines map[int]map[string]analysis.Blocks
 
-// A Record is all that is known of the newest release of one target.
+// A Record is the stored state of the newest release of one target.
 type Record struct {
 	Schema     int    `json:"schema"`
 	Token      int64  `json:"token"` // of the lease it was written under
@@ -101,28 +100,28 @@ type Record struct {
 	WarmUntil     time.Time `json:"warm_until,omitzero"`
 	Markers       *Markers  `json:"marker,omitempty"`
 	Baselines     Baselines `json:"baseline,omitempty"`
-	// Preflight is the value of the request header that leads to the canary
-	// before it has any weight; "" opens no such way.
+	// Preflight is the value of the request header that routes to the canary
+	// before it gets traffic; "" for no preflight route.
 	Preflight string        `json:"preflight,omitempty"`
 	Plan      rollout.Plan  `json:"plan"`
 	State     rollout.State `json:"state"`
 }
 
-// CanaryService is the name of the Service that the canary answers through and
-// later the old revision: "<service>-canary".
+// CanaryService returns the name of the Service of the canary, after the
+// promotion of the old revision: "<service>-canary".
 func (r *Record) CanaryService() string { return r.Service + "-canary" }
 
-// CanaryDeployment is the name of the Deployment of the canary.
+// CanaryDeployment returns the name of the canary Deployment.
 func (r *Record) CanaryDeployment() string { return r.Deployment + "-canary" }
 
 // Unfinished reports whether the release left something that the next run has
-// to finish before it starts its own. It is false for no record.
+// to finish first. It is false for a nil record.
 func (r *Record) Unfinished() bool {
 	return r != nil && (!r.State.Phase.Terminal() || r.State.Leftover != "")
 }
 
 // Warm reports whether the old revision of a promoted release still has its
-// pods. It is false for no record.
+// pods. It is false for a nil record.
 func (r *Record) Warm() bool {
 	return r != nil && r.State.Phase == rollout.PhasePromoted && !r.WarmUntil.IsZero()
 }

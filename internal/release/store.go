@@ -5,18 +5,19 @@ import (
 	"fmt"
 )
 
-// Schema is the version of Record's JSON. A record with another one is refused,
-// never guessed at.
+// Schema is the version of Record's JSON. Decode refuses a record with another
+// one.
 const Schema = 1
 
-// dataKey is where the record stands in the ConfigMap's data; the other keys
-// are for people.
+// dataKey is the record's key in the ConfigMap's data; the other keys are for
+// display.
 const dataKey = "record.json"
 
-// ObjectName is the name of the ConfigMap and of the Lease of a Deployment.
+// ObjectName returns the name of the ConfigMap and of the Lease of a
+// Deployment.
 func ObjectName(deployment string) string { return deployment + "-rollout" }
 
-// Encode returns the data of the ConfigMap that keeps r.
+// Encode returns the data of the ConfigMap for r.
 func Encode(r *Record) (map[string]string, error) {
 	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -32,7 +33,7 @@ func Encode(r *Record) (map[string]string, error) {
 	}, nil
 }
 
-// Decode reads what Encode wrote.
+// Decode parses the output of Encode.
 func Decode(data map[string]string) (*Record, error) {
 	var r Record
 	if err := json.Unmarshal([]byte(data[dataKey]), &r); err != nil {

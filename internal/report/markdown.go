@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Markdown renders the summary: the verdict in words, the steps as a table, the
-// weight over time, details folded, and how to repeat the run locally. It serves
-// the job summary and the comment alike.
+// Markdown renders the job summary and the comment: the final status, the steps
+// as a table, the weight over time, folded details, and the command that
+// repeats the run locally.
 func Markdown(r Result) string {
 	for keep := 200; ; keep /= 2 {
 		if s := markdown(r.fit(keep), keep); len(s) <= MaxSize || keep == 0 {
@@ -36,10 +36,10 @@ func markdown(r Result, keep int) string {
 	return b.String()
 }
 
-// facts lists why, what to do, and what to know.
+// facts lists the reason, the hint and the warnings.
 func facts(b *strings.Builder, r Result) {
 	if r.Reason != "" {
-		fmt.Fprintf(b, "Why: %s\n\n", Escape(r.Reason))
+		fmt.Fprintf(b, "Reason: %s\n\n", Escape(r.Reason))
 	}
 	if r.Hint != "" {
 		fmt.Fprintf(b, "What to do: %s\n\n", Escape(r.Hint))
@@ -48,7 +48,7 @@ func facts(b *strings.Builder, r Result) {
 		fmt.Fprintf(b, "- Warning: %s\n", Escape(w))
 	}
 	if r.UnsentRequests > 0 {
-		fmt.Fprintf(b, "- Warning: %s probes could not be sent in time and are in no count\n", number(r.UnsentRequests))
+		fmt.Fprintf(b, "- Warning: %s probes could not be sent in time and are not counted\n", number(r.UnsentRequests))
 	}
 	if len(r.Warnings) > 0 || r.UnsentRequests > 0 {
 		b.WriteString("\n")
@@ -62,7 +62,7 @@ func steps(b *strings.Builder, r Result) {
 	if len(r.StepRecords) == 0 {
 		return
 	}
-	b.WriteString("| Weight | Share seen (99.9 % interval) | Accepted / seen after | Dwell | Failed of all | Canary | Stable | p95 canary / stable | Verdict |\n")
+	b.WriteString("| Weight | Measured share (99.9 % interval) | Accepted / observed after | Dwell | Failed of all | Canary | Stable | p95 canary / stable | Verdict |\n")
 	b.WriteString("|---:|---|---|---:|---:|---:|---:|---|---|\n")
 	of := func(c Counts) string { return number(c.Failed) + " of " + number(c.Total) }
 	for _, s := range r.StepRecords {
@@ -76,8 +76,8 @@ func steps(b *strings.Builder, r Result) {
 	b.WriteString("\n")
 }
 
-// chart draws the weight over time. Mermaid spreads a line's points evenly, so
-// the steps are sampled.
+// chart draws the weight over time. Mermaid spaces a line's points evenly, so
+// chart samples the steps.
 func chart(b *strings.Builder, r Result) {
 	if len(r.Weights) < 2 {
 		return
@@ -168,23 +168,23 @@ func details(b *strings.Builder, r Result) {
 		}
 	}
 	names("Environment", r.Environment, "Strategy", r.Strategy, "Service", r.Service, "Route", r.Route,
-		"Image", r.Image, "Image before", r.PreviousImage)
+		"Image", r.Image, "Previous image", r.PreviousImage)
 	for _, d := range r.ImageDigests {
-		row("Digest in the pods", Code(d))
+		row("Digest of the pods", Code(d))
 	}
 	row("Run", Link(r.RunID, r.RunURL))
-	fold("What was deployed", rows)
+	fold("Deployment", rows)
 
 	rows = nil
 	for _, s := range r.StepRecords {
 		line := fmt.Sprintf("- %s: %s", s.title(), Escape(s.Reason))
 		if s.ConfirmedBy != "" {
-			line += "; seen by " + Escape(s.ConfirmedBy)
+			line += "; confirmed by " + Escape(s.ConfirmedBy)
 		}
 		rows = append(rows, line)
 	}
-	fold("Why each step ended as it did", rows)
-	fold("What the judge found", findings(r))
+	fold("Reasons by step", rows)
+	fold("Findings of the judge", findings(r))
 
 	rows = nil
 	for _, p := range r.Pods {
@@ -199,11 +199,11 @@ func details(b *strings.Builder, r Result) {
 	for _, e := range r.Events {
 		rows = append(rows, fmt.Sprintf("- %s %s", e.At.UTC().Format("15:04:05.0"), Escape(e.Message)))
 	}
-	fold("What happened", rows)
+	fold("Events", rows)
 }
 
-// Escape makes a sentence of s that Markdown shows as it is: no markup, no HTML,
-// no link, no mention of a person or an issue.
+// Escape escapes s so that Markdown shows it literally: no markup, no HTML, no
+// link, no mention of a user or an issue.
 func Escape(s string) string {
 	s = plain(clip(s, 2000))
 	var b strings.Builder
@@ -212,17 +212,17 @@ func Escape(s string) string {
 		case strings.ContainsRune("\\`*_[]<>&|~$", r):
 			b.WriteByte('\\')
 		case r == '/' && i > 0 && s[i-1] == ':', r == '.' && i >= 3 && strings.EqualFold(s[i-3:i], "www"):
-			b.WriteByte('\\') // neither https:// nor www. is a link now
+			b.WriteByte('\\') // https:// and www. no longer make a link
 		}
 		b.WriteRune(r)
 		if r == '@' || r == '#' {
-			b.WriteRune('\u200b') // GitHub looks for mentions in the rendered text
+			b.WriteRune('\u200b') // GitHub finds mentions in the rendered text
 		}
 	}
 	return b.String()
 }
 
-// Code shows s literally.
+// Code returns s as inline code.
 func Code(s string) string {
 	s = strings.TrimSpace(plain(clip(s, 500)))
 	if s == "" {
@@ -235,22 +235,22 @@ func Code(s string) string {
 	return fence + s + fence
 }
 
-// Cell is code for a table, where a bar would end the cell.
+// Cell returns s as inline code for a table, where a bar would end the cell.
 func Cell(s string) string { return strings.ReplaceAll(Code(s), "|", `\|`) }
 
-// block shows lines literally.
+// block returns lines as a fenced code block.
 func block(lang string, lines []string) string {
 	text := make([]string, len(lines))
 	run := 2
 	for i, l := range lines {
 		text[i] = plain(clip(l, 2000))
-		run = max(run, longestRun(text[i])) // what was taken out may have parted a longer one
+		run = max(run, longestRun(text[i])) // removed characters may join two runs
 	}
 	fence := strings.Repeat("`", run+1)
 	return fence + lang + "\n" + strings.Join(text, "\n") + "\n" + fence + "\n"
 }
 
-// longestRun returns the length of the longest row of backticks in s.
+// longestRun returns the length of the longest run of backticks in s.
 func longestRun(s string) int {
 	most, n := 0, 0
 	for i := range len(s) {
@@ -262,7 +262,7 @@ func longestRun(s string) int {
 	return most
 }
 
-// Link shows text, as a link when url is one that needs no escaping.
+// Link returns text, as a link if url is one that needs no escaping.
 func Link(text, url string) string {
 	if text == "" {
 		text = url
@@ -277,8 +277,8 @@ func Link(text, url string) string {
 	return fmt.Sprintf("[%s](%s)", Escape(text), url)
 }
 
-// findings are the judge's checks of all steps as a table, with the output of
-// custom checks below it.
+// findings returns the judge's findings of all steps as a table, followed by
+// the output of custom checks.
 func findings(r Result) []string {
 	var rows, outputs []string
 	for _, s := range r.StepRecords {
@@ -293,5 +293,5 @@ func findings(r Result) []string {
 	if len(rows) == 0 {
 		return nil
 	}
-	return slices.Concat([]string{"| Step | Metric | Check | Verdict | In words |", "|---|---|---|---|---|"}, rows, outputs)
+	return slices.Concat([]string{"| Step | Metric | Check | Verdict | Finding |", "|---|---|---|---|---|"}, rows, outputs)
 }

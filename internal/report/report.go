@@ -1,11 +1,11 @@
 // Package report holds the result of one run and renders it.
 //
-// Result is the one value that report file, outputs, summary, comment and exit
-// Code are made of, so that they cannot contradict each other. Everything in it
-// was measured: a time that was not seen is absent, and "0 failed" is said only
-// where requests were counted. The renderers are pure functions. Strings in a
-// Result may come from anywhere, a pod's last words included: each renderer makes
-// them harmless for its own medium, and none exceeds MaxSize.
+// Report file, outputs, summary, comment and exit status all come from one
+// Result, so they cannot contradict each other. A Result has only measured
+// values: a time that was not observed is absent, and "0 failed" appears only
+// if requests were counted. The renderers are pure functions. Strings in a
+// Result are untrusted, such as a pod's log: each renderer escapes them for its
+// medium. No renderer exceeds MaxSize.
 package report
 
 import (
@@ -19,12 +19,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// SchemaVersion is the version of Result's JSON form. Fields are added under the
-// same version, never renamed or given another meaning.
+// SchemaVersion is the version of Result's JSON format. The same version may
+// get new fields; existing ones keep their name and meaning.
 const SchemaVersion = 1
 
-// MaxSize is the size in bytes that no renderer exceeds: GitHub refuses a summary
-// of more than 1 MiB.
+// MaxSize is the maximum size of rendered output in bytes: GitHub refuses a
+// summary of more than 1 MiB.
 const MaxSize = 900 << 10
 
 // The values of Result.Status.
@@ -33,7 +33,7 @@ const (
 	StatusFailed  = "failed"
 )
 
-// Seconds is a duration that JSON shows as a number of seconds with milliseconds.
+// Seconds is a duration; in JSON it is a number of seconds with milliseconds.
 type Seconds time.Duration
 
 // MarshalJSON writes a number.
@@ -51,12 +51,12 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// String is the duration as people read it: 1m4s, 250ms.
+// String returns the duration for display: 1m4s, 250ms.
 func (s Seconds) String() string { return short(time.Duration(s)) }
 
-// A Result is what one run did and saw.
+// A Result is the result of one run.
 type Result struct {
-	// These are read by existing tools; names and meaning stay.
+	// Existing tools read these fields: never change their names or meaning.
 
 	Status        string    `json:"status"` // StatusSuccess or StatusFailed
 	Environment   string    `json:"environment"`
@@ -72,10 +72,10 @@ type Result struct {
 	RunURL        string `json:"run_url"`
 	Namespace     string `json:"namespace"`
 	Service       string `json:"service"`
-	Route         string `json:"route"`    // kind/name of what splits the traffic
+	Route         string `json:"route"`    // kind/name of the route that splits the traffic
 	Strategy      string `json:"strategy"` // canary, blue-green, rolling
 	PreviousImage string `json:"previous_image"`
-	// ImageDigests are those the pods of the serving revision report, once each.
+	// ImageDigests are the distinct digests in the pods of the serving revision.
 	ImageDigests []string `json:"image_digests"`
 
 	Outcome  rollout.Phase `json:"outcome"` // the phase that the rollout ended in
@@ -83,55 +83,56 @@ type Result struct {
 	Reason   string        `json:"reason"` // one sentence
 	Hint     string        `json:"hint,omitempty"`
 
-	StepRecords []Step     `json:"step_records"` // the steps that began
+	StepRecords []Step     `json:"step_records"` // the steps that started
 	Weights     []WeightAt `json:"weights"`      // every weight that was written
 	Pods        []Pod      `json:"pods"`
 	// FailedRequests of TotalRequests, over the whole run.
 	FailedRequests int64 `json:"failed_requests"`
 	TotalRequests  int64 `json:"total_requests"`
-	// UnsentRequests are probes that could not be sent in time: the
-	// counts above know nothing of those moments.
+	// UnsentRequests are probes that could not be sent in time; the counts above
+	// do not include them.
 	UnsentRequests int64 `json:"unsent_requests"`
 
 	DurationSeconds Seconds `json:"duration_seconds"`
-	DwellSeconds    Seconds `json:"dwell_seconds"`    // that the plan asked for and that were held
+	DwellSeconds    Seconds `json:"dwell_seconds"`    // the dwell of the plan that was held
 	OverheadSeconds Seconds `json:"overhead_seconds"` // the difference
 
-	RolledBack bool        `json:"rolled_back"` // this run took traffic back to stable
-	Paused     bool        `json:"paused"`      // stopped at its weight, waiting for a person
+	RolledBack bool        `json:"rolled_back"` // this run shifted traffic back to stable
+	Paused     bool        `json:"paused"`      // paused at its weight until a user decides
 	Warnings   []string    `json:"warnings"`
 	Events     []Event     `json:"events"`
 	PodFailure *PodFailure `json:"pod_failure,omitempty"`
-	// Command is the argv that repeats this run on a laptop; derived from
-	// strategy and image when empty.
+	// Command is the argv that repeats this run locally; derived from strategy and
+	// image if empty.
 	Command []string `json:"command,omitempty"`
 }
 
-// A Step is what happened at one weight.
+// A Step has the measurements and the verdict of one weight.
 type Step struct {
-	// Name is set where the weight does not name the time: "promotion".
+	// Name replaces the weight as the step's name: "promotion".
 	Name      string    `json:"name,omitempty"`
 	Weight    int       `json:"weight"`
 	StartedAt time.Time `json:"started_at"`
-	// AcceptedAfter and ObservedAfter count from the write of the weight to
-	// the gateway's word and to the answers that show it. Absent: not seen.
+	// AcceptedAfter and ObservedAfter are the times from the write of the weight
+	// to the gateway's acceptance and to the answers that show it. Absent means
+	// not observed.
 	AcceptedAfter Seconds       `json:"accepted_after,omitzero"`
 	ObservedAfter Seconds       `json:"observed_after,omitzero"`
-	Dwell         Seconds       `json:"dwell"` // held, not asked for
+	Dwell         Seconds       `json:"dwell"` // measured, not planned
 	Requests      VersionCounts `json:"requests"`
 	Latency       Latencies     `json:"latency"`
-	// ObservedShare of the canary, and the interval it had to lie in, as
-	// shares of 1. A nil share was not measured.
+	// ObservedShare is the canary's share of the answers, Interval its expected
+	// range, both 0..1. A nil share was not measured.
 	ObservedShare *float64        `json:"observed_share"`
 	Interval      *[2]float64     `json:"interval"`
 	Verdict       rollout.Verdict `json:"verdict"`
 	Reason        string          `json:"reason"`
-	// Confirmation is Confirmed when answers showed the weight, otherwise
-	// Unconfirmed; ConfirmedBy says by what: "612 answers by header:X-Version".
+	// Confirmation is Confirmed if answers showed the weight, else Unconfirmed.
+	// ConfirmedBy is the evidence: "612 answers by header:X-Version".
 	Confirmation string `json:"confirmation"`
 	ConfirmedBy  string `json:"confirmed_by"`
-	// Findings are what the judge's checks came to, one by one, and Measured
-	// the numbers behind them, by metric.
+	// Findings are the results of the judge's checks, Measured the numbers behind
+	// them, by metric.
 	Findings []analysis.Finding  `json:"findings,omitempty"`
 	Measured []analysis.Measured `json:"measured,omitempty"`
 	Score    *float64            `json:"score,omitempty"`
@@ -143,40 +144,40 @@ const (
 	Unconfirmed = "inconclusive"
 )
 
-// Counts are requests sent and requests failed.
+// Counts are the numbers of requests and of failed requests.
 type Counts struct {
 	Total  int64 `json:"total"`
 	Failed int64 `json:"failed"`
 }
 
-// VersionCounts are counts in all and by who answered.
+// VersionCounts are counts in total and by version.
 type VersionCounts struct {
 	Counts
 	Stable       Counts `json:"stable"`
 	Canary       Counts `json:"canary"`
-	Unattributed Counts `json:"unknown"` // no version signed the answer, or none came
+	Unattributed Counts `json:"unknown"` // without a version, or without an answer
 }
 
-// Latency is that of answers which did not fail, in milliseconds.
+// Latency has percentiles of the successful answers, in milliseconds.
 type Latency struct {
 	P50 float64 `json:"p50_ms"`
 	P95 float64 `json:"p95_ms"`
 	P99 float64 `json:"p99_ms"`
 }
 
-// Latencies are latencies by version; nil where nothing was measured.
+// Latencies are latencies by version; nil if not measured.
 type Latencies struct {
 	Stable *Latency `json:"stable"`
 	Canary *Latency `json:"canary"`
 }
 
-// A WeightAt is a weight from the moment it was written.
+// A WeightAt is a weight and the time of its write.
 type WeightAt struct {
 	At     time.Time `json:"at"`
 	Weight int       `json:"weight"`
 }
 
-// A Pod is one pod of the revision that serves in the end.
+// A Pod is one pod of the revision that serves at the end.
 type Pod struct {
 	Name           string `json:"name"`
 	UID            string `json:"uid"`
@@ -184,13 +185,13 @@ type Pod struct {
 	RestartsAfter  int    `json:"restarts_after"`
 }
 
-// An Event is one thing that happened, in words.
+// An Event is one line of the run's log.
 type Event struct {
 	At      time.Time `json:"at"`
 	Message string    `json:"message"`
 }
 
-// A PodFailure is why a pod could not serve.
+// A PodFailure is the reason why a pod could not serve.
 type PodFailure struct {
 	Pod          string   `json:"pod"`
 	Reason       string   `json:"reason"`
@@ -198,9 +199,8 @@ type PodFailure struct {
 	LastLogLines []string `json:"last_log_lines"`
 }
 
-// JSON renders r for the report file, indented, lists never null. When r is too
-// large, events, log lines and warnings are left out from the middle, and a
-// warning says so.
+// JSON renders r for the report file, indented, lists never null. If r is too
+// large, it omits entries from the middle of long lists and adds a warning.
 func JSON(r Result) ([]byte, error) {
 	r.SchemaVersion = SchemaVersion
 	for keep := r.longest(); ; keep /= 2 {
@@ -226,17 +226,18 @@ func (r Result) longest() int {
 	return n
 }
 
-// fit returns r cut to keep entries, with a warning when some are left out.
+// fit returns r with lists of at most keep entries, and a warning if it omits
+// any.
 func (r Result) fit(keep int) Result {
 	r, lost := r.cut(keep)
 	if lost > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("the report was too large: %d entries are left out", lost))
+		r.Warnings = append(r.Warnings, fmt.Sprintf("the report was too large: %d entries were omitted", lost))
 	}
 	return r
 }
 
 // cut returns a copy of r with lists of at most keep entries, none of them nil,
-// and strings of at most 4 KiB; and how many entries are left out.
+// and strings of at most 4 KiB; and the number of omitted entries.
 func (r Result) cut(keep int) (_ Result, lost int) {
 	r.Events = cutList(r.Events, keep, &lost, func(e *Event) []*string { return []*string{&e.Message} })
 	r.Warnings = cutList(r.Warnings, keep, &lost, itself)
@@ -274,7 +275,8 @@ func clipAll(ss ...*string) {
 	}
 }
 
-// cutList returns a copy of at most n entries of s, clipped, and adds to lost.
+// cutList returns a copy of at most n entries of s with clipped strings, and
+// adds the number of omitted ones to lost.
 func cutList[T any](s []T, n int, lost *int, stringsOf func(*T) []*string) []T {
 	out, left := middle(s, n)
 	*lost += left
@@ -285,7 +287,7 @@ func cutList[T any](s []T, n int, lost *int, stringsOf func(*T) []*string) []T {
 }
 
 // middle returns a copy of at most n entries, the first and the last ones, and
-// how many it leaves out.
+// the number of omitted ones.
 func middle[T any](s []T, n int) ([]T, int) {
 	out := make([]T, 0, min(len(s), n)+1)
 	if len(s) <= n {
@@ -295,13 +297,13 @@ func middle[T any](s []T, n int) ([]T, int) {
 	return append(out, s[len(s)-n/2:]...), len(s) - n
 }
 
-// tail returns a copy of the last n entries and how many it leaves out.
+// tail returns a copy of the last n entries and the number of omitted ones.
 func tail[T any](s []T, n int) ([]T, int) {
 	from := max(0, len(s)-n)
 	return append(make([]T, 0, len(s)-from), s[from:]...), from
 }
 
-// cut bounds what a step lists.
+// cut bounds the lists of a step.
 func (s *Step) cut(keep int, lost *int) {
 	if s.Findings != nil {
 		s.Findings = cutList(s.Findings, keep, lost, func(f *analysis.Finding) []*string {

@@ -68,7 +68,7 @@ func promoted() Result {
 		Pods: []Pod{{"web-6d5f7c9b8-abcde", "0b0f9a53-3f5e-4c39-8f0e-2a5c8f4e1c11", 0, 0},
 			{"web-6d5f7c9b8-fghij", "53b4d0de-11e0-4a4f-a6f2-6f3a0f1b8c22", 0, 0}},
 		TotalRequests: 24625, DurationSeconds: sec(247.3), DwellSeconds: sec(240), OverheadSeconds: sec(7.3),
-		Events: []Event{{t0, "weight 5 written"}, {t0.Add(1740 * time.Millisecond), "weight 5 seen in 164 answers"}},
+		Events: []Event{{t0, "weight 5 written"}, {t0.Add(1740 * time.Millisecond), "164 answers show weight 5"}},
 	}
 }
 
@@ -76,7 +76,7 @@ func aborted() Result {
 	r := promoted()
 	r.Status, r.Outcome, r.ExitCode, r.RolledBack = StatusFailed, "Aborted", 4, true
 	r.Reason = "the canary failed 12 of 40 answers (30 %, 95 % interval 16.6 % to 46.5 %), limit 5 %"
-	r.Hint = "look at the last lines of the pod's log below"
+	r.Hint = "see the end of the pod's log below"
 	bad := step(25, 62*time.Second, 40, 122, 12)
 	bad.Verdict, bad.Reason, bad.Dwell = "Failed", r.Reason, sec(.4)
 	bad.ObservedAfter, bad.Confirmation, bad.ObservedShare, bad.Interval, bad.ConfirmedBy = 0, Unconfirmed, nil, nil, ""
@@ -109,7 +109,7 @@ func TestGoldens(t *testing.T) {
 	paused.Outcome, paused.Paused, paused.RolledBack, paused.ExitCode, paused.PodFailure = rollout.PhasePaused, true, false, 3, nil
 	paused.Weights = paused.Weights[:2]
 	failed := aborted()
-	failed.Outcome, failed.ExitCode, failed.Reason, failed.Hint = rollout.PhaseFailed, 5, "weight 0 was written but answers of the canary still come", "set the weight of web-canary in HTTPRoute/web to 0"
+	failed.Outcome, failed.ExitCode, failed.Reason, failed.Hint = rollout.PhaseFailed, 5, "the gateway accepted weight 0, but the canary still answers", "set the weight of web-canary in HTTPRoute/web to 0"
 	for name, r := range map[string]Result{
 		"promoted": promoted(), "aborted": aborted(), "paused": paused, "failed": failed, "hostile": hostile(),
 		"bad-input": {Status: StatusFailed, ExitCode: 2, Deployment: "web", Reason: `steps "5,x": want whole percents`, Hint: "see the README's table"},
@@ -132,7 +132,7 @@ func TestNoRequestsIsNotZeroFailed(t *testing.T) {
 	r := promoted()
 	r.TotalRequests = 0
 	for _, s := range []string{Markdown(r), Text(r)} {
-		if first, _, _ := strings.Cut(s, "\n"); strings.Contains(first, "0 requests failed") || !strings.Contains(first, "no request was measured") {
+		if first, _, _ := strings.Cut(s, "\n"); strings.Contains(first, "0 requests failed") || !strings.Contains(first, "no requests were measured") {
 			t.Errorf("first line: %s", first)
 		}
 	}
@@ -147,7 +147,7 @@ func TestHeadline(t *testing.T) {
 		want    string
 	}{
 		{"Promoted", "", 0, "Promoted"}, {"", StatusSuccess, 0, "Done"}, {"", "", 0, "Not finished"}, {"", "", 1, "Could not run"},
-		{"", "", 2, "Bad input"}, {"", "", 3, "gate said no"}, {"", "", 4, "stable is serving"}, {"", "", 5, "STATE UNKNOWN"},
+		{"", "", 2, "Bad input"}, {"", "", 3, "gate refused"}, {"", "", 4, "stable is serving"}, {"", "", 5, "STATE UNKNOWN"},
 		{"Progressing", "", 1, "Could not run"}, {"Failed", "", 5, "STATE UNKNOWN"},
 	} {
 		r := Result{Outcome: c.outcome, Status: c.status, ExitCode: c.exit}
@@ -205,8 +205,8 @@ func TestNothingIsLargerThanMaxSize(t *testing.T) {
 			t.Errorf("%s is not UTF-8", name)
 		}
 	}
-	if !strings.Contains(string(b), "entries are left out") {
-		t.Error("entries are left out in silence")
+	if !strings.Contains(string(b), "entries were omitted") {
+		t.Error("entries were omitted without a warning")
 	}
 	if n := len(r.Events); n != 401 {
 		t.Errorf("the caller's events are %d now", n)
@@ -314,7 +314,7 @@ func FuzzEscape(f *testing.F) {
 		e := Escape(s)
 		for i := 0; i < len(e); i++ {
 			if e[i] == '\\' {
-				i++ // whatever follows is shown as it is
+				i++ // Markdown shows the next character literally
 				continue
 			}
 			if strings.IndexByte("`*_[]<>&|~$", e[i]) >= 0 {

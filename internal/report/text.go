@@ -6,19 +6,19 @@ import (
 	"text/tabwriter"
 )
 
-// Text renders the closing block for a terminal or a log: the verdict, one line
-// per step, why, and what to do. It is plain text without colour.
+// Text renders the final block for a terminal or a log: the final status, the
+// reason, one line per step, and a hint. It is plain text without colour.
 func Text(r Result) string {
 	r, _ = r.cut(50)
 	plainly := func(s string) string { return plain(clip(s, 1000)) }
 	var b strings.Builder
 	fmt.Fprintln(&b, r.verdict(writer{code: plainly, text: plainly}))
 	if r.Reason != "" {
-		fmt.Fprintln(&b, "  why:", plainly(r.Reason))
+		fmt.Fprintln(&b, "  reason:", plainly(r.Reason))
 	}
 	if len(r.StepRecords) > 0 {
 		t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "  weight\tshare seen\taccepted / seen after\tdwell\trequests\tfailed\tp95 canary / stable\tverdict")
+		fmt.Fprintln(t, "  weight\tmeasured share\taccepted / observed after\tdwell\trequests\tfailed\tp95 canary / stable\tverdict")
 		for _, s := range r.StepRecords {
 			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.title(), s.share(), s.followed(), s.Dwell,
 				number(s.Requests.Total), number(s.Requests.Failed), s.p95(), plainly(string(s.Verdict)))

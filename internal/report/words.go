@@ -10,7 +10,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// target names what was deployed: namespace/deployment.
+// target returns namespace/deployment.
 func (r Result) target() string {
 	if r.Namespace == "" {
 		return r.Deployment
@@ -18,13 +18,13 @@ func (r Result) target() string {
 	return r.Namespace + "/" + r.Deployment
 }
 
-// A writer marks up the untrusted parts of a sentence for one medium.
+// A writer formats the untrusted parts of a sentence for one medium.
 type writer struct {
 	code func(string) string // a name
 	text func(string) string // a sentence
 }
 
-// headline is the verdict in a few words, without markup.
+// headline returns the final status in a few words, without markup.
 func (r Result) headline() string {
 	switch r.Outcome {
 	case rollout.PhasePromoted:
@@ -32,11 +32,11 @@ func (r Result) headline() string {
 	case rollout.PhaseAborted:
 		return "Aborted, stable is serving"
 	case rollout.PhasePaused:
-		return fmt.Sprintf("Paused at weight %d, waiting for a person", r.lastWeight())
+		return fmt.Sprintf("Paused at weight %d, waiting for a decision", r.lastWeight())
 	case rollout.PhaseFailed:
-		return "STATE UNKNOWN: the change could be neither finished nor taken back"
+		return "STATE UNKNOWN: neither the release nor its abort could be finished"
 	case rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseAborting:
-		// It never came to an end of its own: the exit status says why.
+		// The rollout did not finish; the exit status says why.
 	}
 	status := exit.Status(r.ExitCode)
 	if status == exit.Done && r.Status != StatusSuccess {
@@ -45,14 +45,14 @@ func (r Result) headline() string {
 	return statusWords[status]
 }
 
-// statusWords are for a run without a rollout.
+// statusWords has the headlines of a run without a rollout.
 var statusWords = map[exit.Status]string{
 	exit.Done:        "Done",
 	exit.CouldNotRun: "Could not run",
 	exit.BadInput:    "Bad input, nothing was changed",
-	exit.GateRefused: "A gate said no",
+	exit.GateRefused: "A gate refused",
 	exit.Aborted:     "Aborted, stable is serving",
-	exit.AbortFailed: "STATE UNKNOWN: the change could be neither finished nor taken back",
+	exit.AbortFailed: "STATE UNKNOWN: neither the release nor its abort could be finished",
 }
 
 func (r Result) lastWeight() int {
@@ -62,7 +62,7 @@ func (r Result) lastWeight() int {
 	return r.Weights[len(r.Weights)-1].Weight
 }
 
-// verdict says what serves now.
+// verdict returns the headline with what serves now and the failed requests.
 func (r Result) verdict(w writer) string {
 	s := r.headline() + ": " + w.code(r.target())
 	serves := map[bool]string{true: r.Image, false: r.PreviousImage}[r.Outcome == rollout.PhasePromoted]
@@ -73,28 +73,29 @@ func (r Result) verdict(w writer) string {
 		}
 	case rollout.PhasePaused:
 		s += " is split between " + w.code(r.PreviousImage) + " and " + w.code(r.Image)
-	default: // what serves is not known, or nothing was changed
+	default: // the serving image is unknown, or nothing was changed
 	}
 	if r.TotalRequests == 0 && len(r.Weights) == 0 {
-		return s // nothing was changed, so nothing was to be measured
+		return s // nothing was changed, so there was nothing to measure
 	}
 	return s + "; " + r.failed()
 }
 
-// failed says "0 of 1,204 requests failed", and does not say it of no requests.
+// failed returns a sentence such as "0 of 1,204 requests failed", or that no
+// requests were measured.
 func (r Result) failed() string {
 	if r.TotalRequests == 0 {
-		return "no request was measured"
+		return "no requests were measured"
 	}
 	return fmt.Sprintf("%s of %s requests failed", number(r.FailedRequests), number(r.TotalRequests))
 }
 
-// took says how long it took and why.
+// took returns a sentence with the duration and its parts.
 func (r Result) took() string {
 	return fmt.Sprintf("Took %s: %s dwell, %s overhead", r.DurationSeconds, r.DwellSeconds, r.OverheadSeconds)
 }
 
-// command is the shell line that repeats the run.
+// command returns the shell command that repeats the run.
 func (r Result) command() string {
 	args := r.Command
 	if len(args) == 0 {
@@ -116,7 +117,7 @@ func (r Result) command() string {
 	return strings.Join(quoted, " ")
 }
 
-// quote makes one word of s for a POSIX shell.
+// quote quotes s as one word for a POSIX shell.
 func quote(s string) string {
 	safe := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_=.:/@+,%", r)
@@ -127,8 +128,8 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// plain drops what could steer a terminal or disguise text: control characters,
-// line breaks (a space instead), and marks that change the writing direction.
+// plain removes control characters and marks that change the writing direction,
+// and replaces line breaks by spaces.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -142,7 +143,7 @@ func plain(s string) string {
 	}, strings.ToValidUTF8(s, "�"))
 }
 
-// clip cuts s to n bytes at a rune.
+// clip cuts s to n bytes at a rune boundary.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s
@@ -159,7 +160,7 @@ func number(n int64) string {
 	return s
 }
 
-// short rounds a duration to what people read.
+// short rounds a duration for display.
 func short(d time.Duration) string {
 	switch {
 	case d >= 10*time.Second || d <= -10*time.Second:
@@ -172,7 +173,7 @@ func short(d time.Duration) string {
 
 func percent(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }
 
-// share says "24.8 % (22.1 to 28.0)".
+// share returns text such as "24.8 % (22.1 to 28.0)".
 func (s Step) share() string {
 	if s.ObservedShare == nil {
 		return "not measured"
@@ -184,7 +185,7 @@ func (s Step) share() string {
 	return v
 }
 
-// p95 says "14 / 12 ms" for canary and stable.
+// p95 returns text such as "14 / 12 ms", for canary and stable.
 func (s Step) p95() string {
 	f := func(l *Latency) string {
 		if l == nil {
@@ -202,18 +203,19 @@ func digits(ms float64) int {
 	return 0
 }
 
-// followed says when the gateway and the answers followed the weight.
+// followed returns the times after which the gateway and the answers followed
+// the weight.
 func (s Step) followed() string {
 	f := func(d Seconds) string {
 		if d == 0 {
-			return "not seen"
+			return "not observed"
 		}
 		return d.String()
 	}
 	return f(s.AcceptedAfter) + " / " + f(s.ObservedAfter)
 }
 
-// title names the step: its weight, or what else it is.
+// title names the step: its weight or its name.
 func (s Step) title() string {
 	if s.Name != "" {
 		return s.Name

@@ -16,7 +16,7 @@ func startAbort(s State, o Observation, reason string) (State, Action) {
 
 func abort(p Plan, s State, o Observation) (State, Action) {
 	if o.Err != nil && o.Interrupted != "" && s.Stage == StageAbortRemove {
-		return quickEnd(s, o, "") // no traffic goes to what is left
+		return quickEnd(s, o, "") // the leftovers get no traffic
 	}
 	if o.Err != nil {
 		return failed(s, o, "abort: "+o.Err.Error()+" (aborting because: "+s.Reason+")")
@@ -61,9 +61,9 @@ func abortAccepted(p Plan, s State, o Observation) (State, Action) {
 	until := abortDeadline(p, s)
 	if expired(o, until) {
 		if !s.QuickBy.IsZero() {
-			return quickEnd(s, o, "written, but not accepted by the gateway before the run had to end")
+			return quickEnd(s, o, "written, but the gateway did not accept it before the run had to end")
 		}
-		return failed(s, o, "abort: weight 0 was written but not accepted by the gateway (aborting because: "+s.Reason+")")
+		return failed(s, o, "abort: the gateway did not accept weight 0 (aborting because: "+s.Reason+")")
 	}
 	return s, wait(s, until, "the gateway to accept weight 0")
 }
@@ -77,7 +77,7 @@ func abortObserved(p Plan, s State, o Observation) (State, Action) {
 		}
 		return abortDrain(p, enter(s, o, StageAbortDrain), o)
 	case SplitBlind:
-		s.Unconfirmed = append(s.Unconfirmed, "weight 0: nothing tells the versions apart")
+		s.Unconfirmed = append(s.Unconfirmed, "weight 0: the versions cannot be distinguished")
 		s = seen(s, o)
 		if !s.QuickBy.IsZero() {
 			return quickEnd(s, o, "")
@@ -88,11 +88,11 @@ func abortObserved(p Plan, s State, o Observation) (State, Action) {
 	until := abortDeadline(p, s)
 	if expired(o, until) {
 		if !s.QuickBy.IsZero() {
-			return quickEnd(s, o, "accepted, but not yet seen in the answers before the run had to end")
+			return quickEnd(s, o, "accepted, but the answers did not show it before the run had to end")
 		}
-		return failed(s, o, "abort: weight 0 was accepted but the canary still answers (aborting because: "+s.Reason+")")
+		return failed(s, o, "abort: the gateway accepted weight 0, but the canary still answers (aborting because: "+s.Reason+")")
 	}
-	return s, wait(s, until, "answers to come from stable alone")
+	return s, wait(s, until, "all answers to come from stable")
 }
 
 func abortDrain(p Plan, s State, o Observation) (State, Action) {
@@ -106,8 +106,8 @@ func abortDrain(p Plan, s State, o Observation) (State, Action) {
 	return act(enter(s, o, StageAbortRemove))
 }
 
-// quickEnd ends an abort that a signal asked for. Traffic is back; the pods
-// stay, since nothing may be stopped that could still be sent to.
+// quickEnd ends an abort caused by a signal. Traffic is back; the pods stay,
+// because they may still get requests.
 func quickEnd(s State, o Observation, unseen string) (State, Action) {
 	if unseen != "" {
 		s.Unconfirmed = append(s.Unconfirmed, "weight 0: "+unseen)

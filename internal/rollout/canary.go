@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// settleAnswers is how many answers of the new revision, and none of the old,
-// show that the gateway no longer uses the canary Service. 100 bounds the old
-// revision's share below 4.5 % with 99 % confidence, and the share it would
-// have if the route had not followed is 100 %.
+// settleAnswers is the number of answers by the new revision, and none by the
+// old, that prove that the gateway no longer uses the canary Service. 100
+// answers bound the old revision's share below 4.5 % with 99 % confidence; its
+// share would be 100 % if the gateway had not followed.
 const settleAnswers = 100
 
-// maxSettles is how often the canary Service is aimed at the old revision
-// before the promotion counts as failed.
+// maxSettles is the number of attempts to point the canary Service at the old
+// revision before the promotion fails.
 const maxSettles = 5
 
-// progress is the way up. Whatever is wrong is looked at before anything that
+// progress decides during the rise. It checks for problems before anything that
 // would raise the weight.
 func progress(p Plan, s State, o Observation) (State, Action) {
 	if s, a, stopped := alarms(p, s, o); stopped {
@@ -67,15 +67,15 @@ func ready(p Plan, s State, o Observation) (State, Action) {
 	return s, wait(s, until, fmt.Sprintf("%d canary pods to be ready", o.CanaryWanted))
 }
 
-// preflight holds the first weight back until the gateway was seen to know the
-// canary's pods. It learns of pods and of weights on two ways, and one that has
-// the weight first answers 503 for the canary's share.
+// preflight delays the first weight until test requests reach the canary. A
+// gateway learns of pods and of weights from different watches; one that has
+// the weight first answers the canary's share with 503.
 func preflight(p Plan, s State, o Observation) (State, Action) {
 	switch o.Preflight {
 	case SplitConfirmed:
 		return weight(p, s, o)
 	case SplitBlind:
-		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: test requests to the canary cannot be recognised")
+		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: the answers to test requests cannot be attributed")
 		return weight(p, s, o)
 	case SplitPending:
 	}
@@ -94,14 +94,14 @@ func weight(p Plan, s State, o Observation) (State, Action) {
 
 func accepted(p Plan, s State, o Observation) (State, Action) {
 	if o.Accepted {
-		// Since stays at the moment of writing, so that the lag of the
-		// data plane is measured whole.
+		// Since stays at the time of the write, so the measured lag of the data plane
+		// is complete.
 		s.Stage = StageObserved
 		return observed(p, s, o)
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
-		return fail(p, s, o, fmt.Sprintf("weight %d was not accepted by the gateway within %s", s.Weight, p.Propagation))
+		return fail(p, s, o, fmt.Sprintf("the gateway did not accept weight %d within %s", s.Weight, p.Propagation))
 	}
 	return s, wait(s, until, fmt.Sprintf("the gateway to accept weight %d", s.Weight))
 }
@@ -112,12 +112,12 @@ func observed(p Plan, s State, o Observation) (State, Action) {
 		s = seen(s, o)
 		return dwell(p, enter(s, o, StageDwell), o)
 	case SplitBlind:
-		return inconclusive(p, s, o, fmt.Sprintf("weight %d cannot be observed: nothing tells the versions apart", s.Weight))
+		return inconclusive(p, s, o, fmt.Sprintf("weight %d cannot be observed: the versions cannot be distinguished", s.Weight))
 	case SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
-		return fail(p, s, o, fmt.Sprintf("weight %d was accepted but not observed in the answers within %s", s.Weight, p.Propagation))
+		return fail(p, s, o, fmt.Sprintf("the gateway accepted weight %d, but the answers did not show it within %s", s.Weight, p.Propagation))
 	}
 	return s, wait(s, until, fmt.Sprintf("answers to show a share of %d %%", s.Weight))
 }
@@ -135,8 +135,8 @@ func dwell(p Plan, s State, o Observation) (State, Action) {
 			a.Wake = ahead
 			return s, a
 		}
-		// The next step's pods start while this one is still judged, and
-		// the gateway has heard of them when the weight comes.
+		// The next step's pods start while this step is still judged, so the gateway
+		// knows them before it gets the weight.
 		s.Sized = s.Step + 1
 		return s, Action{Stage: StageDwell, Kind: KindScale}
 	}
@@ -144,7 +144,7 @@ func dwell(p Plan, s State, o Observation) (State, Action) {
 	case VerdictSuccessful:
 	case VerdictInconclusive:
 		return inconclusive(p, s, o, o.Reason)
-	default: // the judge has not spoken on a dwell that is over: never a pass
+	default: // no verdict at the end of the dwell is never a pass
 		return inconclusive(p, s, o, "no verdict at the end of the dwell")
 	}
 	if s.Step+1 < len(p.Steps) {
@@ -166,9 +166,9 @@ func promote(p Plan, s State, o Observation) (State, Action) {
 		}
 		return drain(p, s, o)
 	}
-	// From the hand-over on there is no way back through this run: the new
-	// revision takes all traffic and is what the Deployment says. A signal
-	// or a deadline ends the run with the rest recorded for the next one.
+	// After the hand-over this run cannot go back: the new revision has all
+	// traffic and is in the Deployment's template. A signal or a deadline ends the
+	// run and leaves the rest, recorded, to the next one.
 	if o.Err != nil {
 		return failed(s, o, "promotion: "+o.Err.Error())
 	}
@@ -208,32 +208,31 @@ func drain(p Plan, s State, o Observation) (State, Action) {
 	return act(enter(s, o, StageHandOver))
 }
 
-// returned waits for a route whose two sides are the same pods, so no answer
-// can show that the gateway follows: it waits for the acceptance and then as
-// long as the slowest change of this rollout took to be seen. StageSettle
-// proves it afterwards, by version.
+// returned waits for the gateway to follow a route whose two sides are the same
+// pods, which no answer can show. It waits for the acceptance and then for the
+// longest lag of this rollout. StageSettle proves it afterwards, by version.
 func returned(p Plan, s State, o Observation) (State, Action) {
 	until := s.Since.Add(p.Propagation)
 	if !o.Accepted {
 		if expired(o, until) {
-			return failed(s, o, fmt.Sprintf("the route to the promoted revision was not accepted within %s", p.Propagation))
+			return failed(s, o, fmt.Sprintf("the gateway did not accept the route to the promoted revision within %s", p.Propagation))
 		}
 		return s, wait(s, until, "the gateway to accept the route of the promoted revision")
 	}
 	grace := s.Since.Add(s.Lag * time.Duration(1+s.Settles))
 	if !expired(o, grace) {
-		return s, wait(s, grace, "the gateway to follow (as long as its slowest change took)")
+		return s, wait(s, grace, "the gateway to follow (the longest lag of this rollout)")
 	}
 	return act(enter(s, o, StageWarm))
 }
 
 func settle(p Plan, s State, o Observation) (State, Action) {
 	if o.OldAnswers > 0 {
-		// The gateway still uses the canary Service: aim it back at once.
-		// The old revision answered, so no request failed.
+		// The gateway still uses the canary Service: point it back immediately. The
+		// old revision answered, so no request failed.
 		s.Settles++
 		if s.Settles > maxSettles {
-			return failed(s, o, "the gateway keeps sending requests to the canary Service")
+			return failed(s, o, "the gateway still sends requests to the canary Service")
 		}
 		next := enter(s, o, StageReturned)
 		return next, Action{Stage: StageReturned, Kind: KindUnwarm}
@@ -245,5 +244,5 @@ func settle(p Plan, s State, o Observation) (State, Action) {
 	if expired(o, until) {
 		return failed(s, o, fmt.Sprintf("only %d answers within %s after the promotion", o.NewAnswers, p.Propagation))
 	}
-	return s, wait(s, until, fmt.Sprintf("%d answers by the new revision alone", settleAnswers))
+	return s, wait(s, until, fmt.Sprintf("%d answers, all by the new revision", settleAnswers))
 }

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Next decides what follows from what was seen. It has no side effects and
-// reads no clock but o.Now. The returned State is to be recorded before the
-// Action is carried out.
+// Next returns the next State and Action for an Observation. It has no side
+// effects and reads no clock but o.Now. The caller records the State before it
+// executes the Action.
 func Next(p Plan, s State, o Observation) (State, Action) {
 	if s.Phase.Terminal() {
 		return s, Action{Kind: KindStop}
 	}
 	if o.Fenced != "" {
-		return end(s, o, PhaseFailed, "another run took over: "+o.Fenced+"; nothing more was changed by this one")
+		return end(s, o, PhaseFailed, "another run took over: "+o.Fenced+"; this run made no further changes")
 	}
 	switch s.Phase {
 	case PhasePending:
@@ -30,7 +30,7 @@ func Next(p Plan, s State, o Observation) (State, Action) {
 	}
 }
 
-// alarms are the reasons to stop that hold at every stage of the way up.
+// alarms checks the reasons to stop that apply at every stage of the rise.
 func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 	stop := func(s State, a Action) (State, Action, bool) { return s, a, true }
 	switch {
@@ -38,7 +38,7 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 		s.QuickBy = o.Now.Add(p.QuickAbort)
 		return stop(startAbort(s, o, "interrupted by "+o.Interrupted))
 	case o.Drift != "":
-		return stop(end(s, o, PhasePaused, "a second writer: "+o.Drift+"; stopped rather than fight over it"))
+		return stop(end(s, o, PhasePaused, "conflicting change: "+o.Drift+"; paused instead of overwriting it"))
 	case o.Err != nil:
 		return stop(fail(p, s, o, o.Err.Error()))
 	case o.Trouble != "" && s.Stage != StagePrepare:
@@ -59,7 +59,7 @@ func inconclusive(p Plan, s State, o Observation, reason string) (State, Action)
 		if s.Extensions < p.MaxExtensions {
 			s.Extensions++
 			until := s.Since.Add(p.DwellFor(s))
-			return s, wait(s, until, fmt.Sprintf("a longer dwell at %d %% (%s)", s.Weight, reason))
+			return s, wait(s, until, fmt.Sprintf("the extended dwell at %d %% (%s)", s.Weight, reason))
 		}
 		policy = p.Then
 	}
@@ -69,7 +69,7 @@ func inconclusive(p Plan, s State, o Observation, reason string) (State, Action)
 	return fail(p, s, o, reason)
 }
 
-// fail is the end of the way up: back to stable, or hold where the plan says.
+// fail ends the rise: back to stable, or pause if the plan says so.
 func fail(p Plan, s State, o Observation, reason string) (State, Action) {
 	if !p.Rollback {
 		return end(s, o, PhasePaused, reason)
@@ -90,7 +90,7 @@ func end(s State, o Observation, phase Phase, reason string) (State, Action) {
 	if phase == PhasePaused {
 		s.Leftover = LeftoverCanary
 	}
-	if phase != PhaseFailed { // a failed run's stage is where the next one goes on
+	if phase != PhaseFailed { // after a failure the next run continues from this stage
 		s.Stage = StageEnd
 	}
 	s.Since = o.Now
@@ -102,8 +102,9 @@ func enter(s State, o Observation, stage Stage) State {
 	return s
 }
 
-// seen records that the weight written at s.Since shows in the answers. The lag
-// of the gateway ends where they likely began to, not where that was certain.
+// seen records that the answers show the weight written at s.Since. The
+// gateway's lag ends when the answers likely started to follow, not at the
+// confirmation.
 func seen(s State, o Observation) State {
 	s.ObservedAt = o.Now
 	followed := o.Now
@@ -114,7 +115,7 @@ func seen(s State, o Observation) State {
 	return s
 }
 
-// act is the action that belongs to an acting stage.
+// act returns the action of an acting stage.
 func act(s State) (State, Action) {
 	a := Action{Stage: s.Stage}
 	switch s.Stage {
@@ -133,7 +134,7 @@ func act(s State) (State, Action) {
 	case StageAbortRemove:
 		a.Kind = KindRestore
 	default:
-		panic("rollout: stage " + string(s.Stage) + " does not act")
+		panic("rollout: stage " + string(s.Stage) + " has no action")
 	}
 	return s, a
 }

@@ -21,8 +21,8 @@ func plan() Plan {
 	}
 }
 
-// A world answers every action of a rollout at once and well, unless bend
-// changes what is seen.
+// A world executes every action of a rollout immediately and successfully,
+// unless bend changes the observation.
 type world struct {
 	plan    Plan
 	state   State
@@ -51,7 +51,7 @@ func (w *world) observe() Observation {
 	return o
 }
 
-// run drives the rollout to its end, or fails the test when it finds none.
+// run drives the rollout to its end; if there is none, it fails the test.
 func (w *world) run(t *testing.T) State {
 	t.Helper()
 	w.now = epoch
@@ -159,11 +159,11 @@ func TestWhatStopsARollout(t *testing.T) {
 			},
 		},
 		{
-			name: "not accepted", phase: PhaseAborted, reason: "not accepted", weights: []int{5, 25, 0}, last: "abort-remove",
+			name: "not accepted", phase: PhaseAborted, reason: "did not accept weight 25", weights: []int{5, 25, 0}, last: "abort-remove",
 			bend: at(1, StageAccepted, func(o *Observation) { o.Accepted = false }),
 		},
 		{
-			name: "accepted but not observed", phase: PhaseAborted, reason: "not observed", weights: []int{5, 0}, last: "abort-remove",
+			name: "accepted but not observed", phase: PhaseAborted, reason: "did not show it", weights: []int{5, 0}, last: "abort-remove",
 			bend: func(o *Observation, s State) {
 				if s.Phase == PhaseProgressing && s.Weight == 5 {
 					o.Split = SplitPending
@@ -186,7 +186,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			}),
 		},
 		{
-			name: "no verdict is no pass", phase: PhaseAborted, reason: "no verdict", weights: []int{5, 0}, last: "abort-remove",
+			name: "a missing verdict is not a pass", phase: PhaseAborted, reason: "no verdict", weights: []int{5, 0}, last: "abort-remove",
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictPending }),
 		},
 		{
@@ -195,7 +195,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageDwell, func(o *Observation) { o.Verdict = VerdictInconclusive }),
 		},
 		{
-			name: "versions cannot be told apart", phase: PhaseAborted, reason: "cannot be observed", weights: []int{5, 0}, last: "abort-remove",
+			name: "versions cannot be distinguished", phase: PhaseAborted, reason: "cannot be observed", weights: []int{5, 0}, last: "abort-remove",
 			bend: func(o *Observation, s State) {
 				if s.Written {
 					o.Split = SplitBlind
@@ -211,7 +211,7 @@ func TestWhatStopsARollout(t *testing.T) {
 			},
 		},
 		{
-			name: "a second writer", phase: PhasePaused, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
+			name: "another writer", phase: PhasePaused, reason: `field manager "helm"`, weights: []int{5, 25}, last: "weight",
 			bend: at(1, StageDwell, func(o *Observation) { o.Drift = `field manager "helm" changed the backends` }),
 		},
 		{
@@ -269,7 +269,7 @@ func TestASignalEndsWithinItsBound(t *testing.T) {
 		t.Errorf("ended %s after the signal, want at most %s", took, w.plan.QuickAbort)
 	}
 	if end.Phase != PhaseAborted || len(end.Unconfirmed) == 0 || end.Leftover == "" {
-		t.Errorf("end = %+v, want aborted, with what was not seen and what is left on record", end)
+		t.Errorf("end = %+v, want aborted, with the unconfirmed changes and the leftover recorded", end)
 	}
 }
 
@@ -293,8 +293,8 @@ func TestOldAnswersAfterThePromotionAimTheServiceBack(t *testing.T) {
 	}
 }
 
-// TestEveryPathEnds throws random worlds at Next: whatever is seen, the weight
-// never rises after a failed verdict, and the end is one of those promised.
+// TestEveryPathEnds runs Next against random worlds: the weight never rises
+// after a failed verdict, and every path ends in one of the promised phases.
 func TestEveryPathEnds(t *testing.T) {
 	t.Parallel()
 	ends := map[Phase]int{}

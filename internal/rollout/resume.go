@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// Resume is the state with which another run brings an unfinished rollout to
-// its end. A rollout whose hand-over may have begun goes forward: its new
-// revision takes all traffic. Any other goes back to stable. by says who
-// resumes, for the reason on record.
+// Resume returns the state from which another run finishes an unfinished
+// rollout. If the hand-over may have started, the rollout goes forward: its new
+// revision already takes all traffic. Otherwise it goes back to stable. by
+// names the run that resumes, for the recorded reason.
 func Resume(s State, now time.Time, by string) State {
 	next := State{
 		Since: now, Step: s.Step, Written: s.Written, Weight: s.Weight, Lag: s.Lag,
-		ObservedAt: now, // when it was last observed is not known to this process
+		ObservedAt: now, // this process does not know when it was last observed
 		Reason:     fmt.Sprintf("left at %s, %s, weight %d: finished by %s", s.Phase, s.Stage, s.Weight, by),
 	}
 	switch s.Stage {

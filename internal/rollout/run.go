@@ -7,70 +7,69 @@ import (
 	"time"
 )
 
-// ErrFenced is returned (wrapped, naming the other run) by a Target when
-// another run has taken the lease. Nothing may be changed after it.
+// ErrFenced is a Target's error (wrapped, naming the other run) after another
+// run has taken the lease. The run must not change anything after it.
 var ErrFenced = errors.New("another run holds the lease")
 
-// A DriftError says that somebody else changed what this rollout wrote. A
-// rollout stops at it, it does not write over it.
+// A DriftError says that another writer changed what this rollout wrote. The
+// rollout pauses instead of overwriting it.
 type DriftError struct {
 	What string // the object and the field
-	Who  string // the field manager, as far as it is known
+	Who  string // the field manager, if known
 }
 
 func (e *DriftError) Error() string { return e.Who + " changed " + e.What }
 
-// A Target is the workload and its route. Implementations retry what may heal
-// until the context ends, and repeat safely: an action may have been carried
-// out in part by a process that is gone.
+// A Target is the workload and its route. Implementations retry transient
+// errors until the context ends. Their actions are idempotent: a previous
+// process may have executed a part of one.
 type Target interface {
-	// Observe says what is seen now, from a watch and without a request
-	// where possible. It fills in the fields of pods, Accepted and Drift.
+	// Observe returns the current observation, from a watch and without a request
+	// where possible. It sets the fields of pods, Accepted and Drift.
 	Observe(ctx context.Context, s State) (Observation, error)
-	// Do carries out one action of a kind other than KindWait and KindStop.
+	// Do executes one action of a kind other than KindWait and KindStop.
 	Do(ctx context.Context, a Action, s State) error
-	// Save records the state. It returns ErrFenced when this run is no
-	// longer the one.
+	// Save records the state. It returns ErrFenced if another run has taken over.
 	Save(ctx context.Context, s State) error
-	// Changed is signalled after something that Observe reads has changed.
+	// Changed returns a channel that signals a change of the data behind Observe.
 	Changed() <-chan struct{}
 }
 
 // Traffic is the stream of answers and its judge.
 type Traffic interface {
-	// ActionDone says that an action was carried out, so that answers sent
-	// before it do not count for the weight after it.
+	// ActionDone reports that an action was executed; requests sent before at do
+	// not count for the new weight.
 	ActionDone(a Action, s State, at time.Time)
-	// Annotate adds what the answers say: split, verdict, reason and the counts
-	// of StageSettle.
+	// Annotate adds the results from the answers: split, verdict, reason and the
+	// counts of StageSettle.
 	Annotate(o Observation, s State) Observation
-	// Changed is signalled when an answer changed what Annotate says.
+	// Changed returns a channel that signals a change of the data behind Annotate.
 	Changed() <-chan struct{}
 }
 
-// A Runner joins what Run needs.
+// A Runner has the dependencies of Run.
 type Runner struct {
 	Target  Target
 	Traffic Traffic
 	Now     func() time.Time
 	// After is time.After or a test's clock.
 	After func(time.Duration) <-chan time.Time
-	// Report is called after every decision, also when nothing changed but
-	// the observation. It must not block.
+	// Report is called after every decision, even if only the observation changed.
+	// It must not block.
 	Report func(State, Action, Observation)
 	// Interrupted yields the name of a signal, once.
 	Interrupted <-chan string
 }
 
-// actionError carries which stage could not be carried out.
+// actionError adds the failed stage to the error.
 func actionError(stage Stage, err error) error { return fmt.Errorf("%s: %w", stage, err) }
 
 // Run drives a rollout from s to a terminal phase and returns the last state.
-// The error is non-nil only when the terminal state could not be recorded;
-// outcomes, failed ones included, are in the state.
+// The error is non-nil only if Run could not record the terminal state; the
+// state has the outcome, also of a failed rollout.
 //
-// Actions on the way up are cut short by a signal. Actions of an abort and of
-// a promotion run on a context of their own, bounded by the plan.
+// A signal interrupts the actions of the rise. The actions of an abort or a
+// promotion have their own context, bounded by the plan.
 func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 	l := loop{Runner: r, plan: p, state: s}
 	for {
@@ -99,8 +98,8 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 	}
 }
 
-// A loop is one Run: the state, and what the next decision has to know beside
-// what Observe says.
+// A loop is one call of Run: the state, and the input of the next decision that
+// Observe does not provide.
 type loop struct {
 	Runner
 	plan  Plan
@@ -112,7 +111,7 @@ type loop struct {
 	drift          *DriftError
 }
 
-// decide observes and decides. changed says that the state is to be recorded.
+// decide observes and decides. changed says that the state must be recorded.
 func (l *loop) decide(ctx context.Context) (action Action, changed bool, now time.Time) {
 	s := l.state
 	o, err := l.Target.Observe(ctx, s)
@@ -132,8 +131,8 @@ func (l *loop) decide(ctx context.Context) (action Action, changed bool, now tim
 	return action, changed, o.Now
 }
 
-// record saves the state. When it returns false, the action must not be carried
-// out; an error means that the end could not be recorded.
+// record saves the state. If it returns false, the caller must not execute the
+// action; an error means that the end could not be recorded.
 func (l *loop) record(ctx context.Context, action Action) (recorded bool, err error) {
 	err = l.save(ctx, l.plan, l.state)
 	switch {
@@ -144,14 +143,14 @@ func (l *loop) record(ctx context.Context, action Action) (recorded bool, err er
 		return false, nil
 	case action.Kind == KindStop:
 		return false, fmt.Errorf("record the end of the rollout (%s: %s): %w", l.state.Phase, l.state.Reason, err)
-	case l.state.Phase == PhaseProgressing: // never raise a weight that is not on record
+	case l.state.Phase == PhaseProgressing: // never raise a weight that is not recorded
 		l.failed = actionError(l.state.Stage, err)
 		return false, nil
 	}
-	return true, nil // on the way back traffic comes first, the record second
+	return true, nil // on the way back, traffic comes before the record
 }
 
-// carryOut does what was decided and keeps what came of it for the next decision.
+// carryOut executes the action and keeps its result for the next decision.
 func (l *loop) carryOut(ctx context.Context, action Action) {
 	err := l.act(ctx, l.plan, l.state, action, &l.signal)
 	switch {
@@ -167,8 +166,8 @@ func (l *loop) carryOut(ctx context.Context, action Action) {
 	}
 }
 
-// wait returns when something may have changed, the deadline has come or a
-// signal arrived. A signal that already arrived does not wake it again.
+// wait returns after a change, at the deadline or on a signal. A signal that
+// has already arrived does not wake it again.
 func (r Runner) wait(d time.Duration, signal string) string {
 	var interrupted <-chan string
 	if signal == "" {
@@ -183,10 +182,10 @@ func (r Runner) wait(d time.Duration, signal string) string {
 	return signal
 }
 
-// act carries out one action. A signal ends one of the way up, or the removal
-// of a canary that no traffic goes to, at once; the reversed or later repeated
-// action copes with a part of it done. Any other action gets the time that a
-// quick abort has.
+// act executes one action. A signal immediately interrupts an action of the
+// rise and the removal of a canary without traffic; the reversed or repeated
+// action handles a partial result. Any other action gets the time of a quick
+// abort.
 func (r Runner) act(ctx context.Context, p Plan, s State, a Action, signal *string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget(p, s, r.Now()))
 	defer cancel()
@@ -220,7 +219,7 @@ func (r Runner) save(ctx context.Context, p Plan, s State) error {
 	return r.Target.Save(ctx, s)
 }
 
-// budget is how long one action may take.
+// budget returns the time limit of one action.
 func budget(p Plan, s State, now time.Time) time.Duration {
 	if !s.QuickBy.IsZero() {
 		return max(s.QuickBy.Sub(now), time.Second)

@@ -2,11 +2,11 @@ package rollout
 
 import "fmt"
 
-// A Side is one of the versions between which a rollout moves traffic.
+// A Side is one of the versions of a rollout, or unattributed.
 type Side string
 
-// The sides. The zero value and SideUnattributed are what no version put its
-// name to: a gateway's own error page, a connection that was refused.
+// The sides. The zero value and SideUnattributed are for answers without a
+// version: a gateway's own error page, a refused connection.
 const (
 	SideStable       Side = "stable"
 	SideCanary       Side = "canary"
@@ -14,8 +14,8 @@ const (
 	SideUnattributed Side = "unattributed"
 )
 
-// UnmarshalText reads a side's name. Recordings of version 1.0 say unsigned
-// where this one says unattributed.
+// UnmarshalText parses a side's name. Recordings of version 1.0 have unsigned
+// for unattributed.
 func (s *Side) UnmarshalText(b []byte) error {
 	switch side := Side(b); side {
 	case SideStable, SideCanary, SidePrevious, SideUnattributed:

@@ -1,10 +1,10 @@
 package rollout
 
-// A Verdict is what the judge says of the current step.
+// A Verdict is the judge's result for the current step.
 type Verdict string
 
-// The verdicts. Pending means: the dwell is still running and nothing has
-// failed so far. It is the only one that another may follow.
+// The verdicts. Pending means that the dwell is running and nothing has failed
+// so far. Only Pending is not final.
 const (
 	VerdictPending      Verdict = "Pending"
 	VerdictSuccessful   Verdict = "Successful"
@@ -12,15 +12,15 @@ const (
 	VerdictInconclusive Verdict = "Inconclusive"
 )
 
-// A Policy says what an inconclusive verdict leads to. It never leads to
+// A Policy is the reaction to an inconclusive verdict. It never leads to
 // success.
 type Policy string
 
-// The policies. Fail and Ignore are for one metric: what is ignored no longer
-// counts, the other metrics still do. Abort is for the whole rollout.
+// The policies. Fail and Ignore apply to one metric: an ignored metric no
+// longer counts, the others still do. Abort applies to the whole rollout.
 const (
-	PolicyExtend Policy = "extend" // dwell again, up to MaxExtensions times; then what Plan.Then says
-	PolicyHold   Policy = "hold"   // stop at this weight and wait for a person
+	PolicyExtend Policy = "extend" // dwell again, up to MaxExtensions times; then apply Plan.Then
+	PolicyHold   Policy = "hold"   // pause at this weight until a user decides
 	PolicyAbort  Policy = "abort"  // shift traffic back to stable
 	PolicyFail   Policy = "fail"   // count the metric as failed
 	PolicyIgnore Policy = "ignore" // judge by the other metrics, and warn

@@ -4,65 +4,69 @@ import "math"
 
 const (
 	confidence = 0.999
-	// evidence is the likelihood ratio at which a change counts as seen;
-	// evidenceEnd is that for a target of 0 or 1. From 5 to 0 % a row of
-	// 180 answers without the canary would be 1e4, and turns up once in
-	// 35 minutes at 100 a second although nothing changed.
+	// evidence is the likelihood ratio at which a change counts as confirmed;
+	// evidenceEnd is the one for a target of 0 or 1. From 5 to 0 %, 180 answers in
+	// a row without the canary reach 1e4; at 100 answers a second that happens
+	// once in 35 minutes although nothing changed.
 	evidence    = 1e4
 	evidenceEnd = 1e6
-	// leastN and leastEnd are the fewest answers to confirm a share inside
-	// 0..1, and one of the ends.
+	// leastN and leastEnd are the minimum answers to confirm a share inside 0..1,
+	// and one of the ends.
 	leastN   = 30
 	leastEnd = 100
-	// mixtureN is how many answers telling a half-applied change may cost.
+	// mixtureN is the maximum number of answers spent to exclude a half-applied
+	// change.
 	mixtureN = 500
-	// leastP bounds probabilities away from 0 and 1, where one stray answer
-	// would have infinite weight.
+	// leastP bounds probabilities away from 0 and 1, where a single answer would
+	// have infinite weight.
 	leastP = 1e-4
 )
 
-// A Confirmer says when the answers show that a data plane follows a weight.
+// A Confirmer detects when the answers show that the data plane follows a
+// weight.
 //
-// A gateway is told "25 % to the canary" and, some milliseconds or many seconds
-// later, does it. Until then its answers still show the share before. It looks at
-// each answer and asks: is the new share the better explanation by far,
-// since when, and does all that came since agree with it? Three things have to
-// hold at once:
+// A gateway applies a new weight some milliseconds or many seconds after the
+// write. Until then its answers show the old share. For each answer the
+// Confirmer tests whether the new share explains the answers far better, since
+// when, and whether all answers since then agree with it. Three conditions must
+// hold together:
 //
-//   - the likelihood of the new share against the old one, summed up since the
-//     most likely moment of the change (CUSUM, Page 1954), is over 10,000 to 1,
-//     and over a million to 1 for a target of 0 or 100 %;
-//   - the count since that moment lies in the 99.9 % interval of the new share;
-//   - there are enough answers since then that the same interval of the old share
-//     has no count in common with it and, where 500 answers can tell, neither has
-//     that of the half-way mixture: one of two gateway replicas not yet following.
+//   - the likelihood ratio of the new share to the old one, since the most
+//     likely moment of the change (CUSUM, Page 1954), is over 10,000 to 1, and
+//     over a million to 1 for a target of 0 or 100 %;
+//   - the count since that moment is in the 99.9 % interval of the new share;
+//   - there are enough answers since then that this interval is disjoint from
+//     the old share's and, if 500 answers suffice for that, from the one
+//     half-way in between: one of two gateway replicas not yet following.
 //
-// The sum finds the change quickly however late it is; the interval refuses
-// shares beyond or short of the target, which the sum alone would take. For a
-// target of 0 or 100 % one answer of the wrong side starts everything afresh, and
-// at least 100 in a row are asked for: pods are scaled down on this word.
+// The sum finds the change quickly however late it is; the interval rejects
+// shares above or below the target, which the sum alone would accept. For a
+// target of 0 or 100 % one answer of the wrong side restarts the count, and at
+// least 100 answers in a row are required, because pods are scaled down after
+// this confirmation.
 //
-// What it cannot do: tell a small change that was applied by half from one that
-// was applied, say 15 % from 25 %, without more answers than a step should cost.
-// Nothing is scaled down after such a step, and Progress shows the share as seen.
+// Limitation: it cannot distinguish a half-applied small change from an applied
+// one, say 15 % from 25 %, without more answers than a step should cost.
+// Nothing is scaled down after such a step, and Progress shows the measured
+// share.
 //
-// Whoever feeds it makes sure that every answer was sent after the weight was
-// written. It is not safe for concurrent use.
+// The caller passes only answers to requests sent after the weight was written.
+// A Confirmer is not safe for concurrent use.
 type Confirmer struct {
 	from, to           float64
 	canary, stable     float64 // log likelihood ratio of one answer, to against from
 	minN               int
-	enough             float64 // log of the evidence asked for
+	enough             float64 // log of the required evidence
 	sum                float64 // CUSUM
 	n, k               int     // answers and canary answers since the likely change
-	window             []bool  // the last minN answers, where nothing was to change
+	window             []bool  // the last minN answers; used if from equals to
 	seen, unattributed int
 	confirmed          bool
-	atN, atK, atAll    int // n, k and seen when it was confirmed
+	atN, atK, atAll    int // n, k and seen at the confirmation
 }
 
 // NewConfirmer returns a Confirmer for a change of the share from one value to
-// another, both 0..1. When they are the same there is nothing to detect, and it
+// another, both 0..1. If they are equal there is no change to detect; it then
 // confirms that the last answers agree with the share.
 func NewConfirmer(from, to float64) *Confirmer {
 	from, to = min(max(from, 0), 1), min(max(to, 0), 1)
@@ -79,7 +83,7 @@ func NewConfirmer(from, to float64) *Confirmer {
 
 func clamp(p float64) float64 { return min(max(p, leastP), 1-leastP) }
 
-// minAnswers returns how many answers a confirmation needs at least.
+// minAnswers returns the minimum number of answers for a confirmation.
 func minAnswers(from, to float64) int {
 	least := leastN
 	if to == 0 || to == 1 {
@@ -97,8 +101,9 @@ func minAnswers(from, to float64) int {
 	return n
 }
 
-// firstDisjoint returns the first n in least..most at which p and q can be told
-// apart; most when there is none. It may be off by the sawtooth of the binomial.
+// firstDisjoint returns the smallest n in least..most at which the intervals of
+// p and q are disjoint, most if there is none. It may be off by the sawtooth of
+// the binomial.
 func firstDisjoint(least, most int, p, q float64) int {
 	lo, hi := least-1, least
 	for hi < most && !disjoint(hi, p, q) {
@@ -114,8 +119,9 @@ func firstDisjoint(least, most int, p, q float64) int {
 	return hi
 }
 
-// Observe takes one answer, sent after the weight was written, by the canary or
-// by stable. It returns whether the share is confirmed; once it is, it stays so.
+// Observe adds one answer, by the canary or by stable, to a request sent after
+// the weight was written. It reports whether the share is confirmed; a
+// confirmation is final.
 func (c *Confirmer) Observe(canary bool) bool {
 	c.seen++
 	if c.confirmed {
@@ -135,7 +141,7 @@ func (c *Confirmer) Observe(canary bool) bool {
 	return c.confirmed
 }
 
-// add moves the CUSUM by one answer.
+// add updates the CUSUM with one answer.
 func (c *Confirmer) add(canary bool) {
 	if c.to == 0 && canary || c.to == 1 && !canary {
 		c.sum, c.n, c.k = 0, 0, 0
@@ -169,31 +175,29 @@ func (c *Confirmer) slide(canary bool) {
 	}
 }
 
-// Run is how many answers came since the likeliest moment of the change: the
-// answer at which it is 1 was the first that the new share explains better.
+// Run returns the number of answers since the most likely moment of the change:
+// the answer at which it is 1 is the first that the new share explains better.
 func (c *Confirmer) Run() int { return c.n }
 
-// Unattributed takes one answer whose side is not known. It is counted and has no
-// other effect.
+// Unattributed counts one answer of an unknown side. It has no other effect.
 func (c *Confirmer) Unattributed() { c.unattributed++ }
 
-// Progress is how far a Confirmer is, in numbers to show.
+// Progress is the progress of a Confirmer, in numbers to show.
 type Progress struct {
 	Confirmed bool
-	From, To  float64 // the share before and the share awaited
-	// N answers, K of them by the canary, came since the most likely moment
-	// of the change; frozen when it was confirmed.
+	From, To  float64 // the old share and the expected one
+	// N answers, K of them by the canary, since the most likely moment of the
+	// change; frozen at the confirmation.
 	N, K int
-	// MinN is the least N to confirm.
+	// MinN is the minimum N for a confirmation.
 	MinN int
-	// Lo and Hi bound the K that agrees with To at 99.9 %.
+	// Lo and Hi bound the values of K that agree with To at 99.9 %.
 	Lo, Hi int
-	// Evidence is the likelihood of To against From since that moment, as a
-	// share of what is asked for: 0 none, 1 enough. It is 1 when nothing
-	// was to change.
+	// Evidence is the log likelihood ratio of To to From since that moment, as a
+	// share of the required one: 0 none, 1 enough. It is 1 if From equals To.
 	Evidence float64
-	// Seen answers in all, and Unattributed ones beside them. When confirmed,
-	// ConfirmedAfter is the value of Seen at that moment.
+	// Seen is the number of attributed answers, Unattributed that of the others.
+	// ConfirmedAfter is Seen at the confirmation, 0 before it.
 	Seen, Unattributed, ConfirmedAfter int
 }
 
@@ -205,7 +209,7 @@ func (p Progress) Share() float64 {
 	return float64(p.K) / float64(p.N)
 }
 
-// Progress returns how far the Confirmer is.
+// Progress returns the progress so far.
 func (c *Confirmer) Progress() Progress {
 	p := Progress{Confirmed: c.confirmed, From: c.from, To: c.to, N: c.n, K: c.k, MinN: c.minN,
 		Evidence: min(c.sum/c.enough, 1), Seen: c.seen, Unattributed: c.unattributed}

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// logMass is the binomial probability by another road: factorials in log space.
+// logMass returns the binomial probability by another method: factorials in log
+// space.
 func logMass(k, n int, p float64) float64 {
 	g := func(x int) float64 { v, _ := math.Lgamma(float64(x) + 1); return v }
 	return g(n) - g(k) - g(n-k) + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p)
@@ -59,7 +60,7 @@ func TestAtLeastAgainstMasses(t *testing.T) {
 
 func TestInterval(t *testing.T) {
 	t.Parallel()
-	// The expected counts are from a sum of the masses in 30 digits or more.
+	// The expected counts come from a sum of the masses in 30 digits or more.
 	for _, c := range []struct {
 		n      int
 		p      float64
@@ -181,8 +182,8 @@ func TestNoConfirmationWithoutChange(t *testing.T) {
 	}
 }
 
-// delays returns the sorted numbers of answers until a change is confirmed that
-// comes after late answers of the old share.
+// delays returns, sorted, the numbers of answers until the confirmation of a
+// change that comes after late answers of the old share.
 func delays(t *testing.T, r *rand.Rand, from, to float64, late, runs int) []int {
 	t.Helper()
 	var ds []int
@@ -234,7 +235,7 @@ func TestDetectionDelay(t *testing.T) {
 	}
 }
 
-// wrr is smooth weighted round robin, as nginx and Traefik have it.
+// wrr is smooth weighted round robin, as in nginx and Traefik.
 type wrr struct{ weight, current [2]int }
 
 func (w *wrr) canary() bool {
@@ -323,7 +324,7 @@ func TestOvershootIsNotConfirmed(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(11, 12))
 	x := NewConfirmer(.05, .25)
-	for range 3000 { // somebody else wrote 60
+	for range 3000 { // another writer wrote 60
 		if x.Observe(r.Float64() < .60) {
 			t.Fatalf("60 %% taken for 25 %%: %+v", x.Progress())
 		}

@@ -4,8 +4,8 @@ import (
 	"math"
 )
 
-// growth is the ratio of one bucket's bound to the one before. Values from least
-// to most are told apart, all others count as these.
+// growth is the ratio of one bucket's bound to the previous one. Values below
+// least count as least, values above most as most.
 const (
 	growth = 1.01
 	least  = 1e-5
@@ -18,7 +18,7 @@ var logGrowth = math.Log(growth)
 // zero Hist is empty. Counts need not be whole: a bucket of a coarser histogram
 // is spread over several.
 type Hist struct {
-	first int       // index of the bucket that n begins with
+	first int       // index of the first bucket in n
 	n     []float64 // counts
 	total float64
 	low   float64 // lowest and highest value, before rounding to buckets
@@ -29,7 +29,7 @@ func bucketOf(v float64) int {
 	return int(math.Floor(math.Log(min(max(v, least), most)) / logGrowth))
 }
 
-// valueOf is the middle of a bucket, in logarithms.
+// valueOf returns the middle of a bucket, in logarithms.
 func valueOf(bucket int) float64 { return math.Exp((float64(bucket) + .5) * logGrowth) }
 
 // Add counts v n times.
@@ -41,7 +41,7 @@ func (h *Hist) Add(v, n float64) {
 	h.put(bucketOf(v), n)
 }
 
-// note keeps the extreme values; it comes before the counts.
+// note updates the extreme values; call it before changing the counts.
 func (h *Hist) note(low, high float64) {
 	if h.total == 0 {
 		h.low, h.high = low, high
@@ -65,9 +65,9 @@ func (h *Hist) put(bucket int, n float64) {
 	h.total += n
 }
 
-// AddRange counts n values that lie over one bound and up to another, of which no
-// more is known: they are spread evenly in between, as Prometheus does for
-// quantiles. Values over the last finite bound count as that bound.
+// AddRange counts n values above one bound and up to another. It spreads them
+// evenly in between, as Prometheus does for quantiles. Values above the last
+// finite bound count as that bound.
 func (h *Hist) AddRange(over, upto, n float64) {
 	if n <= 0 {
 		return
@@ -97,7 +97,7 @@ func (h *Hist) AddRange(over, upto, n float64) {
 	}
 }
 
-// Merge adds all that o counts.
+// Merge adds the counts of o.
 func (h *Hist) Merge(o Hist) {
 	if o.total == 0 {
 		return
@@ -110,11 +110,11 @@ func (h *Hist) Merge(o Hist) {
 	}
 }
 
-// Total is how many values were counted.
+// Total returns the number of values.
 func (h Hist) Total() float64 { return h.total }
 
-// Quantile returns the value that a share q of all does not exceed, within 1 %;
-// 0 when there are none.
+// Quantile returns the q-quantile of the values, within 1 %; 0 if there are
+// none.
 func (h Hist) Quantile(q float64) float64 {
 	if h.total == 0 {
 		return 0
@@ -128,7 +128,7 @@ func (h Hist) Quantile(q float64) float64 {
 	return h.high
 }
 
-// Above is how many of the values are greater than v, within 1 % of v.
+// Above returns the number of values greater than v, within 1 % of v.
 func (h Hist) Above(v float64) float64 {
 	sum, limit := 0.0, bucketOf(v)
 	for i, n := range h.n {

@@ -2,11 +2,11 @@ package stat
 
 import "math"
 
-// Interval returns the central range of counts that n answers show with the given
-// confidence when each goes to the canary with probability p: fewer than lo, and
-// likewise more than hi, have a probability of at most (1-confidence)/2. It is
-// exact (binomial, no normal approximation) for any n up to 1e7 and confidences
-// up to 1-1e-9. p and confidence are clamped to 0..1.
+// Interval returns the central range of the number of canary answers among n,
+// with the given confidence, if each comes from the canary with probability p:
+// fewer than lo, and likewise more than hi, have a probability of at most
+// (1-confidence)/2. It is exact (binomial, no normal approximation) for any n
+// up to 1e7 and confidences up to 1-1e-9. p and confidence are clamped to 0..1.
 func Interval(n int, p, confidence float64) (lo, hi int) {
 	tail := (1 - min(max(confidence, 0), 1)) / 2
 	first, mass := masses(n, p)
@@ -26,9 +26,8 @@ func Interval(n int, p, confidence float64) (lo, hi int) {
 	return lo, hi
 }
 
-// ShareInterval returns the shares that do not contradict k of n at the given
-// confidence (Clopper and Pearson): the interval to show beside a measured share
-// or error rate. For n = 0 it is 0..1.
+// ShareInterval returns the confidence interval of a share measured as k of n
+// (Clopper and Pearson). For n = 0 it is 0..1.
 func ShareInterval(k, n int, confidence float64) (lo, hi float64) {
 	tail := (1 - confidence) / 2
 	lo, hi = 0, 1
@@ -57,8 +56,8 @@ func AtLeast(k, n int, p float64) float64 {
 	return beta(a, b, p)
 }
 
-// beta is the regularized incomplete beta function for x under about a/(a+b), by
-// Lentz's method (Numerical Recipes 6.4, written anew).
+// beta is the regularized incomplete beta function for x under about a/(a+b),
+// by Lentz's method (Numerical Recipes 6.4, own code).
 func beta(a, b, x float64) float64 {
 	la, _ := math.Lgamma(a)
 	lb, _ := math.Lgamma(b)
@@ -90,8 +89,8 @@ func beta(a, b, x float64) float64 {
 	return min(front*f, 1)
 }
 
-// root returns the p at which AtLeast(k, n, p) is want, for 1 <= k <= n and want
-// inside 0..1: Newton's method, kept inside a shrinking bracket.
+// root returns the p at which AtLeast(k, n, p) is want, for 1 <= k <= n and
+// want inside 0..1, by Newton's method inside a shrinking bracket.
 func root(k, n int, want float64) float64 {
 	a, b := float64(k), float64(n-k+1)
 	la, _ := math.Lgamma(a)
@@ -118,10 +117,10 @@ func root(k, n int, want float64) float64 {
 	return p
 }
 
-// masses returns the probabilities of first, first+1, ... of n. Counts less
-// likely than 1e-18 of the likeliest are left out. Starting at the mode and
-// multiplying outward needs no factorials: nothing can overflow, and what
-// underflows is what is left out.
+// masses returns the probabilities of first, first+1, ... of n. It omits counts
+// less likely than 1e-18 of the likeliest. It starts at the mode and multiplies
+// outward, which needs no factorials: nothing can overflow, and only omitted
+// counts underflow.
 func masses(n int, p float64) (first int, mass []float64) {
 	p = min(max(p, 0), 1)
 	if n <= 0 || p == 0 {
@@ -151,7 +150,7 @@ func masses(n int, p float64) (first int, mass []float64) {
 		}
 		mass = append(mass, w)
 	}
-	// Sum from the small ends: what is added last is largest.
+	// Sum from the small ends, so the largest terms come last.
 	sum := 0.0
 	for i, j := 0, len(mass)-1; i <= j; i, j = i+1, j-1 {
 		sum += mass[i]
@@ -165,7 +164,7 @@ func masses(n int, p float64) (first int, mass []float64) {
 	return mode - len(below), mass
 }
 
-// disjoint says whether no count is likely under both p and q.
+// disjoint reports whether the intervals of p and q have no count in common.
 func disjoint(n int, p, q float64) bool {
 	a, b := Interval(n, p, confidence)
 	c, d := Interval(n, q, confidence)

@@ -2,13 +2,13 @@ package stat
 
 import "math"
 
-// power80 is the 80 % quantile of the normal distribution: what is called
-// detectable is detected four times of five.
+// power80 is the 80 % quantile of the normal distribution: an effect counts as
+// detectable if the test detects it four times out of five.
 const power80 = 0.8416212335729143
 
-// SeenShare returns the smallest share of hits that Evidence tells from limit
-// with a probability of 80 % within total trials, at a stake that has to grow to
-// 1/alpha. It is 1 when no share would do.
+// SeenShare returns the smallest share of hits above limit that Evidence
+// detects with a probability of 80 % within total events, with a stake that
+// must grow to 1/alpha. It is 1 if no share is large enough.
 func SeenShare(total, limit, alpha float64) float64 {
 	lo, hi := limit, 1.0
 	if !sees(total, hi, limit, alpha) {
@@ -24,8 +24,9 @@ func SeenShare(total, limit, alpha float64) float64 {
 	return hi
 }
 
-// TrialsToSee returns how many trials Evidence needs to tell a share of hits from
-// limit with a probability of 80 %; +Inf when share is not above limit.
+// TrialsToSee returns the number of events that Evidence needs to detect a
+// share of hits above limit with a probability of 80 %; +Inf if share is not
+// above limit.
 func TrialsToSee(share, limit, alpha float64) float64 {
 	if share <= limit {
 		return math.Inf(1)
@@ -52,10 +53,10 @@ func sees(total, share, limit, alpha float64) bool {
 	return Evidence(total, hits, limit) >= math.Log(1/alpha)
 }
 
-// SeenRatio returns the smallest factor between the medians of two samples of
-// sizes m and n that the Mann-Whitney test tells from none with a probability of
-// 80 % and a one-sided alpha, when their logarithms are normal with a standard
-// deviation of sigma; +Inf when the samples are too small to show any.
+// SeenRatio returns the smallest ratio between the medians of two samples of
+// sizes m and n that the Mann-Whitney test detects with a probability of 80 %
+// at a one-sided alpha, if their logarithms are normal with a standard
+// deviation of sigma; +Inf if the samples are too small for any ratio.
 func SeenRatio(m, n, sigma, alpha float64) float64 {
 	if m <= 0 || n <= 0 {
 		return math.Inf(1)
@@ -67,5 +68,5 @@ func SeenRatio(m, n, sigma, alpha float64) float64 {
 	return math.Exp(quantile(theta) * sigma * math.Sqrt2)
 }
 
-// quantile is that of the normal distribution.
+// quantile returns the p-quantile of the standard normal distribution.
 func quantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }

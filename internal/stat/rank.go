@@ -7,10 +7,10 @@ import (
 	"github.com/aclements/go-moremath/stats"
 )
 
-// A Weighted is a value that was seen N times.
+// A Weighted is a value with its count N.
 type Weighted struct{ V, N float64 }
 
-// A Sample is distinct values in rising order.
+// A Sample is a list of distinct values in rising order.
 type Sample []Weighted
 
 // SampleOf sorts values into a Sample.
@@ -27,7 +27,7 @@ func SampleOf(vs ...float64) Sample {
 	return s
 }
 
-// Size is how many values there are.
+// Size returns the number of values.
 func (s Sample) Size() float64 {
 	n := 0.0
 	for _, w := range s {
@@ -36,7 +36,7 @@ func (s Sample) Size() float64 {
 	return n
 }
 
-// A Block is what two streams showed over the same stretch of time.
+// A Block has the values of two streams over the same period.
 type Block struct{ First, Second Sample }
 
 // A Comparison is the Mann-Whitney statistic of two samples.
@@ -45,10 +45,10 @@ type Comparison struct {
 	// Theta is the probability that a value of the first sample exceeds one
 	// of the second, ties counting half: U/(M·N). 0.5 means no difference.
 	Theta float64
-	// NullVar is the variance of Theta if the samples came from the same
-	// distribution, each value independent of the others, corrected for
-	// ties. BlockVar is the one that was seen between the blocks; it holds
-	// whatever goes on inside of them. NaN with fewer than two blocks.
+	// NullVar is the variance of Theta if both samples come from the same
+	// distribution with independent values, corrected for ties. BlockVar is the
+	// empirical variance between the blocks, which is valid whatever the
+	// dependence inside them; NaN with fewer than two blocks.
 	NullVar, BlockVar float64
 	Blocks            int
 }
@@ -56,9 +56,10 @@ type Comparison struct {
 // A HistBlock is a Block whose values are in histograms.
 type HistBlock struct{ First, Second Hist }
 
-// Compare computes the statistic from blocks. The variance between blocks is the
-// clustered one of DeLong's estimator (Obuchowski 1997), with the covariance of
-// the two streams: what slows both at once does not count as a difference.
+// Compare computes the statistic from blocks. The variance between blocks is
+// the clustered version of DeLong's estimator (Obuchowski 1997) with the
+// covariance of the two streams: a slowdown of both does not count as a
+// difference.
 func Compare(blocks []Block) Comparison {
 	var values []float64
 	for _, b := range blocks {
@@ -83,7 +84,7 @@ func Compare(blocks []Block) Comparison {
 	return compare(cells, len(values))
 }
 
-// CompareHists is Compare for histograms, whose buckets are ranks already.
+// CompareHists is Compare for histograms, whose buckets already are ranks.
 func CompareHists(blocks []HistBlock) Comparison {
 	low, high := math.MaxInt, math.MinInt
 	for _, b := range blocks {
@@ -110,7 +111,7 @@ func (h Hist) cells(low int) []cell {
 	return cells
 }
 
-// A cell is how often the value of a rank was seen.
+// A cell is the count of the value with a rank.
 type cell struct {
 	rank int
 	n    float64
@@ -128,8 +129,8 @@ func compare(blocks [][2][]cell, ranks int) Comparison {
 		return c
 	}
 	c.NullVar = nullVar(first, second, c.M, c.N)
-	// below is the share of the second sample under each rank, above that of
-	// the first over it, ties counting half.
+	// below is the share of the second sample below each rank, above the share of
+	// the first above it; ties count half.
 	below, above := shares(second, c.N), shares(first, c.M)
 	for r, n := range first {
 		c.Theta += n * below[r] / c.M
@@ -155,7 +156,7 @@ func compare(blocks [][2][]cell, ranks int) Comparison {
 	return c
 }
 
-// add counts cells and returns how many values they hold.
+// add adds cells to counts and returns the number of their values.
 func add(counts []float64, cells []cell) float64 {
 	total := 0.0
 	for _, w := range cells {
@@ -165,7 +166,8 @@ func add(counts []float64, cells []cell) float64 {
 	return total
 }
 
-// shares is the share of all counts under each rank, and half of those at it.
+// shares returns, for each rank, the share of the counts below it plus half of
+// those at it.
 func shares(counts []float64, total float64) []float64 {
 	under, sum := make([]float64, len(counts)), 0.0
 	for r, n := range counts {
@@ -175,8 +177,8 @@ func shares(counts []float64, total float64) []float64 {
 	return under
 }
 
-// nullVar is the variance of U/(mn) under the null hypothesis, with the
-// correction for ties: ((N+1) - Σ(t³-t)/(N(N-1))) / (12mn), N = m+n.
+// nullVar returns the variance of U/(mn) under the null hypothesis, corrected
+// for ties: ((N+1) - Σ(t³-t)/(N(N-1))) / (12mn), N = m+n.
 func nullVar(first, second []float64, m, n float64) float64 {
 	all, ties := m+n, 0.0
 	for r := range first {
@@ -189,12 +191,13 @@ func nullVar(first, second []float64, m, n float64) float64 {
 	return (all + 1 - ties/(all*(all-1))) / (12 * m * n)
 }
 
-// leastBlocks is from how many blocks on their variance says something.
+// leastBlocks is the minimum number of blocks for a usable variance.
 const leastBlocks = 6
 
 // Greater returns the one-sided p-value of "the first sample's values are not
-// greater": 1 with too few blocks to know how they vary. It is the larger one of
-// two: by the normal distribution and NullVar, and by Student's and BlockVar.
+// greater", 1 with too few blocks to estimate their variance. It is the larger
+// of two p-values: from the normal distribution with NullVar, and from
+// Student's with BlockVar.
 func (c Comparison) Greater() float64 {
 	if c.Blocks < leastBlocks || math.IsNaN(c.BlockVar) {
 		return 1
@@ -208,7 +211,8 @@ func (c Comparison) Greater() float64 {
 	return p
 }
 
-// upper is the probability of d or more under a normal distribution around 0.
+// upper returns the probability of d or more under a normal distribution around
+// 0.
 func upper(d, variance float64) float64 {
 	switch {
 	case math.IsInf(variance, 1):
@@ -219,7 +223,7 @@ func upper(d, variance float64) float64 {
 	return math.Erfc(d/math.Sqrt(2*variance)) / 2
 }
 
-// Variance is the one to make intervals with: the larger of the two.
+// Variance returns the variance for intervals: the larger of the two.
 func (c Comparison) Variance() float64 {
 	if c.BlockVar > c.NullVar {
 		return c.BlockVar
@@ -227,10 +231,10 @@ func (c Comparison) Variance() float64 {
 	return c.NullVar
 }
 
-// Shift returns the Hodges-Lehmann estimate of how much greater the values of the
-// first sample are, the median of all differences, and the bounds of its interval
-// from differences at the ranks that deviate by z standard deviations of Theta.
-// All are 0 when a sample is empty.
+// Shift returns the Hodges-Lehmann estimate of the difference between the first
+// sample and the second, the median of all pairwise differences, and its
+// interval: the differences at the ranks z standard deviations of Theta away.
+// All are 0 if a sample is empty.
 func Shift(first, second Sample, variance, z float64) (estimate, low, high float64) {
 	if len(first) == 0 || len(second) == 0 {
 		return 0, 0, 0
@@ -245,8 +249,8 @@ func Shift(first, second Sample, variance, z float64) (estimate, low, high float
 	return middle(first, second, pairs), low, high
 }
 
-// middle is the median of all differences: the mean of the two middle ones when
-// their number is even.
+// middle returns the median of all differences: the mean of the two middle ones
+// if their number is even.
 func middle(first, second Sample, pairs float64) float64 {
 	lower := difference(first, second, pairs/2)
 	if whole := math.Round(pairs); math.Abs(pairs-whole) < 1e-6*pairs && int64(whole)%2 == 0 {
@@ -255,9 +259,9 @@ func middle(first, second Sample, pairs float64) float64 {
 	return lower
 }
 
-// difference is the smallest difference d of a value of first and one of second
-// such that at least rank of all pairs have a difference of d or less. It is
-// found by bisection, counting pairs in one pass over both samples.
+// difference returns the smallest difference d of a value of first and one of
+// second such that at least rank pairs have a difference of d or less. It
+// bisects, and counts pairs in one pass over both samples.
 func difference(first, second Sample, rank float64) float64 {
 	pairs := first.Size() * second.Size()
 	rank = min(max(rank, 1e-9*pairs), pairs)
@@ -280,7 +284,7 @@ func difference(first, second Sample, rank float64) float64 {
 	return nearest(first, second, hi)
 }
 
-// count is how many pairs have a difference of d or less.
+// count returns the number of pairs with a difference of d or less.
 func count(first, second Sample, d float64) float64 {
 	total, tail, j := 0.0, second.Size(), 0
 	for _, w := range first {
@@ -293,7 +297,7 @@ func count(first, second Sample, d float64) float64 {
 	return total
 }
 
-// nearest is the greatest difference that is d or less.
+// nearest returns the greatest difference that is d or less.
 func nearest(first, second Sample, d float64) float64 {
 	best, j := math.Inf(-1), 0
 	for _, w := range first {

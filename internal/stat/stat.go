@@ -1,17 +1,19 @@
-// Package stat has the statistics of the judge, each small enough to be checked
+// Package stat has the statistics of the judge. Each is small enough to check
 // against exact enumeration:
 //
-//   - Evidence: a betting martingale for "this share is above that limit", valid
-//     however often one looks at it;
-//   - Compare: the Mann-Whitney statistic of two samples that were taken in
-//     blocks of time, with a variance that neither bursts nor autocorrelation
-//     inside a block fool, and the Hodges-Lehmann shift with its interval;
-//   - Holm: which of several hypotheses fall, at one error probability for all;
-//   - Confirmer: since when answers show the share that a weight asks for;
-//   - Hist: latencies in 1 % buckets, so that a million samples cost what a
-//     thousand do.
+//   - Evidence: a betting martingale for "this share is above that limit",
+//     valid at every look;
+//   - Compare: the Mann-Whitney statistic of two samples taken in blocks of
+//     time, with a variance that stays valid under bursts and autocorrelation
+//     inside a block, and the Hodges-Lehmann shift with its interval;
+//   - Holm: which of several hypotheses to reject, at one error probability for
+//     all;
+//   - Confirmer: since when answers show the share of a weight;
+//   - Hist: latencies in 1 % buckets, so a million samples cost as much as a
+//     thousand.
 //
-// Nothing here knows what is compared or what follows from it.
+// The package does not know what the numbers mean or what follows from a
+// result.
 package stat
 
 import (
@@ -20,19 +22,20 @@ import (
 	"slices"
 )
 
-// bets is the number of error rates that Evidence spreads its stake over.
+// bets is the number of rates over which Evidence spreads its stake.
 const bets = 32
 
-// Evidence returns the logarithm of what a stake of 1 has grown to by betting
-// that more than a share limit of all trials are hits, having seen hits of
-// total. The stake is spread evenly over rates from limit to nearly 1, evenly in
-// log-odds. If each trial is a hit with probability limit or less, given all
-// before it, the stake is a nonnegative supermartingale, so that it ever exceeds
-// x with probability 1/x at most (Ville 1939): exp(-Evidence) is a p-value that
-// is valid at every look.
+// Evidence returns the logarithm of a stake, 1 at the start, after betting that
+// the share of hits is above limit, with hits out of total events. It spreads
+// the stake evenly over rates from limit to nearly 1, evenly in log-odds. If
+// each event is a hit with probability limit or less, given all before it, the
+// stake is a nonnegative supermartingale, so the probability that it ever
+// exceeds x is at most 1/x (Ville 1939): exp(-Evidence) is a p-value that is
+// valid at every look.
 //
-// hits need not be whole, which power calculations use. A limit of 1 or more is
-// never exceeded (0), one of 0 or less is at the first hit (+Inf).
+// hits need not be whole; power calculations use that. With a limit of 1 or
+// more the result is 0; with a limit of 0 or less it is +Inf from the first
+// hit.
 func Evidence(total, hits, limit float64) float64 {
 	switch {
 	case hits <= 0 && limit <= 0, limit >= 1, total <= 0:
@@ -57,20 +60,21 @@ func Evidence(total, hits, limit float64) float64 {
 func logit(p float64) float64 { return math.Log(p) - math.Log1p(-p) }
 
 // TwoShares returns the Evidence that events are more than ratio times as
-// frequent in the first of two streams as in the second, at the same time. The
-// first carries a share of all trials. An event is then the first stream's with
-// probability share·ratio/(share·ratio + 1 - share) at most, whatever the rate of
-// events is and however it changes, as long as it changes for both.
+// frequent in the first of two concurrent streams as in the second. share is
+// the first stream's share of all requests. Otherwise the probability that an
+// event belongs to the first stream is at most share·ratio/(share·ratio + 1 -
+// share), whatever the rate of events is and however it changes, provided that
+// it changes for both.
 func TwoShares(first, second, share, ratio float64) float64 {
 	return Evidence(first+second, first, share*ratio/(share*ratio+1-share))
 }
 
-// PValue turns evidence into a p-value.
+// PValue converts evidence to a p-value.
 func PValue(evidence float64) float64 { return min(1, math.Exp(-evidence)) }
 
-// Holm returns which of the hypotheses with these p-values are to be rejected so
-// that the probability of rejecting any true one is at most alpha (Holm 1979).
-// With p-values that are valid at every look it may be asked at every look.
+// Holm returns which of the hypotheses with these p-values to reject; the
+// probability of rejecting any true one is at most alpha (Holm 1979). With
+// p-values that are valid at every look, so is the result.
 func Holm(ps []float64, alpha float64) []bool {
 	order := make([]int, len(ps))
 	known := func(i int) float64 {
@@ -93,9 +97,9 @@ func Holm(ps []float64, alpha float64) []bool {
 	return rejected
 }
 
-// Spend returns the p-value of the look-th look, from 1, at a test that is valid
-// for one look only, such that all looks together are valid: look j gets a share
-// 6/(π·j)² of the whole, and these shares add up to one.
+// Spend corrects the p-value p of the look-th look, from 1, at a test that is
+// valid for a single look, so that all looks together are valid: look j spends
+// a share 6/(π·j)² of the error probability, and these shares add up to one.
 func Spend(p float64, look int) float64 {
 	return min(1, p*math.Pi*math.Pi*float64(look)*float64(look)/6)
 }

@@ -16,7 +16,7 @@ func near(a, b, tolerance float64) bool {
 	return a == b || math.Abs(a-b) <= tolerance*max(1, math.Abs(a), math.Abs(b))
 }
 
-// choose is n over k.
+// choose returns n over k.
 func choose(n, k int) float64 {
 	c := 1.0
 	for i := range k {
@@ -25,8 +25,8 @@ func choose(n, k int) float64 {
 	return c
 }
 
-// The bet is fair at the limit and loses below it, whatever is seen: the mean of
-// the stake, by enumeration of all outcomes.
+// The bet is fair at the limit and loses below it: the mean of the stake, by
+// enumeration of all outcomes.
 func TestEvidenceIsFair(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []float64{.002, .05, .3} {
@@ -61,7 +61,7 @@ func TestEvidenceAtTheEdges(t *testing.T) {
 
 // Events that are as frequent on both sides, one side with a twentieth of the
 // trials: the stake of TwoShares exceeds 100 in at most one of a hundred runs,
-// looked at after every event.
+// with a look after every event.
 func TestTwoSharesIsValidAtEveryLook(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -120,7 +120,7 @@ func TestSpendAddsUpToTheWhole(t *testing.T) {
 	}
 }
 
-// values makes numbers with ties.
+// values returns numbers with ties.
 func values(r *rand.Rand, n int) []float64 {
 	var vs []float64
 	for range n {
@@ -176,7 +176,7 @@ func TestCompareByEnumeration(t *testing.T) {
 	}
 }
 
-// Histograms say what samples of their buckets' values say.
+// Histograms give the same results as samples of their buckets' values.
 func TestCompareHists(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(15, 16))
@@ -288,7 +288,8 @@ func TestShiftByEnumeration(t *testing.T) {
 	}
 }
 
-// Values that keep a level for a second fool the ordinary test and not this one.
+// Values that keep a level for a second mislead the ordinary test, not this
+// one.
 func TestAutocorrelationIsNoDifference(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(9, 10))
@@ -369,7 +370,8 @@ func TestAddRangeSpreads(t *testing.T) {
 	}
 }
 
-// What power says is detected four times of five is, by simulation.
+// The power calculation's detection rate of four out of five, checked by
+// simulation.
 func TestPowerByTrial(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(13, 14))

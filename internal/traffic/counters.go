@@ -9,12 +9,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/source/gateway"
 )
 
-// counterInterval is how often the gateway's counters are read.
+// counterInterval is the interval between readings of the gateway's counters.
 const counterInterval = 500 * time.Millisecond
 
-// counters stand in for the version marker where answers carry none: the
-// gateway's own count of requests to the two Services. They cover users'
-// requests too, not only the probes.
+// counters replace the version marker if answers carry none: the gateway's own
+// request counters of the two Services. They also count users' requests, not
+// only the probes.
 type counters struct {
 	source gateway.Source
 	names  []string // the user's Service, the canary's
@@ -31,8 +31,8 @@ func newCounters(ctx context.Context, url string, record *release.Record) (*coun
 	return c, err
 }
 
-// run reads the counters until ctx ends. A reading that fails adds nothing:
-// what is not seen is not confirmed, and the deadline of the wait says so.
+// run reads the counters until ctx ends. A failed reading adds nothing; without
+// readings the weight stays unconfirmed until its deadline.
 func (c *counters) run(ctx context.Context, m *Monitor) {
 	tick := time.NewTicker(counterInterval)
 	defer tick.Stop()
@@ -52,8 +52,8 @@ func (c *counters) run(ctx context.Context, m *Monitor) {
 	}
 }
 
-// counted takes one reading. Its difference to the one before belongs to the
-// newest weight only when that one was begun after the write.
+// counted handles one reading. Its increase counts for the newest weight only
+// if the previous reading started after the write.
 func (m *Monitor) counted(c *counters, now []gateway.Counts, began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -16,29 +16,29 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// flushEvery is how often answers go to the judge at least; one that failed goes
-// at once.
+// flushEvery is the interval at which answers go to the judge; a failed one
+// goes immediately.
 const flushEvery = 250 * time.Millisecond
 
-// A judge is the judge of one rollout, the recording of it, and the answers of
-// the probe stream that it has not been told of yet. The Monitor's lock guards
-// it. Telling a nil judge something does nothing.
+// A judge has the judge of one rollout, its recording, and the probe answers
+// not yet passed on. The Monitor's lock guards it. The methods of a nil judge
+// do nothing.
 type judge struct {
 	*recording.Recorder
 	file    *os.File
 	buffer  *bufio.Writer
 	pending map[rollout.Side]*analysis.Point
 	flushed time.Time
-	// kept are this release's latencies by step, for the next one; previous
-	// are the last one's.
+	// kept has this release's latencies by step, for the next release; previous
+	// has those of the last one.
 	kept, previous release.Baselines
 	step           int
 }
 
-// Judge gives the rollout a judge, which records all that it is told in a file.
+// Judge starts the judge of the rollout, which records its input in a file.
 func (m *Monitor) Judge(path string, start recording.Start) error {
 	if m.counters != nil {
-		// A gateway's request counters have no latencies to compare.
+		// A gateway's request counters have no latencies.
 		start.Config.Metrics = slices.Clone(start.Config.Metrics)
 		for i := range start.Config.Metrics {
 			if metric := &start.Config.Metrics[i]; metric.Name == config.ProbeMetric {
@@ -61,7 +61,7 @@ func (m *Monitor) Judge(path string, start recording.Start) error {
 	return nil
 }
 
-// EndJudge ends the recording. It returns the first error of writing it.
+// EndJudge ends the recording. It returns the first write error.
 func (m *Monitor) EndJudge() error {
 	m.mu.Lock()
 	j := m.judge
@@ -70,7 +70,7 @@ func (m *Monitor) EndJudge() error {
 	return errors.Join(j.Err(), j.buffer.Flush(), j.file.Close())
 }
 
-// Measured takes what a source measured of a metric, and why it could not.
+// Measured passes the measurements of a source, or its error, to the judge.
 func (m *Monitor) Measured(metric string, points []analysis.Point, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +84,7 @@ func (m *Monitor) Measured(metric string, points []analysis.Point, err error) {
 	m.notify()
 }
 
-// answer takes one answer of the probe stream.
+// answer adds one answer of the probe stream.
 func (j *judge) answer(a probe.Answer, now time.Time) {
 	if j == nil {
 		return
@@ -102,7 +102,7 @@ func (j *judge) answer(a probe.Answer, now time.Time) {
 	}
 }
 
-// counted takes what a gateway's counters have added.
+// counted adds the increase of a gateway's counters.
 func (j *judge) counted(side rollout.Side, total, failed uint64) {
 	if j == nil {
 		return
@@ -124,10 +124,10 @@ func (j *judge) of(side rollout.Side) *analysis.Point {
 	return p
 }
 
-// sides are those that the judge is told of, in their order.
+// sides lists the sides that the judge gets, in order.
 var sides = []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed}
 
-// flush tells the judge what came since the last time.
+// flush passes the answers since the last flush to the judge.
 func (j *judge) flush(now time.Time) {
 	if j == nil {
 		return
@@ -142,8 +142,7 @@ func (j *judge) flush(now time.Time) {
 	clear(j.pending)
 }
 
-// cut ends the points of the probe stream at a moment, so that none is about the
-// time before and after it.
+// cut ends the points of the probe stream at a time, so that no point spans it.
 func (j *judge) cut(at time.Time) {
 	for _, side := range sides {
 		j.of(side)
@@ -151,7 +150,7 @@ func (j *judge) cut(at time.Time) {
 	j.flush(at)
 }
 
-// begin begins a step. A weight of 0 begins none: nothing is judged on the way
+// begin starts a step. A weight of 0 starts none: nothing is judged on the way
 // back.
 func (j *judge) begin(step, weight int, at time.Time) {
 	if j == nil {
@@ -165,20 +164,20 @@ func (j *judge) begin(step, weight int, at time.Time) {
 	}
 }
 
-// confirmed says that answers show the weight.
+// confirmed tells the judge that the answers show the weight.
 func (j *judge) confirmed(at time.Time) {
 	j.cut(at)
 	j.Confirmed(at)
 }
 
-// keep keeps the latencies of the step that ends, for the next release.
+// keep stores the latencies of the step that ends, for the next release.
 func (j *judge) keep() {
 	if j.step >= 0 {
 		j.kept[j.step] = j.Summaries()
 	}
 }
 
-// baselines are this release's latencies, the running step's included.
+// baselines returns this release's latencies, the running step's included.
 func (j *judge) baselines() release.Baselines {
 	j.keep()
 	return j.kept

@@ -13,25 +13,25 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// baselineAnswers is how many answers of the stable version are looked at
-// before anything is changed.
+// baselineAnswers is the number of answers of the stable version required
+// before the first change.
 const baselineAnswers = 20
 
-// baselineLimit is how long they may take.
+// baselineLimit is the timeout for them.
 const baselineLimit = 30 * time.Second
 
 const probePathHint = "set probe-path to a page that always works"
 
-// An Identity is what tells the answers of the versions apart.
+// An Identity distinguishes the answers of the versions.
 type Identity struct {
 	Marker probe.Marker
-	Book   *probe.Book // which values of the marker are whose
-	Status int         // what the stable version answers
-	Why    string      // why the versions cannot be told apart, "" when they can
+	Book   *probe.Book // the marker's values of each version
+	Status int         // the status of the stable version's answers
+	Why    string      // why the versions cannot be distinguished, "" if they can
 }
 
-// Learn asks the entry point a few times before the change and finds what tells
-// stable's answers from others.
+// Learn sends a few requests to the entry point before the first change and
+// finds the marker that identifies stable's answers.
 func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	var headers []http.Header
 	var bodies [][]byte
@@ -59,36 +59,37 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	for i := range headers {
 		value := id.Marker.Value(headers[i], bodies[i])
 		if value == "" {
-			return id, exit.Refuse("", fmt.Sprintf("the stable version's answers do not carry %s", id.Marker))
+			return id, exit.Refuse("", fmt.Sprintf("the stable version's answers have no %s", id.Marker))
 		}
 		id.Book.Learn(rollout.SideStable, value)
 	}
 	return id, nil
 }
 
-// fetchStable asks once. status is what was answered before, 0 for nothing.
+// fetchStable sends one request. status is that of the previous answer, 0 for
+// none.
 func fetchStable(ctx context.Context, cfg Config, status int) (probe.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	sample, err := probe.Fetch(ctx, cfg.target(), cfg.Version)
 	if err != nil {
-		return sample, exit.Refuse("set probe-url to where users' requests come in, probe-path to a page that always works",
+		return sample, exit.Refuse("set probe-url to the public entry point and probe-path to a page that always works",
 			fmt.Sprintf("the stable version does not answer at the entry point %s: %v", cfg.URL, err))
 	}
 	if sample.Status >= 400 || status != 0 && sample.Status != status {
 		return sample, exit.Refuse(probePathHint,
-			fmt.Sprintf("the stable version answers %s with status %d before any change", cfg.URL, sample.Status))
+			fmt.Sprintf("the stable version answered %s with status %d before any change", cfg.URL, sample.Status))
 	}
 	return sample, nil
 }
 
-// Recall is the identity that an earlier run recorded: what stable says of
-// itself cannot be learnt while two versions answer.
+// Recall returns the identity that an earlier run recorded. While two versions
+// answer, stable's values cannot be learnt again.
 func Recall(record *release.Record) (Identity, error) {
 	id := Identity{Book: &probe.Book{}}
 	m := record.Markers
 	if m == nil || m.Marker == "" {
-		id.Why = "the earlier run could not tell the versions apart"
+		id.Why = "the earlier run could not distinguish the versions"
 		return id, nil
 	}
 	var err error
@@ -101,7 +102,8 @@ func Recall(record *release.Record) (Identity, error) {
 	return id, nil
 }
 
-// Markers is what is recorded for a process that has to go on.
+// Markers returns the part of the identity that the record keeps for another
+// process.
 func (id Identity) Markers() *release.Markers {
 	return &release.Markers{
 		Marker: id.Marker.String(), Status: id.Status,
@@ -109,11 +111,11 @@ func (id Identity) Markers() *release.Markers {
 	}
 }
 
-// AwaitBaseline waits until the stream has shown that stable answers without a
-// failure. await is told what it waits for and until when.
+// AwaitBaseline waits until stable has answered a number of probes without a
+// failure. It calls await with the condition and the deadline.
 func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, until time.Time)) error {
 	until := time.Now().Add(baselineLimit)
-	await(fmt.Sprintf("%d answers of the stable version", baselineAnswers), until)
+	await(fmt.Sprintf("%d answers by the stable version", baselineAnswers), until)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -124,7 +126,7 @@ func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, unt
 		case c.Total() >= baselineAnswers:
 			return nil
 		case time.Now().After(until):
-			return exit.Refuse("", fmt.Sprintf("the stable version gave %d answers in %s, want %d", c.Total(), baselineLimit, baselineAnswers))
+			return exit.Refuse("", fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baselineAnswers))
 		}
 		select {
 		case <-ctx.Done():

@@ -9,17 +9,17 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// preflightAnswers is how many test requests in a row the canary has to answer.
-// Each is sent on a connection of its own: a gateway may have replicas.
+// preflightAnswers is the number of consecutive test requests that the canary
+// has to answer. Each uses a new connection: a gateway may have replicas.
 const preflightAnswers = 10
 
-// preflightInterval is the time between two test requests.
+// preflightInterval is the interval between test requests.
 const preflightInterval = 25 * time.Millisecond
 
-// A preflight asks for the canary through the gateway before it has any weight.
-// What it answers is not judged: only that it is the canary that answers.
+// A preflight sends test requests through the gateway to the canary before it
+// gets traffic. It checks only that the canary answers, not what.
 type preflight struct {
-	pods chan struct{} // closed when the canary's pods were asked for
+	pods chan struct{} // closed when the canary was scaled up
 	once *sync.Once
 	at   *preflightState
 }
@@ -33,8 +33,7 @@ func newPreflight() preflight {
 	return preflight{pods: make(chan struct{}), once: &sync.Once{}, at: &preflightState{split: rollout.SplitBlind}}
 }
 
-// begin says that test requests will be sent; without it, they cannot be
-// recognised.
+// begin announces test requests; without it the state is SplitBlind.
 func (p preflight) begin() { p.set(rollout.SplitPending) }
 
 func (p preflight) podsExist() { p.once.Do(func() { close(p.pods) }) }
@@ -45,14 +44,14 @@ func (p preflight) set(s rollout.Split) {
 	p.at.split = s
 }
 
-// state says whether test requests reach the canary.
+// state reports whether test requests reach the canary.
 func (p preflight) state() rollout.Split {
 	p.at.mu.Lock()
 	defer p.at.mu.Unlock()
 	return p.at.split
 }
 
-// run sends test requests, once the canary has pods, until it answers.
+// run sends test requests, once the canary is scaled up, until it answers.
 func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
 	select {
 	case <-ctx.Done():
@@ -77,7 +76,7 @@ func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
 	m.notify()
 }
 
-// ask sends one request on a connection of its own and says who answered.
+// ask sends one request on a new connection and returns the side that answered.
 func (m *Monitor) ask(ctx context.Context, t probe.Target) rollout.Side {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
 	defer cancel()

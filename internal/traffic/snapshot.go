@@ -4,25 +4,25 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 )
 
-// Counts are the answers of one side: how many, how many failed, and the
-// latencies of those that did not.
+// Counts are the counts of one side's answers and failures, and the latencies
+// of the successful ones.
 type Counts = probe.SideCounts
 
-// A Snapshot is all that a monitor has seen so far. It is a value.
+// A Snapshot is a copy of everything that a monitor has measured so far.
 type Snapshot struct {
 	Steps   []Step
 	Weights []WeightAt
 	Total   probe.Counts
 	Stats   probe.Stats
-	// Why says why answers do not tell the versions apart, "" when they do.
+	// Why is the reason why the versions cannot be distinguished, "" if they can.
 	Why string
-	// Evidence is what confirmations were read off, such as
-	// "header:X-Version"; Counters that it is the gateway's counters.
+	// Evidence is the source of the confirmations, such as "header:X-Version";
+	// Counters says that it is the gateway's request counters.
 	Evidence string
 	Counters bool
 }
 
-// Snapshot returns what was seen so far.
+// Snapshot returns the measurements so far.
 func (m *Monitor) Snapshot() Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -39,8 +39,8 @@ func (m *Monitor) Snapshot() Snapshot {
 	return s
 }
 
-// Current returns the step that runs with its counts; ok is false before the
-// first weight, and the counts are then those so far.
+// Current returns the running step with its counts; before the first weight ok
+// is false and the counts are those so far.
 func (m *Monitor) Current() (step Step, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -53,8 +53,8 @@ func (m *Monitor) Current() (step Step, ok bool) {
 	return step, true
 }
 
-// RateBefore is how many requests a second a metric saw before the first weight; ok is
-// false where nothing is judged or nothing was seen.
+// RateBefore returns a metric's requests per second before the first weight; ok
+// is false if there is no judge or no traffic.
 func (m *Monitor) RateBefore(metric string) (perSecond float64, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

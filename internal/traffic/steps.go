@@ -9,32 +9,32 @@ import (
 	"github.com/candlefish/deploy-action/internal/stat"
 )
 
-// A Step is what is known of one weight, from its write to the next.
+// A Step has the measurements at one weight, from its write to the next.
 type Step struct {
-	// Promotion marks the time after the last weight, in which both sides of
-	// the route are the same pods.
+	// Promotion marks the time after the last weight, when both sides of the route
+	// are the same pods.
 	Promotion bool
 	Weight    int
 	WrittenAt time.Time
-	// Accepted and Observed count from the write to the gateway's acceptance
-	// and to the answers that show the weight; 0 while unknown.
+	// Accepted and Observed are the times from the write to the gateway's
+	// acceptance and to the answers that show the weight; 0 while unknown.
 	Accepted, Observed time.Duration
 	Dwell              time.Duration // held so far
 	Share              stat.Progress // of the canary in the answers
 	Confirmed          bool
 	Verdict            analysis.Result
-	Counts             probe.Counts // all that was answered since the write; in a Snapshot
+	Counts             probe.Counts // all answers since the write; set in a Snapshot
 
 	written, shown int // keys of the tally: from the write on, and from when answers showed the weight
 }
 
-// A WeightAt is one weight and when it was written.
+// A WeightAt is one weight and the time of its write.
 type WeightAt struct {
 	At     time.Time
 	Weight int
 }
 
-// steps are the steps so far, with the answers by step.
+// steps has the steps so far and the answers by step.
 type steps struct {
 	tally   *probe.Tally
 	parts   int // of the tally
@@ -42,24 +42,23 @@ type steps struct {
 	weights []WeightAt
 }
 
-// begin begins a step: answers sent from its write on count for it.
+// begin starts a step: requests sent from its write on count for it.
 func (s *steps) begin(step Step) {
 	step.written = s.part(step.WrittenAt)
 	s.list = append(s.list, &step)
 }
 
-// confirmed begins to count a step's answers apart from those before they
-// showed its weight.
+// confirmed starts the part of a step in which the answers show its weight.
 func (s *steps) confirmed(step *Step, at time.Time) { step.shown = s.part(at) }
 
-// part begins the next part of the tally and returns its key, from 1.
+// part starts the next part of the tally and returns its key, from 1.
 func (s *steps) part(at time.Time) int {
 	s.parts++
 	s.tally.Begin(s.parts, at)
 	return s.parts
 }
 
-// newest is the step that runs, nil before the first.
+// newest returns the running step, nil before the first.
 func (s *steps) newest() *Step {
 	if len(s.list) == 0 {
 		return nil
@@ -67,7 +66,7 @@ func (s *steps) newest() *Step {
 	return s.list[len(s.list)-1]
 }
 
-// counts are all answers of a step.
+// counts returns the counts of all answers of a step.
 func (s *steps) counts(step *Step) probe.Counts {
 	c := s.tally.Step(step.written)
 	if step.shown > 0 {
@@ -76,13 +75,13 @@ func (s *steps) counts(step *Step) probe.Counts {
 	return c
 }
 
-// A confirmation is whether answers show the weight that was written last.
+// A confirmation says whether the answers show the weight written last.
 type confirmation struct {
 	weight    int
-	writtenAt time.Time // answers sent before belong to what was before
+	writtenAt time.Time // requests sent before it do not count
 	confirmer *stat.Confirmer
 	confirmed bool
-	followed  time.Time // when the gateway likely began to follow the weight
+	followed  time.Time // when the gateway likely started to follow the weight
 }
 
 func (c *confirmation) begin(weight int, at time.Time) {
@@ -94,8 +93,8 @@ func (c *confirmation) begin(weight int, at time.Time) {
 
 func (c *confirmation) begun() bool { return !c.writtenAt.IsZero() }
 
-// answer takes an answer that was sent after the write. It reports whether it
-// was the one that confirms.
+// answer adds one answer to a request sent after the write. It reports whether
+// this answer confirms the weight.
 func (c *confirmation) answer(a probe.Answer) bool {
 	if a.Side != rollout.SideStable && a.Side != rollout.SideCanary {
 		c.unattributed()
@@ -114,8 +113,8 @@ func (c *confirmation) answer(a probe.Answer) bool {
 
 func (c *confirmation) unattributed() { c.confirmer.Unattributed() }
 
-// counted takes so many answers of each version, mixed as evenly as they can be:
-// the order within one reading of counters is not known.
+// counted adds a number of answers of each version, mixed as evenly as
+// possible: the order within one reading of counters is unknown.
 func (c *confirmation) counted(stable, canary int) {
 	total := stable + canary
 	for i := range total {
@@ -126,14 +125,14 @@ func (c *confirmation) counted(stable, canary int) {
 
 func (c *confirmation) progress() stat.Progress { return c.confirmer.Progress() }
 
-// A settlement counts who answers after the promotion, while the canary Service
-// is aimed at the old revision.
+// A settlement counts the answers by version after the promotion, while the
+// canary Service points at the old revision.
 type settlement struct {
-	since    time.Time // zero while it is not
+	since    time.Time // zero while it does not
 	old, new int
 }
 
-// answer takes one answer and reports whether somebody should look.
+// answer adds one answer and reports whether the loop should decide again.
 func (s *settlement) answer(a probe.Answer) bool {
 	if s.since.IsZero() || a.Sent.Before(s.since) {
 		return false

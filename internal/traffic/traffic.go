@@ -1,12 +1,12 @@
-// Package traffic watches a rollout from outside: it sends the probe stream
-// through the entry point, reads off the answers which version serves what share
-// and whether requests fail, and asks the judge.
+// Package traffic measures a rollout from outside: it sends the probe stream
+// through the entry point, measures each version's share and failures, and
+// calls the judge.
 //
-// A Monitor implements rollout.Traffic. What it knows is returned as values
-// (Snapshot, Current); how that looks to people is somebody else's work.
+// A Monitor implements rollout.Traffic. It returns its data as values
+// (Snapshot, Current); other packages display them.
 //
-// An answer counts for the weight that was in force when its request was sent,
-// so an answer under way during a write is not blamed on the new weight.
+// An answer counts for the weight at the time of its request, so a request open
+// during a write does not count for the new weight.
 package traffic
 
 import (
@@ -25,26 +25,27 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// Config says what a Monitor sends and how it reads the answers.
+// Config configures what a Monitor sends and how it reads the answers.
 type Config struct {
 	URL     string        // of the entry point, with the path to ask for
 	Host    string        // the Host header where the URL names an address
 	Rate    int           // requests per second
 	Timeout time.Duration // of one request
 	Version string        // of this tool, for the User-Agent
-	Marker  Marker        // where an answer carries its version; the zero Marker is discovered
-	// ErrorRate is the share of failed requests, in percent, above which the
-	// preparations are stopped before any weight is written.
+	Marker  Marker        // the place of the version in an answer; the zero Marker is discovered
+	// ErrorRate is the maximum error rate, in percent, during the preparations;
+	// above it the rollout stops before it writes any weight.
 	ErrorRate float64
-	// CountersURL is the gateway's own metrics, which confirm the weights
-	// where answers carry no version; "" for none.
+	// CountersURL is the URL of the gateway's own metrics, which confirm the
+	// weights if answers carry no version; "" for none.
 	CountersURL string
-	// PreflightHeader carries the record's secret in a test request.
+	// PreflightHeader is the header of test requests; its value is the record's
+	// secret.
 	PreflightHeader string
 }
 
-// A Marker says where an answer carries the version that wrote it: in a response
-// header, or in the first group of a pattern in the body, which comes first.
+// A Marker is the place of the version in an answer: a response header, or the
+// first group of a pattern in the body. The body takes precedence.
 type Marker struct {
 	Header string
 	Body   *regexp.Regexp
@@ -62,7 +63,7 @@ func (c Config) marker() probe.Marker {
 	return probe.Marker{}
 }
 
-// A Monitor is the traffic of one rollout.
+// A Monitor measures the traffic of one rollout.
 type Monitor struct {
 	cfg       Config
 	record    *release.Record
@@ -71,7 +72,7 @@ type Monitor struct {
 	cancel    context.CancelFunc
 	changed   chan struct{}
 	preflight preflight
-	counters  *counters // stand in for a marker; nil unless needed
+	counters  *counters // replace a marker; nil unless needed
 	checks    Checks
 
 	mu         sync.Mutex
@@ -79,12 +80,11 @@ type Monitor struct {
 	steps      steps
 	share      confirmation
 	settled    settlement
-	judge      *judge // nil where an earlier run is finished
+	judge      *judge // nil if the run only finishes an earlier one
 	notifiedAt time.Time
 }
 
-// Checks runs the custom checks that are due at a weight, one call a check; nil
-// where none is to be run. It may block.
+// Checks runs one custom check at a weight; nil runs none. It may block.
 type Checks func(check config.CustomCheck, weight int) analysis.Finding
 
 // Start starts the stream against the entry point.
@@ -111,30 +111,31 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 	if id.Why != "" && cfg.CountersURL != "" {
 		if m.counters, err = newCounters(ctx, cfg.CountersURL, record); err != nil {
 			m.cancel()
-			return nil, exit.Refuse("gateway-metrics-url names the gateway's own metrics in Prometheus' text format", err.Error())
+			return nil, exit.Refuse("set gateway-metrics-url to the gateway's own metrics in the Prometheus text format", err.Error())
 		}
 		go m.counters.run(ctx, m)
 	}
 	return m, nil
 }
 
-// Stop ends the stream and waits for the answers that are under way.
+// Stop ends the stream and waits for the open requests.
 func (m *Monitor) Stop() {
 	m.cancel()
 	<-m.stream.Done()
 }
 
-// Follow sets the plan that the monitor judges by.
+// Follow sets the plan for the judge.
 func (m *Monitor) Follow(p rollout.Plan) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.plan = p
 }
 
-// Check makes the monitor run the custom checks when a weight is confirmed.
+// Check sets the custom checks to run when a weight is confirmed.
 func (m *Monitor) Check(checks Checks) { m.checks = checks }
 
-// teach tells a marker that holds pod names which pods are whose.
+// teach adds the pods of both versions to the Book, if the marker is a pod's
+// name.
 func (m *Monitor) teach() {
 	if !m.identity.Marker.Pod {
 		return
@@ -145,7 +146,7 @@ func (m *Monitor) teach() {
 	}
 }
 
-// blind reports whether nothing tells the versions apart.
+// blind reports whether the versions cannot be distinguished.
 func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
 
 // Changed implements rollout.Traffic.
@@ -158,7 +159,7 @@ func (m *Monitor) notify() {
 	}
 }
 
-// answer takes one answer from the stream.
+// answer handles one answer of the stream.
 func (m *Monitor) answer(a probe.Answer) {
 	m.steps.tally.Add(a)
 	now := time.Now()
@@ -168,7 +169,7 @@ func (m *Monitor) answer(a probe.Answer) {
 		m.notify()
 	}
 	if !m.share.begun() {
-		m.judge.answer(a, now) // what is usual before any change
+		m.judge.answer(a, now) // also before any change, as the judge's baseline
 		return
 	}
 	if a.Sent.Before(m.share.writtenAt) {
@@ -182,8 +183,8 @@ func (m *Monitor) answer(a probe.Answer) {
 		}
 		m.judge.answer(a, now)
 	}
-	// The judge's tests are valid at every answer, so a failure is looked
-	// at when it comes; without one a look a second is enough.
+	// The judge's tests are valid at every answer, so a failure triggers an
+	// evaluation immediately; without one, once a second is enough.
 	if a.Failed || now.Sub(m.notifiedAt) >= time.Second {
 		m.notifiedAt = now
 		m.notify()
@@ -196,7 +197,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	defer m.mu.Unlock()
 	switch a.Kind {
 	case rollout.KindScale:
-		m.teach() // the canary's ReplicaSet is known now
+		m.teach() // now the canary's ReplicaSet is known
 		if s.Sized == 0 {
 			m.preflight.podsExist()
 		}
@@ -206,8 +207,8 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
 		m.judge.begin(s.Step, a.Weight, at)
 	case rollout.KindHandOver:
-		// From here the weight of the route says nothing about versions:
-		// both sides are the promoted pods.
+		// From here on the route's weight is independent of the version: both sides
+		// are the promoted pods.
 		if m.judge != nil {
 			m.record.Baselines = m.judge.baselines()
 		}
@@ -216,7 +217,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.settled = settlement{since: at}
 	case rollout.KindUnwarm:
 		m.settled.since = time.Time{}
-	default: // the other actions change nothing that answers show
+	default: // the answers do not show the other actions
 	}
 }
 
@@ -244,8 +245,8 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	return o
 }
 
-// preparing judges the time before the first weight: what fails then fails
-// because of the preparations.
+// preparing judges the time before the first weight, when failures can only
+// come from the preparations.
 func (m *Monitor) preparing() (rollout.Verdict, string) {
 	c := m.steps.tally.Step(probe.Before)
 	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= m.cfg.ErrorRate*float64(c.Total()) {
@@ -254,7 +255,7 @@ func (m *Monitor) preparing() (rollout.Verdict, string) {
 	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
 }
 
-// confirm notes when the gateway and the answers followed the newest weight.
+// confirm records when the gateway and the answers followed the newest weight.
 func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
 	if step.Accepted == 0 && o.Accepted {
 		step.Accepted = o.Now.Sub(step.WrittenAt)
@@ -277,7 +278,7 @@ func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
 	}
 }
 
-// evaluate asks the judge of the step.
+// evaluate adds the judge's verdict on the step.
 func (m *Monitor) evaluate(step *Step, o *rollout.Observation, s rollout.State) {
 	moment := analysis.Moment{Now: o.Now, Dwell: m.plan.DwellFor(s)}
 	if s.Stage == rollout.StageDwell {
@@ -286,16 +287,16 @@ func (m *Monitor) evaluate(step *Step, o *rollout.Observation, s rollout.State) 
 	}
 	result := m.judge.Look(moment)
 	o.Verdict, o.Reason, o.Policy = result.Verdict, result.Reason, result.Policy
-	// After the dwell the judge goes on watching, until the next weight is
-	// written; the step's verdict is then spoken and only a failure changes it.
+	// After the dwell the judge continues until the next weight is written; then
+	// only a failure changes the step's verdict.
 	over := s.Stage == rollout.StageScale || s.Stage == rollout.StageReady || s.Stage == rollout.StageWeight
 	if !over || result.Verdict == rollout.VerdictFailed {
 		step.Verdict = result
 	}
 }
 
-// startChecks begins the custom checks of a step in the background. Their results
-// go to the judge as long as the step is the one that it judges.
+// startChecks starts the custom checks of a step in the background. The judge
+// gets their results while it judges that step.
 func (m *Monitor) startChecks(weight int) {
 	if m.checks == nil {
 		return

@@ -21,7 +21,7 @@ import (
 
 const header = "X-Preflight"
 
-// A fakeGateway shares requests out between two versions on the real wire.
+// A fakeGateway distributes requests between two versions on the real wire.
 type fakeGateway struct {
 	*httptest.Server
 	weight  atomic.Int64 // percent to the canary
@@ -58,7 +58,7 @@ func newRecord() *release.Record {
 	return &release.Record{Namespace: "shop", Deployment: "web", Service: "web", Preflight: "s3cret"}
 }
 
-// start is a monitor with a judge, on a stable version that answers.
+// start returns a monitor with a judge, on a stable version that answers.
 func start(t *testing.T, g *fakeGateway) (*Monitor, *release.Record) {
 	t.Helper()
 	id, err := Learn(t.Context(), g.config())
@@ -87,7 +87,7 @@ func start(t *testing.T, g *fakeGateway) (*Monitor, *release.Record) {
 	return m, record
 }
 
-// until asks the monitor, each time that it changed, until ok says so.
+// until reads the monitor after each change until ok accepts the observation.
 func until(t *testing.T, m *Monitor, s rollout.State, what string, ok func(rollout.Observation) bool) rollout.Observation {
 	t.Helper()
 	limit := time.After(20 * time.Second)
@@ -162,7 +162,7 @@ func TestThePreflightWaitsForTheCanary(t *testing.T) {
 	if o := m.Annotate(rollout.Observation{}, s); o.Preflight != rollout.SplitPending {
 		t.Fatalf("before the canary exists: %s", o.Preflight)
 	}
-	for range 2 { // a repeated action is no second start
+	for range 2 { // a repeated action does not start it again
 		m.ActionDone(rollout.Action{Kind: rollout.KindScale}, s, time.Now())
 	}
 	until(t, m, s, "the preflight", func(o rollout.Observation) bool { return o.Preflight == rollout.SplitConfirmed })
@@ -211,7 +211,7 @@ func TestAnswersWithoutAVersionConfirmNothing(t *testing.T) {
 	g.signs.Store(false)
 	id, err := Learn(t.Context(), g.config())
 	if err != nil || id.Why == "" {
-		t.Fatalf("Learn = %+v, %v, want a reason why nothing tells the versions apart", id, err)
+		t.Fatalf("Learn = %+v, %v, want a reason why the versions cannot be distinguished", id, err)
 	}
 	m, err := Start(t.Context(), g.config(), newRecord(), id)
 	if err != nil {
@@ -236,7 +236,7 @@ func TestLearnRefusesAStableVersionThatIsNotWellBefore(t *testing.T) {
 		says    string
 	}{
 		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, Marker{}, "status 404 before any change"},
-		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, Marker{Header: "X-Mine"}, "do not carry header:X-Mine"},
+		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, Marker{Header: "X-Mine"}, "have no header:X-Mine"},
 		"different statuses": {alternating(), Marker{}, "status 204 before any change"},
 	} {
 		server := httptest.NewServer(c.handler)
@@ -249,7 +249,7 @@ func TestLearnRefusesAStableVersionThatIsNotWellBefore(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	if _, err := Learn(t.Context(), Config{URL: gone.URL, Timeout: time.Second}); err == nil || !strings.Contains(err.Error(), "does not answer") {
-		t.Errorf("nobody there: %v", err)
+		t.Errorf("no server: %v", err)
 	}
 }
 
@@ -290,7 +290,7 @@ func TestARecordedIdentityComesBack(t *testing.T) {
 		}
 	}
 	if _, err := Recall(&release.Record{Markers: &release.Markers{Marker: "body:("}}); err == nil {
-		t.Error("a marker that cannot be read is no error")
+		t.Error("an unreadable marker returns no error")
 	}
 }
 

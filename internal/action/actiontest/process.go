@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// The pauses between the signals of a cancelled job, as the runner has them.
+// The runner's pauses between the signals to a cancelled job.
 const (
 	AfterInterrupt = 7500 * time.Millisecond
 	AfterTerminate = 2500 * time.Millisecond
 )
 
-// Exec runs a program as the step and returns what it left; see [Step.ExecCmd].
+// Exec runs a program as the step and returns its result; see [Step.ExecCmd].
 func (s *Step) Exec(cancel <-chan struct{}, path string, args ...string) (Result, syscall.Signal) {
 	s.tb.Helper()
 	cmd := exec.CommandContext(s.tb.Context(), path, args...)
@@ -24,10 +24,10 @@ func (s *Step) Exec(cancel <-chan struct{}, path string, args ...string) (Result
 	return s.ExecCmd(cancel, cmd)
 }
 
-// ExecCmd runs a prepared command, whose output it takes, and returns what the
-// step left. When cancel is closed, the process gets what a cancelled job's step
-// gets: SIGINT, 7.5 seconds later SIGTERM, 2.5 seconds later SIGKILL. The last
-// signal sent is returned; 0 when the process ended by itself.
+// ExecCmd runs a prepared command, captures its output and returns the step's
+// result. When cancel is closed, it sends the signals of a cancelled job:
+// SIGINT, 7.5 seconds later SIGTERM, 2.5 seconds later SIGKILL. It returns the
+// last signal sent, 0 if the process ended by itself.
 func (s *Step) ExecCmd(cancel <-chan struct{}, cmd *exec.Cmd) (Result, syscall.Signal) {
 	s.tb.Helper()
 	out := buffer{watch: s.watch}

@@ -1,7 +1,7 @@
-// Package actiontest imitates GitHub's runner for tests: the environment and
-// files it gives a step, how it reads them back, the limits it enforces, and the
-// signals of a cancelled job. Where the runner would refuse what a step wrote,
-// the imitation fails the test.
+// Package actiontest simulates GitHub's runner for tests: the environment and
+// files it gives a step, how it reads them back, the limits it enforces, and
+// the signals of a cancelled job. If the runner would reject what a step wrote,
+// the test fails.
 package actiontest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 )
 
-// A Step is one step of a job, ready to run. Its files are new and empty.
+// A Step is one step of a job, ready to run, with new and empty files.
 type Step struct {
 	Dir       string // RUNNER_TEMP: holds file_commands, workspace, home and workflow
 	Workspace string
@@ -25,13 +25,13 @@ type Step struct {
 	watch     []watcher
 }
 
-// A watcher waits for text in what a step prints.
+// A watcher waits for text in a step's output.
 type watcher struct {
 	text string
 	once func()
 }
 
-// fileCommands are the files by which a step talks to the runner.
+// fileCommands are the files in which a step writes to the runner.
 var fileCommands = []string{"GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH"}
 
 // NewStep returns a step with the inputs given, named as in action.yml.
@@ -74,7 +74,7 @@ func (s *Step) write(path, text string) {
 // Setenv adds to the step's environment, as `env:` does.
 func (s *Step) Setenv(name, value string) { s.env[name] = value }
 
-// WhenPrinted has f called, once, when the step has printed text.
+// WhenPrinted calls f once, when the step has printed text.
 func (s *Step) WhenPrinted(text string, f func()) {
 	s.watch = append(s.watch, watcher{text, sync.OnceFunc(f)})
 }
@@ -82,11 +82,11 @@ func (s *Step) WhenPrinted(text string, f func()) {
 // Environ returns a copy of the step's environment.
 func (s *Step) Environ() map[string]string { return maps.Clone(s.env) }
 
-// A Result is what a step left, as the runner understands it.
+// A Result is the result of a step, as the runner reads it.
 type Result struct {
 	Code    int
-	Log     string // what people see: masks applied, commands in it
-	Raw     string // what the step printed
+	Log     string // the visible log: masks applied, commands included
+	Raw     string // the step's output
 	Outputs map[string]string
 	State   map[string]string
 	Env     map[string]string
@@ -108,7 +108,7 @@ func (s *Step) Run(main func(action.Env, []string) int, args ...string) Result {
 	return s.Read(code, out.String())
 }
 
-// Read reads what the step left, given its exit status and what it printed.
+// Read returns the result of the step, given its exit status and output.
 func (s *Step) Read(code int, raw string) Result {
 	s.tb.Helper()
 	r := Result{
@@ -117,7 +117,7 @@ func (s *Step) Read(code int, raw string) Result {
 		Summary: s.read("GITHUB_STEP_SUMMARY"),
 	}
 	if n := len(r.Summary); n > action.SummaryLimit {
-		s.tb.Errorf("the summary has %d bytes; the runner drops one of more than %d", n, action.SummaryLimit)
+		s.tb.Errorf("the summary has %d bytes; the runner's limit is %d", n, action.SummaryLimit)
 	}
 	if err := r.scan(raw); err != nil {
 		s.tb.Errorf("%v", err)
@@ -128,7 +128,7 @@ func (s *Step) Read(code int, raw string) Result {
 func (s *Step) read(name string) string {
 	s.tb.Helper()
 	if s.env[name] == "" {
-		return "" // the test took the file away
+		return "" // the test unset it
 	}
 	b, err := os.ReadFile(s.env[name])
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package judging joins what judges a release: the analysis file with the limits
-// of the inputs, the sources and custom checks that it names, and what the steps
-// can see of them.
+// Package judging combines what judges a release: the analysis file with the
+// limits of the inputs, its sources and custom checks, and what the steps can
+// detect with them.
 package judging
 
 import (
@@ -25,8 +25,8 @@ import (
 
 const fileHint = "docs/analysis.md describes the file"
 
-// Limits are the limits that the inputs set. A metric of the analysis file takes
-// them where it has none of its own.
+// Limits are the limits of the inputs. A metric of the analysis file without
+// its own limits uses them.
 type Limits struct {
 	ErrorRate     float64 // percent
 	SuccessRate   float64 // percent
@@ -36,10 +36,10 @@ type Limits struct {
 	Inconclusive  rollout.Policy
 }
 
-// metric is what the limits say of one metric.
+// metric returns the limits as those of one metric.
 func (l Limits) metric() config.Metric {
 	policy := l.Inconclusive
-	if policy == rollout.PolicyAbort { // of one metric: it has failed
+	if policy == rollout.PolicyAbort { // for one metric, abort means fail
 		policy = rollout.PolicyFail
 	}
 	p95 := config.Duration(l.ResponseMax)
@@ -51,7 +51,7 @@ func (l Limits) metric() config.Metric {
 	}
 }
 
-// Rules say how a release is judged.
+// Rules are the configuration of the judge.
 type Rules struct{ config config.Config }
 
 // Load reads the analysis file, "" for none. Errors have the status of bad
@@ -64,14 +64,14 @@ func Load(file string, l Limits) (Rules, error) {
 	return Rules{c}, nil
 }
 
-// MaxExtensions is how often the dwell of an inconclusive step is repeated, and
-// Then what follows.
+// MaxExtensions returns the maximum repetitions of an inconclusive step's
+// dwell.
 func (r Rules) MaxExtensions() int { return *r.config.MaxExtensions }
 
-// Then is what follows when no extension is left.
+// Then returns the policy after the last extension.
 func (r Rules) Then() rollout.Policy { return r.config.Then }
 
-// Permissions are what the sources and checks need in the cluster.
+// Permissions returns what the sources and checks need in the cluster.
 func (r Rules) Permissions() []kube.Permission {
 	list := permissionsOf(source.Permissions(r.config.Metrics))
 	if check.NeedsJobs(r.config.Checks) {
@@ -80,7 +80,7 @@ func (r Rules) Permissions() []kube.Permission {
 	return list
 }
 
-// Permissions are what any source or check may need in the cluster.
+// Permissions returns what any source or check may need in the cluster.
 func Permissions() []kube.Permission {
 	return slices.Concat(permissionsOf(judgefile.Permissions()), kube.JobPermissions)
 }
@@ -93,14 +93,14 @@ func permissionsOf(all []source.Permission) []kube.Permission {
 	return list
 }
 
-// An Env is what of the run's surroundings sources and checks may use.
+// An Env is the part of the run's environment that sources and checks may use.
 type Env struct {
 	Getenv func(string) string
-	Mask   func(secret string)      // keeps a secret out of all that is printed
-	Redact func(text string) string // takes the secrets out of a text
+	Mask   func(secret string)      // removes a secret from all output
+	Redact func(text string) string // removes the secrets from a text
 }
 
-// Prepare refuses checks that cannot run, before anything is changed.
+// Prepare refuses checks that cannot run, before the first change.
 func (r Rules) Prepare(e Env) error {
 	wrong := check.Prepare(r.config.Checks, check.Env{Getenv: e.Getenv, Mask: e.Mask, ValidJob: kube.ValidJob})
 	if len(wrong) > 0 {
@@ -109,7 +109,7 @@ func (r Rules) Prepare(e Env) error {
 	return nil
 }
 
-// Judge makes the monitor judge the release by these rules, and record it in a
+// Judge makes the monitor judge the release by these rules and record it in a
 // file.
 func (r Rules) Judge(m *traffic.Monitor, path string, record *release.Record) error {
 	return m.Judge(path, recording.Start{
@@ -117,9 +117,9 @@ func (r Rules) Judge(m *traffic.Monitor, path string, record *release.Record) er
 	})
 }
 
-// Measure opens the sources and reads them until ctx ends, and makes the monitor
-// run the checks. Sources that cannot tell the versions apart, or cannot be read
-// at all, are refused together, before anything is changed.
+// Measure opens the sources, reads them until ctx ends, and makes the monitor
+// run the checks. Before the first change, it reports together all sources that
+// mix the versions or cannot be read.
 func (r Rules) Measure(ctx context.Context, m *traffic.Monitor, target *workload.Target, entry string, e Env) error {
 	record := target.Record()
 	runner := check.Runner{
@@ -149,27 +149,28 @@ func (r Rules) Measure(ctx context.Context, m *traffic.Monitor, target *workload
 		slices.Sort(refused)
 		return exit.Refuse(fileHint, refused...)
 	}
-	// The first reading is the baseline; all sources take theirs at once.
+	// The first reading is the baseline; all sources read theirs concurrently.
 	for metric, reader := range readers {
 		go source.Poll(ctx, metric, reader, m.Measured)
 	}
 	return nil
 }
 
-// A Sight is what a step can see of a metric.
+// A Sight is what a step can detect with a metric.
 type Sight struct {
 	Sentence string
-	Enough   bool // to find a canary at twice its error limit
+	Enough   bool // to detect a canary at twice its error limit
 }
 
-// ProbeSight is what the steps of a plan can see through the probe stream at a
-// rate per second, one a step.
+// ProbeSight returns what the steps of a plan can detect with the probe stream
+// at a rate per second, one Sight per step.
 func (r Rules) ProbeSight(p rollout.Plan, perSecond float64) []Sight {
 	return r.sight(p, config.ProbeMetric, perSecond)
 }
 
-// Sight is what the steps can see of the other metrics, one list a metric. rate
-// is what a metric has seen so far, in requests per second; not ok is nothing.
+// Sight returns what the steps can detect with the other metrics, one list per
+// metric. rate returns a metric's requests per second so far; ok is false
+// without traffic.
 func (r Rules) Sight(p rollout.Plan, rate func(metric string) (perSecond float64, ok bool)) [][]Sight {
 	var all [][]Sight
 	for _, m := range r.config.Metrics {

@@ -99,7 +99,7 @@ func TestSightIsPerStep(t *testing.T) {
 	if len(others) != 1 || len(others[0]) != 2 || asked != 2 {
 		t.Errorf("the other metrics see %+v", others)
 	}
-	plan.Steps[0].Dwell = 0 // nobody asked for a look
+	plan.Steps[0].Dwell = 0 // no dwell, so nothing to judge
 	if sight := r.ProbeSight(plan, 50); !sight[0].Enough {
 		t.Error("a step without a dwell is warned of")
 	}

@@ -1,6 +1,6 @@
-// Package discover finds what a rollout works on: the Deployment, its Services
-// and routes, the entry point and what is live now, and everything that speaks
-// against a rollout. It reads and writes nothing.
+// Package discover finds the objects of a rollout: the Deployment, its Services
+// and routes, the entry point and the live revision, and every reason against a
+// rollout. It only reads.
 package discover
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
-// A Query says what to look for. Empty names are discovered.
+// A Query names the objects. Empty names are discovered.
 type Query struct {
 	Namespace    string
 	Deployment   string
@@ -28,12 +28,12 @@ type Query struct {
 	VersionLabel string
 	Image        string
 	Router       string // a router's name, "" for the first that the cluster has
-	// DefaultDeployment is taken, when it exists, before the routes are asked.
+	// DefaultDeployment, if it exists, takes precedence over Deployments behind a
+	// route.
 	DefaultDeployment string
 }
 
-// Found is what a rollout would work on, and everything that speaks against
-// it. It is the result of reading alone.
+// Found has the objects of a rollout and the reasons against it.
 type Found struct {
 	Record     *release.Record // a fresh one, without plan and run
 	Previous   *release.Record // the newest release's record, nil if there is none
@@ -41,27 +41,26 @@ type Found struct {
 	// Grace is the longest termination grace period of the live pods, in
 	// seconds.
 	Grace int64
-	// Obstacles are the reasons not to start, all of them.
+	// Obstacles are all problems that prevent the start.
 	Obstacles []string
-	// Managed are the objects that a GitOps tool would put back meanwhile.
+	// Managed lists the objects that a GitOps tool would revert meanwhile.
 	Managed []string
-	// Warnings do not stop a rollout but belong before its start.
+	// Warnings do not prevent the start.
 	Warnings []string
 }
 
-// An EntryPoint is where users' requests come in.
+// An EntryPoint is the public entry point of users' requests.
 type EntryPoint struct {
 	URL  string // scheme, address and port
 	Host string // the Host header, "" if the route has none
 }
 
-// Find finds the objects of a rollout and what is live. An error means that
-// something asked for does not exist or cannot be read; obstacles are in the
-// result.
+// Find finds the objects of a rollout and the live revision. An error means
+// that an object does not exist or cannot be read; obstacles are in the result.
 func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if _, err := c.Typed.CoreV1().Namespaces().Get(ctx, q.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("namespace %q does not exist", q.Namespace)
-	} else if err != nil && !apierrors.IsForbidden(err) { // reading namespaces is not needed, only nice
+	} else if err != nil && !apierrors.IsForbidden(err) { // the permission to read namespaces is optional
 		return nil, fmt.Errorf("read namespace %q: %w", q.Namespace, err)
 	}
 	s, err := readSurvey(ctx, c, q.Namespace, candidates(q.Router))
@@ -95,7 +94,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	return f, nil
 }
 
-// candidates are the routers to try, in their order.
+// candidates returns the routers to try, in order.
 func candidates(name string) []router.Router {
 	if r := routers.Of(name); name != "" && r != nil {
 		return []router.Router{r}
@@ -103,7 +102,7 @@ func candidates(name string) []router.Router {
 	return routers.All()
 }
 
-// Permissions are what a rollout needs with the named router, "" for any.
+// Permissions returns what a rollout needs with the named router, "" for any.
 func Permissions(name string) []kube.Permission {
 	list := slices.Clone(kube.Permissions)
 	for _, r := range candidates(name) {
@@ -112,11 +111,11 @@ func Permissions(name string) []kube.Permission {
 	return list
 }
 
-// RouterNames lists the routers that there are.
+// RouterNames lists the available routers.
 func RouterNames() []string { return routers.Names() }
 
-// Routes names the record's routes as kubectl takes them: kind/name, separated
-// by commas.
+// Routes returns the record's routes as arguments of kubectl: kind/name,
+// separated by commas.
 func Routes(r *release.Record) string {
 	of := routers.Of(r.Router)
 	if of == nil {
@@ -129,7 +128,7 @@ func Routes(r *release.Record) string {
 	return strings.Join(names, ",")
 }
 
-// FirstRoute names the record's first route as Kind/name.
+// FirstRoute returns the record's first route as Kind/name.
 func FirstRoute(r *release.Record) string {
 	of := routers.Of(r.Router)
 	if of == nil || len(r.Routes) == 0 {

@@ -29,7 +29,7 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
 		return
 	}
 	if len(live) > 1 {
-		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s is in the middle of a roll: %d ReplicaSets have pods", d.Name, len(live)))
+		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s is rolling out: %d ReplicaSets have pods", d.Name, len(live)))
 	}
 	r.Stable = kube.RevisionOf(live[0], r.Container)
 	ready := 0
@@ -49,50 +49,50 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
 	}
 }
 
-// obstacles looks for what would make a rollout unsafe.
+// obstacles adds what would make a rollout unsafe.
 func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	r := f.Record
 	stop := func(format string, args ...any) { f.Obstacles = append(f.Obstacles, fmt.Sprintf(format, args...)) }
 	ours := f.Previous.Unfinished() || f.Previous.Warm()
 	if d.Spec.Paused && !ours {
-		stop("deployment %s is paused, and not by a rollout", d.Name)
+		stop("deployment %s is paused, but not by a rollout", d.Name)
 	}
 	if len(d.Spec.Selector.MatchLabels) == 0 {
-		stop("deployment %s selects its pods by expressions alone; a label is needed to hand ReplicaSets over", d.Name)
+		stop("deployment %s selects its pods only by expressions; the hand-over of ReplicaSets needs a label", d.Name)
 	}
 	if _, ok := d.Spec.Selector.MatchLabels[r.VersionLabel]; ok {
 		stop("deployment %s has %q in its selector, which cannot change; choose another label with version-label", d.Name, r.VersionLabel)
 	}
 	if v := r.VersionBefore; v != nil && !ours && !slices.Contains([]rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SidePrevious}, rollout.Side(*v)) {
-		stop("the pods of deployment %s carry %s=%s of their own; choose another label with version-label", d.Name, r.VersionLabel, *v)
+		stop("the pods of deployment %s already have %s=%s; choose another label with version-label", d.Name, r.VersionLabel, *v)
 	}
 	for _, service := range r.Services {
 		if v, ok := service.Selector[r.VersionLabel]; ok && !ours {
-			stop("service %s selects %s=%s by itself; choose another label with version-label", service.Name, r.VersionLabel, v)
+			stop("service %s already selects %s=%s; choose another label with version-label", service.Name, r.VersionLabel, v)
 		}
 	}
 	for _, other := range s.deployments {
 		if other.Name == r.CanaryDeployment() && other.Labels[kube.LabelTarget] != d.Name {
-			stop("deployment %s already exists and is not of a rollout of %s: both want that name", other.Name, d.Name)
+			stop("deployment %s already exists and does not belong to a rollout of %s, which needs that name", other.Name, d.Name)
 		}
 	}
 	for _, other := range s.services {
 		if other.Name == r.CanaryService() && other.Labels[kube.LabelTarget] != d.Name {
-			stop("service %s already exists and is not of a rollout of %s: both want that name", other.Name, d.Name)
+			stop("service %s already exists and does not belong to a rollout of %s, which needs that name", other.Name, d.Name)
 		}
 	}
 	f.Managed = s.managed(r, d)
 	if r.Stable.Image != "" && r.Stable.Image == r.Image {
-		f.Warnings = append(f.Warnings, fmt.Sprintf("image %s is what deployment %s runs already", r.Image, d.Name))
+		f.Warnings = append(f.Warnings, fmt.Sprintf("deployment %s already runs image %s", d.Name, r.Image))
 	}
 }
 
-// managed lists the objects of the rollout that a GitOps tool would put back.
+// managed lists the objects of the rollout that a GitOps tool would revert.
 func (s *survey) managed(r *release.Record, d *appsv1.Deployment) []string {
 	var found []string
 	note := func(kind string, obj metav1.Object) {
 		if tool := gitopsOwner(obj); tool != "" {
-			found = append(found, fmt.Sprintf("%s %s is kept by %s", kind, obj.GetName(), tool))
+			found = append(found, fmt.Sprintf("%s %s is managed by %s", kind, obj.GetName(), tool))
 		}
 	}
 	note("deployment", d)
@@ -109,8 +109,8 @@ func (s *survey) managed(r *release.Record, d *appsv1.Deployment) []string {
 	return found
 }
 
-// gitopsMarks are labels and annotations by which the usual GitOps tools know
-// the objects that they put back when somebody else changes them.
+// gitopsMarks are the labels and annotations of the usual GitOps tools on the
+// objects that they manage and revert.
 var gitopsMarks = map[string]string{
 	"argocd.argoproj.io/tracking-id":   "Argo CD",
 	"argocd.argoproj.io/instance":      "Argo CD",
@@ -129,7 +129,7 @@ var gitopsManagers = map[string]string{
 	"fleetagent":                    "Fleet",
 }
 
-// gitopsOwner names the tool that keeps obj as some repository has it, or "".
+// gitopsOwner returns the GitOps tool that manages obj, or "".
 func gitopsOwner(obj metav1.Object) string {
 	for mark, tool := range gitopsMarks {
 		if obj.GetLabels()[mark] != "" || obj.GetAnnotations()[mark] != "" {

@@ -13,8 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
-// pickDeployment takes the named Deployment, or the only one that a route
-// leads to.
+// pickDeployment returns the named Deployment, or the only one behind a route.
 func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {
 	byName := func(name string) *appsv1.Deployment {
 		i := slices.IndexFunc(s.deployments, func(d appsv1.Deployment) bool { return d.Name == name })
@@ -46,8 +45,8 @@ func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {
 	}
 }
 
-// routedDeployments are the user's Deployments behind a route, through this
-// Service where it is named.
+// routedDeployments returns the user's Deployments behind a route, through the
+// Service if one is named.
 func (s *survey) routedDeployments(service string) []*appsv1.Deployment {
 	var candidates []*appsv1.Deployment
 	for i := range s.deployments {
@@ -66,17 +65,17 @@ func (s *survey) routedDeployments(service string) []*appsv1.Deployment {
 
 func present(ds []appsv1.Deployment) string {
 	if len(ds) == 0 {
-		return "there is none"
+		return "the namespace has none"
 	}
 	var names []string
 	for _, d := range ds {
 		names = append(names, d.Name)
 	}
-	return "there is " + strings.Join(names, ", ")
+	return "the namespace has " + strings.Join(names, ", ")
 }
 
-// pickContainer takes the named container, the only one, or the only one that
-// runs an image of the same repository.
+// pickContainer returns the named container, the only one, or the only one with
+// an image of the same repository.
 func (s *survey) pickContainer(d *appsv1.Deployment, q Query) (string, error) {
 	containers := d.Spec.Template.Spec.Containers
 	var names, same []string
@@ -100,9 +99,9 @@ func (s *survey) pickContainer(d *appsv1.Deployment, q Query) (string, error) {
 		s.ns, d.Name, strings.Join(names, ", "), len(same), release.Repository(q.Image))
 }
 
-// pickServices takes the Service that the route leads to, and all that select
-// the pods. Each of those is narrowed, also one that no route uses: an internal
-// caller's Service would leak otherwise.
+// pickServices returns the Service behind the route and all that select the
+// pods. A rollout narrows all of them, also those without a route: otherwise
+// internal callers would reach the canary.
 func (s *survey) pickServices(d *appsv1.Deployment, q Query) (routed string, all []release.Service, err error) {
 	selecting := s.servicesOf(d)
 	if routed, err = s.pickService(d, selecting, q); err != nil {
@@ -142,7 +141,7 @@ func (s *survey) pickService(d *appsv1.Deployment, selecting []corev1.Service, q
 	}
 }
 
-// pickRoutes takes the named route, or all that lead to the Service.
+// pickRoutes returns the named route, or all that point at the Service.
 func (s *survey) pickRoutes(service string, q Query) ([]release.Route, error) {
 	kind := s.router.Kind()
 	var picked []release.Route

@@ -43,7 +43,7 @@ func TestPickDeployment(t *testing.T) {
 		want, says string
 	}{
 		"the named one":       {namespace("web", "api"), Query{Deployment: "api"}, "api", ""},
-		"one that is missing": {namespace("web", "api"), Query{Deployment: "db"}, "", "does not exist; there is web, api"},
+		"one that is missing": {namespace("web", "api"), Query{Deployment: "db"}, "", "does not exist; the namespace has web, api"},
 		"the default":         {namespace("web", "api"), Query{DefaultDeployment: "api"}, "api", ""},
 		"the only one":        {namespace("web"), Query{DefaultDeployment: "api"}, "web", ""},
 		"by its service":      {namespace("web", "api"), Query{Service: "api", DefaultDeployment: "web"}, "api", ""},

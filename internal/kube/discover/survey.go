@@ -18,7 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// A survey is one reading of everything in the namespace that may matter.
+// A survey is one reading of all relevant objects in the namespace.
 type survey struct {
 	ns          string
 	router      router.Router
@@ -65,7 +65,8 @@ func readSurvey(ctx context.Context, c *kube.Cluster, ns string, of []router.Rou
 	return s, errors.Join(errs...)
 }
 
-// readRoutes takes the first router whose kind the cluster serves.
+// readRoutes selects the first router whose kind the cluster serves, and reads
+// its routes.
 func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Router) error {
 	var err error
 	for _, s.router = range of {
@@ -97,7 +98,7 @@ func (s *survey) servicesOf(d *appsv1.Deployment) []corev1.Service {
 	return selecting
 }
 
-// routed reports whether a route leads to the Service.
+// routed reports whether a route points at the Service.
 func (s *survey) routed(service string) bool {
 	return slices.ContainsFunc(s.routes, func(route unstructured.Unstructured) bool {
 		_, leads, err := s.router.Save(route.Object, service)
@@ -105,8 +106,8 @@ func (s *survey) routed(service string) bool {
 	})
 }
 
-// entryPoint reads the address of the first gateway with one that the route
-// hangs on. What it does not find is asked for, so it reports no error.
+// entryPoint returns the address of the route's first gateway that has one. A
+// missing address is not an error: the user can set probe-url.
 func (s *survey) entryPoint(ctx context.Context, c *kube.Cluster, first release.Route) (entry EntryPoint, warnings []string) {
 	gatewayed, ok := s.router.(router.Gatewayed)
 	if !ok {
@@ -118,7 +119,7 @@ func (s *survey) entryPoint(ctx context.Context, c *kube.Cluster, first release.
 	for _, ref := range gatewayed.Gateways(route) {
 		gateway, err := c.Dynamic.Resource(kube.ResourceOf(gatewayed.GatewayKind())).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		if err != nil {
-			warnings = append(warnings, fmt.Sprintf("gateway %s/%s cannot be read, so the entry point is not known: %v", ref.Namespace, ref.Name, err))
+			warnings = append(warnings, fmt.Sprintf("gateway %s/%s cannot be read, so the entry point is unknown: %v", ref.Namespace, ref.Name, err))
 			continue
 		}
 		if entry.URL = gatewayed.URL(gateway.Object, ref.Listener); entry.URL != "" {

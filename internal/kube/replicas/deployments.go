@@ -1,6 +1,7 @@
-// Package replicas changes Deployments and the ReplicaSets that they own without
-// a roll: it pauses, sizes, labels, and hands a ReplicaSet with its running pods
-// from one Deployment to another. It decides nothing; package workload does.
+// Package replicas changes Deployments and their ReplicaSets without a rolling
+// update: it pauses, sizes and labels them, and moves a ReplicaSet with its
+// running pods from one Deployment to another. Package workload decides what to
+// change.
 package replicas
 
 import (
@@ -23,8 +24,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// Deployments are the Deployments of a namespace with their ReplicaSets and
-// pods. Its methods may be repeated: each looks at the cluster first.
+// Deployments changes the Deployments of a namespace, their ReplicaSets and
+// pods. Its methods are idempotent: each reads the cluster first.
 type Deployments struct {
 	cluster  *kube.Cluster
 	watch    *kube.Watch
@@ -34,19 +35,19 @@ type Deployments struct {
 }
 
 // New returns the Deployments of a namespace. label is the key of the version
-// label, user the Deployment whose template nobody else may change meanwhile.
+// label, user the Deployment whose template is checked for drift.
 func New(c *kube.Cluster, w *kube.Watch, namespace, label, user string) *Deployments {
 	return &Deployments{cluster: c, watch: w, ns: namespace, label: label, template: &userTemplate{deployment: user}}
 }
 
-// Drift says who changed the user's pod template since this process last did,
-// or "".
+// Drift returns who changed the user's pod template since this process last
+// did, or "".
 func (d *Deployments) Drift() string {
 	return d.template.drift(d.watch.Deployment(d.template.deployment))
 }
 
-// A userTemplate remembers what this run last made of the user's pod template,
-// against which drift is judged.
+// A userTemplate is the user's pod template after this run's last change, the
+// reference for drift.
 type userTemplate struct {
 	deployment string
 
@@ -55,7 +56,7 @@ type userTemplate struct {
 	generation int64
 }
 
-// note takes the Deployment after a change of ours.
+// note records the Deployment after our change.
 func (u *userTemplate) note(d *appsv1.Deployment) {
 	if d.Name != u.deployment {
 		return
@@ -65,7 +66,7 @@ func (u *userTemplate) note(d *appsv1.Deployment) {
 	u.template, u.generation = d.Spec.Template.DeepCopy(), d.Generation
 }
 
-// drift says who changed the template since, or "". d is nil where the
+// drift returns who changed the template since, or "". d is nil if the
 // Deployment is gone.
 func (u *userTemplate) drift(d *appsv1.Deployment) string {
 	u.mu.Lock()
@@ -74,7 +75,7 @@ func (u *userTemplate) drift(d *appsv1.Deployment) string {
 	case u.template == nil:
 		return ""
 	case d == nil:
-		return fmt.Sprintf("somebody deleted deployment %s", u.deployment)
+		return fmt.Sprintf("deployment %s was deleted", u.deployment)
 	case d.Generation > u.generation && !equality.Semantic.DeepEqual(&d.Spec.Template, u.template):
 		return fmt.Sprintf("%s changed the pod template of deployment %s", kube.LastWriter(d), d.Name)
 	}
@@ -123,7 +124,8 @@ func (d *Deployments) PodsOf(ctx context.Context, rs *appsv1.ReplicaSet) ([]core
 	return own, nil
 }
 
-// Pause sets spec.paused. A paused Deployment starts no roll; it still scales.
+// Pause sets spec.paused. A paused Deployment starts no rolling update; it
+// still scales.
 func (d *Deployments) Pause(ctx context.Context, name string, paused bool) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		deployment, err := d.Get(ctx, name)
@@ -134,7 +136,7 @@ func (d *Deployments) Pause(ctx context.Context, name string, paused bool) error
 		if paused {
 			patch = patch.Add("/spec/paused", true)
 		} else {
-			patch = patch.Remove("/spec/paused") // as the user wrote it: without
+			patch = patch.Remove("/spec/paused") // absent, as the user wrote it
 		}
 		_, err = d.patch(ctx, name, patch)
 		return err
@@ -145,12 +147,13 @@ func (d *Deployments) Pause(ctx context.Context, name string, paused bool) error
 	return nil
 }
 
-// SetReplicas changes the size of a Deployment that was just read.
+// SetReplicas sets the replica count of a Deployment that was just read.
 func (d *Deployments) SetReplicas(ctx context.Context, deployment *appsv1.Deployment, n int32) (*appsv1.Deployment, error) {
 	return d.patch(ctx, deployment.Name, jsonpatch.Guarded(deployment.ResourceVersion).Replace("/spec/replicas", n))
 }
 
-// AnnotateWarm says on the Deployment until when its pods are kept.
+// AnnotateWarm annotates the Deployment with the time until which its pods
+// stay.
 func (d *Deployments) AnnotateWarm(ctx context.Context, name string, until time.Time) error {
 	text := until.Format(time.RFC3339)
 	merge, err := json.Marshal(map[string]any{"metadata": map[string]any{
@@ -165,7 +168,7 @@ func (d *Deployments) AnnotateWarm(ctx context.Context, name string, until time.
 		if err != nil || deployment.Annotations[kube.AnnotationWarm] == text {
 			return err
 		}
-		// Both maps may be missing, which a JSON patch could not add to.
+		// Both maps may be missing; a JSON patch cannot add to a missing map.
 		_, err = d.client().Patch(ctx, name, types.MergePatchType, merge, kube.Patching)
 		return err
 	})
@@ -175,8 +178,8 @@ func (d *Deployments) AnnotateWarm(ctx context.Context, name string, until time.
 	return nil
 }
 
-// Settled waits until the controller of a paused Deployment has seen its
-// newest generation and counts the pods of replicaSet as its updated ones.
+// Settled waits until the controller of a paused Deployment has seen its newest
+// generation and counts the pods of replicaSet as updated.
 func (d *Deployments) Settled(ctx context.Context, name, replicaSet string) error {
 	err := d.watch.Until(ctx, func(ctx context.Context) error {
 		deployment, err := d.Get(ctx, name)
@@ -188,12 +191,12 @@ func (d *Deployments) Settled(ctx context.Context, name, replicaSet string) erro
 			return err
 		}
 		if deployment.Status.ObservedGeneration < deployment.Generation || deployment.Status.UpdatedReplicas != rs.Status.Replicas {
-			return fmt.Errorf("%w: its controller counts %d updated replicas of %d", kube.ErrNotYet, deployment.Status.UpdatedReplicas, rs.Status.Replicas)
+			return fmt.Errorf("%w: the controller counts %d updated replicas of %d", kube.ErrNotYet, deployment.Status.UpdatedReplicas, rs.Status.Replicas)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("wait for the controller of deployment %s/%s to take replicaset %s for its newest: %w", d.ns, name, replicaSet, err)
+		return fmt.Errorf("wait for the controller of deployment %s/%s to treat replicaset %s as its newest: %w", d.ns, name, replicaSet, err)
 	}
 	return nil
 }

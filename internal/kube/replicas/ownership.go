@@ -13,13 +13,13 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
-// freedValue is put into a selector label of a ReplicaSet's own metadata while
-// it has no owner, so that no Deployment adopts it. The pods and the selector
-// are not touched.
+// freedValue replaces a selector label in a ReplicaSet's own metadata while it
+// has no owner, so no Deployment adopts it. The pods and the selector do not
+// change.
 const freedValue = "handed-over"
 
-// Free takes the owner from a ReplicaSet and changes one of the labels it is
-// selected by, in one patch: between two there would be time to adopt it.
+// Free removes the owner of a ReplicaSet and changes one of the labels that
+// select it, in one patch: between two patches a Deployment could adopt it.
 func (d *Deployments) Free(ctx context.Context, name string) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		rs, err := d.ReplicaSet(ctx, name)
@@ -37,12 +37,12 @@ func (d *Deployments) Free(ctx context.Context, name string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("set replicaset %s/%s free: %w", d.ns, name, err)
+		return fmt.Errorf("free replicaset %s/%s: %w", d.ns, name, err)
 	}
 	return nil
 }
 
-// adoptionLabel is the label by which the user's Deployment finds a
+// adoptionLabel returns the label by which the user's Deployment finds a
 // ReplicaSet: the first of its selector.
 func adoptionLabel(rs *appsv1.ReplicaSet, versionLabel string) (key, value string, err error) {
 	var keys []string
@@ -52,14 +52,14 @@ func adoptionLabel(rs *appsv1.ReplicaSet, versionLabel string) (key, value strin
 		}
 	}
 	if len(keys) == 0 {
-		return "", "", fmt.Errorf("replicaset %s selects by no label", rs.Name)
+		return "", "", fmt.Errorf("replicaset %s has no label in its selector", rs.Name)
 	}
 	slices.Sort(keys)
 	return keys[0], rs.Spec.Selector.MatchLabels[keys[0]], nil
 }
 
-// Give makes deployment the owner of a ReplicaSet in one patch, and undoes
-// what free did to it.
+// Give makes deployment the owner of a ReplicaSet and reverts Free, in one
+// patch.
 func (d *Deployments) Give(ctx context.Context, name, deployment string) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		owner, err := d.Get(ctx, deployment)
@@ -89,7 +89,7 @@ func (d *Deployments) Give(ctx context.Context, name, deployment string) error {
 	return nil
 }
 
-// history lists the ReplicaSets of a Deployment that run nothing, freed ones
+// history lists the ReplicaSets of a Deployment without pods, freed ones
 // included.
 func (d *Deployments) history(ctx context.Context, deployment, except string) ([]appsv1.ReplicaSet, error) {
 	user, err := d.Get(ctx, deployment)
@@ -111,7 +111,7 @@ func (d *Deployments) history(ctx context.Context, deployment, except string) ([
 	return idle, nil
 }
 
-// sameSelector reports whether rs was made by a Deployment with d's selector.
+// sameSelector reports whether a Deployment with d's selector created rs.
 func sameSelector(rs *appsv1.ReplicaSet, d *appsv1.Deployment) bool {
 	for k, v := range d.Spec.Selector.MatchLabels {
 		if rs.Spec.Selector.MatchLabels[k] != v {
@@ -121,12 +121,12 @@ func sameSelector(rs *appsv1.ReplicaSet, d *appsv1.Deployment) bool {
 	return true
 }
 
-// FreeHistory sets the idle ReplicaSets of a Deployment free, but one.
+// FreeHistory frees the idle ReplicaSets of a Deployment except one.
 func (d *Deployments) FreeHistory(ctx context.Context, deployment, except string) error {
 	return d.eachIdle(ctx, deployment, except, func(name string) error { return d.Free(ctx, name) })
 }
 
-// ReturnHistory gives the idle ReplicaSets back to their Deployment.
+// ReturnHistory returns the idle ReplicaSets to their Deployment.
 func (d *Deployments) ReturnHistory(ctx context.Context, deployment string) error {
 	return d.eachIdle(ctx, deployment, "", func(name string) error { return d.Give(ctx, name, deployment) })
 }
@@ -149,9 +149,9 @@ func (d *Deployments) eachIdle(ctx context.Context, deployment, except string, f
 	return nil
 }
 
-// SetTemplate makes a ReplicaSet's template the Deployment's, so that the
-// controller takes the one for the newest revision of the other, and with
-// replicas its count too.
+// SetTemplate gives the Deployment a ReplicaSet's template, so the controller
+// treats that ReplicaSet as the newest revision; with replicas it also sets the
+// count.
 func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet string, replicas bool) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		rs, err := d.ReplicaSet(ctx, replicaSet)
@@ -177,8 +177,8 @@ func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet st
 	return nil
 }
 
-// templateOf is a ReplicaSet's pod template as its Deployment has it: without
-// the hash label.
+// templateOf returns a ReplicaSet's pod template without the hash label, as in
+// its Deployment.
 func templateOf(rs *appsv1.ReplicaSet) corev1.PodTemplateSpec {
 	template := *rs.Spec.Template.DeepCopy()
 	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)

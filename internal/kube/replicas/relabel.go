@@ -12,16 +12,16 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
-// SetSide gives the pods of one ReplicaSet a version label (nil takes it away)
-// without restarting any of them. To the Deployment controller two templates
-// that are equal but for the hash label are one revision, so changing the
-// ReplicaSet's template, its pods and the Deployment's template in this order
-// while the Deployment is paused is no roll. The template comes first, so that
-// a pod born meanwhile has the label too.
+// SetSide sets the version label on the pods of one ReplicaSet (nil removes it)
+// without restarting them. To the Deployment controller, templates that differ
+// only in the hash label are one revision. So SetSide changes the ReplicaSet's
+// template, its pods and the Deployment's template, in this order, while the
+// Deployment is paused, which starts no rolling update. The template comes
+// first, so new pods have the label too.
 //
-// The Deployment stays paused until its controller has reported, on the newest
-// generation, as many updated replicas as the ReplicaSet has: only then is it
-// certain that the controller saw both templates and found them equal.
+// The Deployment stays paused until its controller reports, on the newest
+// generation, as many updated replicas as the ReplicaSet has: only this proves
+// that the controller saw both templates as equal.
 func (d *Deployments) SetSide(ctx context.Context, deployment, replicaSet string, value *string) error {
 	done, err := d.hasSide(ctx, deployment, replicaSet, value)
 	if err != nil || done {
@@ -39,8 +39,8 @@ func (d *Deployments) SetSide(ctx context.Context, deployment, replicaSet string
 	return d.Pause(ctx, deployment, false)
 }
 
-// hasSide reports whether there is nothing left to do, so that an adopted
-// Deployment is not paused for nothing.
+// hasSide reports whether all labels are already set; then the Deployment need
+// not be paused.
 func (d *Deployments) hasSide(ctx context.Context, name, replicaSet string, value *string) (bool, error) {
 	done := false
 	err := kube.Retry(ctx, func(ctx context.Context) error {
@@ -80,7 +80,7 @@ func hasLabel(labels map[string]string, key string, value *string) bool {
 }
 
 // Relabel changes the label on a ReplicaSet's template, its pods and the
-// Deployment's template, in this order. The Deployment has to be paused.
+// Deployment's template, in this order. The Deployment must be paused.
 func (d *Deployments) Relabel(ctx context.Context, name, replicaSet string, value *string) error {
 	if err := d.RelabelReplicaSet(ctx, replicaSet, value); err != nil {
 		return err
@@ -119,25 +119,24 @@ func (d *Deployments) RelabelReplicaSet(ctx context.Context, name string, value 
 	if err != nil {
 		return fmt.Errorf("label the template of replicaset %s/%s: %w", d.ns, name, err)
 	}
-	// Pods born of the old template may still appear until the controller
-	// has seen the new one. And nobody may select by a label that the
-	// controllers have not seen: the one that fills endpoints reads pods and
-	// Services from two watches, and a selector that arrives before the
-	// labels empties the Service. FullyLabeledReplicas is counted from the
-	// same cache of pods that the endpoints are made from.
+	// The controller may still create pods from the old template until it has seen
+	// the new one. Also, a selector must not require a label that the controllers
+	// have not seen: the endpoints controller reads pods and Services from two
+	// watches, and a selector that arrives before the labels empties the Service.
+	// FullyLabeledReplicas comes from the same pod cache as the endpoints.
 	err = d.watch.Until(ctx, func(ctx context.Context) error {
 		fresh, err := d.ReplicaSet(ctx, name)
 		if err != nil {
 			return err
 		}
 		if fresh.Status.ObservedGeneration < rs.Generation {
-			return fmt.Errorf("%w: its controller has not seen the new template", kube.ErrNotYet)
+			return fmt.Errorf("%w: the controller has not seen the new template", kube.ErrNotYet)
 		}
 		if err := d.relabelPods(ctx, rs, value); err != nil {
 			return err
 		}
 		if fresh.Status.FullyLabeledReplicas < fresh.Status.Replicas {
-			return fmt.Errorf("%w: its controller has seen the label on %d of %d pods", kube.ErrNotYet, fresh.Status.FullyLabeledReplicas, fresh.Status.Replicas)
+			return fmt.Errorf("%w: the controller has seen the label on %d of %d pods", kube.ErrNotYet, fresh.Status.FullyLabeledReplicas, fresh.Status.Replicas)
 		}
 		return nil
 	})

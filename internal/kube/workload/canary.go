@@ -15,7 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// A canary is the canary Deployment of a rollout.
+// A canary manages the canary Deployment of a rollout.
 type canary struct {
 	*replicas.Deployments
 	cluster *kube.Cluster
@@ -27,8 +27,8 @@ type canary struct {
 }
 
 // scale sizes the canary for weight: the live replica count times the weight,
-// at least one. At 100 it is the live count, so that nothing is missing when
-// the canary takes over. It never scales down while it takes traffic.
+// at least one. At 100 it is the live count, so the canary has full capacity
+// when it takes over. It never scales a canary with traffic down.
 func (c canary) scale(ctx context.Context, weight int) error {
 	name := c.record.CanaryDeployment()
 	err := kube.Retry(ctx, func(ctx context.Context) error {
@@ -62,7 +62,7 @@ func canaryReplicas(live int32, weight int) int32 {
 	return max(1, (live*int32(weight)+99)/100)
 }
 
-// deployment is the user's Deployment with another image and label.
+// deployment returns the user's Deployment with another image and label.
 func (c canary) deployment(user *appsv1.Deployment, replicas int32) *appsv1.Deployment {
 	side := string(rollout.SideCanary)
 	d := &appsv1.Deployment{
@@ -76,9 +76,8 @@ func (c canary) deployment(user *appsv1.Deployment, replicas int32) *appsv1.Depl
 	d.Spec.Paused = false
 	d.Spec.Replicas = &replicas
 	d.Spec.Template.Labels = kube.With(d.Spec.Template.Labels, c.record.VersionLabel, side)
-	// A restart that the user asked for by kubectl belongs to the revision
-	// it was asked for; it stays, so that the two templates differ in the
-	// image alone.
+	// Keep the annotation of kubectl rollout restart: the two templates must
+	// differ only in the image.
 	for i := range d.Spec.Template.Spec.Containers {
 		if container := &d.Spec.Template.Spec.Containers[i]; container.Name == c.record.Container {
 			container.Image = c.record.Image
@@ -105,10 +104,10 @@ func (c canary) note(ctx context.Context, canary *appsv1.Deployment) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: its ReplicaSet does not exist", kube.ErrNotYet)
+	return fmt.Errorf("%w: the ReplicaSet does not exist", kube.ErrNotYet)
 }
 
-// notePods records the canary's pods, to be compared after the hand-over.
+// notePods records the canary's pods for the comparison after the hand-over.
 func (c canary) notePods() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,18 +15,18 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
-// A PodFailure is why a pod of the canary could not serve.
+// A PodFailure is the reason why a pod of the canary could not serve.
 type PodFailure struct {
 	Pod, Container string
 	Reason         string
 	Message        string
-	// LastLogLines are the container's last lines, of the instance that
-	// crashed if one did. They are the application's own words.
+	// LastLogLines is the end of the container's log, of the crashed instance if
+	// there is one. The text is untrusted.
 	LastLogLines []string
 }
 
-// Failure is why the canary's pods could not serve, nil when they can. It is
-// read before an abort removes the pods and then remembered.
+// Failure returns why the canary's pods could not serve, nil if they can. An
+// abort reads and stores it before it removes the pods.
 func (t *Target) Failure(ctx context.Context) *PodFailure {
 	if t.failure == nil {
 		t.failure = t.diagnose(ctx)
@@ -34,7 +34,7 @@ func (t *Target) Failure(ctx context.Context) *PodFailure {
 	return t.failure
 }
 
-// diagnose looks at the canary's pods for the one that is worst off.
+// diagnose returns the most serious failure of the canary's pods.
 func (t *Target) diagnose(ctx context.Context) *PodFailure {
 	for _, pod := range t.watch.PodsOf(t.record.Canary.UID) {
 		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
@@ -47,7 +47,8 @@ func (t *Target) diagnose(ctx context.Context) *PodFailure {
 	return nil
 }
 
-// failureOf is why a container could not serve, nil when it could. It is pure.
+// failureOf returns why a container could not serve, nil if it could. It is
+// pure.
 func failureOf(pod *corev1.Pod, status corev1.ContainerStatus) *PodFailure {
 	done := status.State.Terminated != nil && status.State.Terminated.ExitCode == 0
 	if done || status.Ready && status.LastTerminationState.Terminated == nil {
@@ -64,16 +65,16 @@ func failureOf(pod *corev1.Pod, status corev1.ContainerStatus) *PodFailure {
 		f.Reason, f.Message = "Restarted", fmt.Sprintf("%d restarts", status.RestartCount)
 	}
 	if crash := status.LastTerminationState.Terminated; crash != nil {
-		f.Message = fmt.Sprintf("%s; exit code %d (%s)", cmp.Or(f.Message, "it ended"), crash.ExitCode, crash.Reason)
+		f.Message = fmt.Sprintf("%s; exit code %d (%s)", cmp.Or(f.Message, "it exited"), crash.ExitCode, crash.Reason)
 	}
 	return f
 }
 
-// lastLog reads the end of a container's log. A log that cannot be read is
-// said to be, in its place: the report is about something worse.
+// lastLog reads the end of a container's log. If the log cannot be read, it
+// returns that error as text: the pod's failure matters more.
 func (t *Target) lastLog(ctx context.Context, pod string, status corev1.ContainerStatus) []string {
 	if status.ContainerID == "" && status.LastTerminationState.Terminated == nil {
-		return nil // it never ran
+		return nil // it never started
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -88,15 +89,15 @@ func (t *Target) lastLog(ctx context.Context, pod string, status corev1.Containe
 	return strings.Split(strings.TrimRight(string(raw), "\n"), "\n")
 }
 
-// A Proof compares the promoted pods with those before the hand-over.
+// A Proof compares the promoted pods with the same pods before the hand-over.
 type Proof struct {
 	Before, After []release.Pod
 	// Digests are the image digests that the promoted pods run.
 	Digests []string
 }
 
-// Unbroken reports whether every pod that was there before the hand-over is
-// there after it, with the same identity and as many restarts.
+// Unbroken reports whether every pod from before the hand-over still exists,
+// with the same UID and restart count.
 func (p Proof) Unbroken() bool {
 	for _, before := range p.Before {
 		if !slices.Contains(p.After, before) {
@@ -106,8 +107,8 @@ func (p Proof) Unbroken() bool {
 	return len(p.Before) > 0
 }
 
-// Prove reads the promoted pods from the API server and compares them with
-// those recorded just before the hand-over.
+// Prove reads the promoted pods from the API server and compares them with the
+// record from just before the hand-over.
 func (t *Target) Prove(ctx context.Context) (Proof, error) {
 	p := Proof{Before: t.record.Canary.Pods}
 	var after release.Revision
@@ -132,7 +133,7 @@ func (t *Target) Prove(ctx context.Context) (Proof, error) {
 		return nil
 	})
 	if err != nil {
-		return p, fmt.Errorf("compare the promoted pods with those before: %w", err)
+		return p, fmt.Errorf("compare the promoted pods with the record: %w", err)
 	}
 	p.After, p.Digests = after.Pods, after.Digests
 	return p, nil

@@ -13,29 +13,29 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// The hand-over makes the canary's ReplicaSet, with its running pods, the
-// current one of the user's Deployment, and gives the old one to the canary
+// The hand-over gives the canary's ReplicaSet, with its running pods, to the
+// user's Deployment as its current one, and the old ReplicaSet to the canary
 // Deployment. No pod restarts.
 //
-// The order is what makes it safe. Which writes are left follows from the owners
-// that the two ReplicaSets have, and each write looks at the cluster first, so
-// that a new process goes on where a dead one stopped:
+// The order makes it safe. The owners of the two ReplicaSets determine the
+// remaining writes, and each write reads the cluster first, so a new process
+// can continue where a dead one stopped:
 //
-//  1. Services are narrowed by pod-template-hash, which never changes: the
+//  1. Narrow the Services by pod-template-hash, which never changes: the
 //     canary's to the same pods as before, the user's to the new ones (no
-//     route sends to it now). Version labels may then change hands.
-//  2. Both Deployments are paused.
-//  3. Labels change: the new pods become stable, the old ones previous.
-//  4. The old ReplicaSet is set free, with the user's history before it.
-//     A paused Deployment still scales what it owns: its old ReplicaSets to
-//     0 as soon as the current one is complete, and its newest idle one up
-//     when no current one is left. Neither may be there.
-//  5. The user's Deployment gets the new template, then the new ReplicaSet.
-//  6. The canary Deployment gets the old template, then the old ReplicaSet.
-//  7. The history comes back, both Deployments go on, and the user's
-//     Services are narrowed by version label again, which new pods carry.
+//     route uses it now). The version labels may change after that.
+//  2. Pause both Deployments.
+//  3. Change the labels: the new pods become stable, the old ones previous.
+//  4. Free the old ReplicaSet, and before it the idle ones of the user's
+//     history. A paused Deployment still scales what it owns: its old
+//     ReplicaSets to 0 as soon as the current one is complete, and its newest
+//     idle one up if it has no current one. It must own neither.
+//  5. Give the user's Deployment the new template, then the new ReplicaSet.
+//  6. Give the canary Deployment the old template, then the old ReplicaSet.
+//  7. Return the history, resume both Deployments, and narrow the user's
+//     Services by version label again, which new pods carry.
 
-// An owner is who owns a ReplicaSet during the hand-over.
+// An owner is the owner of a ReplicaSet during the hand-over.
 type owner int
 
 const (
@@ -44,7 +44,7 @@ const (
 	ownerCanary       // the canary Deployment
 )
 
-// A handOverWrite is one part of the hand-over.
+// A handOverWrite is one write of the hand-over.
 type handOverWrite string
 
 const (
@@ -52,7 +52,7 @@ const (
 	writePause         handOverWrite = "pause both deployments"
 	writeSize          handOverWrite = "match the replica count"
 	writeLabels        handOverWrite = "exchange the version labels"
-	writeFree          handOverWrite = "set the old replicaset free"
+	writeFree          handOverWrite = "free the old replicaset"
 	writeGiveNew       handOverWrite = "give the new replicaset to the user's deployment"
 	writeSettleUser    handOverWrite = "wait for the controller of the user's deployment"
 	writeGiveOld       handOverWrite = "give the old replicaset to the canary deployment"
@@ -62,8 +62,8 @@ const (
 	writeWiden         handOverWrite = "narrow the services by version label again"
 )
 
-// remainingWrites are the writes that finish a hand-over whose new and old
-// ReplicaSet have these owners. It is pure.
+// remainingWrites returns the writes that finish a hand-over, given the owners
+// of the new and the old ReplicaSet. It is pure.
 func remainingWrites(incoming, outgoing owner) []handOverWrite {
 	writes := []handOverWrite{writeNarrow, writePause}
 	if incoming == ownerCanary && outgoing == ownerUser {
@@ -82,14 +82,14 @@ func remainingWrites(incoming, outgoing owner) []handOverWrite {
 	return append(writes, writeSettleCanary, writeReturnHistory, writeResume, writeWiden)
 }
 
-// A handOver hands the ReplicaSets of a release over, and takes the old one back
-// from the canary Deployment when it is not kept any longer.
+// A handOver exchanges the ReplicaSets of a release between the two
+// Deployments, and returns the old one when its warm time ends.
 type handOver struct {
 	canary
 	services services
 }
 
-// run does what is left of the hand-over.
+// run executes the remaining writes of the hand-over.
 func (h handOver) run(ctx context.Context) error {
 	in, out, err := h.owners(ctx)
 	if err != nil {
@@ -135,7 +135,7 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	return fmt.Errorf("unknown write %q", string(w))
 }
 
-// inOrder does things one after another and stops at the first error.
+// inOrder calls functions in order and stops at the first error.
 func inOrder(things ...func() error) error {
 	for _, do := range things {
 		if err := do(); err != nil {
@@ -145,7 +145,7 @@ func inOrder(things ...func() error) error {
 	return nil
 }
 
-// owners are those of the new and the old ReplicaSet.
+// owners returns the owners of the new and the old ReplicaSet.
 func (h handOver) owners(ctx context.Context) (incoming, outgoing owner, err error) {
 	of := map[string]owner{h.record.Deployment: ownerUser, h.record.CanaryDeployment(): ownerCanary}
 	read := func(ctx context.Context, name string) (owner, error) {
@@ -172,8 +172,9 @@ func (h handOver) owners(ctx context.Context) (incoming, outgoing owner, err err
 	return incoming, outgoing, nil
 }
 
-// matchReplicas grows the canary to the user's live count, which an autoscaler
-// may have raised since the last step, waits for its pods and records them.
+// matchReplicas scales the canary to the user's live replica count, which an
+// autoscaler may have raised since the last step, waits for its pods and
+// records them.
 func (h handOver) matchReplicas(ctx context.Context) error {
 	if err := h.scale(ctx, 100); err != nil {
 		return err
@@ -200,7 +201,7 @@ func (h handOver) matchReplicas(ctx context.Context) error {
 	return nil
 }
 
-// exchangeLabels makes the new pods stable and the old ones previous.
+// exchangeLabels labels the new pods stable and the old ones previous.
 func (h handOver) exchangeLabels(ctx context.Context) error {
 	d, user, canary := h.Deployments, h.record.Deployment, h.record.CanaryDeployment()
 	incoming, outgoing := h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet
@@ -213,8 +214,7 @@ func (h handOver) exchangeLabels(ctx context.Context) error {
 }
 
 // retirePrevious stops the old revision's pods and returns its ReplicaSet,
-// idle and without our label, to the user's Deployment, whose history then
-// reaches back over the release.
+// scaled to 0 and without our label, to the history of the user's Deployment.
 func (h handOver) retirePrevious(ctx context.Context) error {
 	canary, old := h.record.CanaryDeployment(), h.record.Stable.ReplicaSet
 	if err := h.watch.Until(ctx, h.stopPrevious); err != nil {
@@ -224,7 +224,7 @@ func (h handOver) retirePrevious(ctx context.Context) error {
 		return err
 	}
 	if _, err := h.ReplicaSet(ctx, old); apierrors.IsNotFound(err) {
-		return nil // the history limit took it
+		return nil // removed by the revision history limit
 	}
 	if err := h.RelabelReplicaSet(ctx, old, h.record.VersionBefore); err != nil {
 		return err
@@ -232,7 +232,7 @@ func (h handOver) retirePrevious(ctx context.Context) error {
 	return h.Give(ctx, old, h.record.Deployment)
 }
 
-// stopPrevious scales the old revision to 0; it is nil when no pod runs.
+// stopPrevious scales the old revision to 0. It returns nil when no pod runs.
 func (h handOver) stopPrevious(ctx context.Context) error {
 	d, err := h.Get(ctx, h.record.CanaryDeployment())
 	if apierrors.IsNotFound(err) {
@@ -257,8 +257,8 @@ func (h handOver) stopPrevious(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Pods that are stopping are no endpoints any more; how long they
-	// take for it is nothing to wait for.
+	// Terminating pods are no longer endpoints, so there is no need to wait for
+	// them.
 	running := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
 	if kube.Deref(rs.Spec.Replicas) > 0 || len(running) > 0 {
 		return fmt.Errorf("%w: %d pods are still running", kube.ErrNotYet, len(running))

@@ -24,8 +24,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
 )
 
-// A guillotine lets a number of writes through and then cuts the connection
-// for good, as a kill -9 does to a process.
+// A guillotine passes a number of writes and then cuts the connection
+// permanently, like kill -9.
 type guillotine struct {
 	next   http.RoundTripper
 	writes *atomic.Int64 // left before the cut; counts on below 0
@@ -51,9 +51,9 @@ func connect(t *testing.T, s *sandbox.Sandbox, wrap func(http.RoundTripper) http
 	return c
 }
 
-// a trial is a namespace with two versions of the sample side by side, ready
-// to be handed over.
-type trial struct {
+// A fixture is a namespace with two versions of the sample, ready for a
+// hand-over.
+type fixture struct {
 	t       *testing.T
 	ctx     context.Context
 	sandbox *sandbox.Sandbox
@@ -62,7 +62,7 @@ type trial struct {
 	record  *release.Record
 }
 
-func newTrial(t *testing.T) *trial {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	ctx := t.Context()
 	s, ns := onSandbox(t, 2)
@@ -87,8 +87,8 @@ func newTrial(t *testing.T) *trial {
 			t.Errorf("release: %v", err)
 		}
 	})
-	tr := &trial{t: t, ctx: ctx, sandbox: s, cluster: c, lease: lease, record: found.Record}
-	target := tr.target(c)
+	fx := &fixture{t: t, ctx: ctx, sandbox: s, cluster: c, lease: lease, record: found.Record}
+	target := fx.target(c)
 	if err := target.prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -98,36 +98,36 @@ func newTrial(t *testing.T) *trial {
 	if err := (handOver{target.canary, target.services}).matchReplicas(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return tr
+	return fx
 }
 
-func (tr *trial) target(c *kube.Cluster) *Target {
-	tr.t.Helper()
-	target, err := New(tr.ctx, c, tr.record, tr.lease)
+func (fx *fixture) target(c *kube.Cluster) *Target {
+	fx.t.Helper()
+	target, err := New(fx.ctx, c, fx.record, fx.lease)
 	if err != nil {
-		tr.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
-	tr.t.Cleanup(target.Close)
+	fx.t.Cleanup(target.Close)
 	return target
 }
 
-func (tr *trial) handOver(c *kube.Cluster) handOver {
-	tr.t.Helper()
-	target := tr.target(c)
+func (fx *fixture) handOver(c *kube.Cluster) handOver {
+	fx.t.Helper()
+	target := fx.target(c)
 	return handOver{target.canary, target.services}
 }
 
 // pods lists the identity of every pod in the namespace.
-func (tr *trial) pods() []release.Pod {
-	tr.t.Helper()
-	list, err := tr.cluster.Typed.CoreV1().Pods(tr.record.Namespace).List(tr.ctx, metav1.ListOptions{})
+func (fx *fixture) pods() []release.Pod {
+	fx.t.Helper()
+	list, err := fx.cluster.Typed.CoreV1().Pods(fx.record.Namespace).List(fx.ctx, metav1.ListOptions{})
 	if err != nil {
-		tr.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	var s release.Revision
 	for i := range list.Items {
 		if list.Items[i].DeletionTimestamp == nil { // version 0 may still be stopping
-			kube.NotePod(&s, &list.Items[i], tr.record.Container)
+			kube.NotePod(&s, &list.Items[i], fx.record.Container)
 		}
 	}
 	slices.SortFunc(s.Pods, func(a, b release.Pod) int { return compare(a.Name, b.Name) })
@@ -144,92 +144,91 @@ func compare(a, b string) int {
 	return 0
 }
 
-// turn makes the record the one of the next hand-over, in the other
-// direction.
-func (tr *trial) turn() {
-	r := *tr.record
+// turn changes the record for the next hand-over, in the other direction.
+func (fx *fixture) turn() {
+	r := *fx.record
 	r.Stable, r.Canary = r.Canary, r.Stable
-	tr.record = &r
+	fx.record = &r
 }
 
 // handedOver fails the test unless the user's Deployment owns the incoming
 // ReplicaSet, the canary's the outgoing, and both run unpaused.
-func (tr *trial) handedOver() {
-	tr.t.Helper()
-	target := tr.target(tr.cluster)
-	in, out, err := (handOver{target.canary, target.services}).owners(tr.ctx)
+func (fx *fixture) handedOver() {
+	fx.t.Helper()
+	target := fx.target(fx.cluster)
+	in, out, err := (handOver{target.canary, target.services}).owners(fx.ctx)
 	if err != nil {
-		tr.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	if in != ownerUser || out != ownerCanary {
-		tr.t.Fatalf("owners are %d and %d, want the user's deployment (%d) and the canary's (%d)", in, out, ownerUser, ownerCanary)
+		fx.t.Fatalf("owners are %d and %d, want the user's deployment (%d) and the canary's (%d)", in, out, ownerUser, ownerCanary)
 	}
-	for _, name := range []string{tr.record.Deployment, tr.record.CanaryDeployment()} {
-		d, err := target.deployments.Get(tr.ctx, name)
+	for _, name := range []string{fx.record.Deployment, fx.record.CanaryDeployment()} {
+		d, err := target.deployments.Get(fx.ctx, name)
 		if err != nil {
-			tr.t.Fatal(err)
+			fx.t.Fatal(err)
 		}
 		if d.Spec.Paused || kube.Deref(d.Spec.Replicas) != 2 {
-			tr.t.Errorf("deployment %s: paused %t, replicas %d", name, d.Spec.Paused, kube.Deref(d.Spec.Replicas))
+			fx.t.Errorf("deployment %s: paused %t, replicas %d", name, d.Spec.Paused, kube.Deref(d.Spec.Replicas))
 		}
 	}
-	sets, err := tr.cluster.Typed.AppsV1().ReplicaSets(tr.record.Namespace).List(tr.ctx, metav1.ListOptions{})
+	sets, err := fx.cluster.Typed.AppsV1().ReplicaSets(fx.record.Namespace).List(fx.ctx, metav1.ListOptions{})
 	if err != nil {
-		tr.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	for _, rs := range sets.Items {
 		if _, freed := rs.Annotations[kube.AnnotationFreed]; freed || metav1.GetControllerOf(&rs) == nil {
-			tr.t.Errorf("replicaset %s was left free", rs.Name)
+			fx.t.Errorf("replicaset %s was left free", rs.Name)
 		}
 	}
 }
 
 func TestHandOverBothWaysWithoutARestart(t *testing.T) {
 	t.Parallel()
-	tr := newTrial(t)
-	before := tr.pods()
+	fx := newFixture(t)
+	before := fx.pods()
 	for range 2 {
-		if err := tr.handOver(tr.cluster).run(tr.ctx); err != nil {
+		if err := fx.handOver(fx.cluster).run(fx.ctx); err != nil {
 			t.Fatal(err)
 		}
-		tr.handedOver()
-		if diff := cmp.Diff(before, tr.pods()); diff != "" {
+		fx.handedOver()
+		if diff := cmp.Diff(before, fx.pods()); diff != "" {
 			t.Fatalf("pods (-before +after):\n%s", diff)
 		}
-		tr.turn()
+		fx.turn()
 	}
 }
 
-// TestHandOverSurvivesAKillAfterEachWrite cuts the tool off after its first,
-// second, third ... write of a hand-over. Whatever was done, every pod goes on
-// running, and a new process brings the hand-over to its end.
+// TestHandOverSurvivesAKillAfterEachWrite cuts the connection after the first,
+// second, third ... write of a hand-over. Each time every pod keeps running,
+// and a new process finishes the hand-over.
 func TestHandOverSurvivesAKillAfterEachWrite(t *testing.T) {
 	t.Parallel()
-	tr := newTrial(t)
-	before := tr.pods()
+	fx := newFixture(t)
+	before := fx.pods()
 	for writes := range int64(100) {
 		left := &atomic.Int64{}
 		left.Store(1 << 30)
-		life, die := context.WithCancel(tr.ctx)
-		doomed := connect(t, tr.sandbox, func(next http.RoundTripper) http.RoundTripper { return guillotine{next, left, die} })
-		target := tr.target(doomed)
+		life, die := context.WithCancel(fx.ctx)
+		doomed := connect(t, fx.sandbox, func(next http.RoundTripper) http.RoundTripper { return guillotine{next, left, die} })
+		target := fx.target(doomed)
 		left.Store(writes)
 		err := (handOver{target.canary, target.services}).run(life)
 		die()
 		if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, context.Canceled) {
 			t.Fatalf("killed after %d writes: %v", writes, err)
 		}
-		if diff := cmp.Diff(before, tr.pods()); diff != "" {
+		if diff := cmp.Diff(before, fx.pods()); diff != "" {
 			t.Fatalf("killed after %d writes: pods (-before +after):\n%s", writes, diff)
 		}
-		if err := tr.served(); err != nil {
+		if err := fx.served(); err != nil {
 			t.Fatalf("killed after %d writes: %v", writes, err)
 		}
-		if finish := tr.handOver(tr.cluster).run(tr.ctx); finish != nil {
+		if finish := fx.handOver(fx.cluster).run(fx.ctx); finish != nil {
 			t.Fatalf("finish after a kill after %d writes: %v", writes, finish)
 		}
-		tr.handedOver()
-		if diff := cmp.Diff(before, tr.pods()); diff != "" {
+		fx.handedOver()
+		if diff := cmp.Diff(before, fx.pods()); diff != "" {
 			t.Fatalf("finished after a kill after %d writes: pods (-before +after):\n%s", writes, diff)
 		}
 		if err == nil {
@@ -239,15 +238,15 @@ func TestHandOverSurvivesAKillAfterEachWrite(t *testing.T) {
 			t.Logf("%d writes in a hand-over, killed after each", writes)
 			return
 		}
-		tr.turn()
+		fx.turn()
 	}
 	t.Fatal("no hand-over ended within 100 writes")
 }
 
-// served is nil when every Service has an endpoint that is ready.
-func (tr *trial) served() error {
-	for _, s := range tr.record.Services {
-		endpoints, err := tr.cluster.Typed.DiscoveryV1().EndpointSlices(tr.record.Namespace).List(tr.ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + s.Name})
+// served returns nil if every Service has a ready endpoint.
+func (fx *fixture) served() error {
+	for _, s := range fx.record.Services {
+		endpoints, err := fx.cluster.Typed.DiscoveryV1().EndpointSlices(fx.record.Namespace).List(fx.ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=" + s.Name})
 		if err != nil {
 			return err
 		}
@@ -308,8 +307,8 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	}
 }
 
-// snapshot is every object of a rollout as the user would write it: metadata
-// that the server keeps, and status, left out.
+// snapshot returns every object of a rollout as the user would write it,
+// without status and the server's metadata.
 func snapshot(t *testing.T, c *kube.Cluster, ns string) map[string]string {
 	t.Helper()
 	objects := map[string]string{}

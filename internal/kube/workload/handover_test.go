@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// after is who owns the ReplicaSets when a write has been carried out.
+// after returns the owners of the ReplicaSets after a write.
 func after(w handOverWrite, incoming, outgoing owner) (owner, owner) {
 	switch w {
 	case writeFree:
@@ -30,9 +30,9 @@ func TestTheHandOverInItsOrder(t *testing.T) {
 	}
 }
 
-// Whatever was done when a process died, the next one does exactly the rest of
-// the writes that change owners, in the same order, and never takes a ReplicaSet
-// from an owner that it belongs to in the end.
+// After a process dies at any write, the next one executes exactly the
+// remaining writes that change owners, in the same order, and never takes a
+// ReplicaSet from its final owner.
 func TestAKilledHandOverIsFinished(t *testing.T) {
 	t.Parallel()
 	changes := []handOverWrite{writeFree, writeGiveNew, writeGiveOld}

@@ -15,18 +15,18 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// notReadyTolerance is how long a pod that was counted on may be not ready
-// before it counts against the canary: longer than one missed probe of the
-// kubelet's default period.
+// notReadyTolerance is how long a required pod may be unready before it counts
+// against the canary: longer than one missed probe of the kubelet's default
+// period.
 const notReadyTolerance = 10 * time.Second
 
-// Observe says what the watch shows of pods, routes and other writers. It
-// sends no request.
+// Observe returns the state of pods, routes and other writers from the watch.
+// It sends no request.
 func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observation, error) {
 	var o rollout.Observation
 	if t.record.Canary.UID != "" {
 		pods := t.watch.PodsOf(t.record.Canary.UID)
-		// A pod is ready for a gateway once the Service lists it too.
+		// A gateway uses a ready pod only once the Service lists it too.
 		o.CanaryReady, o.CanaryWanted = min(countReady(pods), t.services.readyEndpoints()), t.canary.health.wanted()
 		o.Trouble = t.canary.health.trouble(pods, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved, time.Now())
 	}
@@ -35,8 +35,8 @@ func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observatio
 	return o, nil
 }
 
-// drift names a second writer on what this run has written: the route's
-// backends, the user's pod template. Other fields are not ours to mind.
+// drift names another writer of what this run has written: the route's backends
+// and the user's pod template. It ignores all other fields.
 func (t *Target) drift(s rollout.State) string {
 	if d := t.routes.drift(); d != "" {
 		return d
@@ -47,16 +47,17 @@ func (t *Target) drift(s rollout.State) string {
 	return t.deployments.Drift()
 }
 
-// health is what is known of the canary's pods beyond their present state.
+// health is the history of the canary's pods.
 type health struct {
 	container string
-	// wasReady are the pods that were seen ready once. The pods of the next
-	// step start during the dwell of this one and are not yet counted on.
+	// wasReady has the pods that were ready before. The pods of the next step
+	// start during this dwell and are not required yet.
 	wasReady map[types.UID]bool
 	asked    *asked
 }
 
-// asked is how many canary pods this run asked for; the watch may lag behind.
+// asked is the number of canary pods that this run requested; the watch may be
+// behind.
 type asked struct {
 	mu   sync.Mutex
 	pods int
@@ -78,8 +79,8 @@ func (h health) wanted() int {
 	return h.asked.pods
 }
 
-// trouble is why pods cannot serve, or "". While they are relied on, a pod that
-// stopped being ready is trouble too.
+// trouble returns why pods cannot serve, or "". While the pods are required,
+// one that became unready counts too.
 func (h health) trouble(pods []*corev1.Pod, reliedOn bool, now time.Time) string {
 	var counted []*corev1.Pod
 	for _, pod := range pods {
@@ -106,14 +107,14 @@ func countReady(pods []*corev1.Pod) int {
 	return n
 }
 
-// terminalWaitReasons are the reasons of a waiting container that do not pass by
-// themselves.
+// terminalWaitReasons are the reasons of a waiting container that are not
+// transient.
 var terminalWaitReasons = []string{
 	"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CrashLoopBackOff",
 	"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
 }
 
-// trouble is why pods cannot serve, as one sentence, or "". It is pure.
+// trouble returns why pods cannot serve, as one sentence, or "". It is pure.
 func trouble(pods []*corev1.Pod, container string) string {
 	for _, pod := range pods {
 		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
@@ -145,7 +146,7 @@ func containerTrouble(pod *corev1.Pod, status corev1.ContainerStatus, container 
 	return fmt.Sprintf("pod %s, container %s: exited with code %d (%s), %d restarts", pod.Name, status.Name, crash.ExitCode, crash.Reason, status.RestartCount)
 }
 
-// unready names a pod that stopped being ready while it was counted on.
+// unready names a required pod that became unready.
 func unready(pods []*corev1.Pod, now time.Time) string {
 	for _, pod := range pods {
 		c := kube.PodCondition(pod, corev1.PodReady)
@@ -161,16 +162,16 @@ func firstLine(s string) string {
 	return line
 }
 
-// A PodView is one pod as people want to see it.
+// A PodView is one pod for display.
 type PodView struct {
 	Name     string
 	Side     rollout.Side
 	Ready    bool
 	Restarts int32
-	Reason   string // why it is not ready, when that is known
+	Reason   string // why it is not ready, if known
 }
 
-// revisions are the UIDs of the two ReplicaSets, by side; "" for none.
+// revisions returns the UIDs of the two ReplicaSets, "" for none.
 func (t *Target) revisions() (stable, canary string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

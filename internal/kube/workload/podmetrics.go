@@ -16,11 +16,11 @@ import (
 
 var _ source.Pods = (*Target)(nil)
 
-// usageResource is what metrics-server, or whatever else a cluster measures
-// with, serves of pods.
+// usageResource is the pods resource of the metrics API, which metrics-server
+// or a replacement serves.
 var usageResource = schema.GroupVersionResource{Group: "metrics.k8s.io", Version: "v1beta1", Resource: "pods"}
 
-// PodUsage asks the metrics API for all measurements of the namespace, by pod.
+// PodUsage returns the metrics API's measurements of the namespace, by pod.
 func (t *Target) PodUsage(ctx context.Context) (map[string]source.PodUsage, error) {
 	list, err := t.cluster.Dynamic.Resource(usageResource).Namespace(t.record.Namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
@@ -42,7 +42,7 @@ func (t *Target) PodUsage(ctx context.Context) (map[string]source.PodUsage, erro
 	return measured, nil
 }
 
-// decodeUsage reads a PodMetrics of the metrics API.
+// decodeUsage decodes a PodMetrics of the metrics API.
 func decodeUsage(raw []byte) (source.PodUsage, error) {
 	var m struct {
 		Timestamp  metav1.Time `json:"timestamp"`
@@ -61,7 +61,7 @@ func decodeUsage(raw []byte) (source.PodUsage, error) {
 	return u, nil
 }
 
-// amounts are quantities as numbers, in cores and bytes.
+// amounts returns quantities as numbers, in cores and bytes.
 func amounts(list corev1.ResourceList) map[string]float64 {
 	numbers := map[string]float64{}
 	for name, q := range list {
@@ -70,8 +70,9 @@ func amounts(list corev1.ResourceList) map[string]float64 {
 	return numbers
 }
 
-// RolloutPods lists the pods of both versions that are not being stopped. A version
-// belongs to a ReplicaSet and not to a label: labels change during a rollout.
+// RolloutPods returns the pods of both versions that are not terminating. It
+// identifies a version by its ReplicaSet, not by a label: labels change during
+// a rollout.
 func (t *Target) RolloutPods() []source.Pod {
 	stable, canary := t.revisions()
 	var all []source.Pod
@@ -91,7 +92,7 @@ func (t *Target) RolloutPods() []source.Pod {
 	return all
 }
 
-// sourcePod is a pod as the judge's sources see it.
+// sourcePod converts a pod for the judge's sources.
 func sourcePod(side rollout.Side, pod *corev1.Pod, container string) source.Pod {
 	p := source.Pod{Side: side, Name: pod.Name, UID: string(pod.UID), Container: container}
 	for _, c := range pod.Spec.Containers {
@@ -107,12 +108,12 @@ func sourcePod(side rollout.Side, pod *corev1.Pod, container string) source.Pod 
 	return p
 }
 
-// oomKills are the ends for want of memory that a status shows. A container that is
-// not started again at once shows its end as its state, later as its last state.
+// oomKills returns the OOM kills in a status. A container that has not
+// restarted yet shows its exit as its state, later as its last state.
 func oomKills(s corev1.ContainerStatus) []string {
 	var ids []string
 	for _, end := range []*corev1.ContainerStateTerminated{s.State.Terminated, s.LastTerminationState.Terminated} {
-		if end != nil && end.Reason == "OOMKilled" { // the kubelet's word
+		if end != nil && end.Reason == "OOMKilled" { // the kubelet's reason
 			ids = append(ids, end.ContainerID)
 		}
 	}

@@ -16,14 +16,15 @@ import (
 	"github.com/candlefish/deploy-action/internal/source/podmetrics"
 )
 
-// sized is the sample with limits that are neither empty nor reached.
+// sized returns the sample with limits that it does not reach.
 var sized = sample.Resources{
 	Limits:   map[string]string{"cpu": "500m", "memory": "64Mi"},
 	Requests: map[string]string{"memory": "32Mi"},
 }
 
-// usageTrial is the sample on the sandbox with a canary of the image beside it.
-func usageTrial(t *testing.T, resources sample.Resources, canary string) *Target {
+// usageFixture returns the sample in the sandbox with a canary of the image
+// beside it.
+func usageFixture(t *testing.T, resources sample.Resources, canary string) *Target {
 	t.Helper()
 	s := sandboxtest.Start(t)
 	ns := sandboxtest.Namespace(t, s)
@@ -63,8 +64,8 @@ func usageTrial(t *testing.T, resources sample.Resources, canary string) *Target
 	return target
 }
 
-// await reads a source, whenever the watch shows a change and at least every
-// second, until ok is satisfied by all that it said so far.
+// await reads a source, after each change in the watch and at least every
+// second, until ok accepts all points so far.
 func await(t *testing.T, target *Target, limit time.Duration, read func(context.Context) ([]analysis.Point, error), ok func([]analysis.Point) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -85,11 +86,11 @@ func await(t *testing.T, target *Target, limit time.Duration, read func(context.
 	}
 }
 
-// TestUsageOfBothVersions waits for metrics-server, which knows a pod some
+// TestUsageOfBothVersions waits for metrics-server, which measures a pod about
 // 20 s after its start.
 func TestUsageOfBothVersions(t *testing.T) {
 	t.Parallel()
-	target := usageTrial(t, sized, "")
+	target := usageFixture(t, sized, "")
 	for _, test := range []podmetrics.Config{{Resource: podmetrics.CPU}, {Resource: podmetrics.Memory, Of: podmetrics.OfLimits}, {Resource: podmetrics.Memory, Of: podmetrics.OfRequests}} {
 		source := reading(t, target, test)
 		seen := map[rollout.Side]bool{}
@@ -103,14 +104,14 @@ func TestUsageOfBothVersions(t *testing.T) {
 			return seen[rollout.SideStable] && seen[rollout.SideCanary]
 		})
 		if points, err := reading(t, target, test).Read(t.Context()); err != nil || len(points) != 2 {
-			t.Errorf("a new source says %+v, %v, want both pods", points, err)
+			t.Errorf("a new source returns %+v, %v, want both pods", points, err)
 		}
 	}
 }
 
 func TestUsageRefusesWhatHasNoLimit(t *testing.T) {
 	t.Parallel()
-	target := usageTrial(t, sample.Resources{Requests: sized.Requests}, "")
+	target := usageFixture(t, sample.Resources{Requests: sized.Requests}, "")
 	points, err := reading(t, target, podmetrics.Config{Resource: podmetrics.Memory}).Read(t.Context())
 	if want := "it has no memory limit that its usage could be a share of: set resources.limits.memory"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Read = %+v, %v, want %q", points, err, want)
@@ -119,7 +120,7 @@ func TestUsageRefusesWhatHasNoLimit(t *testing.T) {
 
 func TestACrashIsARestart(t *testing.T) {
 	t.Parallel()
-	target := usageTrial(t, sample.Resources{}, "1s")
+	target := usageFixture(t, sample.Resources{}, "1s")
 	source := reading(t, target, podmetrics.Config{Resource: podmetrics.Restarts})
 	await(t, target, time.Minute, source.Read, func(points []analysis.Point) bool {
 		for _, p := range points {

@@ -23,7 +23,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/source/podmetrics"
 )
 
-// measured is what metrics-server said of a pod of the sample on a sandbox.
+// measured is metrics-server's answer for a pod of the sample in a sandbox.
 const measured = `{"metadata":{"name":"candlefish-website-canary-5c4d488dfd-h2h7h","namespace":"t-testusageofbothversions-tcco2g","creationTimestamp":"2026-11-24T08:16:25Z",
 "labels":{"app":"candlefish-website","pod-template-hash":"5c4d488dfd","version":"canary"}},
 "timestamp":"2026-11-24T08:16:25Z","window":"9.998s","containers":[{"name":"website","usage":{"cpu":"409005n","memory":"1920Ki"}}]}`
@@ -87,7 +87,7 @@ func TestPodsAreSeenThroughTheContainer(t *testing.T) {
 	}
 }
 
-// answering is a Target on an API server that answers every request alike.
+// answering returns a Target on an API server that answers every request alike.
 func answering(t *testing.T, status int, body string) *Target {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -130,7 +130,7 @@ func TestUsageWithoutAnswer(t *testing.T) {
 	}
 }
 
-// reading is a source of the target's pods.
+// reading returns a source of the target's pods.
 func reading(t *testing.T, target *Target, c podmetrics.Config) source.Reader {
 	t.Helper()
 	r, err := c.Open(t.Context(), config.Metric{}, source.Env{Pods: target, Names: source.Names{Namespace: target.record.Namespace}})

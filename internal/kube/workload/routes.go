@@ -19,13 +19,13 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// PreflightHeader is the request header that leads to the canary while it has
-// no weight: a gateway learns of pods and of weights on two ways, and whether it
-// knows the pods can only be seen by asking for them. Its value is a secret of
-// the run, so that users cannot find the way by chance.
+// PreflightHeader is the request header that routes to the canary before it
+// gets traffic. A gateway learns of pods and of weights from different watches;
+// only a request shows whether it knows the pods. The value is a secret of the
+// run, so users cannot reach the canary by accident.
 const PreflightHeader = "X-Candlefish-Preflight"
 
-// routes are the user's routes and the preflight routes beside them.
+// routes handles the user's routes and the preflight routes beside them.
 type routes struct {
 	client dynamic.ResourceInterface
 	watch  *kube.Watch
@@ -36,8 +36,8 @@ type routes struct {
 	written map[string]writtenRoute // by name
 }
 
-// A writtenRoute is what this process last wrote, against which drift and
-// acceptance are judged.
+// A writtenRoute is this process's last write to a route, the reference for
+// drift and acceptance.
 type writtenRoute struct {
 	generation int64
 	split      router.Split
@@ -54,8 +54,9 @@ func (r *routes) split(weight int) router.Split {
 	return router.Split{Namespace: r.record.Namespace, Service: r.record.Service, CanaryService: r.record.CanaryService(), Weight: weight}
 }
 
-// write gives every route the weight, touching nothing else. What somebody else
-// changed since is left alone and named in a *rollout.DriftError.
+// write sets the weight of every route and changes nothing else. It does not
+// overwrite the change of another writer and returns a *rollout.DriftError that
+// names it.
 func (r *routes) write(ctx context.Context, weight int) error {
 	to := r.split(weight)
 	for _, saved := range r.record.Routes {
@@ -104,7 +105,7 @@ func (r *routes) accepted() bool {
 	return len(r.written) > 0
 }
 
-// drift says who changed what this process wrote, or "".
+// drift returns who changed what this process wrote, or "".
 func (r *routes) drift() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,10 +116,10 @@ func (r *routes) drift() string {
 		}
 		route := r.watch.Route(saved.Name)
 		if route == nil {
-			return fmt.Sprintf("somebody deleted %s %s", r.router.Kind(), saved.Name)
+			return fmt.Sprintf("%s %s was deleted", r.router.Kind(), saved.Name)
 		}
 		if route.GetGeneration() <= w.generation {
-			continue // ours, or a watch that has not caught up
+			continue // unchanged, or the watch is behind
 		}
 		if what := r.router.Drift(route.Object, saved, w.split); what != "" {
 			return fmt.Sprintf("%s changed %s", kube.LastWriter(route), what)
@@ -127,11 +128,11 @@ func (r *routes) drift() string {
 	return ""
 }
 
-// preflightName is the name of the preflight route beside a user's route.
+// preflightName returns the name of the preflight route beside a user's route.
 func preflightName(route string) string { return route + "-preflight" }
 
-// openPreflight makes, beside each of the user's routes, one of ours that takes
-// the requests with PreflightHeader alone and leads them to the canary Service.
+// openPreflight creates, beside each of the user's routes, one that sends only
+// the requests with PreflightHeader to the canary Service.
 func (r *routes) openPreflight(ctx context.Context) error {
 	preflighter, ok := r.router.(router.Preflighter)
 	if !ok || r.record.Preflight == "" {
@@ -163,13 +164,13 @@ func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, save
 	if !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if err := r.deletePreflight(ctx, saved.Name); err != nil { // an earlier run's, with its own secret
+	if err := r.deletePreflight(ctx, saved.Name); err != nil { // from an earlier run, with another secret
 		return err
 	}
-	return fmt.Errorf("%w: the one of an earlier run is being removed", kube.ErrNotYet)
+	return fmt.Errorf("%w: waiting for the removal of an earlier run's route", kube.ErrNotYet)
 }
 
-// closePreflight removes what openPreflight made.
+// closePreflight deletes the routes of openPreflight.
 func (r *routes) closePreflight(ctx context.Context) error {
 	if r.record.Preflight == "" {
 		return nil
@@ -182,7 +183,8 @@ func (r *routes) closePreflight(ctx context.Context) error {
 	return nil
 }
 
-// deletePreflight removes one route of ours and refuses to remove another's.
+// deletePreflight deletes a preflight route and refuses to delete a route of
+// another owner.
 func (r *routes) deletePreflight(ctx context.Context, user string) error {
 	name := preflightName(user)
 	route, err := r.client.Get(ctx, name, metav1.GetOptions{})
@@ -193,7 +195,7 @@ func (r *routes) deletePreflight(ctx context.Context, user string) error {
 		return err
 	}
 	if route.GetLabels()[kube.LabelTarget] != r.record.Deployment {
-		return fmt.Errorf("%s %s exists and is not of this rollout: rename it", r.router.Kind(), name)
+		return fmt.Errorf("%s %s exists and does not belong to this rollout: rename it", r.router.Kind(), name)
 	}
 	uid := route.GetUID()
 	err = r.client.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})

@@ -8,8 +8,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 )
 
-// onSandbox returns the sandbox and a namespace of its own with version 1 of the
-// sample, which was rolled out once before: its Deployment has a history.
+// onSandbox returns the sandbox and a new namespace with version 1 of the
+// sample. An earlier revision gives its Deployment a history.
 func onSandbox(t *testing.T, replicas int) (*sandbox.Sandbox, string) {
 	t.Helper()
 	s := sandboxtest.Start(t)

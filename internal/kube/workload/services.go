@@ -20,16 +20,16 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// services are the user's Services and the canary's.
+// services handles the user's Services and the canary Service.
 type services struct {
 	client coreclient.ServiceInterface
 	watch  *kube.Watch
 	record *release.Record
 }
 
-// byHash narrows the user's selector to one ReplicaSet's pods. The hash is on
-// every pod from its birth and never changes, which makes it the bridge while
-// version labels change hands.
+// byHash returns the user's selector narrowed to one ReplicaSet's pods. Every
+// pod has the hash label from its creation and it never changes, so it selects
+// reliably while the version labels change.
 func (s services) byHash(hash string) map[string]string {
 	return s.narrowed(appsv1.DefaultDeploymentUniqueLabelKey, hash)
 }
@@ -46,7 +46,7 @@ func (s services) narrowed(key, value string) map[string]string {
 	return kube.With(s.record.Services[i].Selector, key, value)
 }
 
-// narrow adds a label to the selectors of all of the user's Services.
+// narrow adds a label to the selectors of all user Services.
 func (s services) narrow(ctx context.Context, key, value string) error {
 	for _, user := range s.record.Services {
 		if err := s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value)); err != nil {
@@ -56,7 +56,7 @@ func (s services) narrow(ctx context.Context, key, value string) error {
 	return nil
 }
 
-// widen gives the user's Services the selectors that they had.
+// widen restores the recorded selectors of the user's Services.
 func (s services) widen(ctx context.Context) error {
 	for _, user := range s.record.Services {
 		if err := s.setSelector(ctx, user.Name, user.Selector); err != nil {
@@ -89,8 +89,8 @@ func (s services) setSelector(ctx context.Context, name string, selector map[str
 	return nil
 }
 
-// createCanary makes the canary Service: the user's ports, its selector
-// narrowed to the canary.
+// createCanary creates the canary Service with the user's ports and the
+// selector narrowed to the canary.
 func (s services) createCanary(ctx context.Context) error {
 	name := s.record.CanaryService()
 	err := kube.Retry(ctx, func(ctx context.Context) error {
@@ -136,8 +136,8 @@ func (s services) removeCanary(ctx context.Context) error {
 	return nil
 }
 
-// narrowByHash aims every Service at one ReplicaSet's pods and waits until
-// their endpoints say so: the canary's first, whose pods stay the same.
+// narrowByHash points every Service at the pods of one ReplicaSet, the canary
+// Service first because its pods stay the same, and waits for the endpoints.
 func (s services) narrowByHash(ctx context.Context, hash string) error {
 	if err := s.aimCanary(ctx, s.byHash(hash)); err != nil {
 		return err
@@ -154,7 +154,7 @@ func (s services) narrowByHash(ctx context.Context, hash string) error {
 	return nil
 }
 
-// endpointsFrom is nil when the Service has ready endpoints and all of them
+// endpointsFrom returns nil if the Service has ready endpoints and all of them
 // are pods with hash.
 func (s services) endpointsFrom(service, hash string) error {
 	ready, strange := 0, 0
@@ -172,7 +172,7 @@ func (s services) endpointsFrom(service, hash string) error {
 		}
 	}
 	if ready == 0 || strange > 0 {
-		return fmt.Errorf("%w: %d are of the wanted pods, %d of others", kube.ErrNotYet, ready, strange)
+		return fmt.Errorf("%w: %d endpoints are expected pods, %d are others", kube.ErrNotYet, ready, strange)
 	}
 	return nil
 }

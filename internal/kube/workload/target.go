@@ -1,15 +1,16 @@
-// Package workload is one Deployment with its Services and routes under a
+// Package workload changes one Deployment with its Services and routes during a
 // rollout.
 //
-// A release lives in two plain Deployments. The user's keeps its name, selector
-// and history; the canary runs in "<name>-canary" beside it, from a copy of the
-// same pod template. Both Deployments select the same labels and are told apart
-// by owner references, which makes it possible to hand a ReplicaSet with its
-// running pods from one to the other (handover.go, package replicas).
+// A release uses two plain Deployments. The user's keeps its name, selector and
+// history; the canary runs in "<name>-canary" beside it, from a copy of the
+// same pod template. Both Deployments select the same labels, and owner
+// references separate their ReplicaSets. A ReplicaSet with its running pods can
+// therefore change its owner (handover.go, package replicas).
 //
-// Services are narrowed by the version label while two versions have pods, so
-// that each selects exactly one of them; the label is on the pods before a
-// selector asks for it. Labels change without a roll (package replicas).
+// While two versions have pods, the selectors include the version label, so
+// each Service selects exactly one version. The pods get the label before a
+// selector requires it. Labels change without a rolling update (package
+// replicas).
 package workload
 
 import (
@@ -26,9 +27,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
-// A Target is the workload that a rollout acts on. It implements rollout.Target.
-// Pods may be called from any goroutine, the other methods only
-// from the one that runs the rollout.
+// A Target is the workload of a rollout. It implements rollout.Target. Pods may
+// be called from any goroutine, the other methods only from the one that runs
+// the rollout.
 type Target struct {
 	cluster     *kube.Cluster
 	lease       *kube.Lease
@@ -37,7 +38,7 @@ type Target struct {
 	canary      canary
 	services    services
 	routes      *routes
-	failure     *PodFailure // as it was before the pods were removed
+	failure     *PodFailure // read before the pods are removed
 
 	mu     sync.Mutex // guards record.Canary
 	record *release.Record
@@ -67,10 +68,10 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 // Close ends the watches.
 func (t *Target) Close() { t.watch.Stop() }
 
-// Record is the newest record. It is not to be changed.
+// Record returns the newest record. Callers must not change it.
 func (t *Target) Record() *release.Record { return t.record }
 
-// Changed is signalled after a watched object has changed.
+// Changed returns a channel that signals a change of a watched object.
 func (t *Target) Changed() <-chan struct{} { return t.watch.Changed() }
 
 // Save records the state, fenced by the lease.
@@ -79,7 +80,7 @@ func (t *Target) Save(ctx context.Context, s rollout.State) error {
 	return t.cluster.SaveRecord(ctx, t.record)
 }
 
-// Do carries out one action of a rollout.
+// Do executes one action of a rollout.
 func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) error {
 	switch a.Kind {
 	case rollout.KindPrepare:
@@ -90,8 +91,7 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 		}
 		return t.routes.openPreflight(ctx)
 	case rollout.KindWeight:
-		// The fence is looked at where it matters most: nobody may
-		// change traffic under another run's feet.
+		// Check the lease before a traffic change: another run may have taken over.
 		if err := t.lease.Check(ctx); err != nil {
 			return err
 		}
@@ -117,9 +117,9 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 	}
 }
 
-// prepare makes the user's pods tellable from the canary's before the canary
-// exists: first the label on the pods, then the selectors that ask for it, then
-// the canary Service. The order is what keeps every Service filled.
+// prepare labels the user's pods before the canary exists: first the label on
+// the pods, then the selectors that require it, then the canary Service. This
+// order keeps endpoints in every Service.
 func (t *Target) prepare(ctx context.Context) error {
 	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
 		return err
@@ -130,8 +130,8 @@ func (t *Target) prepare(ctx context.Context) error {
 	return t.services.createCanary(ctx)
 }
 
-// warm aims the canary Service at the old revision and says until when its
-// pods are kept, so that a rollback is one write of a route.
+// warm points the canary Service at the old revision and annotates how long its
+// pods stay; a rollback is then one route write.
 func (t *Target) warm(ctx context.Context) error {
 	if t.record.WarmUntil.IsZero() {
 		t.record.WarmUntil = time.Now().Add(t.record.Plan.KeepWarm).UTC().Truncate(time.Second)
@@ -142,9 +142,8 @@ func (t *Target) warm(ctx context.Context) error {
 	return t.services.aimCanary(ctx, t.services.bySide(rollout.SidePrevious))
 }
 
-// restore puts everything back as it was recorded. It is called when no
-// answer comes from the canary any more and its drain window is over. The
-// order is the reverse of prepare's.
+// restore restores the recorded state, in the reverse order of prepare. It runs
+// after the canary no longer answers and its drain window is over.
 func (t *Target) restore(ctx context.Context) error {
 	t.Failure(ctx)
 	if err := t.routes.closePreflight(ctx); err != nil {
@@ -159,9 +158,9 @@ func (t *Target) restore(ctx context.Context) error {
 	return t.plain(ctx, t.record.Stable.ReplicaSet)
 }
 
-// plain takes away what a rollout added around the user's Deployment, once
-// only one version has pods: the selectors' narrowing, the canary Service, the
-// version label.
+// plain removes what a rollout added around the user's Deployment, once only
+// one version has pods: the narrowed selectors, the canary Service, the version
+// label.
 func (t *Target) plain(ctx context.Context, replicaSet string) error {
 	if err := t.services.widen(ctx); err != nil {
 		return err
@@ -172,9 +171,9 @@ func (t *Target) plain(ctx context.Context, replicaSet string) error {
 	return t.deployments.SetSide(ctx, t.record.Deployment, replicaSet, t.record.VersionBefore)
 }
 
-// Cleanup ends the warm time of a promoted rollout: the old revision's pods
-// stop, its ReplicaSet goes back into the history of the user's Deployment,
-// and everything around it is as the user wrote it.
+// Cleanup ends the warm time of a promoted rollout. It stops the old revision's
+// pods, returns its ReplicaSet to the history of the user's Deployment and
+// restores everything else as the user wrote it.
 func (t *Target) Cleanup(ctx context.Context) error {
 	if err := t.routes.write(ctx, router.Original); err != nil {
 		return err
@@ -193,7 +192,7 @@ func (t *Target) Cleanup(ctx context.Context) error {
 	return t.cluster.SaveRecord(ctx, t.record)
 }
 
-// labelOf is a side as the value of the version label.
+// labelOf returns the value of the version label for a side.
 func labelOf(s rollout.Side) *string {
 	value := string(s)
 	return &value

@@ -60,11 +60,10 @@ func (Router) URL(gateway router.Object, listener string) string {
 	return ""
 }
 
-// Preflight implements router.Preflighter: the user's route with its recorded
-// rules alone, each of their matches narrowed by the header and all their
-// requests led to the canary. Filters and timeouts stay, so that what is seen is
-// what users get. The more specific match wins, so the user's route stays as it
-// is.
+// Preflight implements router.Preflighter. The new route has only the recorded
+// rules; it adds the header to every match and sends all their requests to the
+// canary. Filters and timeouts stay, so test requests see what users get. The
+// gateway prefers the more specific match, so the user's route needs no change.
 func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header, value string) (router.Object, error) {
 	ours, err := decodeRules(saved)
 	if err != nil {
@@ -102,7 +101,7 @@ func toCanary(refs []any, s router.Split) []any {
 }
 
 // withHeader adds the header to every match. A rule without matches takes all
-// requests, as one match with the header alone takes all that carry it.
+// requests, so it gets one match with the header alone.
 func withHeader(matches []any, name, value string) []any {
 	header := map[string]any{"type": "Exact", "name": name, "value": value}
 	if len(matches) == 0 {

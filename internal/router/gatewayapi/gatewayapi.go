@@ -1,9 +1,10 @@
 // Package gatewayapi shifts traffic by the weights of HTTPRoutes (Gateway API,
 // gateway.networking.k8s.io/v1).
 //
-// The rules of an HTTPRoute are an atomic list to server-side apply: to apply a
-// weight would take over the whole list. So the weights are written by a JSON
-// patch of single backendRefs, which leaves the rest byte for byte as it is.
+// Server-side apply treats the rules of an HTTPRoute as an atomic list:
+// applying a weight would take over the whole list. The package therefore
+// writes weights by a JSON patch of single backendRefs, which leaves the rest
+// as it is, byte for byte.
 package gatewayapi
 
 import (
@@ -36,7 +37,7 @@ func (Router) Kind() router.Kind {
 	return router.Kind{Group: group, Version: version, Resource: "httproutes", Name: "HTTPRoute"}
 }
 
-// A savedRule is the part of one rule that a rollout changes, as it was before
+// A savedRule is the part of a rule that a rollout changes, as it was before
 // the first change.
 type savedRule struct {
 	Index       int             `json:"index"`
@@ -66,8 +67,8 @@ func (Router) Save(route router.Object, service string) (release.Route, bool, er
 	return saved, len(ours) > 0, nil
 }
 
-// Write implements router.Router. Rules that somebody else changed are left
-// alone and named in the error.
+// Write implements router.Router. It does not change rules that another client
+// changed, and names them in the error.
 func (Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
 	patch := jsonpatch.Guarded(text(child(route, "metadata"), "resourceVersion"))
 	ours, err := decodeRules(saved)
@@ -81,7 +82,7 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 			return patch, fmt.Errorf("httproute %s rule %d: %w", saved.Name, rule.Index, err)
 		}
 		if rule.Index >= len(all) {
-			return patch, &router.ConflictError{What: fmt.Sprintf("httproute %s: rule %d is gone; its list of rules", saved.Name, rule.Index)}
+			return patch, &router.ConflictError{What: fmt.Sprintf("httproute %s: rule %d is gone; the list of rules", saved.Name, rule.Index)}
 		}
 		have := list(all[rule.Index], "backendRefs")
 		if reflect.DeepEqual(have, want) {
@@ -119,7 +120,7 @@ func decodeRules(saved release.Route) ([]savedRule, error) {
 	return ours, nil
 }
 
-// wanted is what the rule's backendRefs have to be for a split.
+// wanted returns the rule's backendRefs for a split.
 func (r savedRule) wanted(to router.Split) ([]any, error) {
 	if to.Weight == router.Original {
 		return decodeRefs(r.BackendRefs)
@@ -127,7 +128,7 @@ func (r savedRule) wanted(to router.Split) ([]any, error) {
 	return splitRefs(r.BackendRefs, to)
 }
 
-// isOurs reports whether refs are the recorded ones or some split of them.
+// isOurs reports whether refs are the recorded backendRefs or a split of them.
 func (r savedRule) isOurs(refs []any, to router.Split) bool {
 	for to.Weight = router.Original; to.Weight <= 100; to.Weight++ {
 		if want, err := r.wanted(to); err == nil && reflect.DeepEqual(refs, want) {

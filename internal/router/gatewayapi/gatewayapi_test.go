@@ -21,7 +21,7 @@ func object(t *testing.T, manifest string) router.Object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// As the API's decoder does it: whole numbers are int64.
+	// Like the API's decoder: whole numbers are int64.
 	refs, err := decodeRefs(json.RawMessage("[" + string(raw) + "]"))
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func to(weight int) router.Split {
 	return router.Split{Namespace: "production", Service: "web", CanaryService: "web-canary", Weight: weight}
 }
 
-// rule returns a rule of the route, to be changed by the test.
+// rule returns a rule of the route; tests change it.
 func rule(route router.Object, i int) map[string]any { return rules(route)[i].(map[string]any) }
 
 func TestSplitRefsKeepsTheUsersProportions(t *testing.T) {
@@ -121,7 +121,7 @@ func TestAWriteTouchesOnlyOurBackends(t *testing.T) {
 	}
 }
 
-// written is the route after a write, as the API server would have it.
+// written returns the route after a write, as the API server would store it.
 func written(t *testing.T, route router.Object, saved release.Route, split router.Split) router.Object {
 	t.Helper()
 	patch, err := Router{}.Write(route, saved, split)
@@ -236,7 +236,7 @@ status:
 		{"accepted", status("3", "True"), true, ""},
 		{"an older generation", status("2", "True"), false, "generation 2"},
 		{"unresolved", status("3", "False"), false, "no service"},
-		{"no status", twoRules, false, "has not answered"},
+		{"no status", twoRules, false, "has not set its status"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -252,7 +252,7 @@ status:
 	}
 }
 
-// TestSplitRefsDividesTheShare throws random splits of the user's own at it.
+// TestSplitRefsDividesTheShare tests random splits by the user.
 func TestSplitRefsDividesTheShare(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))

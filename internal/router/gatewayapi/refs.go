@@ -12,9 +12,9 @@ import (
 // maxBackendWeight is the largest weight the Gateway API allows.
 const maxBackendWeight = 1_000_000
 
-// splitRefs is the user's backendRefs with the Service's share divided between
-// it and the canary's. Where the user already splits between the Service and
-// others, their proportions stay: everything is scaled by 100.
+// splitRefs returns the user's backendRefs with the Service's weight divided
+// between it and the canary Service. It multiplies all weights by 100, so the
+// proportions of a split that the user already has stay.
 func splitRefs(original json.RawMessage, to router.Split) ([]any, error) {
 	refs, err := decodeRefs(original)
 	if err != nil {
@@ -72,7 +72,7 @@ func decodeRefs(raw json.RawMessage) ([]any, error) {
 	return wholeNumbers(refs).([]any), nil
 }
 
-// wholeNumbers turns numbers into int64, as objects of the API have them.
+// wholeNumbers converts numbers to int64, which objects of the API use.
 func wholeNumbers(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -87,7 +87,7 @@ func wholeNumbers(v any) any {
 		if n, err := v.Int64(); err == nil {
 			return n
 		}
-		f, _ := v.Float64() // a weight that is no whole number is refused by the API
+		f, _ := v.Float64() // the API refuses a weight that is not a whole number
 		return f
 	}
 	return v

@@ -8,12 +8,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// Accepted implements router.Router: every parent of the route has accepted its
-// newest generation with all references resolved.
+// Accepted implements router.Router: every parent has accepted the newest
+// generation of the route, with all references resolved.
 func (Router) Accepted(route router.Object, generation int64) (bool, string) {
 	newest := number(child(route, "metadata"), "generation")
 	if newest < generation {
-		return false, "the watch has not caught up"
+		return false, "the watch is behind"
 	}
 	specs, parents := list(child(route, "spec"), "parentRefs"), list(child(route, "status"), "parents")
 	for _, spec := range specs {
@@ -30,7 +30,7 @@ func (Router) Accepted(route router.Object, generation int64) (bool, string) {
 			}
 		}
 		if !answered {
-			return false, "a parent gateway has not answered"
+			return false, "a parent gateway has not set its status"
 		}
 	}
 	return len(specs) > 0, "the route has no parent"
@@ -59,8 +59,8 @@ func condition(parent any, kind string, generation int64) (bool, string) {
 	return false, "no condition " + kind
 }
 
-// The objects are decoded JSON of somebody else's: what is not there, or is of
-// another type, counts as empty.
+// The objects are decoded JSON from outside: a value that is missing or of
+// another type counts as empty.
 
 func child(v any, key string) map[string]any {
 	m, _ := v.(map[string]any)

@@ -1,4 +1,4 @@
-// Package routers lists the routers that there are.
+// Package routers lists the available routers.
 package routers
 
 import (
@@ -8,14 +8,14 @@ import (
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
 )
 
-// All lists the routers in the order in which a cluster is asked for them.
+// All lists the routers in the order of detection.
 func All() []router.Router {
 	return []router.Router{
 		gatewayapi.Router{},
 	}
 }
 
-// Names lists what the input "router" takes.
+// Names lists the names that the input "router" allows.
 func Names() []string {
 	var names []string
 	for _, r := range All() {
@@ -24,7 +24,8 @@ func Names() []string {
 	return names
 }
 
-// Of returns the router of a name, the first one for "". It is nil when there is none.
+// Of returns the router with a name, the first one for "", nil if there is
+// none.
 func Of(name string) router.Router {
 	all := All()
 	if name == "" {
