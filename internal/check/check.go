@@ -20,7 +20,7 @@ import (
 
 // An Answer is what a program said.
 type Answer struct {
-	// Passed is nil when the program itself could not tell.
+	// Passed is nil when the program itself has no result.
 	Passed *bool
 	Reason string   // one sentence
 	Output []string // the end of what it printed
@@ -71,7 +71,7 @@ func (r Runner) Within(ctx context.Context) func(k config.CustomCheck, weight in
 }
 
 // Run runs a check at a weight, within its timeout, and says what it came to. What
-// could not be asked, or could not tell, is Inconclusive with the policy on-error.
+// did not answer, or has no result, is Inconclusive with the policy on-error.
 func (r Runner) Run(ctx context.Context, k config.CustomCheck, weight int) analysis.Finding {
 	f := analysis.Finding{Metric: k.Name, Check: analysis.CheckCustom, Critical: true, P: 1}
 	c, ok := k.Program.(Config)
@@ -91,7 +91,7 @@ func (r Runner) Run(ctx context.Context, k config.CustomCheck, weight int) analy
 	case err != nil:
 		f.Verdict, f.Policy, f.Sentence = rollout.VerdictInconclusive, c.OnError, fmt.Sprintf("%s: %v", c.Name, err)
 	case answer.Passed == nil:
-		f.Verdict, f.Policy, f.Sentence = rollout.VerdictInconclusive, c.OnError, fmt.Sprintf("%s could not tell: %s", c.Name, answer.Reason)
+		f.Verdict, f.Policy, f.Sentence = rollout.VerdictInconclusive, c.OnError, fmt.Sprintf("%s had no result: %s", c.Name, answer.Reason)
 	case *answer.Passed:
 		f.Verdict, f.Sentence = rollout.VerdictSuccessful, fmt.Sprintf("%s passed in %v: %s", c.Name, took, answer.Reason)
 	default:
@@ -150,7 +150,7 @@ func (c Config) prepare(e Env) error {
 		if secret := e.Getenv(c.SecretEnv); secret != "" {
 			e.Mask(secret)
 		} else if c.Webhook != "" {
-			return fmt.Errorf("the environment has no %s, which signs the webhook", c.SecretEnv)
+			return fmt.Errorf("environment variable %s, which signs the webhook, is not set", c.SecretEnv)
 		}
 	}
 	if c.Job == "" {

@@ -17,7 +17,7 @@ const keptLines = 20
 
 // Command runs a program and waits until it or ctx ends; then it is asked to end,
 // and killed two seconds later. Exit status 0 passes, 75 (EX_TEMPFAIL of
-// sysexits.h) says that it could not tell, any other fails. It sees of the
+// sysexits.h) says that it has no result; any other fails. It sees of the
 // environment what it needs to run, and no token.
 func Command(ctx context.Context, argv []string, r Release, getenv func(string) string) (Answer, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)

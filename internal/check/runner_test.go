@@ -49,7 +49,7 @@ func TestRunnerTurnsAnswersIntoFindings(t *testing.T) {
 	}{
 		{"passes", Config{Command: shell("echo fine")}, rollout.VerdictSuccessful, "", "smoke passed in ", []string{"fine"}},
 		{"fails", Config{Command: shell("echo s3cret; exit 3")}, rollout.VerdictFailed, "", "smoke failed: /bin/sh: exit status 3", []string{"***"}},
-		{"cannot tell", Config{Command: shell("exit 75"), OnError: rollout.PolicyHold}, rollout.VerdictInconclusive, rollout.PolicyHold, "smoke could not tell", nil},
+		{"cannot tell", Config{Command: shell("exit 75"), OnError: rollout.PolicyHold}, rollout.VerdictInconclusive, rollout.PolicyHold, "smoke had no result", nil},
 		{"does not start", Config{Command: []string{"/s3cret"}}, rollout.VerdictInconclusive, rollout.PolicyExtend, "smoke: run /***", nil},
 		{"does not end", Config{Command: shell("exec sleep 60"), Timeout: config.Duration(50 * time.Millisecond)}, rollout.VerdictInconclusive, rollout.PolicyExtend, "in time", nil},
 		{"a good job", Config{Job: write(t, "good")}, rollout.VerdictSuccessful, "", "job shop/x: ended", []string{"at 50", "***"}},
@@ -94,7 +94,7 @@ func TestPrepareFindsWhatIsMissing(t *testing.T) {
 	want := []string{
 		"check gone: open /no/such/job.yaml: no such file or directory",
 		"check job: it is a Pod",
-		"check unsigned: the environment has no NONE, which signs the webhook",
+		"check unsigned: environment variable NONE, which signs the webhook, is not set",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

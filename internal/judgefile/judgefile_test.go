@@ -69,7 +69,7 @@ metrics:
 	}
 }
 
-// All that is wrong is said at once, whoever finds it.
+// One error names every mistake, whichever check finds it.
 func TestLoadSaysAllThatIsWrong(t *testing.T) {
 	t.Parallel()
 	_, err := Load(write(t, `

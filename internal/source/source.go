@@ -77,7 +77,7 @@ type Env struct {
 func (e Env) Secret(variable string) (string, error) {
 	secret := e.Getenv(variable)
 	if secret == "" {
-		return "", fmt.Errorf("the environment has no %s", variable)
+		return "", fmt.Errorf("environment variable %s is not set", variable)
 	}
 	e.Mask(secret)
 	return secret, nil

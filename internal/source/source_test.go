@@ -92,7 +92,7 @@ func TestSecretsAreMasked(t *testing.T) {
 	if header, err := e.Authorization("", "Bearer "); header != nil || err != nil {
 		t.Errorf("no variable: %v, %v", header, err)
 	}
-	if _, err := e.Authorization("NONE", ""); err == nil || err.Error() != "the environment has no NONE" {
+	if _, err := e.Authorization("NONE", ""); err == nil || err.Error() != "environment variable NONE is not set" {
 		t.Errorf("a variable that is not set: %v", err)
 	}
 }

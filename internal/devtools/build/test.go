@@ -186,7 +186,7 @@ func (t *testRun) race(ctx context.Context, pkgs []pkg) {
 
 // fuzz gives every fuzz target of a pure package some inputs to find something.
 // Elsewhere all of client-go would be compiled once more, with the fuzzer's
-// counters in it: minutes for seconds. The seeds there run with the tests.
+// counters in it: minutes for seconds. The ordinary tests still run its seed inputs.
 func (t *testRun) fuzz(ctx context.Context, pkgs []pkg) {
 	for _, p := range pkgs {
 		if !p.pure() {

@@ -65,7 +65,7 @@ func TestSampleAnswersThroughBothGateways(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			resp.Body.Close()
+			_ = resp.Body.Close()
 			if v := resp.Header.Get("X-Version"); resp.StatusCode != 200 || v != "sandbox-test" {
 				t.Errorf("GET %s for %s = %s, X-Version %q, want 200 and sandbox-test", g.URL, req.Host, resp.Status, v)
 			}
@@ -112,7 +112,7 @@ func getJSON(t *testing.T, url string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func (l traces) check(t *testing.T) {
 		t.Errorf("%s is still %s:\n%s", link, id, status)
 	}
 	for _, f := range l {
-		f.Close()
+		_ = f.Close()
 	}
 }
 

@@ -193,7 +193,7 @@ func AskStatus(ctx context.Context, dir string) (Status, error) {
 func AskStop(ctx context.Context, dir string) error {
 	_, conn, err := ask(ctx, dir, Request{Op: "stop"})
 	if err == nil {
-		conn.Close()
+		_ = conn.Close()
 	}
 	return err
 }

@@ -285,7 +285,7 @@ func (a *Client) LastWarning(ctx context.Context, namespace string) string {
 	if err != nil {
 		return ""
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	var list struct {
 		Items []struct{ Reason, Message, LastTimestamp string }
 	}
@@ -307,7 +307,7 @@ func (a *Client) watch(ctx context.Context, collection, name string, ok func(Wat
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	events := json.NewDecoder(resp.Body)
 	for {
 		var e struct {
@@ -330,7 +330,7 @@ func (a *Client) Remove(ctx context.Context, path string) error {
 		return nil
 	}
 	if err == nil {
-		resp.Body.Close()
+		_ = resp.Body.Close()
 	}
 	return err
 }

@@ -186,7 +186,7 @@ func awaitAnswer(ctx context.Context, entry, host string) error {
 		req.Host = host
 		resp, err := client.Do(req)
 		if err == nil {
-			resp.Body.Close()
+			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK && resp.Header.Get("X-Version") != "" {
 				return nil
 			}

@@ -178,7 +178,7 @@ func (v *overseer) answersOnHost(ctx context.Context, url string, want int) erro
 	if err != nil {
 		return err
 	}
-	resp.Body.Close()
+	_ = resp.Body.Close()
 	if resp.StatusCode != want {
 		return fmt.Errorf("%s answers %s, want %d", url, resp.Status, want)
 	}

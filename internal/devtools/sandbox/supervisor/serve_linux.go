@@ -21,7 +21,7 @@ func (v *overseer) serveControl(l net.Listener) {
 }
 
 func (v *overseer) answer(conn net.Conn) {
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	var req control.Request
 	_ = conn.SetDeadline(time.Now().Add(control.AnswerLimit))
 	if err := json.NewDecoder(conn).Decode(&req); err != nil {
@@ -37,9 +37,9 @@ func (v *overseer) answer(conn net.Conn) {
 	case "lease":
 		v.hold(req.Keep)
 		say()
-		conn.SetDeadline(time.Time{})
+		_ = conn.SetDeadline(time.Time{})
 		_, _ = io.Copy(io.Discard, conn) // ends when the other side says no more, or does not live any more
-		conn.SetDeadline(time.Now().Add(control.AnswerLimit))
+		_ = conn.SetDeadline(time.Now().Add(control.AnswerLimit))
 		v.release(say)
 	}
 }
