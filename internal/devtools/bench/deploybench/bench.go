@@ -184,8 +184,11 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 		if err != nil {
 			return figures, err
 		}
-		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s, judged bad after %.1f s, canary answered for %.1f s, %d failed after it\n",
-			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds, f.DetectedSeconds, f.BackSeconds, f.FailedAfter)
+		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s\n",
+			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds)
+		if f.DetectedSeconds > 0 {
+			fmt.Fprintf(b.out, "    judged bad after %.1f s, canary answered for %.1f s, %d failed after it\n", f.DetectedSeconds, f.BackSeconds, f.FailedAfter)
+		}
 	}
 	return figures, nil
 }
