@@ -15,18 +15,6 @@ type Setting struct {
 	value  any
 }
 
-// Shown returns the text for display: stars for a secret, what is discovered
-// for an empty one.
-func (s Setting) Shown() string {
-	switch {
-	case s.Text == "" && s.Def.Discovered != "":
-		return "(" + s.Def.Discovered + ")"
-	case s.Text != "" && s.Def.Secret:
-		return "***"
-	}
-	return s.Text
-}
-
 // Values are the typed inputs of one run. Getters panic if the name is not
 // declared or has another kind: both are programming errors. An unset input
 // without a default returns the zero value.

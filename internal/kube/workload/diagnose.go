@@ -96,17 +96,6 @@ type Proof struct {
 	Digests []string
 }
 
-// Unbroken reports whether every pod from before the hand-over still exists,
-// with the same UID and restart count.
-func (p Proof) Unbroken() bool {
-	for _, before := range p.Before {
-		if !slices.Contains(p.After, before) {
-			return false
-		}
-	}
-	return len(p.Before) > 0
-}
-
 // Prove reads the promoted pods from the API server and compares them with the
 // record from just before the hand-over.
 func (t *Target) Prove(ctx context.Context) (Proof, error) {
