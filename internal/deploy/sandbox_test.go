@@ -147,7 +147,7 @@ func (w *world) deployWith(kubeconfig string, args ...string) *process {
 		w.t.Fatal(err)
 	}
 	p := &process{t: w.t, dir: w.t.TempDir(), grew: make(chan struct{}, 1), done: make(chan struct{}), started: time.Now()}
-	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--report-dir", p.dir},
+	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--bake-time", "4s"}, {"--report-dir", p.dir},
 		// Many tests share two cores, so absolute latencies mean nothing here.
 		{"--response-time-threshold", "20s"}} {
 		if !slices.Contains(args, d[0]) {
@@ -329,7 +329,7 @@ func TestThreeReleasesInARow(t *testing.T) {
 					t.Errorf("%s: failed-requests = %q, want 0:\n%s", tag, got, out)
 				}
 				// The digest in the pods, read independently of the tool.
-				ids := strings.Fields(w.kubectl("get", "pods", "-l", "version=stable", "-o", "jsonpath={.items[*].status.containerStatuses[*].imageID}"))
+				ids := strings.Fields(w.kubectl("get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[*].imageID}"))
 				if got := p.outputs()["image"]; !strings.Contains(got, "@sha256:") || len(ids) == 0 || !strings.HasSuffix(ids[0], got[strings.Index(got, "@"):]) {
 					t.Errorf("%s: image = %q, the pods run %q", tag, got, ids)
 				}

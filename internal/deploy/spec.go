@@ -57,7 +57,15 @@ func group(name string, defs []input.Def) []input.Def {
 func releaseInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true,
+			Name: "command", Kind: input.Enum, Default: commandDeploy, Allowed: commands(),
+			Help: "What to do: release the image, or show, steer or end a release that any run started",
+		},
+		{
+			Name: "full", Kind: input.Bool, Default: "false",
+			Help: "With command promote: skip the remaining steps",
+		},
+		{
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "command=" + commandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
@@ -124,8 +132,17 @@ func trafficInputs() []input.Def {
 			Help: "Minimum time that a version without weight keeps its pods; their grace period counts if it is longer",
 		},
 		{
-			Name: "keep-warm", Kind: input.Duration, Default: "10m", Range: seconds(0, 7*24*3600),
-			Help: "Time that the previous version keeps its pods after the promotion, for a rollback by one write",
+			Name: "bake-time", Kind: input.Duration, Default: "120s", Range: seconds(0, 7*24*3600),
+			Help: "Time after the promotion in which the new version is judged on while the previous one keeps its pods, for a rollback by one write",
+		},
+		{
+			Name: "keep-warm", Kind: input.Duration, Default: "0s", Range: seconds(0, 7*24*3600),
+			Help: "Time that the previous version keeps its pods after the promotion, if longer than bake-time; the next run or command: reap removes it",
+		},
+		{
+			Name: "when-stable-is-down", Kind: input.Enum, Allowed: []string{"replace", "refuse"},
+			Discovered: "replace if the commit's message has [hotfix] or [emergency], else refuse",
+			Help:       "What to do when the live version has no ready pods or does not answer: release without a comparison, in one step, or refuse",
 		},
 		{
 			Name: "progress-deadline", Kind: input.Duration, Default: "600s", Range: seconds(1, 24*3600),
@@ -238,13 +255,14 @@ func runInputs() []input.Def {
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "Final status: promoted, planned, aborted, paused, failed, abort-failed or bad-input"},
+		{Name: "status", Help: "Final status: promoted, unchanged, planned, aborted, rolled-back, paused, done, failed, abort-failed or bad-input"},
 		{Name: "image", Help: "Image that serves at the end of the run, by digest if all its pods run the same one"},
 		{Name: "previous-image", Help: "Image that served at the start of the run"},
 		{Name: "failed-requests", Help: "Number of failed probe requests"},
 		{Name: "total-requests", Help: "Number of probe requests"},
 		{Name: "duration-seconds", Help: "Duration of the run"},
 		{Name: "overhead-seconds", Help: "Duration minus the dwell time"},
+		{Name: "phase", Help: "Phase of the release in the cluster at the end of the run, such as Promoted, Paused or Baking; empty if there is none"},
 		{Name: "rolled-back", Help: "true if this run shifted traffic back"},
 		{Name: "report", Help: "Path of the JSON report"},
 	}

@@ -106,8 +106,12 @@ type Stream struct {
 	stop     context.CancelFunc
 	done     chan struct{}
 
+	marker                        atomic.Pointer[Marker]
 	answered, missed, undelivered atomic.Uint64
 }
+
+// Mark sets the place of the version in the answers from now on.
+func (s *Stream) Mark(m Marker) { s.marker.Store(&m) }
 
 // Start starts a Stream. It ends when ctx ends or Stop is called: it sends no
 // new request, waits for the open ones (at most Timeout), delivers them and
@@ -120,6 +124,7 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 	ctx, stop := context.WithCancel(ctx)
 	tr := c.Target.transport(c.MaxInFlight)
 	s := &Stream{conf: c, stop: stop, idle: tr.CloseIdleConnections, done: make(chan struct{})}
+	s.Mark(c.Marker)
 	s.attacker = vegeta.NewAttacker(
 		vegeta.Client(&http.Client{Transport: counting{tr}, Timeout: c.Timeout, CheckRedirect: noRedirects}),
 		vegeta.Workers(uint64(min(10, c.MaxInFlight))),
@@ -165,7 +170,7 @@ func (s *Stream) answer(r *vegeta.Result) Answer {
 		a.Err = cleanError(r.Error)
 	}
 	a.Retried, _ = strconv.Atoi(r.Headers.Get(retryHeader))
-	a.Value = s.conf.Marker.Value(r.Headers, r.Body)
+	a.Value = s.marker.Load().Value(r.Headers, r.Body)
 	a.Side = s.conf.Book.Side(a.Value)
 	a.Failed = Failed(a.Status, s.conf.Baseline)
 	return a

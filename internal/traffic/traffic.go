@@ -81,6 +81,8 @@ type Monitor struct {
 	share      confirmation
 	settled    settlement
 	judge      *judge // nil if the run only finishes an earlier one
+	handedOver bool   // the user's Service and Deployment belong to the new version
+	reverted   bool   // the sides are exchanged, and nothing is judged any more
 	notifiedAt time.Time
 }
 
@@ -102,6 +104,7 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 		m.cancel()
 		return nil, fmt.Errorf("start the probe stream: %w", err)
 	}
+	m.reverted = record.Reverted
 	if id.Why == "" && record.Preflight != "" {
 		marked := cfg.target()
 		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
@@ -181,7 +184,9 @@ func (m *Monitor) answer(a probe.Answer) {
 		if m.share.answer(a) {
 			m.notify()
 		}
-		m.judge.answer(a, now)
+		if !m.reverted {
+			m.judge.answer(a, now)
+		}
 	}
 	// The judge's tests are valid at every answer, so a failure triggers an
 	// evaluation immediately; without one, once a second is enough.
@@ -209,14 +214,20 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	case rollout.KindHandOver:
 		// From here on the route's weight is independent of the version: both sides
 		// are the promoted pods.
-		if m.judge != nil {
-			m.record.Baselines = m.judge.baselines()
-		}
-		m.steps.begin(Step{Promotion: true, Weight: 100, WrittenAt: at})
+		m.keepBaselines()
+		m.handedOver = true
+		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
 		m.settled = settlement{since: at}
 	case rollout.KindUnwarm:
 		m.settled.since = time.Time{}
+	case rollout.KindRevert:
+		m.revert(at)
+	case rollout.KindUnroute:
+		m.keepBaselines()
+		if m.settled.since.IsZero() {
+			m.settled = settlement{since: at}
+		}
 	default: // the answers do not show the other actions
 	}
 }
@@ -229,26 +240,64 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	if m.blind() {
 		o.Split = rollout.SplitBlind
 	}
-	o.OldAnswers, o.NewAnswers = m.settled.old, m.settled.new
+	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.old, m.settled.new, m.share.canary
 	step := m.steps.newest()
 	if step == nil {
 		o.Verdict, o.Reason = m.preparing()
 		return o
 	}
-	if s.Phase == rollout.PhasePromoting && s.Stage != rollout.StageDrain {
-		return o
+	if s.Stage == rollout.StageBake && !step.Bake {
+		step = m.bake(o.Now)
 	}
-	m.confirm(step, &o)
-	if m.judge != nil && s.Phase == rollout.PhaseProgressing {
+	if !step.Promotion && !step.Bake {
+		m.confirm(step, &o)
+	}
+	judged := s.Phase == rollout.PhaseProgressing || s.Phase == rollout.PhasePromoting || s.Phase == rollout.PhaseBaking
+	if m.judge != nil && judged && !m.reverted {
 		m.evaluate(step, &o, s)
 	}
 	return o
+}
+
+// keepBaselines stores this release's latencies for the next one.
+func (m *Monitor) keepBaselines() {
+	if m.judge != nil && !m.reverted {
+		m.record.Baselines = m.judge.baselines()
+	}
+}
+
+// bake starts the judgement of the promoted version, as one more step after
+// those of the plan.
+func (m *Monitor) bake(now time.Time) *Step {
+	m.steps.begin(Step{Bake: true, Weight: 100, WrittenAt: now})
+	if m.judge != nil {
+		m.judge.begin(len(m.plan.Steps), 100, now)
+		m.judge.confirmed(now)
+		m.startChecks(100)
+	}
+	return m.steps.newest()
+}
+
+// revert exchanges the sides: the warm version is the one whose share grows to
+// 100 %.
+func (m *Monitor) revert(at time.Time) {
+	if !m.reverted {
+		m.identity.Book.Swap()
+	}
+	m.reverted, m.settled = true, settlement{}
+	m.share = confirmation{}
+	m.share.begin(100, at)
+	m.steps.begin(Step{Reverted: true, Weight: 0, WrittenAt: at})
+	m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: 0})
 }
 
 // preparing judges the time before the first weight, when failures can only
 // come from the preparations.
 func (m *Monitor) preparing() (rollout.Verdict, string) {
 	c := m.steps.tally.Step(probe.Before)
+	if m.plan.Replace {
+		return rollout.VerdictPending, "" // stable fails anyway
+	}
 	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= m.cfg.ErrorRate*float64(c.Total()) {
 		return rollout.VerdictPending, ""
 	}
@@ -281,9 +330,13 @@ func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
 // evaluate adds the judge's verdict on the step.
 func (m *Monitor) evaluate(step *Step, o *rollout.Observation, s rollout.State) {
 	moment := analysis.Moment{Now: o.Now, Dwell: m.plan.DwellFor(s)}
-	if s.Stage == rollout.StageDwell {
+	switch s.Stage {
+	case rollout.StageDwell, rollout.StageBake:
 		moment.Elapsed = o.Now.Sub(s.Since)
 		step.Dwell = moment.Elapsed
+	case rollout.StagePause:
+		moment.Elapsed = moment.Dwell
+	default: // the end of the dwell is not near
 	}
 	result := m.judge.Look(moment)
 	o.Verdict, o.Reason, o.Policy = result.Verdict, result.Reason, result.Policy

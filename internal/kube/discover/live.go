@@ -45,7 +45,7 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
 		f.Grace = max(f.Grace, kube.Deref(pod.Spec.TerminationGracePeriodSeconds))
 	}
 	if ready < int(r.Replicas) {
-		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas))
+		f.Down = fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas)
 	}
 }
 

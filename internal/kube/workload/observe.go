@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,17 +23,26 @@ import (
 const notReadyTolerance = 10 * time.Second
 
 // Observe returns the state of pods, routes and other writers from the watch.
-// It sends no request.
-func (t *Target) Observe(_ context.Context, s rollout.State) (rollout.Observation, error) {
+// It sends no request, except to find out whether another writer is a run that
+// took the lease.
+func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observation, error) {
 	var o rollout.Observation
 	if t.record.Canary.UID != "" {
 		pods := t.watch.PodsOf(t.record.Canary.UID)
 		// A gateway uses a ready pod only once the Service lists it too.
 		o.CanaryReady, o.CanaryWanted = min(countReady(pods), t.services.readyEndpoints()), t.canary.health.wanted()
-		o.Trouble = t.canary.health.trouble(pods, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved, time.Now())
+		reliedOn := s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause
+		o.Trouble = t.canary.health.trouble(pods, reliedOn, time.Now())
+		if s.Phase == rollout.PhaseProgressing && s.Sized < len(t.record.Plan.Steps) {
+			o.CanaryNeeded = t.canary.needed(t.record.Plan.Steps[s.Sized].Weight)
+		}
 	}
 	o.Accepted = t.routes.accepted()
-	o.Drift = t.drift(s)
+	if o.Drift = t.drift(s); o.Drift != "" {
+		if err := t.lease.Check(ctx); errors.Is(err, rollout.ErrFenced) {
+			o.Drift, o.Fenced = "", err.Error()
+		}
+	}
 	return o, nil
 }
 
@@ -44,7 +55,7 @@ func (t *Target) drift(s rollout.State) string {
 	if s.Stage == rollout.StagePrepare || s.Phase != rollout.PhaseProgressing {
 		return ""
 	}
-	return t.deployments.Drift()
+	return cmp.Or(t.deployments.Drift(), t.services.drift())
 }
 
 // health is the history of the canary's pods.
