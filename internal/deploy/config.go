@@ -151,7 +151,7 @@ func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 	return traffic.Config{
 		URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
-		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader,
+		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
 	}
 }
 

@@ -231,7 +231,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	if err != nil {
 		return nil, err
 	}
-	record.Markers = identity.Markers()
+	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
 	monitor, err := traffic.Start(ctx, cfg, record, identity)
 	if err != nil {
 		return nil, err

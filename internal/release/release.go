@@ -112,9 +112,12 @@ type Record struct {
 	Baselines Baselines `json:"baseline,omitempty"`
 	// Preflight is the value of the request header that routes to the canary
 	// before it gets traffic; "" for no preflight route.
-	Preflight string        `json:"preflight,omitempty"`
-	Plan      rollout.Plan  `json:"plan"`
-	State     rollout.State `json:"state"`
+	Preflight string `json:"preflight,omitempty"`
+	// MarkPreflight: the gateway marks the answers to test requests, because the
+	// versions cannot be distinguished otherwise.
+	MarkPreflight bool          `json:"mark_preflight,omitempty"`
+	Plan          rollout.Plan  `json:"plan"`
+	State         rollout.State `json:"state"`
 }
 
 // An Entry is the public entry point of users' requests.

@@ -88,7 +88,7 @@ type samples struct {
 }
 
 // ask sends one request on a new connection. It reports whether the canary
-// answered; as long as nobody's values are known, whether the answer is good.
+// answered: by the gateway's mark, or by the version marker.
 func (m *Monitor) ask(ctx context.Context, t probe.Target) (probe.Sample, bool) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
 	defer cancel()
@@ -96,8 +96,8 @@ func (m *Monitor) ask(ctx context.Context, t probe.Target) (probe.Sample, bool) 
 	if err != nil {
 		return sample, false
 	}
-	if m.identity.Late {
-		return sample, !probe.Failed(sample.Status, m.identity.Status)
+	if m.record.MarkPreflight {
+		return sample, sample.Header.Get(m.cfg.PreflightHeader) == m.cfg.PreflightMark && !probe.Failed(sample.Status, m.identity.Status)
 	}
 	return sample, m.identity.Book.Side(m.identity.Marker.Value(sample.Header, sample.Body)) == rollout.SideCanary
 }

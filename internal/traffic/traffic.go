@@ -42,6 +42,9 @@ type Config struct {
 	// PreflightHeader is the header of test requests; its value is the record's
 	// secret.
 	PreflightHeader string
+	// PreflightMark is the value of the same header in their answers, if the
+	// record asks the gateway to mark them.
+	PreflightMark string
 }
 
 // A Marker is the place of the version in an answer: a response header, or the
@@ -105,7 +108,7 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 		return nil, fmt.Errorf("start the probe stream: %w", err)
 	}
 	m.reverted = record.Reverted
-	if id.Why == "" && record.Preflight != "" {
+	if (id.Why == "" || record.MarkPreflight) && record.Preflight != "" {
 		marked := cfg.target()
 		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
 		m.preflight.begin()

@@ -26,17 +26,19 @@ func (t *Target) unroute(ctx context.Context) error {
 	if err := t.routes.write(ctx, router.Original); err != nil {
 		return err
 	}
+	return t.separate(ctx)
+}
+
+// separate takes the pods of the canary Deployment out of the user's Services: an
+// apply may have reset a selector.
+func (t *Target) separate(ctx context.Context) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil || len(doomed) == 0 {
 		return err
 	}
 	for _, service := range t.record.Services {
-		if others, own := t.services.endpoints(service.Name, doomed); own > 0 {
-			if err := t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable)); err != nil {
-				return err
-			}
-		} else if others == 0 {
-			return fmt.Errorf("service %s/%s has no ready endpoints: nothing else would serve once deployment %s is removed", t.record.Namespace, service.Name, t.record.CanaryDeployment())
+		if _, own := t.services.endpoints(service.Name, doomed); own > 0 {
+			return t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable))
 		}
 	}
 	return nil
@@ -143,10 +145,11 @@ func (t *Target) retire(ctx context.Context) error {
 		return err
 	}
 	for _, rs := range sets {
-		if err := t.deployments.RelabelReplicaSet(ctx, rs.Name, t.record.VersionBefore); err != nil {
-			return err
+		err := t.deployments.RelabelReplicaSet(ctx, rs.Name, t.record.VersionBefore)
+		if err == nil {
+			err = t.deployments.Give(ctx, rs.Name, t.record.Deployment)
 		}
-		if err := t.deployments.Give(ctx, rs.Name, t.record.Deployment); err != nil {
+		if err != nil && !apierrors.IsNotFound(err) { // with a history limit of 0 the controller deletes it at once
 			return err
 		}
 	}

@@ -25,6 +25,10 @@ import (
 // run, so users cannot reach the canary by accident.
 const PreflightHeader = "X-Candlefish-Preflight"
 
+// PreflightMark is the value of the header in the answers to marked test
+// requests.
+const PreflightMark = router.PreflightMark
+
 // routes handles the user's routes and the preflight routes beside them.
 type routes struct {
 	client dynamic.ResourceInterface
@@ -221,7 +225,7 @@ func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, save
 	if err != nil {
 		return err
 	}
-	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.record.Preflight)
+	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.record.Preflight, r.record.MarkPreflight)
 	if err != nil {
 		return err
 	}

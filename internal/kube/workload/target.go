@@ -145,6 +145,9 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 		if err := t.canary.refillStable(ctx); err != nil {
 			return err
 		}
+		if err := t.separate(ctx); err != nil {
+			return err
+		}
 	}
 	if err := t.routes.write(ctx, weight); err != nil {
 		return err
