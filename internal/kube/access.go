@@ -37,6 +37,12 @@ func RoutePermission(k router.Kind) Permission {
 		"Write the weights, see them accepted, and route test requests to the canary before it gets traffic"}
 }
 
+// OptionalPermissions lists what a rollout uses where it may. It does without
+// the rest.
+var OptionalPermissions = []Permission{
+	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
+}
+
 // Missing asks the API server which of the permissions this identity lacks in
 // the namespace. It changes nothing.
 func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...Permission) ([]string, error) {
