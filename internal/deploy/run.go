@@ -33,6 +33,8 @@ type run struct {
 	print   func(text string) // prints the final text and logs it
 	signals <-chan string
 	started time.Time
+	// permitted: the API server has granted all permissions.
+	permitted bool
 }
 
 // A delivery is the result of one run.
@@ -98,16 +100,10 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 }
 
 // survey reads the cluster and returns the objects of a rollout. It changes
-// nothing. One error has all missing permissions.
+// nothing.
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
-	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
-	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
-	if err != nil {
-		return nil, fmt.Errorf("read cluster %s: %w", r.cluster.Host, err)
-	}
-	if len(missing) > 0 {
-		return nil, exit.Refuse("the README's table of permissions lists all that a run needs",
-			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
+	if err := r.permit(ctx); err != nil {
+		return nil, err
 	}
 	found, err := discover.Find(ctx, r.cluster, discover.Query{
 		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
@@ -120,6 +116,24 @@ func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 		found.EntryPoint.URL = r.cfg.ProbeURL
 	}
 	return found, nil
+}
+
+// permit returns one error with all missing permissions. It asks once per run.
+func (r *run) permit(ctx context.Context) error {
+	if r.permitted {
+		return nil
+	}
+	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
+	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
+	if err != nil {
+		return fmt.Errorf("read cluster %s: %w", r.cluster.Host, err)
+	}
+	if len(missing) > 0 {
+		return exit.Refuse("the README's table of permissions lists all that a run needs",
+			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
+	}
+	r.permitted = true
+	return nil
 }
 
 // check returns all problems that prevent a rollout in one error.
