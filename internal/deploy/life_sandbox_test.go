@@ -25,8 +25,10 @@ func (w *world) plain(before, image string) {
 	if got := w.kubectl("get", "deployment", sample.Name, "-o", "jsonpath={.spec.template.spec.containers[0].image}"); got != image {
 		w.t.Errorf("the deployment's image is %s, want %s", got, image)
 	}
-	if pods := w.kubectl("get", "pods", "-l", "version", "-o", "name"); pods != "" {
-		w.t.Errorf("pods have a version label: %s", pods)
+	for _, pod := range w.pods() {
+		if role := pod.Labels["version"]; role != "" {
+			w.t.Errorf("pod %s has the label version=%s", pod.Name, role)
+		}
 	}
 	if managers := w.kubectl("get", "deployments,services,httproutes", "-o", "jsonpath={.items[*].metadata.managedFields[*].manager}", "--show-managed-fields"); strings.Contains(managers, "candlefish-deploy-action") {
 		w.t.Errorf("we still own fields: %s", managers)

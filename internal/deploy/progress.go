@@ -75,6 +75,7 @@ type progress struct {
 	step     int
 	stage    rollout.Stage
 	extended int // repetitions of this stage's dwell
+	await    string
 }
 
 // decided reports one decision of the loop.
@@ -107,10 +108,11 @@ func (p *progress) decided(s rollout.State, a rollout.Action) {
 }
 
 func (p *progress) waits(s rollout.State, a rollout.Action, changed, longer bool) {
-	if !changed {
+	if !changed && a.Await == p.await {
 		return
 	}
-	if step, ok := p.monitor.Current(); ok && s.Stage == rollout.StageDwell && !longer {
+	p.await = a.Await
+	if step, ok := p.monitor.Current(); ok && changed && s.Stage == rollout.StageDwell && !longer {
 		share := step.Share
 		p.console.Logf("observed after %s: %d of %d answers by the canary, %d to %d expected",
 			step.Observed.Round(100*time.Millisecond), share.K, share.N, share.Lo, share.Hi)

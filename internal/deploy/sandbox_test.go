@@ -106,18 +106,21 @@ func (w *world) spec() string {
 	return string(out)
 }
 
-// imageIDs returns the images that the pods run, those that stop left out.
-func (w *world) imageIDs() []string {
+// pods lists the pods, those that stop left out.
+func (w *world) pods() []corev1.Pod {
 	w.t.Helper()
 	var pods corev1.PodList
 	if err := json.Unmarshal([]byte(w.kubectl("get", "pods", "-o", "json")), &pods); err != nil {
 		w.t.Fatal(err)
 	}
+	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+}
+
+// imageIDs returns the images that the pods run.
+func (w *world) imageIDs() []string {
+	w.t.Helper()
 	var ids []string
-	for _, pod := range pods.Items {
-		if pod.DeletionTimestamp != nil {
-			continue
-		}
+	for _, pod := range w.pods() {
 		for _, c := range pod.Status.ContainerStatuses {
 			ids = append(ids, c.ImageID)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
 
@@ -274,7 +275,7 @@ func permissions() []input.Permission {
 	list := []input.Permission{
 		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},
 	}
-	for _, p := range slices.Concat(discover.Permissions(""), judging.Permissions()) {
+	for _, p := range slices.Concat(discover.Permissions(""), kube.OptionalPermissions, judging.Permissions()) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group

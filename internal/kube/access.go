@@ -37,19 +37,42 @@ func RoutePermission(k router.Kind) Permission {
 		"Write the weights, see them accepted, and route test requests to the canary before it gets traffic"}
 }
 
+// OptionalPermissions lists what a rollout uses where it may. It does without
+// the rest.
+var OptionalPermissions = []Permission{
+	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
+}
+
 // Missing asks the API server which of the permissions this identity lacks in
-// the namespace. It changes nothing.
+// the namespace, in the order given. It changes nothing.
 func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...Permission) ([]string, error) {
-	var missing []string
+	type question struct {
+		Permission
+		verb   string
+		denied bool
+	}
+	var questions []question
 	for _, p := range permissions {
 		for _, verb := range p.Verbs {
-			allowed, err := c.allowed(ctx, namespace, p, verb)
-			if err != nil {
-				return nil, fmt.Errorf("ask for the permission to %s %s in %s: %w", verb, p.name(), namespace, err)
-			}
-			if !allowed {
-				missing = append(missing, verb+" "+p.name())
-			}
+			questions = append(questions, question{Permission: p, verb: verb})
+		}
+	}
+	err := Each(ctx, len(questions), AtOnce, func(ctx context.Context, i int) error {
+		q := &questions[i]
+		allowed, err := c.allowed(ctx, namespace, q.Permission, q.verb)
+		if err != nil {
+			return fmt.Errorf("ask for the permission to %s %s in %s: %w", q.verb, q.name(), namespace, err)
+		}
+		q.denied = !allowed
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, q := range questions {
+		if q.denied {
+			missing = append(missing, q.verb+" "+q.name())
 		}
 	}
 	return missing, nil

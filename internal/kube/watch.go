@@ -208,6 +208,15 @@ func NotOlder(a, b string) bool {
 	return errX == nil && errY == nil && x >= y
 }
 
+// ReplicaSet returns a ReplicaSet, nil if it does not exist.
+func (w *Watch) ReplicaSet(name string) *appsv1.ReplicaSet {
+	rs, err := w.typed.Apps().V1().ReplicaSets().Lister().ReplicaSets(w.ns).Get(name)
+	if err != nil {
+		return nil
+	}
+	return rs
+}
+
 // ResourceOf returns the client-go resource of a kind of route.
 func ResourceOf(k router.Kind) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}

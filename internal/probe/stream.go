@@ -170,7 +170,9 @@ func (s *Stream) answer(r *vegeta.Result) Answer {
 		a.Err = cleanError(r.Error)
 	}
 	a.Retried, _ = strconv.Atoi(r.Headers.Get(retryHeader))
-	a.Value = s.marker.Load().Value(r.Headers, r.Body)
+	if m := s.marker.Load(); m != nil {
+		a.Value = m.Value(r.Headers, r.Body)
+	}
 	a.Side = s.conf.Book.Side(a.Value)
 	a.Failed = Failed(a.Status, s.conf.Baseline)
 	return a

@@ -55,9 +55,25 @@ func ready(p Plan, s State, o Observation) (State, Action) {
 	}
 	until := s.Since.Add(p.ProgressDeadline)
 	if expired(o, until) {
-		return fail(p, s, o, fmt.Sprintf("progress deadline: %d of %d canary pods ready after %s", o.CanaryReady, o.CanaryWanted, p.ProgressDeadline))
+		return fail(p, s, o, fmt.Sprintf("progress deadline of %s: %s", p.ProgressDeadline, readiness(o, o.Waiting)))
 	}
-	return s, wait(s, until, fmt.Sprintf("%d canary pods to be ready", o.CanaryWanted))
+	a := wait(s, until, fmt.Sprintf("%d canary pods to be ready", o.CanaryWanted))
+	if o.Waiting != "" {
+		a.Await += "; " + readiness(o, o.Waiting)
+	}
+	if o.Recheck.After(o.Now) && o.Recheck.Before(until) {
+		a.Wake = o.Recheck
+	}
+	return s, a
+}
+
+// readiness says how many pods are ready and why not more, if why is known.
+func readiness(o Observation, why string) string {
+	text := fmt.Sprintf("%d of %d canary pods ready", o.CanaryReady, o.CanaryWanted)
+	if why != "" {
+		text += ": " + why
+	}
+	return text
 }
 
 // preflight delays the first weight until test requests reach the canary. A

@@ -49,7 +49,11 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 	case o.Err != nil:
 		return stop(fail(p, s, o, o.Err.Error()))
 	case o.Trouble != "" && s.Stage != StagePrepare:
-		return stop(fail(p, s, o, o.Trouble))
+		reason := o.Trouble
+		if s.Stage == StageScale || s.Stage == StageReady {
+			reason = readiness(o, o.Trouble)
+		}
+		return stop(fail(p, s, o, reason))
 	case o.Verdict == VerdictFailed:
 		return stop(fail(p, s, o, o.Reason))
 	}

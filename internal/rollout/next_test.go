@@ -146,6 +146,18 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: at(0, StageReady, func(o *Observation) { o.CanaryReady = 0 }),
 		},
 		{
+			name: "never ready, for a reason", phase: PhaseAborted, reason: "0 of 1 canary pods ready: pod web-canary-1: Unschedulable", weights: nil, last: "abort-remove",
+			bend: at(0, StageReady, func(o *Observation) {
+				o.CanaryReady, o.CanaryWanted, o.Waiting = 0, 1, "pod web-canary-1: Unschedulable"
+			}),
+		},
+		{
+			name: "a quota", phase: PhaseAborted, reason: "0 of 1 canary pods ready: replicaset web-canary: exceeded quota", weights: nil, last: "abort-remove",
+			bend: at(0, StageReady, func(o *Observation) {
+				o.CanaryReady, o.CanaryWanted, o.Trouble = 0, 1, "replicaset web-canary: exceeded quota"
+			}),
+		},
+		{
 			name: "crash before any traffic", phase: PhaseAborted, reason: "CrashLoopBackOff", weights: nil, last: "abort-remove",
 			bend: at(0, StageReady, func(o *Observation) { o.CanaryReady, o.Trouble = 0, "CrashLoopBackOff" }),
 		},
@@ -223,6 +235,17 @@ func TestWhatStopsARollout(t *testing.T) {
 		},
 		{
 			name: "the abort itself is not observed", phase: PhaseFailed, reason: "the canary still answers", weights: []int{5, 25, 0}, last: "abort-weight",
+			bend: func(o *Observation, s State) {
+				if s.Step == 1 && s.Stage == StageDwell {
+					o.Verdict, o.Reason = VerdictFailed, "bad"
+				}
+				if s.Phase == PhaseAborting {
+					o.Split, o.CanaryAnswers = SplitPending, 7
+				}
+			},
+		},
+		{
+			name: "stable answers too little to confirm the abort", phase: PhaseAborted, reason: "bad", weights: []int{5, 25, 0}, last: "abort-remove",
 			bend: func(o *Observation, s State) {
 				if s.Step == 1 && s.Stage == StageDwell {
 					o.Verdict, o.Reason = VerdictFailed, "bad"
@@ -393,5 +416,22 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 		if end := w.run(t); !end.Phase.Terminal() || end.Phase == PhaseFailed {
 			t.Errorf("resumed from %s, %s: ended %s: %s", test.left.Phase, test.left.Stage, end.Phase, end.Reason)
 		}
+	}
+}
+
+func TestTheWaitForPodsSaysWhy(t *testing.T) {
+	t.Parallel()
+	p, s := plan(), State{Phase: PhaseProgressing, Stage: StageReady, Since: epoch}
+	o := Observation{Now: epoch, CanaryWanted: 2, CanaryReady: 1, Waiting: "pod web-canary-1: Unschedulable: no node", Recheck: epoch.Add(time.Second)}
+	_, a := Next(p, s, o)
+	if want := "2 canary pods to be ready; 1 of 2 canary pods ready: pod web-canary-1: Unschedulable: no node"; a.Await != want {
+		t.Errorf("await = %q, want %q", a.Await, want)
+	}
+	if !a.Wake.Equal(o.Recheck) || !a.Until.Equal(epoch.Add(p.ProgressDeadline)) {
+		t.Errorf("wake at %s, until %s", a.Wake, a.Until)
+	}
+	o.Recheck = epoch.Add(-time.Second) // a time that is over must not make the loop spin
+	if _, a := Next(p, s, o); !a.Wake.IsZero() {
+		t.Errorf("wake at %s, want none", a.Wake)
 	}
 }

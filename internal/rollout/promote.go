@@ -170,8 +170,11 @@ func settled(p Plan, s State, o Observation) (State, Action) {
 	}
 	s.Reason = fmt.Sprintf("the new revision serves all traffic (%d answers, none by the old one)", o.NewAnswers)
 	s.Phase = PhaseBaking
-	if s.Back != "" {
+	switch {
+	case s.Back != "":
 		return startRevert(s, o, s.Back)
+	case s.Skip:
+		return baked(p, s, o)
 	}
 	return bake(p, enter(s, o, StageBake), o)
 }
@@ -213,6 +216,9 @@ func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
 	case o.Request == RequestPromote || o.Request == RequestPromoteFull:
 		s, a := baked(p, s, o)
 		return s, a, true
+	case o.Trouble != "":
+		s, a := fail(p, s, o, o.Trouble)
+		return s, a, true
 	case o.Verdict == VerdictFailed:
 		s, a := fail(p, s, o, o.Reason)
 		return s, a, true
@@ -223,7 +229,7 @@ func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
 // baked ends the bake: the old revision is removed, or stays warm if the plan
 // asks for more.
 func baked(p Plan, s State, o Observation) (State, Action) {
-	if p.KeepWarm > p.Bake && o.Request == "" {
+	if p.KeepWarm > p.Bake && o.Request == "" && !s.Skip {
 		s.Leftover = LeftoverPrevious
 		return end(s, o, PhasePromoted, s.Reason)
 	}

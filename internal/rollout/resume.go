@@ -21,6 +21,7 @@ func Resume(s State, now time.Time, by string) State {
 	next := fresh(s, now)
 	next.Reason = fmt.Sprintf("left at %s, %s, weight %d: finished by %s", s.Phase, s.at(), s.Weight, by)
 	if s.handedOver() {
+		next.Skip = true // this run judges another version
 		return forward(next, s)
 	}
 	next.Phase, next.Stage, next.Weight = PhaseAborting, StageAbortRemove, 0

@@ -242,6 +242,12 @@ type Observation struct {
 	// Trouble says why the canary's pods cannot serve: a crash, a failed image
 	// pull. It is empty if there is no problem.
 	Trouble string
+	// Waiting says why the canary's pods are not ready yet. It is empty if they are
+	// or if the cause is unknown.
+	Waiting string
+	// Recheck is when Trouble or Waiting can change although no watched object
+	// does; zero if there is no such time.
+	Recheck time.Time
 	// Accepted: every gateway has accepted the newest generation of every
 	// route.
 	Accepted bool

@@ -168,6 +168,7 @@ var fences = map[string][]string{
 	"github.com/sethvargo/go-githubactions":               {"internal/action"},
 	"github.com/theory/jsonpath":                          {"internal/source/httpjson"},
 	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench", "internal/devtools/bench/soakbench"},
+	"golang.org/x/sync":                                   {"internal/kube"},
 	"golang.org/x/sys":                                    {"internal/devtools/sandbox"},
 	"golang.org/x/term":                                   {"internal/console"},
 	"k8s.io/api":                                          {"internal/kube"},

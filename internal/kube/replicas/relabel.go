@@ -166,17 +166,18 @@ func (d *Deployments) relabelPods(ctx context.Context, rs *appsv1.ReplicaSet, va
 	if err != nil {
 		return err
 	}
-	for i := range pods {
-		if hasLabel(pods[i].Labels, d.label, value) {
-			continue
+	return kube.Each(ctx, len(pods), kube.AtOnce, func(ctx context.Context, i int) error {
+		pod := &pods[i]
+		if hasLabel(pod.Labels, d.label, value) {
+			return nil
 		}
-		patch := labelPatch(pods[i].ResourceVersion, "/metadata/labels", pods[i].Labels, d.label, value)
-		_, err := d.cluster.Typed.CoreV1().Pods(d.ns).Patch(ctx, pods[i].Name, types.JSONPatchType, patch.JSON(), kube.Patching)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
+		patch := labelPatch(pod.ResourceVersion, "/metadata/labels", pod.Labels, d.label, value)
+		_, err := d.cluster.Typed.CoreV1().Pods(d.ns).Patch(ctx, pod.Name, types.JSONPatchType, patch.JSON(), kube.Patching)
+		if apierrors.IsNotFound(err) {
+			return nil
 		}
-	}
-	return nil
+		return err
+	})
 }
 
 // labelPatch sets or removes one label at path, guarded by version.

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -21,7 +23,7 @@ type canary struct {
 	*replicas.Deployments
 	cluster *kube.Cluster
 	watch   *kube.Watch
-	health  health
+	health  *health.Monitor
 
 	mu     *sync.Mutex // guards record.Canary
 	record *release.Record
@@ -50,7 +52,7 @@ func (c canary) scale(ctx context.Context, weight int) error {
 				return err
 			}
 		}
-		c.health.want(int(want))
+		c.health.Want(int(want))
 		return c.note(ctx, canary)
 	})
 	if err != nil {
@@ -164,7 +166,7 @@ func (c canary) note(ctx context.Context, canary *appsv1.Deployment) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: the ReplicaSet does not exist", kube.ErrNotYet)
+	return fmt.Errorf("%w: %s", kube.ErrNotYet, cmp.Or(health.Refused(canary), "the ReplicaSet does not exist"))
 }
 
 // notePods records the canary's pods for the comparison after the hand-over.

@@ -7,35 +7,23 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// notReadyTolerance is how long a required pod may be unready before it counts
-// against the canary: longer than one missed probe of the kubelet's default
-// period.
-const notReadyTolerance = 10 * time.Second
-
 // Observe returns the state of pods, routes and other writers from the watch.
-// It sends no request, except to find out whether another writer is a run that
-// took the lease.
+// It waits for no request, except to find out whether another writer is a run
+// that took the lease; the events of pods that are not ready are read in the
+// background.
 func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observation, error) {
 	var o rollout.Observation
 	if t.record.Canary.UID != "" {
-		pods := t.watch.PodsOf(t.record.Canary.UID)
-		// A gateway uses a ready pod only once the Service lists it too.
-		o.CanaryReady, o.CanaryWanted = min(countReady(pods), t.services.readyEndpoints()), t.canary.health.wanted()
-		reliedOn := s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause
-		o.Trouble = t.canary.health.trouble(pods, reliedOn, time.Now())
-		if s.Phase == rollout.PhaseProgressing && s.Sized < len(t.record.Plan.Steps) {
-			o.CanaryNeeded = t.canary.needed(t.record.Plan.Steps[s.Sized].Weight)
-		}
+		t.observePods(ctx, s, &o, time.Now())
 	}
 	o.Accepted = t.routes.accepted()
 	if o.Drift = t.drift(s); o.Drift != "" {
@@ -44,6 +32,28 @@ func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observat
 		}
 	}
 	return o, nil
+}
+
+// observePods adds the state of the canary's pods.
+func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Observation, now time.Time) {
+	pods := t.watch.PodsOf(t.record.Canary.UID)
+	events, again := t.events.Of(ctx, pods, now)
+	status := t.canary.health.Check(health.Objects{
+		Deployment: t.watch.Deployment(t.record.CanaryDeployment()), ReplicaSet: t.watch.ReplicaSet(t.record.Canary.ReplicaSet), Pods: pods, Events: events,
+	}, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause, now)
+	// A gateway uses a ready pod only once the Service lists it too.
+	ready, listed := health.Ready(pods, now), t.services.readyEndpoints()
+	o.CanaryReady, o.CanaryWanted = min(ready, listed), t.canary.health.Wanted()
+	o.Trouble, o.Waiting, o.Recheck = status.Trouble, status.Waiting, status.Recheck
+	if !again.IsZero() && (o.Recheck.IsZero() || again.Before(o.Recheck)) {
+		o.Recheck = again
+	}
+	if s.Phase == rollout.PhaseProgressing && s.Sized < len(t.record.Plan.Steps) {
+		o.CanaryNeeded = t.canary.needed(t.record.Plan.Steps[s.Sized].Weight)
+	}
+	if o.Waiting == "" && listed < ready {
+		o.Waiting = fmt.Sprintf("%d pods are ready, but service %s lists %d of them", ready, t.record.CanaryService(), listed)
+	}
 }
 
 // drift names another writer of what this run has written: the route's backends
@@ -56,121 +66,6 @@ func (t *Target) drift(s rollout.State) string {
 		return ""
 	}
 	return cmp.Or(t.deployments.Drift(), t.services.drift())
-}
-
-// health is the history of the canary's pods.
-type health struct {
-	container string
-	// wasReady has the pods that were ready before. The pods of the next step
-	// start during this dwell and are not required yet.
-	wasReady map[types.UID]bool
-	asked    *asked
-}
-
-// asked is the number of canary pods that this run requested; the watch may be
-// behind.
-type asked struct {
-	mu   sync.Mutex
-	pods int
-}
-
-func newHealth(container string) health {
-	return health{container: container, wasReady: map[types.UID]bool{}, asked: &asked{}}
-}
-
-func (h health) want(pods int) {
-	h.asked.mu.Lock()
-	defer h.asked.mu.Unlock()
-	h.asked.pods = max(h.asked.pods, pods)
-}
-
-func (h health) wanted() int {
-	h.asked.mu.Lock()
-	defer h.asked.mu.Unlock()
-	return h.asked.pods
-}
-
-// trouble returns why pods cannot serve, or "". While the pods are required,
-// one that became unready counts too.
-func (h health) trouble(pods []*corev1.Pod, reliedOn bool, now time.Time) string {
-	var counted []*corev1.Pod
-	for _, pod := range pods {
-		if kube.PodReady(pod) {
-			h.wasReady[pod.UID] = true
-		}
-		if h.wasReady[pod.UID] {
-			counted = append(counted, pod)
-		}
-	}
-	if why := trouble(pods, h.container); why != "" || !reliedOn {
-		return why
-	}
-	return unready(counted, now)
-}
-
-func countReady(pods []*corev1.Pod) int {
-	n := 0
-	for _, pod := range pods {
-		if pod.DeletionTimestamp == nil && kube.PodReady(pod) {
-			n++
-		}
-	}
-	return n
-}
-
-// terminalWaitReasons are the reasons of a waiting container that are not
-// transient.
-var terminalWaitReasons = []string{
-	"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CrashLoopBackOff",
-	"CreateContainerConfigError", "CreateContainerError", "RunContainerError",
-}
-
-// trouble returns why pods cannot serve, as one sentence, or "". It is pure.
-func trouble(pods []*corev1.Pod, container string) string {
-	for _, pod := range pods {
-		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-			if why := containerTrouble(pod, status, container); why != "" {
-				return why
-			}
-		}
-		if c := kube.PodCondition(pod, corev1.PodScheduled); c != nil && c.Status == corev1.ConditionFalse && c.Reason == "Unschedulable" {
-			continue // an autoscaler may add a node; the progress deadline decides
-		}
-		if pod.Status.Phase == corev1.PodFailed {
-			return fmt.Sprintf("pod %s: %s: %s", pod.Name, pod.Status.Reason, firstLine(pod.Status.Message))
-		}
-	}
-	return ""
-}
-
-func containerTrouble(pod *corev1.Pod, status corev1.ContainerStatus, container string) string {
-	if w := status.State.Waiting; w != nil && slices.Contains(terminalWaitReasons, w.Reason) {
-		return fmt.Sprintf("pod %s, container %s: %s: %s", pod.Name, status.Name, w.Reason, firstLine(w.Message))
-	}
-	crash := status.LastTerminationState.Terminated
-	if status.State.Terminated != nil {
-		crash = status.State.Terminated
-	}
-	if crash == nil || status.Name != container || pod.DeletionTimestamp != nil {
-		return ""
-	}
-	return fmt.Sprintf("pod %s, container %s: exited with code %d (%s), %d restarts", pod.Name, status.Name, crash.ExitCode, crash.Reason, status.RestartCount)
-}
-
-// unready names a required pod that became unready.
-func unready(pods []*corev1.Pod, now time.Time) string {
-	for _, pod := range pods {
-		c := kube.PodCondition(pod, corev1.PodReady)
-		if c != nil && c.Status == corev1.ConditionFalse && pod.DeletionTimestamp == nil && now.Sub(c.LastTransitionTime.Time) > notReadyTolerance {
-			return fmt.Sprintf("pod %s has not been ready for %s: %s", pod.Name, now.Sub(c.LastTransitionTime.Time).Round(time.Second), firstLine(c.Message))
-		}
-	}
-	return ""
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }
 
 // A PodView is one pod for display.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -37,6 +38,7 @@ type Target struct {
 	canary      canary
 	services    services
 	routes      *routes
+	events      *health.Events
 	failure     *PodFailure // read before the pods are removed
 	proof       Proof       // of the hand-over, read right after it
 	proofErr    error
@@ -65,8 +67,9 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel, record.Deployment),
 		services:    newServices(c.Typed.CoreV1().Services(record.Namespace), w, record),
 		routes:      newRoutes(c, w, record, r),
+		events:      health.NewEvents(c.Typed, record.Namespace),
 	}
-	t.canary = canary{Deployments: t.deployments, cluster: c, watch: w, health: newHealth(record.Container), mu: &t.mu, record: record}
+	t.canary = canary{Deployments: t.deployments, cluster: c, watch: w, health: health.New(record.Container), mu: &t.mu, record: record}
 	return t, nil
 }
 
