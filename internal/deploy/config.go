@@ -26,6 +26,13 @@ type Config struct {
 	Command string
 	Full    bool // promote skips the remaining steps
 
+	RunIn          string // "runner" or "cluster"
+	RunImage       string
+	ServiceAccount string
+	PodPatch       string
+	Wait, Attach   bool
+	WhenCancelled  string // "leave" or "abort"
+
 	Steps        []input.Step
 	StepDuration time.Duration
 	Rollback     bool
@@ -78,6 +85,9 @@ func configOf(v input.Values) Config {
 
 		Command: v.String("command"),
 		Full:    v.Bool("full"),
+
+		RunIn: v.String("run-in"), RunImage: v.String("run-image"), ServiceAccount: v.String("service-account"), PodPatch: v.String("pod-patch"),
+		Wait: v.Bool("wait"), Attach: v.Bool("attach"), WhenCancelled: v.String("when-cancelled"),
 
 		Steps:        v.Steps("steps"),
 		StepDuration: v.Duration("step-duration"),

@@ -64,8 +64,19 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	if err := r.configure(values); err != nil {
 		return r.conclude(nil, err)
 	}
+	if job, err := detachedRun(a.Getenv); err != nil {
+		return r.conclude(nil, err)
+	} else if job != nil {
+		r.id, r.inCluster, r.cfg.RunURL = *job, true, job.URL
+	}
 	if r.cluster, err = connect(cfg); err != nil {
 		return r.conclude(nil, err)
+	}
+	switch {
+	case r.inCluster:
+		return r.inJob(ctx)
+	case r.cfg.Command == commandDeploy && (r.cfg.RunIn == "cluster" || r.cfg.Attach):
+		return r.detach(ctx)
 	}
 	d, err := r.perform(ctx)
 	return r.conclude(d, err)

@@ -122,6 +122,7 @@ func (r *run) resume(ctx context.Context, record *release.Record, lease *kube.Le
 	if err != nil {
 		return nil, err
 	}
+	record.Plan.Linger = r.inCluster
 	entry := discover.EntryPoint(record.Entry)
 	if r.cfg.ProbeURL != "" || entry.URL == "" {
 		entry.URL = r.cfg.ProbeURL

@@ -36,6 +36,8 @@ type run struct {
 	started time.Time
 	// values are the inputs, which the record keeps for another process.
 	values input.Values
+	// inCluster: this is the process of a Job, see detach.go.
+	inCluster bool
 }
 
 // A delivery is the result of one run.
@@ -191,10 +193,14 @@ const replaceHint = "to release although nothing works that the new version coul
 
 // acquire takes the target's lease, which admits one run.
 func (r *run) acquire(ctx context.Context, namespace, deployment string) (*kube.Lease, error) {
-	lease, err := r.cluster.Acquire(ctx, namespace, deployment, r.id, func(holder string, until time.Time) {
+	waiting := func(holder string, until time.Time) {
 		r.console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
-	})
+	}
+	lease, err := r.cluster.Acquire(ctx, namespace, deployment, r.id, waiting)
 	var held *kube.HeldError
+	for until := time.Now().Add(ownLeaseLimit); errors.As(err, &held) && r.isOwn(held.Holder) && time.Now().Before(until); {
+		lease, err = r.cluster.Acquire(ctx, namespace, deployment, r.id, waiting)
+	}
 	if errors.As(err, &held) {
 		return nil, &exit.Error{Status: exit.CouldNotRun, Err: held, Hint: "wait until it ends, or type: " + r.command("abort", namespace, deployment)}
 	}
@@ -219,6 +225,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record := found.Record
 	record.Run = r.id
 	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
+	record.Plan.Linger = r.inCluster
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	record.Preflight = rand.Text()
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)

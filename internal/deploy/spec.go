@@ -8,6 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
 
@@ -44,6 +45,7 @@ func inputs() []input.Def {
 		group("What is judged", judgeInputs()),
 		group("How traffic is measured", probeInputs()),
 		group("Where", runInputs()),
+		group("In the cluster", detachInputs()),
 	)
 }
 
@@ -66,7 +68,7 @@ func releaseInputs() []input.Def {
 			Help: "With command promote: skip the remaining steps",
 		},
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "command=" + commandDeploy,
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + commandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
@@ -152,6 +154,40 @@ func trafficInputs() []input.Def {
 		{
 			Name: "propagation-timeout", Kind: input.Duration, Default: "60s", Range: seconds(1, 3600),
 			Help: "Timeout for a weight change to take effect",
+		},
+	}
+}
+
+// detachInputs configure a release that runs as a Job in the cluster.
+func detachInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "run-in", Kind: input.Enum, Default: "runner", Allowed: []string{"runner", "cluster"},
+			Help: "Where the release runs: in this process, or as a Job in the cluster that outlives it",
+		},
+		{
+			Name: "run-image", Form: input.FormImage, Required: true, RequiredFor: "run-in=cluster",
+			Help: "Image of this action for the Job; the cluster must be able to pull it", Example: "registry.example/deploy-action:1",
+		},
+		{
+			Name: "service-account", Default: "candlefish-deploy", Form: input.FormName,
+			Help: "ServiceAccount of the Job; `mage rbac` prints one with the permissions that it needs",
+		},
+		{
+			Name: "pod-patch", Discovered: "none",
+			Help: "YAML file that is merged into the spec of the Job's pod: tolerations, a proxy, secrets", Example: "deploy/job-pod.yaml",
+		},
+		{
+			Name: "wait", Kind: input.Bool, Default: "true", Off: "no-wait",
+			Help: "Show the Job's log and end as it does; false ends as soon as the Job is created",
+		},
+		{
+			Name: "attach", Kind: input.Bool, Default: "false",
+			Help: "Start nothing: show the log of the Job that runs, or of the last one",
+		},
+		{
+			Name: "when-cancelled", Kind: input.Enum, Default: "leave", Allowed: []string{"leave", "abort"},
+			Help: "What a signal to the watching process does to the release in the cluster",
 		},
 	}
 }
@@ -284,4 +320,10 @@ func permissions() []input.Permission {
 	}
 	return append(list,
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
+}
+
+// RBAC returns the manifest of a ServiceAccount for releases that run in the
+// cluster.
+func RBAC(namespace, account string) string {
+	return detached.RBAC(namespace, account, slices.Concat(discover.Permissions(""), judging.Permissions()))
 }

@@ -65,8 +65,8 @@ type Def struct {
 	Bare       time.Duration // the unit of a number without unit in a Duration; zero is a second
 	Form       *Form         // the format of a String; nil is any
 	Required   bool          // an error when unset everywhere
-	// RequiredFor limits Required to one value of another input, "name=value";
-	// "" is all.
+	// RequiredFor limits Required to values of other inputs, "name=value" with
+	// spaces between; "" is all.
 	RequiredFor string
 	Secret      bool   // never shown; masked before anything is printed
 	Env         string // the environment variable it falls back to, if any

@@ -79,10 +79,15 @@ func (d Def) read(flags map[string]given, getenv func(string) string) (Setting, 
 // isRequired is the reason of a problem with an unset input.
 const isRequired = "is required"
 
-// holds reports whether an input has a value, given as "name=value".
-func (v Values) holds(condition string) bool {
-	name, value, _ := strings.Cut(condition, "=")
-	return v.settings[name].Text == value
+// holds reports whether inputs have values, given as "name=value" with spaces
+// between.
+func (v Values) holds(conditions string) bool {
+	for condition := range strings.FieldsSeq(conditions) {
+		if name, value, _ := strings.Cut(condition, "="); v.settings[name].Text != value {
+			return false
+		}
+	}
+	return true
 }
 
 func (d Def) find(flags map[string]given, getenv func(string) string) given {
