@@ -111,9 +111,16 @@ const askLimit = 4 * time.Second
 // attach prints the log of the target's Job and ends as the Job does. A signal
 // leaves the Job alone, or aborts its rollout if the inputs say so.
 func (r *run) attach(ctx context.Context) (action.Result, error) {
-	namespace, name, err := r.target(ctx, nil)
-	if err != nil {
-		return r.conclude(nil, err)
+	namespace, name := r.cfg.Namespace, r.cfg.Deployment
+	if name == "" {
+		targets, err := detached.Targets(ctx, r.cluster, namespace)
+		if err == nil && len(targets) != 1 {
+			err = exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d releases that run as jobs: %q", namespace, len(targets), targets))
+		}
+		if err != nil {
+			return r.conclude(nil, err)
+		}
+		name = targets[0]
 	}
 	r.cfg.Deployment = name
 	result, err := detached.Attach(ctx, r.cluster, namespace, name, r.print)

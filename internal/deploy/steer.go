@@ -42,7 +42,9 @@ var own = []string{"command", "full", "image", "kubeconfig", "kube-context", "re
 // recorded returns the inputs that the record keeps for another process.
 func recorded(v input.Values) map[string]string {
 	given := v.Given()
-	maps.DeleteFunc(given, func(name, _ string) bool { return slices.Contains(own, name) || slices.Contains(outside, name) && name != "probe-url" && name != "analysis-file" })
+	maps.DeleteFunc(given, func(name, _ string) bool {
+		return slices.Contains(own, name) || slices.Contains(outside, name) && name != "probe-url" && name != "analysis-file"
+	})
 	return given
 }
 

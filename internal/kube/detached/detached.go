@@ -243,6 +243,28 @@ func Store(ctx context.Context, c *kube.Cluster, namespace, deployment string, r
 	return nil
 }
 
+// Targets lists the Deployments whose releases run, or ran, as Jobs.
+func Targets(ctx context.Context, c *kube.Cluster, namespace string) ([]string, error) {
+	var targets []string
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		targets = nil
+		jobs, err := c.Typed.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{LabelSelector: kube.LabelTarget})
+		if err != nil {
+			return err
+		}
+		for _, job := range jobs.Items {
+			if target := job.Labels[kube.LabelTarget]; job.Name == Name(target) {
+				targets = append(targets, target)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the jobs of namespace %s: %w", namespace, err)
+	}
+	return targets, nil
+}
+
 // ErrLost says that a Job ended without a result.
 var ErrLost = errors.New("the job ended without a result")
 
