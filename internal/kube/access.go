@@ -24,6 +24,7 @@ var Permissions = []Permission{
 	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}, "Run the canary beside the deployment and hand pods over"},
 	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}, "Hand the running pods of a version over without a restart"},
 	{"", "pods", []string{"get", "list", "watch", "patch"}, "Read the readiness of pods and set version labels"},
+	{"", "pods", []string{"create"}, "Ask in a dry run whether quotas, limit ranges, pod security and webhooks admit the canary's pods"},
 	{"", "pods/log", []string{"get"}, "Fetch logs of failed pods"},
 	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version its own endpoints"},
 	{"", "configmaps", []string{"get", "create", "update"}, "Store the rollout's record"},
@@ -41,6 +42,7 @@ func RoutePermission(k router.Kind) Permission {
 // the rest.
 var OptionalPermissions = []Permission{
 	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
+	{"", "resourcequotas", []string{"list"}, "Compare the canary's pods with what quotas have left; optional"},
 }
 
 // Missing asks the API server which of the permissions this identity lacks in
