@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,8 +47,11 @@ var OptionalPermissions = []Permission{
 }
 
 // Missing asks the API server which of the permissions this identity lacks in
-// the namespace, in the order given. It changes nothing.
+// the namespace, in the order given. It changes nothing. It is often the first
+// request of a run, so an API server that cannot be reached ends it soon.
 func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...Permission) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	type question struct {
 		Permission
 		verb   string
