@@ -319,6 +319,7 @@ func permissions() []input.Permission {
 		list = append(list, input.Permission{Where: "Kubernetes, in the namespace", What: resource + ": " + strings.Join(p.Verbs, ", "), Why: p.Why})
 	}
 	return append(list,
+		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary; optional"},
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
 }
 

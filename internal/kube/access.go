@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,7 @@ var Permissions = []Permission{
 	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}, "Run the canary beside the deployment and hand pods over"},
 	{"apps", "replicasets", []string{"get", "list", "watch", "patch", "delete"}, "Hand the running pods of a version over without a restart"},
 	{"", "pods", []string{"get", "list", "watch", "patch"}, "Read the readiness of pods and set version labels"},
+	{"", "pods", []string{"create"}, "Ask in a dry run whether quotas, limit ranges, pod security and webhooks admit the canary's pods"},
 	{"", "pods/log", []string{"get"}, "Fetch logs of failed pods"},
 	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version its own endpoints"},
 	{"", "configmaps", []string{"get", "list", "create", "update", "delete"}, "Store the rollout's record"},
@@ -41,11 +43,15 @@ func RoutePermission(k router.Kind) Permission {
 // the rest.
 var OptionalPermissions = []Permission{
 	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
+	{"", "resourcequotas", []string{"list"}, "Compare the canary's pods with what quotas have left; optional"},
 }
 
 // Missing asks the API server which of the permissions this identity lacks in
-// the namespace, in the order given. It changes nothing.
+// the namespace, in the order given. It changes nothing. It is often the first
+// request of a run, so an API server that cannot be reached ends it soon.
 func (c *Cluster) Missing(ctx context.Context, namespace string, permissions ...Permission) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	type question struct {
 		Permission
 		verb   string

@@ -1,10 +1,13 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
+	"time"
 
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -25,18 +28,50 @@ type Cluster struct {
 	Dynamic dynamic.Interface
 	// Host is the API server's address, for messages.
 	Host string
+
+	expires time.Time
 }
 
-// ConnectOptions selects the cluster.
+// TokenExpires returns the end of the identity's credential, false if it is
+// unknown or renewed in time. A bearer token in a kubeconfig and a client
+// certificate have such an end.
+func (c *Cluster) TokenExpires() (time.Time, bool) { return c.expires, !c.expires.IsZero() }
+
+// ConnectOptions selects the cluster: by a kubeconfig, or by Host, CAData and
+// Token together.
 type ConnectOptions struct {
 	Kubeconfig string // path; empty means $KUBECONFIG's default places
 	Context    string // empty means the current one
+
+	// Host is the URL of the API server. If it is set, no kubeconfig is read.
+	Host   string
+	CAData []byte // certificates in PEM that the API server's is checked with
+	// Token returns a bearer token that is valid for the next request. It is called
+	// for every request, by several goroutines.
+	Token func(context.Context) (string, error)
+
 	// Wrap, if set, wraps the HTTP transport; tests use it to cut the connection.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Connect reads the configuration and creates the clients. It sends no request.
+// A request that is refused for its credential is repeated once, with what the
+// kubeconfig says then.
 func Connect(o ConnectOptions) (*Cluster, error) {
+	if o.Host != "" {
+		config := &rest.Config{Host: o.Host, TLSClientConfig: rest.TLSClientConfig{CAData: o.CAData}}
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bearer{next, o.Token} })
+		return connect(config, o.Wrap, func() (*rest.Config, error) { return config, nil })
+	}
+	config, err := o.read()
+	if err != nil {
+		return nil, err
+	}
+	return connect(config, o.Wrap, o.read)
+}
+
+// read reads the kubeconfig.
+func (o ConnectOptions) read() (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	if o.Kubeconfig != "" {
 		if _, err := os.Stat(o.Kubeconfig); err != nil {
@@ -51,11 +86,58 @@ func Connect(o ConnectOptions) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
-	return ConnectTo(config, o.Wrap)
+	return config, pluginExists(config)
+}
+
+// pluginExists returns an error if the kubeconfig's user needs a program that
+// this machine does not have.
+func pluginExists(config *rest.Config) error {
+	if config.ExecProvider == nil {
+		return nil
+	}
+	if _, err := exec.LookPath(config.ExecProvider.Command); err != nil {
+		return fmt.Errorf("the kubeconfig gets its token from the program %q, which cannot be run here (%w); set eks-cluster for a cluster on EKS, or use a kubeconfig with a token",
+			config.ExecProvider.Command, err)
+	}
+	return nil
 }
 
 // ConnectTo creates the clients for a configuration. It sends no request.
 func ConnectTo(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper) (*Cluster, error) {
+	return connect(config, wrap, nil)
+}
+
+// connect creates the clients for a configuration. again, if set, reads it once
+// more.
+func connect(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper, again func() (*rest.Config, error)) (*Cluster, error) {
+	config = ours(config, wrap)
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
+	}
+	client := &http.Client{Transport: transport, Timeout: config.Timeout}
+	if again != nil {
+		client.Transport = &renewing{current: transport, renew: func() (http.RoundTripper, error) {
+			fresh, err := again()
+			if err != nil {
+				return nil, err
+			}
+			return rest.TransportFor(ours(fresh, wrap))
+		}}
+	}
+	typed, err := kubernetes.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
+	}
+	dyn, err := dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
+	}
+	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host, expires: expiryOf(config)}, nil
+}
+
+// ours returns a copy of a configuration with our settings.
+func ours(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper) *rest.Config {
 	config = rest.CopyConfig(config)
 	// A rollout sends few requests, some of them in bursts; a rate limiter would
 	// only delay an abort.
@@ -65,13 +147,5 @@ func ConnectTo(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripp
 	if wrap != nil {
 		config.Wrap(wrap)
 	}
-	typed, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
-	}
-	dyn, err := dynamic.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
-	}
-	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host}, nil
+	return config
 }
