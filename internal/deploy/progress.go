@@ -75,7 +75,22 @@ type progress struct {
 	step     int
 	stage    rollout.Stage
 	extended int // repetitions of this stage's dwell
+	// draining is the start of the drain window, drained the time spent in it.
+	draining time.Time
+	drained  time.Duration
 	await    string
+}
+
+// drain measures the time in the drain window.
+func (p *progress) drain(s rollout.State, now time.Time) {
+	waits := !s.Phase.Terminal() && (s.Stage == rollout.StageDrain || s.Stage == rollout.StageAbortDrain)
+	switch {
+	case waits && p.draining.IsZero():
+		p.draining = now
+	case !waits && !p.draining.IsZero():
+		p.drained += now.Sub(p.draining)
+		p.draining = time.Time{}
+	}
 }
 
 // decided reports one decision of the loop.

@@ -191,7 +191,8 @@ func (d *delivery) describe(r *report.Result) {
 		r.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
 	}
 	describeTraffic(r, d.traffic)
-	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds
+	r.DrainSeconds = report.Seconds(d.drained)
+	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds - r.DrainSeconds
 }
 
 func podsOf(p workload.Proof) []report.Pod {

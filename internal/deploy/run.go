@@ -57,6 +57,8 @@ type delivery struct {
 	unproven error
 	failure  *workload.PodFailure
 	traffic  traffic.Snapshot
+	// drained is the time spent in drain windows.
+	drained time.Duration
 	// saveErr is the error recording the end in the cluster.
 	saveErr error
 }
@@ -109,7 +111,26 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 	if err := r.check(found); err != nil {
 		return nil, err
 	}
+	if err := r.admitted(ctx, found); err != nil {
+		return nil, err
+	}
 	return r.rollOut(ctx, found, lease)
+}
+
+// admitted asks the cluster, without a change, whether it would take the new
+// version's pods.
+func (r *run) admitted(ctx context.Context, found *discover.Found) error {
+	refusals, warnings, err := workload.Admit(ctx, r.cluster, found.Record, 100)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		r.console.Warn(w)
+	}
+	if len(refusals) > 0 {
+		return exit.Refuse("", refusals...)
+	}
+	return nil
 }
 
 // first shows the plan of the first survey. It returns a delivery if the run
@@ -292,7 +313,7 @@ func (r *run) conduct(ctx context.Context, c conducted) (*delivery, error) {
 	if c.found == nil {
 		d.found = &discover.Found{Record: c.record}
 	}
-	d.state, d.saveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
+	d.state, d.drained, d.saveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
 	r.conclusion(steady, d, target)
 	d.traffic = c.monitor.Snapshot()
 	return d, nil
@@ -334,7 +355,7 @@ func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Targ
 }
 
 // drive runs the loop and reports its decisions.
-func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (rollout.State, error) {
+func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
 	plan := target.Record().Plan
 	monitor.Follow(plan)
 	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, rules: r.cfg.Rules}
@@ -342,7 +363,11 @@ func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traff
 	defer stop()
 	runner := rollout.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals, Steered: lease.Requests(listening),
-		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) { p.decided(s, a) },
+		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
+			p.drain(s, o.Now)
+			p.decided(s, a)
+		},
 	}
-	return runner.Run(ctx, plan, state)
+	end, err = runner.Run(ctx, plan, state)
+	return end, p.drained, err
 }

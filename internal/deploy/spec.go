@@ -298,7 +298,7 @@ func outputs() []input.Output {
 		{Name: "failed-requests", Help: "Number of failed probe requests"},
 		{Name: "total-requests", Help: "Number of probe requests"},
 		{Name: "duration-seconds", Help: "Duration of the run"},
-		{Name: "overhead-seconds", Help: "Duration minus the dwell time"},
+		{Name: "overhead-seconds", Help: "Duration minus the dwell time and the drain window"},
 		{Name: "phase", Help: "Phase of the release in the cluster at the end of the run, such as Promoted, Paused or Baking; empty if there is none"},
 		{Name: "rolled-back", Help: "true if this run shifted traffic back"},
 		{Name: "report", Help: "Path of the JSON report"},

@@ -118,8 +118,11 @@ func accepted(p Plan, s State, o Observation) (State, Action) {
 func observed(p Plan, s State, o Observation) (State, Action) {
 	switch o.Split {
 	case SplitConfirmed:
-		s = seen(s, o)
-		return dwell(p, enter(s, o, StageDwell), o)
+		s = enter(seen(s, o), o, StageDwell)
+		if o.Followed.After(s.ObservedAt.Add(-p.Propagation)) {
+			s.Since = o.Followed // the dwell began when the gateway followed
+		}
+		return dwell(p, s, o)
 	case SplitBlind:
 		if p.Replace {
 			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight %d: the versions cannot be distinguished", s.Weight))

@@ -27,6 +27,7 @@ type Identity struct {
 	Marker probe.Marker
 	Book   *probe.Book // the marker's values of each version
 	Status int         // the status of the stable version's answers
+	Size   int         // the largest body of these answers, in bytes
 	Why    string      // why the versions cannot be distinguished, "" if they can
 	Late   bool        // the canary's values are learnt from test requests
 }
@@ -42,7 +43,7 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 		if err != nil {
 			return id, err
 		}
-		id.Status = sample.Status
+		id.Status, id.Size = sample.Status, max(id.Size, len(sample.Body))
 		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
 	}
 	if id.Marker.String() == "" {

@@ -144,6 +144,10 @@ func (c *confirmation) counted(stable, canary int) {
 
 func (c *confirmation) progress() stat.Progress { return c.confirmer.Progress() }
 
+// settleAnswers is about the number of answers that the rollout waits for after
+// the promotion.
+const settleAnswers = 100
+
 // A settlement counts the answers by version after the promotion, while the
 // canary Service points at the old revision.
 type settlement struct {

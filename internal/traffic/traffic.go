@@ -152,6 +152,23 @@ func (m *Monitor) teach() {
 	}
 }
 
+// The rate at which a weight is confirmed, so that it takes about a second. It is
+// bounded, in requests and in the bytes of their answers.
+const (
+	maxConfirmRate  = 400     // requests per second
+	maxConfirmBytes = 8 << 20 // per second
+)
+
+// confirmRate returns the rate that yields so many answers in a second; it is
+// never below the rate of judging.
+func (m *Monitor) confirmRate(answers int) int {
+	limit := maxConfirmRate
+	if m.identity.Size > 0 {
+		limit = min(limit, maxConfirmBytes/m.identity.Size)
+	}
+	return max(m.cfg.Rate, min(answers, limit))
+}
+
 // blind reports whether the versions cannot be distinguished.
 func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
 
@@ -211,6 +228,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		}
 	case rollout.KindWeight:
 		m.share.begin(a.Weight, at)
+		m.stream.SetRate(m.confirmRate(m.share.confirmer.Needed()))
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
 		m.judge.begin(s.Step, a.Weight, at)
@@ -222,6 +240,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
 		m.settled = settlement{since: at}
+		m.stream.SetRate(m.confirmRate(2 * settleAnswers))
 	case rollout.KindUnwarm:
 		m.settled.since = time.Time{}
 	case rollout.KindRevert:
@@ -272,6 +291,7 @@ func (m *Monitor) keepBaselines() {
 // bake starts the judgement of the promoted version, as one more step after
 // those of the plan.
 func (m *Monitor) bake(now time.Time) *Step {
+	m.stream.SetRate(m.cfg.Rate)
 	m.steps.begin(Step{Bake: true, Weight: 100, WrittenAt: now})
 	if m.judge != nil {
 		m.judge.begin(len(m.plan.Steps), 100, now)
@@ -290,6 +310,7 @@ func (m *Monitor) revert(at time.Time) {
 	m.reverted, m.settled = true, settlement{}
 	m.share = confirmation{}
 	m.share.begin(100, at)
+	m.stream.SetRate(m.confirmRate(m.share.confirmer.Needed()))
 	m.steps.begin(Step{Reverted: true, Weight: 0, WrittenAt: at})
 	m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: 0})
 }
@@ -323,6 +344,7 @@ func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
 		return
 	}
 	step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
+	m.stream.SetRate(m.cfg.Rate)
 	m.steps.confirmed(step, o.Now)
 	if m.judge != nil {
 		m.judge.confirmed(o.Now)
