@@ -19,6 +19,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
@@ -26,8 +27,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
-// Version is this tool's version in the probe stream and the report.
-const Version = "1.0.0"
+// Spec defines the inputs, outputs and permissions of a deploy.
+func Spec() input.Spec { return inputs.Spec() }
+
+// RBAC returns the manifest of a ServiceAccount for releases that run in the
+// cluster.
+func RBAC(namespace, account string) string { return inputs.RBAC(namespace, account) }
 
 // Main runs one deploy and returns its exit status.
 func Main(env action.Env, args []string) int {
@@ -36,7 +41,7 @@ func Main(env action.Env, args []string) int {
 
 // work runs a deploy with valid inputs.
 func work(ctx context.Context, a *action.Action, values input.Values) (action.Result, error) {
-	cfg := configOf(values)
+	cfg := inputs.ConfigOf(values)
 	if cfg.RunURL == "" {
 		cfg.RunURL = a.RunURL()
 	}
@@ -75,7 +80,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	switch {
 	case r.inCluster:
 		return r.inJob(ctx)
-	case r.cfg.Command == commandDeploy && (r.cfg.RunIn == "cluster" || r.cfg.Attach):
+	case r.cfg.Command == inputs.CommandDeploy && (r.cfg.RunIn == "cluster" || r.cfg.Attach):
 		return r.detach(ctx)
 	}
 	d, err := r.perform(ctx)
@@ -84,9 +89,9 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 
 // configure takes the inputs, with the rules of the analysis file.
 func (r *run) configure(values input.Values) error {
-	cfg := configOf(values)
+	cfg := inputs.ConfigOf(values)
 	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && r.urgent()
-	rules, err := judging.Load(cfg.AnalysisFile, cfg.limits())
+	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
 	if err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (r *run) urgent() bool {
 
 // openConsole shows the run on the terminal or in the CI log, and writes it to
 // the log file.
-func openConsole(a *action.Action, c Config) (*console.Console, *os.File, error) {
+func openConsole(a *action.Action, c inputs.Config) (*console.Console, *os.File, error) {
 	if err := os.MkdirAll(c.ReportDir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("make report-dir: %w", err)
 	}
@@ -165,7 +170,7 @@ func runID(a *action.Action, now time.Time) string {
 }
 
 // connect creates the connection to the cluster. It sends no request.
-func connect(c Config) (*kube.Cluster, error) {
+func connect(c inputs.Config) (*kube.Cluster, error) {
 	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
 	if errors.Is(err, kube.ErrNoCluster) {
 		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())

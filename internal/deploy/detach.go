@@ -12,17 +12,13 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
-
-// outside are the inputs of the process that starts or watches a Job, which the
-// Job's process does not get.
-var outside = []string{"run-in", "run-image", "service-account", "pod-patch", "wait", "attach", "when-cancelled", "kubeconfig", "kube-context",
-	"report-dir", "analysis-file", "run-url", "namespace", "deployment-name", "image", "probe-url"}
 
 // detach runs the release as a Job in the cluster and attaches to it.
 func (r *run) detach(ctx context.Context) (action.Result, error) {
@@ -42,7 +38,7 @@ func (r *run) detach(ctx context.Context) (action.Result, error) {
 }
 
 func (r *run) attachCommand() string {
-	return r.command(commandDeploy, r.cfg.Namespace, r.cfg.Deployment) + " --attach"
+	return r.command(inputs.CommandDeploy, r.cfg.Namespace, r.cfg.Deployment) + " --attach"
 }
 
 // start surveys the cluster as a run here would, and creates the Job. It returns
@@ -83,7 +79,7 @@ func (r *run) job(found *discover.Found) (detached.Spec, error) {
 	}
 	given := r.values.Given()
 	for _, setting := range r.values.All() {
-		if name := setting.Def.Name; given[name] != "" && !slices.Contains(outside, name) {
+		if name := setting.Def.Name; given[name] != "" && !slices.Contains(inputs.Outside, name) {
 			s.Args = append(s.Args, "--"+name+"="+given[name])
 		}
 	}
@@ -128,7 +124,7 @@ func (r *run) attach(ctx context.Context) (action.Result, error) {
 		return r.leave(ctx, namespace, name)
 	}
 	if err != nil {
-		return r.conclude(nil, &exit.Error{Status: exit.AbortFailed, Err: err, Hint: "type: " + r.command(commandStatus, namespace, name)})
+		return r.conclude(nil, &exit.Error{Status: exit.AbortFailed, Err: err, Hint: "type: " + r.command(inputs.CommandStatus, namespace, name)})
 	}
 	r.console.End()
 	out := action.Result{Status: exit.Status(result.Status), Outputs: result.Outputs, Summary: result.Summary, Hint: result.Hint}
@@ -158,7 +154,7 @@ func (r *run) leave(ctx context.Context, namespace, name string) (action.Result,
 	if err != nil {
 		return action.Result{}, &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("%w; asking the release in the cluster to abort: %w", cause, err), Hint: "type: " + r.command("abort", namespace, name)}
 	}
-	return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release in the cluster took the request to abort", cause), Hint: "see: " + r.command(commandStatus, namespace, name)}
+	return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release in the cluster took the request to abort", cause), Hint: "see: " + r.command(inputs.CommandStatus, namespace, name)}
 }
 
 // detachedRun returns the run of a Job's process, nil outside of one.
@@ -192,7 +188,7 @@ func (r *run) inJob(ctx context.Context) (action.Result, error) {
 	if raw, err := os.ReadFile(filepath.Join(r.cfg.ReportDir, reportFile)); err == nil && json.Valid(raw) {
 		stored.Report = raw
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inputs.Finish)
 	defer cancel()
 	if err := detached.Store(ctx, r.cluster, r.cfg.Namespace, r.cfg.Deployment, stored); err != nil {
 		return action.Result{}, err

@@ -130,7 +130,7 @@ func (r *run) resume(ctx context.Context, record *release.Record, lease *kube.Le
 	if entry.URL == "" {
 		return nil, exit.Refuse("set probe-url", "the entry point of run "+record.Run.String()+" is not recorded")
 	}
-	monitor, err := traffic.Start(ctx, r.cfg.traffic(entry), record, identity)
+	monitor, err := traffic.Start(ctx, r.cfg.Traffic(entry), record, identity)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -14,8 +15,8 @@ import (
 )
 
 // showPlan shows the plan before the first change.
-func showPlan(c *console.Console, cfg Config, f *discover.Found) {
-	p := cfg.plan(time.Duration(f.Grace) * time.Second)
+func showPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
+	p := cfg.Plan(time.Duration(f.Grace) * time.Second)
 	var weights []string
 	for _, s := range p.Steps {
 		weights = append(weights, stepWords(s))
@@ -25,7 +26,7 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	c.Logf("steps %s, %s each; then hand over without a restart, judge on for %s while the old version is warm, %s",
 		strings.Join(weights, ", "), cfg.StepDuration, p.Bake, ending(p))
-	c.Logf("dwell time %s, worst-case duration %s", dwell(p), worstCase(p).Round(time.Minute))
+	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
 		c.Warn(w)

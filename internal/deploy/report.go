@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
@@ -33,7 +34,7 @@ const (
 // summary, the outputs and the exit status from it.
 func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	end := r.end(d, err)
-	if r.cfg.Command != commandDeploy && (d == nil || d.found == nil) {
+	if r.cfg.Command != inputs.CommandDeploy && (d == nil || d.found == nil) {
 		return r.concludeCommand(d, end)
 	}
 	// Redact before rendering: an escaped secret would not match.
@@ -113,7 +114,7 @@ func (r *run) outcome(d *delivery) (exit.Status, string) {
 		return exit.Done, ""
 	case s.Phase == rollout.PhaseAborted && s.Leftover != "":
 		return exit.Aborted, fmt.Sprintf("left: the %s, without traffic; the next run removes it, or type: %s", s.Leftover, kind("release"))
-	case s.Phase == rollout.PhaseAborted && r.cfg.goesBack():
+	case s.Phase == rollout.PhaseAborted && r.cfg.GoesBack():
 		return exit.Done, ""
 	case s.Phase == rollout.PhaseAborted:
 		return exit.Aborted, ""
@@ -129,11 +130,6 @@ func (r *run) outcome(d *delivery) (exit.Status, string) {
 		return exit.CouldNotRun, "left as it is, for the next process of this run; type: " + kind("status")
 	}
 	return exit.AbortFailed, lookHint(record) + "; the next run continues from stage " + string(s.Stage) + "; see: " + kind("status")
-}
-
-// goesBack reports whether the command asks for the previous version.
-func (c Config) goesBack() bool {
-	return c.Command == string(rollout.RequestAbort) || c.Command == string(rollout.RequestRollback) || c.Command == string(rollout.RequestRelease)
 }
 
 // result returns the single source of the report, the summary, the outputs and
@@ -334,7 +330,7 @@ func (r *run) statusWord(d *delivery, status exit.Status) string {
 		return "unchanged"
 	case s.Phase == rollout.PhasePaused:
 		return "paused"
-	case d.asked && (s.Phase == "" || slices.Contains([]string{commandStatus, commandHistory}, r.cfg.Command)):
+	case d.asked && (s.Phase == "" || slices.Contains([]string{inputs.CommandStatus, inputs.CommandHistory}, r.cfg.Command)):
 		return status.String()
 	case s.Phase == rollout.PhaseAborted && status == exit.Done && s.Reverted:
 		return "rolled-back"

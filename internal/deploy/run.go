@@ -12,6 +12,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
@@ -26,7 +27,7 @@ import (
 // A run is one attempt to deliver one image, from reading the cluster to the
 // report.
 type run struct {
-	cfg     Config
+	cfg     inputs.Config
 	id      release.Run
 	cluster *kube.Cluster
 	console *console.Console
@@ -177,7 +178,7 @@ func (r *run) permitted(ctx context.Context) error {
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 	found, err := discover.Find(ctx, r.cluster, discover.Query{
 		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
-		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.cfg.Router, DefaultDeployment: DefaultDeployment,
+		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.cfg.Router, DefaultDeployment: inputs.DefaultDeployment,
 	})
 	if err != nil {
 		return nil, exit.Refuse("", err.Error())
@@ -245,16 +246,16 @@ func lookHint(record *release.Record) string {
 func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*delivery, error) {
 	record := found.Record
 	record.Run = r.id
-	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
+	record.Plan = r.cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Plan.Linger = r.inCluster
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	record.Preflight = rand.Text()
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
-	record.Inputs = recorded(r.values)
+	record.Inputs = inputs.Recorded(r.values)
 	if found.Previous != nil {
 		record.Baselines, record.History = found.Previous.Baselines, found.Previous.Past()
 	}
-	cfg := r.cfg.traffic(found.EntryPoint)
+	cfg := r.cfg.Traffic(found.EntryPoint)
 	identity, err := r.learn(ctx, cfg, found)
 	if err != nil {
 		return nil, err
@@ -342,7 +343,7 @@ func (r *run) learn(ctx context.Context, cfg traffic.Config, found *discover.Fou
 // conclusion checks the pods after the end. It has its own timeout, so a
 // cancelled run still reports its result.
 func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Target) {
-	ctx, cancel := context.WithTimeout(ctx, finish)
+	ctx, cancel := context.WithTimeout(ctx, inputs.Finish)
 	defer cancel()
 	if d.state.Phase != rollout.PhasePromoted {
 		d.failure = target.Failure(ctx)

@@ -4,49 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
-
-// The commands beside the requests to a rollout.
-const (
-	commandDeploy  = "deploy"
-	commandStatus  = "status"
-	commandHistory = "history"
-	commandForget  = "forget"
-	commandReap    = "reap"
-)
-
-// commands lists the values of the input "command".
-func commands() []string {
-	list := []string{commandDeploy, commandStatus, commandHistory}
-	for _, r := range rollout.Requests() {
-		if r != rollout.RequestPromoteFull { // promote with the input full
-			list = append(list, string(r))
-		}
-	}
-	return append(list, commandForget, commandReap)
-}
-
-// own are the inputs of one run, which another process of the same release does
-// not take over.
-var own = []string{"command", "full", "image", "kubeconfig", "kube-context", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
-
-// recorded returns the inputs that the record keeps for another process.
-func recorded(v input.Values) map[string]string {
-	given := v.Given()
-	maps.DeleteFunc(given, func(name, _ string) bool {
-		return slices.Contains(own, name) || slices.Contains(outside, name) && name != "probe-url" && name != "analysis-file"
-	})
-	return given
-}
 
 // command returns what a person types to run a command on a target.
 func (r *run) command(name, namespace, deployment string) string {
@@ -59,9 +25,9 @@ func (r *run) command(name, namespace, deployment string) string {
 // perform runs the command of the inputs.
 func (r *run) perform(ctx context.Context) (*delivery, error) {
 	switch r.cfg.Command {
-	case commandDeploy:
+	case inputs.CommandDeploy:
 		return r.deliver(ctx)
-	case commandReap:
+	case inputs.CommandReap:
 		return r.reap(ctx)
 	}
 	namespace, name, err := r.target(ctx, nil)
@@ -69,11 +35,11 @@ func (r *run) perform(ctx context.Context) (*delivery, error) {
 		return nil, err
 	}
 	switch r.cfg.Command {
-	case commandStatus:
+	case inputs.CommandStatus:
 		return r.status(ctx, namespace, name)
-	case commandHistory:
+	case inputs.CommandHistory:
 		return r.history(ctx, namespace, name)
-	case commandForget:
+	case inputs.CommandForget:
 		return r.forget(ctx, namespace, name)
 	}
 	request := rollout.Request(r.cfg.Command)
@@ -126,7 +92,7 @@ func (r *run) steer(ctx context.Context, namespace, name string, request rollout
 
 func (r *run) allowed(record *release.Record, request rollout.Request) error {
 	if reason, ok := rollout.Allowed(record.State, request); !ok {
-		return exit.Refuse("type: "+r.command(commandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
+		return exit.Refuse("type: "+r.command(inputs.CommandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
 	}
 	return nil
 }
