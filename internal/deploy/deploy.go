@@ -21,6 +21,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -55,55 +56,57 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		_ = log.Close() // every line is already written; nothing can report an error here
 	}()
 	r := &run{
-		cfg:     cfg,
-		id:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
-		console: out,
-		action:  a,
-		print: func(text string) {
-			a.Print(text)
-			_, _ = fmt.Fprintln(log, a.Redact(text)) // best effort: only the report file is required
+		Run: view.Run{
+			Cfg:     cfg,
+			ID:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
+			Console: out,
+			Action:  a,
+			Print: func(text string) {
+				a.Print(text)
+				_, _ = fmt.Fprintln(log, a.Redact(text)) // best effort: only the report file is required
+			},
+			Started: started,
 		},
 		signals: signals(ctx),
-		started: started,
 	}
 	if err := r.configure(values); err != nil {
-		return r.conclude(nil, err)
+		return r.Conclude(nil, err)
 	}
 	if job, err := detachedRun(a.Getenv); err != nil {
-		return r.conclude(nil, err)
+		return r.Conclude(nil, err)
 	} else if job != nil {
-		r.id, r.inCluster, r.cfg.RunURL = *job, true, job.URL
+		r.ID, r.inCluster, r.Cfg.RunURL = *job, true, job.URL
 	}
 	if r.cluster, err = connect(cfg); err != nil {
-		return r.conclude(nil, err)
+		return r.Conclude(nil, err)
 	}
 	switch {
 	case r.inCluster:
 		return r.inJob(ctx)
-	case r.cfg.Command == inputs.CommandDeploy && (r.cfg.RunIn == "cluster" || r.cfg.Attach):
+	case r.Cfg.Command == inputs.CommandDeploy && (r.Cfg.RunIn == "cluster" || r.Cfg.Attach):
 		return r.detach(ctx)
 	}
 	d, err := r.perform(ctx)
-	return r.conclude(d, err)
+	return r.Conclude(d, err)
 }
 
 // configure takes the inputs, with the rules of the analysis file.
 func (r *run) configure(values input.Values) error {
 	cfg := inputs.ConfigOf(values)
-	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && r.urgent()
+	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.Action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && r.urgent()
 	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
 	if err != nil {
 		return err
 	}
 	cfg.Rules = rules
-	r.values, r.cfg = values, cfg
+	r.values, r.Cfg = values, cfg
 	return nil
 }
 
 // urgent reports whether the commit that started the workflow is marked as a fix
 // for production.
 func (r *run) urgent() bool {
-	path := r.action.Getenv("GITHUB_EVENT_PATH")
+	path := r.Action.Getenv("GITHUB_EVENT_PATH")
 	if path == "" {
 		return false
 	}
@@ -129,7 +132,7 @@ func openConsole(a *action.Action, c inputs.Config) (*console.Console, *os.File,
 	if err := os.MkdirAll(c.ReportDir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("make report-dir: %w", err)
 	}
-	log, err := os.Create(filepath.Join(c.ReportDir, logFile))
+	log, err := os.Create(filepath.Join(c.ReportDir, view.LogFile))
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the log: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
@@ -22,15 +23,15 @@ import (
 
 // detach runs the release as a Job in the cluster and attaches to it.
 func (r *run) detach(ctx context.Context) (action.Result, error) {
-	if !r.cfg.Attach {
+	if !r.Cfg.Attach {
 		d, err := r.start(ctx)
 		if err != nil || d != nil {
-			return r.conclude(d, err)
+			return r.Conclude(d, err)
 		}
-		if !r.cfg.Wait {
-			namespace, name := r.cfg.Namespace, r.cfg.Deployment
-			r.console.End()
-			r.print(fmt.Sprintf("release %s runs in the cluster as job %s/%s; to watch it, type: %s", r.id.ID, namespace, detached.Name(name), r.attachCommand()))
+		if !r.Cfg.Wait {
+			namespace, name := r.Cfg.Namespace, r.Cfg.Deployment
+			r.Console.End()
+			r.Print(fmt.Sprintf("release %s runs in the cluster as job %s/%s; to watch it, type: %s", r.ID.ID, namespace, detached.Name(name), r.attachCommand()))
 			return action.Result{Outputs: map[string]string{"status": "started"}}, nil
 		}
 	}
@@ -38,13 +39,13 @@ func (r *run) detach(ctx context.Context) (action.Result, error) {
 }
 
 func (r *run) attachCommand() string {
-	return r.command(inputs.CommandDeploy, r.cfg.Namespace, r.cfg.Deployment) + " --attach"
+	return r.Command(inputs.CommandDeploy, r.Cfg.Namespace, r.Cfg.Deployment) + " --attach"
 }
 
 // start surveys the cluster as a run here would, and creates the Job. It returns
 // a delivery if there is nothing to run.
-func (r *run) start(ctx context.Context) (*delivery, error) {
-	if err := r.cfg.Rules.Prepare(r.env()); err != nil {
+func (r *run) start(ctx context.Context) (*view.Delivery, error) {
+	if err := r.Cfg.Rules.Prepare(r.env()); err != nil {
 		return nil, err
 	}
 	if err := r.permitted(ctx); err != nil {
@@ -57,7 +58,7 @@ func (r *run) start(ctx context.Context) (*delivery, error) {
 	if d, err := r.first(found); d != nil || err != nil {
 		return d, err
 	}
-	r.cfg.Deployment = found.Record.Deployment
+	r.Cfg.Deployment = found.Record.Deployment
 	spec, err := r.job(found)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func (r *run) start(ctx context.Context) (*delivery, error) {
 	err = detached.Start(ctx, r.cluster, spec)
 	var active *detached.ActiveError
 	if errors.As(err, &active) {
-		return nil, exit.Refuse("to watch it, type: "+r.attachCommand()+"; to end it: "+r.command("abort", r.cfg.Namespace, r.cfg.Deployment), active.Error())
+		return nil, exit.Refuse("to watch it, type: "+r.attachCommand()+"; to end it: "+r.Command("abort", r.Cfg.Namespace, r.Cfg.Deployment), active.Error())
 	}
 	return nil, err
 }
@@ -73,8 +74,8 @@ func (r *run) start(ctx context.Context) (*delivery, error) {
 // job describes the Job for this run.
 func (r *run) job(found *discover.Found) (detached.Spec, error) {
 	s := detached.Spec{
-		Namespace: r.cfg.Namespace, Deployment: found.Record.Deployment, Image: r.cfg.RunImage, ServiceAccount: r.cfg.ServiceAccount, Run: r.id,
-		Args: []string{"--namespace=" + r.cfg.Namespace, "--deployment-name=" + found.Record.Deployment, "--image=" + r.cfg.Image, "--probe-url=" + found.EntryPoint.URL, "--report-dir=."},
+		Namespace: r.Cfg.Namespace, Deployment: found.Record.Deployment, Image: r.Cfg.RunImage, ServiceAccount: r.Cfg.ServiceAccount, Run: r.ID,
+		Args: []string{"--namespace=" + r.Cfg.Namespace, "--deployment-name=" + found.Record.Deployment, "--image=" + r.Cfg.Image, "--probe-url=" + found.EntryPoint.URL, "--report-dir=."},
 		Env:  map[string]string{"NO_COLOR": "1"},
 	}
 	given := r.values.Given()
@@ -83,16 +84,16 @@ func (r *run) job(found *discover.Found) (detached.Spec, error) {
 			s.Args = append(s.Args, "--"+name+"="+given[name])
 		}
 	}
-	if r.cfg.AnalysisFile != "" {
-		raw, err := os.ReadFile(r.cfg.AnalysisFile)
+	if r.Cfg.AnalysisFile != "" {
+		raw, err := os.ReadFile(r.Cfg.AnalysisFile)
 		if err != nil {
 			return s, fmt.Errorf("read the analysis file for the job: %w", err)
 		}
 		s.Files = map[string]string{"analysis.yaml": string(raw)}
 		s.Args = append(s.Args, "--analysis-file="+detached.FilesDir+"/analysis.yaml")
 	}
-	if r.cfg.PodPatch != "" {
-		raw, err := os.ReadFile(r.cfg.PodPatch)
+	if r.Cfg.PodPatch != "" {
+		raw, err := os.ReadFile(r.Cfg.PodPatch)
 		if err != nil {
 			return s, fmt.Errorf("read the patch for the job's pod: %w", err)
 		}
@@ -107,29 +108,29 @@ const askLimit = 4 * time.Second
 // attach prints the log of the target's Job and ends as the Job does. A signal
 // leaves the Job alone, or aborts its rollout if the inputs say so.
 func (r *run) attach(ctx context.Context) (action.Result, error) {
-	namespace, name := r.cfg.Namespace, r.cfg.Deployment
+	namespace, name := r.Cfg.Namespace, r.Cfg.Deployment
 	if name == "" {
 		targets, err := detached.Targets(ctx, r.cluster, namespace)
 		if err == nil && len(targets) != 1 {
 			err = exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d releases that run as jobs: %q", namespace, len(targets), targets))
 		}
 		if err != nil {
-			return r.conclude(nil, err)
+			return r.Conclude(nil, err)
 		}
 		name = targets[0]
 	}
-	r.cfg.Deployment = name
-	result, err := detached.Attach(ctx, r.cluster, namespace, name, r.print)
+	r.Cfg.Deployment = name
+	result, err := detached.Attach(ctx, r.cluster, namespace, name, r.Print)
 	if ctx.Err() != nil {
 		return r.leave(ctx, namespace, name)
 	}
 	if err != nil {
-		return r.conclude(nil, &exit.Error{Status: exit.AbortFailed, Err: err, Hint: "type: " + r.command(inputs.CommandStatus, namespace, name)})
+		return r.Conclude(nil, &exit.Error{Status: exit.AbortFailed, Err: err, Hint: "type: " + r.Command(inputs.CommandStatus, namespace, name)})
 	}
-	r.console.End()
+	r.Console.End()
 	out := action.Result{Status: exit.Status(result.Status), Outputs: result.Outputs, Summary: result.Summary, Hint: result.Hint}
 	if len(result.Report) > 0 {
-		path := filepath.Join(r.cfg.ReportDir, reportFile)
+		path := filepath.Join(r.Cfg.ReportDir, view.ReportFile)
 		if err := os.WriteFile(path, result.Report, 0o644); err != nil {
 			return out, fmt.Errorf("write the report: %w", err)
 		}
@@ -143,18 +144,18 @@ func (r *run) attach(ctx context.Context) (action.Result, error) {
 
 // leave ends the watching process after a signal.
 func (r *run) leave(ctx context.Context, namespace, name string) (action.Result, error) {
-	r.console.End()
+	r.Console.End()
 	cause := context.Cause(ctx)
-	if r.cfg.WhenCancelled != "abort" {
+	if r.Cfg.WhenCancelled != "abort" {
 		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release goes on in the cluster", cause), Hint: "to watch it again, type: " + r.attachCommand()}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
 	defer cancel()
-	err := r.cluster.Ask(ctx, namespace, name, rollout.Steer{Request: rollout.RequestAbort, By: "run " + r.id.String()})
+	err := r.cluster.Ask(ctx, namespace, name, rollout.Steer{Request: rollout.RequestAbort, By: "run " + r.ID.String()})
 	if err != nil {
-		return action.Result{}, &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("%w; asking the release in the cluster to abort: %w", cause, err), Hint: "type: " + r.command("abort", namespace, name)}
+		return action.Result{}, &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("%w; asking the release in the cluster to abort: %w", cause, err), Hint: "type: " + r.Command("abort", namespace, name)}
 	}
-	return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release in the cluster took the request to abort", cause), Hint: "see: " + r.command(inputs.CommandStatus, namespace, name)}
+	return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release in the cluster took the request to abort", cause), Hint: "see: " + r.Command(inputs.CommandStatus, namespace, name)}
 }
 
 // detachedRun returns the run of a Job's process, nil outside of one.
@@ -175,38 +176,38 @@ func detachedRun(getenv func(string) string) (*release.Run, error) {
 // to the next pod.
 func (r *run) inJob(ctx context.Context) (action.Result, error) {
 	d, err := r.continued(ctx)
-	if d != nil && d.state.Phase != "" && !d.state.Phase.Terminal() || ctx.Err() != nil {
-		r.console.End()
-		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("left at %s for the next pod: %w", phaseOf(d), context.Cause(ctx))}
+	if d != nil && d.State.Phase != "" && !d.State.Phase.Terminal() || ctx.Err() != nil {
+		r.Console.End()
+		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("left at %s for the next pod: %w", d.Phase(), context.Cause(ctx))}
 	}
-	result, err := r.conclude(d, err)
-	stored := detached.Result{RunID: r.id.ID, Status: result.Status.Code(), Hint: result.Hint, Outputs: result.Outputs, Summary: result.Summary}
+	result, err := r.Conclude(d, err)
+	stored := detached.Result{RunID: r.ID.ID, Status: result.Status.Code(), Hint: result.Hint, Outputs: result.Outputs, Summary: result.Summary}
 	if err != nil {
 		status, hint := exit.Of(err)
 		stored.Status, stored.Error, stored.Hint = status.Code(), err.Error(), hint
 	}
-	if raw, err := os.ReadFile(filepath.Join(r.cfg.ReportDir, reportFile)); err == nil && json.Valid(raw) {
+	if raw, err := os.ReadFile(filepath.Join(r.Cfg.ReportDir, view.ReportFile)); err == nil && json.Valid(raw) {
 		stored.Report = raw
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inputs.Finish)
 	defer cancel()
-	if err := detached.Store(ctx, r.cluster, r.cfg.Namespace, r.cfg.Deployment, stored); err != nil {
+	if err := detached.Store(ctx, r.cluster, r.Cfg.Namespace, r.Cfg.Deployment, stored); err != nil {
 		return action.Result{}, err
 	}
 	return action.Result{Outputs: result.Outputs}, nil
 }
 
 // continued goes on with the recorded rollout of this run, or starts it.
-func (r *run) continued(ctx context.Context) (*delivery, error) {
-	record, err := r.cluster.LoadRecord(ctx, r.cfg.Namespace, r.cfg.Deployment)
+func (r *run) continued(ctx context.Context) (*view.Delivery, error) {
+	record, err := r.cluster.LoadRecord(ctx, r.Cfg.Namespace, r.Cfg.Deployment)
 	if err != nil {
 		return nil, err
 	}
-	if record == nil || record.Run.ID != r.id.ID {
+	if record == nil || record.Run.ID != r.ID.ID {
 		return r.deliver(ctx)
 	}
 	if record.State.Phase.Terminal() {
-		return &delivery{found: &discover.Found{Record: record}, previous: record.PreviousImage, state: record.State}, nil
+		return &view.Delivery{Found: &discover.Found{Record: record}, Previous: record.PreviousImage, State: record.State}, nil
 	}
 	lease, err := r.acquire(ctx, record.Namespace, record.Deployment)
 	if err != nil {
@@ -216,7 +217,7 @@ func (r *run) continued(ctx context.Context) (*delivery, error) {
 	if record, err = r.record(ctx, record.Namespace, record.Deployment); err != nil {
 		return nil, err
 	}
-	r.console.Logf("going on with this run's rollout: %s at weight %d", record.State.Phase, record.State.Weight)
+	r.Console.Logf("going on with this run's rollout: %s at weight %d", record.State.Phase, record.State.Weight)
 	return r.resume(ctx, record, lease, rollout.Continue(record.State, time.Now()), true)
 }
 
@@ -224,4 +225,4 @@ func (r *run) continued(ctx context.Context) (*delivery, error) {
 const ownLeaseLimit = 2 * time.Minute
 
 // isOwn reports whether a holder of the lease is an earlier pod of this Job.
-func (r *run) isOwn(holder string) bool { return r.inCluster && strings.HasPrefix(holder, r.id.ID) }
+func (r *run) isOwn(holder string) bool { return r.inCluster && strings.HasPrefix(holder, r.ID.ID) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
@@ -19,10 +20,10 @@ import (
 // finishes first: then a survey may fail for now.
 func (r *run) unfinished(ctx context.Context) bool {
 	_, name, err := r.target(ctx, nil)
-	if err != nil || r.cfg.PlanOnly {
+	if err != nil || r.Cfg.PlanOnly {
 		return false
 	}
-	record, err := r.cluster.LoadRecord(ctx, r.cfg.Namespace, name)
+	record, err := r.cluster.LoadRecord(ctx, r.Cfg.Namespace, name)
 	return err == nil && (record.Unfinished() || record.Warm())
 }
 
@@ -31,22 +32,22 @@ func (r *run) unfinished(ctx context.Context) bool {
 func (r *run) target(ctx context.Context, found *discover.Found) (namespace, name string, err error) {
 	switch {
 	case found != nil:
-		return r.cfg.Namespace, found.Record.Deployment, nil
-	case r.cfg.Deployment != "":
-		return r.cfg.Namespace, r.cfg.Deployment, nil
+		return r.Cfg.Namespace, found.Record.Deployment, nil
+	case r.Cfg.Deployment != "":
+		return r.Cfg.Namespace, r.Cfg.Deployment, nil
 	}
-	records, err := r.cluster.Records(ctx, r.cfg.Namespace)
+	records, err := r.cluster.Records(ctx, r.Cfg.Namespace)
 	if err != nil {
 		return "", "", err
 	}
 	if len(records) == 1 {
-		return r.cfg.Namespace, records[0].Deployment, nil
+		return r.Cfg.Namespace, records[0].Deployment, nil
 	}
 	var names []string
 	for _, record := range records {
 		names = append(names, record.Deployment)
 	}
-	return "", "", exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d recorded releases: %q", r.cfg.Namespace, len(records), names))
+	return "", "", exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d recorded releases: %q", r.Cfg.Namespace, len(records), names))
 }
 
 // finish finishes what an earlier run left, and logs it.
@@ -66,13 +67,13 @@ func (r *run) finish(ctx context.Context, namespace, name string, lease *kube.Le
 	switch {
 	case err != nil:
 		return err
-	case d.saveErr != nil:
-		return d.saveErr
-	case d.state.Phase != rollout.PhaseAborted && d.state.Phase != rollout.PhasePromoted:
-		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, d.state.Reason),
-			Hint: lookHint(record) + "; if this record fits nothing any more, type: " + r.command("forget", namespace, name)}
-	case d.state.Leftover != "":
-		return fmt.Errorf("finish the rollout of run %s: interrupted; left: the %s", record.Run, d.state.Leftover)
+	case d.SaveErr != nil:
+		return d.SaveErr
+	case d.State.Phase != rollout.PhaseAborted && d.State.Phase != rollout.PhasePromoted:
+		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, d.State.Reason),
+			Hint: view.LookHint(record) + "; if this record fits nothing any more, type: " + r.Command("forget", namespace, name)}
+	case d.State.Leftover != "":
+		return fmt.Errorf("finish the rollout of run %s: interrupted; left: the %s", record.Run, d.State.Leftover)
 	}
 	return ctx.Err()
 }
@@ -80,10 +81,10 @@ func (r *run) finish(ctx context.Context, namespace, name string, lease *kube.Le
 // next decides how an earlier run's rollout ends, from its record and from what
 // is live: a person may have routed back to the warm version.
 func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
-	now, by := time.Now(), "run "+r.id.String()
+	now, by := time.Now(), "run "+r.ID.String()
 	state := rollout.Resume(record.State, now, by)
 	if state.Phase == rollout.PhaseAborting {
-		r.console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
+		r.Console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
 			record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
 		return state, nil
 	}
@@ -95,7 +96,7 @@ func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Leas
 	live, err := target.Live(ctx)
 	var drift *rollout.DriftError
 	if errors.As(err, &drift) {
-		return state, exit.Refuse(fmt.Sprintf("remove the backend %s from the route, or type: %s", record.CanaryService(), r.command("forget", record.Namespace, record.Deployment)),
+		return state, exit.Refuse(fmt.Sprintf("remove the backend %s from the route, or type: %s", record.CanaryService(), r.Command("forget", record.Namespace, record.Deployment)),
 			fmt.Sprintf("the release of run %s cannot be finished: %s, and it still names the previous version", record.Run, drift))
 	}
 	if err != nil {
@@ -103,13 +104,13 @@ func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Leas
 	}
 	switch {
 	case state.Phase != rollout.PhaseCleaning && live.HandOver:
-		r.console.Logf("found the unfinished promotion of run %s (%s); finishing it first", record.Run, record.Image)
+		r.Console.Logf("found the unfinished promotion of run %s (%s); finishing it first", record.Run, record.Image)
 		return state, nil
 	case live.Weight > 0 && live.Warm && !record.Reverted:
-		r.console.Logf("somebody routed %d %% of the traffic back to %s: adopting that", live.Weight, record.PreviousImage)
+		r.Console.Logf("somebody routed %d %% of the traffic back to %s: adopting that", live.Weight, record.PreviousImage)
 		return rollout.Revert(record.State, now, fmt.Sprintf("%d %% of the traffic was routed back by another writer", live.Weight)), nil
 	}
-	r.console.Logf("removing the previous version of run %s", record.Run)
+	r.Console.Logf("removing the previous version of run %s", record.Run)
 	clean := rollout.CleanUp(record.State, now)
 	clean.Reason = state.Reason
 	return clean, nil
@@ -117,20 +118,20 @@ func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Leas
 
 // resume drives a recorded rollout from a state. judged starts a judge, which
 // the way up and the bake need.
-func (r *run) resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*delivery, error) {
+func (r *run) resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*view.Delivery, error) {
 	identity, err := traffic.Recall(record)
 	if err != nil {
 		return nil, err
 	}
 	record.Plan.Linger = r.inCluster
 	entry := discover.EntryPoint(record.Entry)
-	if r.cfg.ProbeURL != "" || entry.URL == "" {
-		entry.URL = r.cfg.ProbeURL
+	if r.Cfg.ProbeURL != "" || entry.URL == "" {
+		entry.URL = r.Cfg.ProbeURL
 	}
 	if entry.URL == "" {
 		return nil, exit.Refuse("set probe-url", "the entry point of run "+record.Run.String()+" is not recorded")
 	}
-	monitor, err := traffic.Start(ctx, r.cfg.Traffic(entry), record, identity)
+	monitor, err := traffic.Start(ctx, r.Cfg.Traffic(entry), record, identity)
 	if err != nil {
 		return nil, err
 	}

@@ -10,10 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/action"
-	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -27,54 +26,26 @@ import (
 // A run is one attempt to deliver one image, from reading the cluster to the
 // report.
 type run struct {
-	cfg     inputs.Config
-	id      release.Run
+	view.Run
 	cluster *kube.Cluster
-	console *console.Console
-	action  *action.Action
-	print   func(text string) // prints the final text and logs it
 	signals <-chan string
-	started time.Time
 	// values are the inputs, which the record keeps for another process.
 	values input.Values
 	// inCluster: this is the process of a Job, see detach.go.
 	inCluster bool
 }
 
-// A delivery is the result of one run.
-type delivery struct {
-	found   *discover.Found
-	planned bool // a dry run
-	// asked: the run did what a command asked for; record is what it showed.
-	asked  bool
-	record *release.Record
-	// unchanged: the image was already released; nothing was changed.
-	unchanged bool
-	// previous is the image that served before the release.
-	previous string
-	state    rollout.State
-	proof    workload.Proof
-	// unproven is the error of the comparison of the pods.
-	unproven error
-	failure  *workload.PodFailure
-	traffic  traffic.Snapshot
-	// drained is the time spent in drain windows.
-	drained time.Duration
-	// saveErr is the error recording the end in the cluster.
-	saveErr error
-}
-
 // env returns the part of this run's environment that sources and checks may
 // use.
 func (r *run) env() judging.Env {
-	return judging.Env{Getenv: r.action.Getenv, Mask: r.action.Mask, Redact: r.action.Redact}
+	return judging.Env{Getenv: r.Action.Getenv, Mask: r.Action.Mask, Redact: r.Action.Redact}
 }
 
 // deliver runs one release: it surveys the cluster, plans, takes the lease,
 // finishes what an earlier run left, surveys again and rolls out. The delivery
 // is nil if nothing was changed. A signal ends it until the rollout starts.
-func (r *run) deliver(ctx context.Context) (*delivery, error) {
-	if err := r.cfg.Rules.Prepare(r.env()); err != nil {
+func (r *run) deliver(ctx context.Context) (*view.Delivery, error) {
+	if err := r.Cfg.Rules.Prepare(r.env()); err != nil {
 		return nil, err
 	}
 	if err := r.permitted(ctx); err != nil {
@@ -107,7 +78,7 @@ func (r *run) deliver(ctx context.Context) (*delivery, error) {
 		return nil, err
 	}
 	if unchanged(found) {
-		return &delivery{found: found, unchanged: true, previous: found.Record.Stable.Image}, nil
+		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
 	if err := r.check(found); err != nil {
 		return nil, err
@@ -126,7 +97,7 @@ func (r *run) admitted(ctx context.Context, found *discover.Found) error {
 		return err
 	}
 	for _, w := range warnings {
-		r.console.Warn(w)
+		r.Console.Warn(w)
 	}
 	if len(refusals) > 0 {
 		return exit.Refuse("", refusals...)
@@ -136,19 +107,19 @@ func (r *run) admitted(ctx context.Context, found *discover.Found) error {
 
 // first shows the plan of the first survey. It returns a delivery if the run
 // ends here, and an error if a rollout cannot start.
-func (r *run) first(found *discover.Found) (*delivery, error) {
+func (r *run) first(found *discover.Found) (*view.Delivery, error) {
 	idle := !found.Previous.Unfinished()
 	if idle && unchanged(found) {
-		return &delivery{found: found, unchanged: true, previous: found.Record.Stable.Image}, nil
+		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
-	showPlan(r.console, r.cfg, found)
-	if idle && !found.Previous.Warm() || r.cfg.PlanOnly {
+	view.ShowPlan(r.Console, r.Cfg, found)
+	if idle && !found.Previous.Warm() || r.Cfg.PlanOnly {
 		if err := r.check(found); err != nil {
 			return nil, err
 		}
 	}
-	if r.cfg.PlanOnly {
-		return &delivery{found: found, planned: true, previous: found.Record.Stable.Image}, nil
+	if r.Cfg.PlanOnly {
+		return &view.Delivery{Found: found, Planned: true, Previous: found.Record.Stable.Image}, nil
 	}
 	return nil, nil
 }
@@ -161,14 +132,14 @@ func unchanged(f *discover.Found) bool {
 
 // permitted returns one error with all missing permissions.
 func (r *run) permitted(ctx context.Context) error {
-	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
-	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
+	permissions := slices.Concat(discover.Permissions(r.Cfg.Router), r.Cfg.Rules.Permissions())
+	missing, err := r.cluster.Missing(ctx, r.Cfg.Namespace, permissions...)
 	if err != nil {
 		return fmt.Errorf("read cluster %s: %w", r.cluster.Host, err)
 	}
 	if len(missing) > 0 {
 		return exit.Refuse("the README's table of permissions lists all that a run needs",
-			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
+			fmt.Sprintf("permissions are missing in namespace %s: %s", r.Cfg.Namespace, strings.Join(missing, ", ")))
 	}
 	return nil
 }
@@ -177,14 +148,14 @@ func (r *run) permitted(ctx context.Context) error {
 // nothing.
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 	found, err := discover.Find(ctx, r.cluster, discover.Query{
-		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
-		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.cfg.Router, DefaultDeployment: inputs.DefaultDeployment,
+		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
+		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment,
 	})
 	if err != nil {
 		return nil, exit.Refuse("", err.Error())
 	}
-	if r.cfg.ProbeURL != "" {
-		found.EntryPoint.URL = r.cfg.ProbeURL
+	if r.Cfg.ProbeURL != "" {
+		found.EntryPoint.URL = r.Cfg.ProbeURL
 	}
 	return found, nil
 }
@@ -193,14 +164,14 @@ func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 func (r *run) check(found *discover.Found) error {
 	reasons := found.Obstacles
 	hint := ""
-	if len(found.Managed) > 0 && !r.cfg.AllowGitOps {
+	if len(found.Managed) > 0 && !r.Cfg.AllowGitOps {
 		reasons = append(reasons, found.Managed...)
 		hint = "make the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
 	}
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
 	}
-	if found.Down != "" && !r.cfg.Replace {
+	if found.Down != "" && !r.Cfg.Replace {
 		reasons, hint = append(reasons, found.Down), replaceHint
 	}
 	if len(reasons) > 0 {
@@ -216,15 +187,15 @@ const replaceHint = "to release although nothing works that the new version coul
 // acquire takes the target's lease, which admits one run.
 func (r *run) acquire(ctx context.Context, namespace, deployment string) (*kube.Lease, error) {
 	waiting := func(holder string, until time.Time) {
-		r.console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
+		r.Console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
 	}
-	lease, err := r.cluster.Acquire(ctx, namespace, deployment, r.id, waiting)
+	lease, err := r.cluster.Acquire(ctx, namespace, deployment, r.ID, waiting)
 	var held *kube.HeldError
 	for until := time.Now().Add(ownLeaseLimit); errors.As(err, &held) && r.isOwn(held.Holder) && time.Now().Before(until); {
-		lease, err = r.cluster.Acquire(ctx, namespace, deployment, r.id, waiting)
+		lease, err = r.cluster.Acquire(ctx, namespace, deployment, r.ID, waiting)
 	}
 	if errors.As(err, &held) {
-		return nil, &exit.Error{Status: exit.CouldNotRun, Err: held, Hint: "wait until it ends, or type: " + r.command("abort", namespace, deployment)}
+		return nil, &exit.Error{Status: exit.CouldNotRun, Err: held, Hint: "wait until it ends, or type: " + r.Command("abort", namespace, deployment)}
 	}
 	return lease, err
 }
@@ -233,20 +204,15 @@ func (r *run) releaseLease(ctx context.Context, lease *kube.Lease) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := lease.Release(ctx); err != nil {
-		r.console.Warn(err.Error() + "; the next run waits 15 s until it expires")
+		r.Console.Warn(err.Error() + "; the next run waits 15 s until it expires")
 	}
 }
 
-// lookHint returns the command that shows the state when it is unknown.
-func lookHint(record *release.Record) string {
-	return fmt.Sprintf("check the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, discover.Routes(record), release.ObjectName(record.Deployment))
-}
-
 // rollOut runs the rollout.
-func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*delivery, error) {
+func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*view.Delivery, error) {
 	record := found.Record
-	record.Run = r.id
-	record.Plan = r.cfg.Plan(time.Duration(found.Grace) * time.Second)
+	record.Run = r.ID
+	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Plan.Linger = r.inCluster
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	record.Preflight = rand.Text()
@@ -255,7 +221,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	if found.Previous != nil {
 		record.Baselines, record.History = found.Previous.Baselines, found.Previous.Past()
 	}
-	cfg := r.cfg.Traffic(found.EntryPoint)
+	cfg := r.Cfg.Traffic(found.EntryPoint)
 	identity, err := r.learn(ctx, cfg, found)
 	if err != nil {
 		return nil, err
@@ -267,7 +233,7 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	}
 	defer monitor.Stop()
 	if !record.Plan.Replace {
-		if err := monitor.AwaitBaseline(ctx, r.console.Await); err != nil {
+		if err := monitor.AwaitBaseline(ctx, r.Console.Await); err != nil {
 			return nil, err
 		}
 	}
@@ -286,7 +252,7 @@ type conducted struct {
 
 // conduct drives a rollout, from its judge to the proof of its end. Up to the
 // first change a signal ends it; from then on the rollout handles signals.
-func (r *run) conduct(ctx context.Context, c conducted) (*delivery, error) {
+func (r *run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -298,25 +264,25 @@ func (r *run) conduct(ctx context.Context, c conducted) (*delivery, error) {
 	}
 	defer target.Close()
 	if c.judged {
-		if err := r.cfg.Rules.Judge(c.monitor, filepath.Join(r.cfg.ReportDir, analysisFile), c.record); err != nil {
+		if err := r.Cfg.Rules.Judge(c.monitor, filepath.Join(r.Cfg.ReportDir, view.AnalysisFile), c.record); err != nil {
 			return nil, err
 		}
 		defer func() {
 			if err := c.monitor.EndJudge(); err != nil {
-				r.console.Warn(err.Error())
+				r.Console.Warn(err.Error())
 			}
 		}()
-		if err := r.cfg.Rules.Measure(steady, c.monitor, target, c.record.Entry.URL, r.env()); err != nil {
+		if err := r.Cfg.Rules.Measure(steady, c.monitor, target, c.record.Entry.URL, r.env()); err != nil {
 			return nil, err
 		}
 	}
-	d := &delivery{found: c.found, previous: c.record.PreviousImage}
+	d := &view.Delivery{Found: c.found, Previous: c.record.PreviousImage}
 	if c.found == nil {
-		d.found = &discover.Found{Record: c.record}
+		d.Found = &discover.Found{Record: c.record}
 	}
-	d.state, d.drained, d.saveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
+	d.State, d.Drained, d.SaveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
 	r.conclusion(steady, d, target)
-	d.traffic = c.monitor.Snapshot()
+	d.Traffic = c.monitor.Snapshot()
 	return d, nil
 }
 
@@ -330,28 +296,28 @@ func (r *run) learn(ctx context.Context, cfg traffic.Config, found *discover.Fou
 		if !errors.As(err, &failed) {
 			return identity, err
 		}
-		if !r.cfg.Replace {
+		if !r.Cfg.Replace {
 			return identity, exit.Refuse(failed.Hint+"; "+replaceHint, failed.Error())
 		}
 		down = failed.Error()
 	}
-	r.console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
+	r.Console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
 	found.Record.Plan = found.Record.Plan.Replacing()
 	return traffic.Unknown(cfg), nil
 }
 
 // conclusion checks the pods after the end. It has its own timeout, so a
 // cancelled run still reports its result.
-func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Target) {
+func (r *run) conclusion(ctx context.Context, d *view.Delivery, target *workload.Target) {
 	ctx, cancel := context.WithTimeout(ctx, inputs.Finish)
 	defer cancel()
-	if d.state.Phase != rollout.PhasePromoted {
-		d.failure = target.Failure(ctx)
+	if d.State.Phase != rollout.PhasePromoted {
+		d.Failure = target.Failure(ctx)
 		return
 	}
 	var err error
-	if d.proof, err = target.Proof(ctx); err != nil {
-		d.unproven = err
+	if d.Proof, err = target.Proof(ctx); err != nil {
+		d.Unproven = err
 	}
 }
 
@@ -359,16 +325,13 @@ func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Targ
 func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
 	plan := target.Record().Plan
 	monitor.Follow(plan)
-	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, rules: r.cfg.Rules}
+	p := view.Progress{Console: r.Console, Plan: plan, Pods: target.Pods, Monitor: monitor, Rules: r.Cfg.Rules}
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
 	runner := rollout.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals, Steered: lease.Requests(listening),
-		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
-			p.drain(s, o.Now)
-			p.decided(s, a)
-		},
+		Report: p.Report,
 	}
 	end, err = runner.Run(ctx, plan, state)
-	return end, p.drained, err
+	return end, p.Drained, err
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -41,25 +42,25 @@ type status struct {
 }
 
 // status shows a release: one line per fact, and all of it as JSON.
-func (r *run) status(ctx context.Context, namespace, name string) (*delivery, error) {
+func (r *run) status(ctx context.Context, namespace, name string) (*view.Delivery, error) {
 	record, err := r.cluster.LoadRecord(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	if record == nil {
-		r.print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
-		return &delivery{asked: true}, nil
+		r.Print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
+		return &view.Delivery{Asked: true}, nil
 	}
 	s, err := r.look(ctx, record)
 	if err != nil {
 		return nil, err
 	}
-	r.print(s.text(r))
+	r.Print(s.text(r))
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode the status: %w", err)
 	}
-	r.print(string(raw))
+	r.Print(string(raw))
 	return shown(record), nil
 }
 
@@ -133,27 +134,27 @@ func (s status) text(r *run) string {
 	}
 	for _, takes := range s.Takes {
 		if takes != string(rollout.RequestPromoteFull) {
-			line("you can type", "%s", r.command(takes, s.Namespace, s.Deployment))
+			line("you can type", "%s", r.Command(takes, s.Namespace, s.Deployment))
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
 // history shows the recorded releases, the newest first.
-func (r *run) history(ctx context.Context, namespace, name string) (*delivery, error) {
+func (r *run) history(ctx context.Context, namespace, name string) (*view.Delivery, error) {
 	record, err := r.record(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	for _, past := range record.Past() {
-		r.print(fmt.Sprintf("%s  %-9s  %s  by run %s  %s", past.Ended.UTC().Format(time.RFC3339), past.Phase, past.Image, past.Run, past.Reason))
+		r.Print(fmt.Sprintf("%s  %-9s  %s  by run %s  %s", past.Ended.UTC().Format(time.RFC3339), past.Phase, past.Image, past.Run, past.Reason))
 	}
 	return shown(record), nil
 }
 
 // forget deletes the record of a release that nothing can use, and its lease. It
 // changes nothing else, and names what is left.
-func (r *run) forget(ctx context.Context, namespace, name string) (*delivery, error) {
+func (r *run) forget(ctx context.Context, namespace, name string) (*view.Delivery, error) {
 	lease, err := r.acquire(ctx, namespace, name)
 	if err != nil {
 		return nil, err
@@ -166,24 +167,24 @@ func (r *run) forget(ctx context.Context, namespace, name string) (*delivery, er
 	if err := r.cluster.Forget(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	r.console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
+	r.Console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
 	for _, object := range left {
-		r.console.Warn(fmt.Sprintf("left in the cluster: %s; once it gets no traffic, type: kubectl -n %s delete %s", object, namespace, object))
+		r.Console.Warn(fmt.Sprintf("left in the cluster: %s; once it gets no traffic, type: kubectl -n %s delete %s", object, namespace, object))
 	}
-	return &delivery{asked: true}, nil
+	return &view.Delivery{Asked: true}, nil
 }
 
 // reap ends what is due in a namespace: warm versions whose time is over, and
 // rollouts that nobody drives any more.
-func (r *run) reap(ctx context.Context) (*delivery, error) {
-	records, err := r.cluster.Records(ctx, r.cfg.Namespace)
+func (r *run) reap(ctx context.Context) (*view.Delivery, error) {
+	records, err := r.cluster.Records(ctx, r.Cfg.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	var failed []error
 	reaped := 0
 	for _, record := range records {
-		if r.cfg.Deployment != "" && record.Deployment != r.cfg.Deployment || !due(record, time.Now()) {
+		if r.Cfg.Deployment != "" && record.Deployment != r.Cfg.Deployment || !due(record, time.Now()) {
 			continue
 		}
 		reaped++
@@ -191,11 +192,11 @@ func (r *run) reap(ctx context.Context) (*delivery, error) {
 			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", record.Namespace, record.Deployment, err))
 		}
 	}
-	r.console.Logf("%d of %d recorded releases in namespace %s were due", reaped, len(records), r.cfg.Namespace)
+	r.Console.Logf("%d of %d recorded releases in namespace %s were due", reaped, len(records), r.Cfg.Namespace)
 	if len(failed) > 0 {
 		return nil, &exit.Error{Status: exit.CouldNotRun, Err: errors.Join(failed...)}
 	}
-	return &delivery{asked: true}, nil
+	return &view.Delivery{Asked: true}, nil
 }
 
 // due reports whether a release is to be ended by a reaper. A rollout that a
@@ -213,7 +214,7 @@ func (r *run) reapOne(ctx context.Context, record *release.Record) error {
 	if err != nil {
 		var held *kube.HeldError
 		if errors.As(err, &held) {
-			r.console.Logf("deployment %s/%s: %s", record.Namespace, record.Deployment, err)
+			r.Console.Logf("deployment %s/%s: %s", record.Namespace, record.Deployment, err)
 			return nil // it is driven
 		}
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -14,17 +15,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// command returns what a person types to run a command on a target.
-func (r *run) command(name, namespace, deployment string) string {
-	if r.action.Getenv("CANDLEFISH_MAGE") != "" {
-		return fmt.Sprintf("go tool mage deploy:%s -namespace=%s -deployment-name=%s", name, namespace, deployment)
-	}
-	return fmt.Sprintf("deploy --command %s --namespace %s --deployment-name %s", name, namespace, deployment)
-}
-
 // perform runs the command of the inputs.
-func (r *run) perform(ctx context.Context) (*delivery, error) {
-	switch r.cfg.Command {
+func (r *run) perform(ctx context.Context) (*view.Delivery, error) {
+	switch r.Cfg.Command {
 	case inputs.CommandDeploy:
 		return r.deliver(ctx)
 	case inputs.CommandReap:
@@ -34,7 +27,7 @@ func (r *run) perform(ctx context.Context) (*delivery, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch r.cfg.Command {
+	switch r.Cfg.Command {
 	case inputs.CommandStatus:
 		return r.status(ctx, namespace, name)
 	case inputs.CommandHistory:
@@ -42,8 +35,8 @@ func (r *run) perform(ctx context.Context) (*delivery, error) {
 	case inputs.CommandForget:
 		return r.forget(ctx, namespace, name)
 	}
-	request := rollout.Request(r.cfg.Command)
-	if request == rollout.RequestPromote && r.cfg.Full {
+	request := rollout.Request(r.Cfg.Command)
+	if request == rollout.RequestPromote && r.Cfg.Full {
 		request = rollout.RequestPromoteFull
 	}
 	return r.steer(ctx, namespace, name, request)
@@ -60,7 +53,7 @@ func (r *run) record(ctx context.Context, namespace, name string) (*release.Reco
 
 // steer makes the run that drives a rollout follow a request. If there is none,
 // this run follows it itself.
-func (r *run) steer(ctx context.Context, namespace, name string, request rollout.Request) (*delivery, error) {
+func (r *run) steer(ctx context.Context, namespace, name string, request rollout.Request) (*view.Delivery, error) {
 	record, err := r.record(ctx, namespace, name)
 	if err != nil {
 		return nil, err
@@ -68,7 +61,7 @@ func (r *run) steer(ctx context.Context, namespace, name string, request rollout
 	if err := r.allowed(record, request); err != nil {
 		return nil, err
 	}
-	by := "run " + r.id.String()
+	by := "run " + r.ID.String()
 	err = r.cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
 	switch {
 	case err == nil:
@@ -92,13 +85,13 @@ func (r *run) steer(ctx context.Context, namespace, name string, request rollout
 
 func (r *run) allowed(record *release.Record, request rollout.Request) error {
 	if reason, ok := rollout.Allowed(record.State, request); !ok {
-		return exit.Refuse("type: "+r.command(inputs.CommandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
+		return exit.Refuse("type: "+r.Command(inputs.CommandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
 	}
 	return nil
 }
 
 // take follows a request to a rollout that nobody drives.
-func (r *run) take(ctx context.Context, record *release.Record, lease *kube.Lease, request rollout.Request) (*delivery, error) {
+func (r *run) take(ctx context.Context, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
 	values, err := r.values.With(record.Inputs)
 	if err != nil {
 		return nil, fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
@@ -107,7 +100,7 @@ func (r *run) take(ctx context.Context, record *release.Record, lease *kube.Leas
 		return nil, err
 	}
 	now, s := time.Now(), record.State
-	by := fmt.Sprintf("%s by run %s", request, r.id)
+	by := fmt.Sprintf("%s by run %s", request, r.ID)
 	switch request {
 	case rollout.RequestPause:
 		s.Phase, s.Asked, s.Left, s.Leftover, s.Reason = rollout.PhasePaused, true, s.Stage, rollout.LeftoverCanary, by
@@ -133,7 +126,7 @@ func warm(record *release.Record) bool {
 
 // back goes back to the previous revision: by one write while it is warm, by the
 // abort of an unfinished rollout, else by a quick release of its image.
-func (r *run) back(ctx context.Context, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*delivery, error) {
+func (r *run) back(ctx context.Context, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*view.Delivery, error) {
 	now := time.Now()
 	if warm(record) && !record.Reverted {
 		return r.resume(ctx, record, lease, rollout.Revert(record.State, now, by), false)
@@ -155,15 +148,15 @@ func (r *run) back(ctx context.Context, record *release.Record, lease *kube.Leas
 const quickDwell = 10 * time.Second
 
 // release releases the recorded previous image quickly, but judged.
-func (r *run) release(ctx context.Context, record *release.Record, lease *kube.Lease) (*delivery, error) {
-	r.cfg.Image = record.PreviousImage
+func (r *run) release(ctx context.Context, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
+	r.Cfg.Image = record.PreviousImage
 	if !r.values.IsSet("steps") {
-		r.cfg.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
+		r.Cfg.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
 	}
 	if !r.values.IsSet("step-duration") {
-		r.cfg.StepDuration = min(r.cfg.StepDuration, quickDwell)
+		r.Cfg.StepDuration = min(r.Cfg.StepDuration, quickDwell)
 	}
-	r.console.Logf("the previous version is no longer warm: releasing %s again, quickly", r.cfg.Image)
+	r.Console.Logf("the previous version is no longer warm: releasing %s again, quickly", r.Cfg.Image)
 	found, err := r.survey(ctx)
 	if err != nil {
 		return nil, err
@@ -175,8 +168,8 @@ func (r *run) release(ctx context.Context, record *release.Record, lease *kube.L
 }
 
 // plain ends what a release left, and removes its record and its lease.
-func (r *run) plain(ctx context.Context, record *release.Record, lease *kube.Lease) (*delivery, error) {
-	d := &delivery{state: record.State, previous: record.PreviousImage, asked: true}
+func (r *run) plain(ctx context.Context, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
+	d := &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true}
 	if record.Unfinished() || warm(record) {
 		state, err := r.next(ctx, record, lease)
 		if err != nil {
@@ -185,19 +178,19 @@ func (r *run) plain(ctx context.Context, record *release.Record, lease *kube.Lea
 		if d, err = r.resume(ctx, record, lease, state, false); err != nil {
 			return nil, err
 		}
-		if !d.state.Phase.Terminal() || d.state.Leftover != "" || d.saveErr != nil {
+		if !d.State.Phase.Terminal() || d.State.Leftover != "" || d.SaveErr != nil {
 			return d, nil
 		}
 	}
 	if err := r.cluster.Forget(ctx, record.Namespace, record.Deployment); err != nil {
 		return nil, err
 	}
-	r.console.Logf("deployment %s/%s is as the user wrote it; its record and lease are deleted", record.Namespace, record.Deployment)
+	r.Console.Logf("deployment %s/%s is as the user wrote it; its record and lease are deleted", record.Namespace, record.Deployment)
 	return d, nil
 }
 
 // stored saves a record that this run changed without driving the rollout.
-func (r *run) stored(ctx context.Context, record *release.Record) (*delivery, error) {
+func (r *run) stored(ctx context.Context, record *release.Record) (*view.Delivery, error) {
 	if err := r.cluster.SaveRecord(ctx, record); err != nil {
 		return nil, err
 	}
@@ -209,10 +202,10 @@ func (r *run) stored(ctx context.Context, record *release.Record) (*delivery, er
 const followLimit = time.Minute
 
 // follow waits for the effect of a request that another run has taken.
-func (r *run) follow(ctx context.Context, before *release.Record, request rollout.Request) (*delivery, error) {
+func (r *run) follow(ctx context.Context, before *release.Record, request rollout.Request) (*view.Delivery, error) {
 	p := before.Plan
 	until := time.Now().Add(followLimit + 3*p.Propagation + p.Drain + 2*p.Finish)
-	r.console.Await(fmt.Sprintf("run %s to follow the request to %s", before.Run, request), until)
+	r.Console.Await(fmt.Sprintf("run %s to follow the request to %s", before.Run, request), until)
 	for {
 		record, err := r.record(ctx, before.Namespace, before.Deployment)
 		if err != nil {
@@ -244,6 +237,6 @@ func followed(s, before rollout.State, request rollout.Request) bool {
 }
 
 // shown returns the delivery that shows a record.
-func shown(record *release.Record) *delivery {
-	return &delivery{record: record, state: record.State, previous: record.PreviousImage, asked: true}
+func shown(record *release.Record) *view.Delivery {
+	return &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true}
 }
