@@ -7,20 +7,19 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/detaching"
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
-	"github.com/candlefish/deploy-action/internal/deploy/judging"
+	"github.com/candlefish/deploy-action/internal/deploy/steering"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
@@ -55,7 +54,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		out.Close()
 		_ = log.Close() // every line is already written; nothing can report an error here
 	}()
-	r := &run{
+	r := &engine.Run{
 		Run: view.Run{
 			Cfg:     cfg,
 			ID:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
@@ -67,63 +66,27 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 			},
 			Started: started,
 		},
-		signals: signals(ctx),
+		Signals: signals(ctx),
 	}
-	if err := r.configure(values); err != nil {
+	if err := r.Configure(values); err != nil {
 		return r.Conclude(nil, err)
 	}
-	if job, err := detachedRun(a.Getenv); err != nil {
+	if job, err := detaching.RunOf(a.Getenv); err != nil {
 		return r.Conclude(nil, err)
 	} else if job != nil {
-		r.ID, r.inCluster, r.Cfg.RunURL = *job, true, job.URL
+		r.ID, r.InCluster, r.Cfg.RunURL = *job, true, job.URL
 	}
-	if r.cluster, err = connect(cfg); err != nil {
+	if r.Cluster, err = connect(cfg); err != nil {
 		return r.Conclude(nil, err)
 	}
 	switch {
-	case r.inCluster:
-		return r.inJob(ctx)
+	case r.InCluster:
+		return detaching.InJob(ctx, r)
 	case r.Cfg.Command == inputs.CommandDeploy && (r.Cfg.RunIn == "cluster" || r.Cfg.Attach):
-		return r.detach(ctx)
+		return detaching.Detach(ctx, r)
 	}
-	d, err := r.perform(ctx)
+	d, err := perform(ctx, r)
 	return r.Conclude(d, err)
-}
-
-// configure takes the inputs, with the rules of the analysis file.
-func (r *run) configure(values input.Values) error {
-	cfg := inputs.ConfigOf(values)
-	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.Action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && r.urgent()
-	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
-	if err != nil {
-		return err
-	}
-	cfg.Rules = rules
-	r.values, r.Cfg = values, cfg
-	return nil
-}
-
-// urgent reports whether the commit that started the workflow is marked as a fix
-// for production.
-func (r *run) urgent() bool {
-	path := r.Action.Getenv("GITHUB_EVENT_PATH")
-	if path == "" {
-		return false
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return false
-	}
-	var event struct {
-		HeadCommit struct {
-			Message string `json:"message"`
-		} `json:"head_commit"`
-	}
-	if json.Unmarshal(raw, &event) != nil {
-		return false
-	}
-	message := strings.ToLower(event.HeadCommit.Message)
-	return strings.Contains(message, "[hotfix]") || strings.Contains(message, "[emergency]")
 }
 
 // openConsole shows the run on the terminal or in the CI log, and writes it to
@@ -179,4 +142,27 @@ func connect(c inputs.Config) (*kube.Cluster, error) {
 		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())
 	}
 	return cluster, err
+}
+
+// perform runs the command of the inputs.
+func perform(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
+	switch r.Cfg.Command {
+	case inputs.CommandDeploy:
+		return r.Deliver(ctx)
+	case inputs.CommandReap:
+		return steering.Reap(ctx, r)
+	}
+	namespace, name, err := r.Target(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	switch r.Cfg.Command {
+	case inputs.CommandStatus:
+		return steering.Status(ctx, r, namespace, name)
+	case inputs.CommandHistory:
+		return steering.History(ctx, r, namespace, name)
+	case inputs.CommandForget:
+		return steering.Forget(ctx, r, namespace, name)
+	}
+	return steering.Steer(ctx, r, namespace, name)
 }

@@ -1,4 +1,4 @@
-package deploy
+package engine
 
 import (
 	"context"
@@ -18,25 +18,25 @@ import (
 
 // unfinished reports whether an earlier run left something that this run
 // finishes first: then a survey may fail for now.
-func (r *run) unfinished(ctx context.Context) bool {
-	_, name, err := r.target(ctx, nil)
+func (r *Run) unfinished(ctx context.Context) bool {
+	_, name, err := r.Target(ctx, nil)
 	if err != nil || r.Cfg.PlanOnly {
 		return false
 	}
-	record, err := r.cluster.LoadRecord(ctx, r.Cfg.Namespace, name)
+	record, err := r.Cluster.LoadRecord(ctx, r.Cfg.Namespace, name)
 	return err == nil && (record.Unfinished() || record.Warm())
 }
 
-// target returns the namespace and name of the Deployment: from the survey, the
+// Target returns the namespace and name of the Deployment: from the survey, the
 // input, or the only record of the namespace.
-func (r *run) target(ctx context.Context, found *discover.Found) (namespace, name string, err error) {
+func (r *Run) Target(ctx context.Context, found *discover.Found) (namespace, name string, err error) {
 	switch {
 	case found != nil:
 		return r.Cfg.Namespace, found.Record.Deployment, nil
 	case r.Cfg.Deployment != "":
 		return r.Cfg.Namespace, r.Cfg.Deployment, nil
 	}
-	records, err := r.cluster.Records(ctx, r.Cfg.Namespace)
+	records, err := r.Cluster.Records(ctx, r.Cfg.Namespace)
 	if err != nil {
 		return "", "", err
 	}
@@ -50,20 +50,29 @@ func (r *run) target(ctx context.Context, found *discover.Found) (namespace, nam
 	return "", "", exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d recorded releases: %q", r.Cfg.Namespace, len(records), names))
 }
 
-// finish finishes what an earlier run left, and logs it.
-func (r *run) finish(ctx context.Context, namespace, name string, lease *kube.Lease) error {
-	record, err := r.cluster.LoadRecord(ctx, namespace, name)
+// Record reads the record of a target. None is an error.
+func (r *Run) Record(ctx context.Context, namespace, name string) (*release.Record, error) {
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
+	if err == nil && record == nil {
+		err = exit.Refuse("", fmt.Sprintf("no release of deployment %s/%s is recorded", namespace, name))
+	}
+	return record, err
+}
+
+// Finish finishes what an earlier run left, and logs it.
+func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Lease) error {
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
 	if err != nil {
 		return err
 	}
 	if !record.Unfinished() && !record.Warm() {
 		return nil
 	}
-	state, err := r.next(ctx, record, lease)
+	state, err := r.Next(ctx, record, lease)
 	if err != nil {
 		return err
 	}
-	d, err := r.resume(ctx, record, lease, state, false)
+	d, err := r.Resume(ctx, record, lease, state, false)
 	switch {
 	case err != nil:
 		return err
@@ -78,9 +87,9 @@ func (r *run) finish(ctx context.Context, namespace, name string, lease *kube.Le
 	return ctx.Err()
 }
 
-// next decides how an earlier run's rollout ends, from its record and from what
+// Next decides how an earlier run's rollout ends, from its record and from what
 // is live: a person may have routed back to the warm version.
-func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
+func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
 	now, by := time.Now(), "run "+r.ID.String()
 	state := rollout.Resume(record.State, now, by)
 	if state.Phase == rollout.PhaseAborting {
@@ -88,7 +97,7 @@ func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Leas
 			record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
 		return state, nil
 	}
-	target, err := workload.New(ctx, r.cluster, record, lease)
+	target, err := workload.New(ctx, r.Cluster, record, lease)
 	if err != nil {
 		return state, err
 	}
@@ -116,14 +125,14 @@ func (r *run) next(ctx context.Context, record *release.Record, lease *kube.Leas
 	return clean, nil
 }
 
-// resume drives a recorded rollout from a state. judged starts a judge, which
+// Resume drives a recorded rollout from a state. judged starts a judge, which
 // the way up and the bake need.
-func (r *run) resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*view.Delivery, error) {
+func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*view.Delivery, error) {
 	identity, err := traffic.Recall(record)
 	if err != nil {
 		return nil, err
 	}
-	record.Plan.Linger = r.inCluster
+	record.Plan.Linger = r.InCluster
 	entry := discover.EntryPoint(record.Entry)
 	if r.Cfg.ProbeURL != "" || entry.URL == "" {
 		entry.URL = r.Cfg.ProbeURL

@@ -1,4 +1,6 @@
-package deploy
+// Package detaching runs a release as a Job in the cluster: it starts the Job,
+// watches it, and is its process.
+package detaching
 
 import (
 	"context"
@@ -8,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -21,65 +23,65 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// detach runs the release as a Job in the cluster and attaches to it.
-func (r *run) detach(ctx context.Context) (action.Result, error) {
+// Detach runs the release as a Job in the cluster and attaches to it.
+func Detach(ctx context.Context, r *engine.Run) (action.Result, error) {
 	if !r.Cfg.Attach {
-		d, err := r.start(ctx)
+		d, err := start(ctx, r)
 		if err != nil || d != nil {
 			return r.Conclude(d, err)
 		}
 		if !r.Cfg.Wait {
 			namespace, name := r.Cfg.Namespace, r.Cfg.Deployment
 			r.Console.End()
-			r.Print(fmt.Sprintf("release %s runs in the cluster as job %s/%s; to watch it, type: %s", r.ID.ID, namespace, detached.Name(name), r.attachCommand()))
+			r.Print(fmt.Sprintf("release %s runs in the cluster as job %s/%s; to watch it, type: %s", r.ID.ID, namespace, detached.Name(name), attachCommand(r)))
 			return action.Result{Outputs: map[string]string{"status": "started"}}, nil
 		}
 	}
-	return r.attach(ctx)
+	return attach(ctx, r)
 }
 
-func (r *run) attachCommand() string {
+func attachCommand(r *engine.Run) string {
 	return r.Command(inputs.CommandDeploy, r.Cfg.Namespace, r.Cfg.Deployment) + " --attach"
 }
 
 // start surveys the cluster as a run here would, and creates the Job. It returns
 // a delivery if there is nothing to run.
-func (r *run) start(ctx context.Context) (*view.Delivery, error) {
-	if err := r.Cfg.Rules.Prepare(r.env()); err != nil {
+func start(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
+	if err := r.Cfg.Rules.Prepare(r.Env()); err != nil {
 		return nil, err
 	}
-	if err := r.permitted(ctx); err != nil {
+	if err := r.Permitted(ctx); err != nil {
 		return nil, err
 	}
-	found, err := r.survey(ctx)
+	found, err := r.Survey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if d, err := r.first(found); d != nil || err != nil {
+	if d, err := r.First(found); d != nil || err != nil {
 		return d, err
 	}
 	r.Cfg.Deployment = found.Record.Deployment
-	spec, err := r.job(found)
+	spec, err := job(r, found)
 	if err != nil {
 		return nil, err
 	}
-	err = detached.Start(ctx, r.cluster, spec)
+	err = detached.Start(ctx, r.Cluster, spec)
 	var active *detached.ActiveError
 	if errors.As(err, &active) {
-		return nil, exit.Refuse("to watch it, type: "+r.attachCommand()+"; to end it: "+r.Command("abort", r.Cfg.Namespace, r.Cfg.Deployment), active.Error())
+		return nil, exit.Refuse("to watch it, type: "+attachCommand(r)+"; to end it: "+r.Command("abort", r.Cfg.Namespace, r.Cfg.Deployment), active.Error())
 	}
 	return nil, err
 }
 
 // job describes the Job for this run.
-func (r *run) job(found *discover.Found) (detached.Spec, error) {
+func job(r *engine.Run, found *discover.Found) (detached.Spec, error) {
 	s := detached.Spec{
 		Namespace: r.Cfg.Namespace, Deployment: found.Record.Deployment, Image: r.Cfg.RunImage, ServiceAccount: r.Cfg.ServiceAccount, Run: r.ID,
 		Args: []string{"--namespace=" + r.Cfg.Namespace, "--deployment-name=" + found.Record.Deployment, "--image=" + r.Cfg.Image, "--probe-url=" + found.EntryPoint.URL, "--report-dir=."},
 		Env:  map[string]string{"NO_COLOR": "1"},
 	}
-	given := r.values.Given()
-	for _, setting := range r.values.All() {
+	given := r.Values.Given()
+	for _, setting := range r.Values.All() {
 		if name := setting.Def.Name; given[name] != "" && !slices.Contains(inputs.Outside, name) {
 			s.Args = append(s.Args, "--"+name+"="+given[name])
 		}
@@ -107,10 +109,10 @@ const askLimit = 4 * time.Second
 
 // attach prints the log of the target's Job and ends as the Job does. A signal
 // leaves the Job alone, or aborts its rollout if the inputs say so.
-func (r *run) attach(ctx context.Context) (action.Result, error) {
+func attach(ctx context.Context, r *engine.Run) (action.Result, error) {
 	namespace, name := r.Cfg.Namespace, r.Cfg.Deployment
 	if name == "" {
-		targets, err := detached.Targets(ctx, r.cluster, namespace)
+		targets, err := detached.Targets(ctx, r.Cluster, namespace)
 		if err == nil && len(targets) != 1 {
 			err = exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d releases that run as jobs: %q", namespace, len(targets), targets))
 		}
@@ -120,9 +122,9 @@ func (r *run) attach(ctx context.Context) (action.Result, error) {
 		name = targets[0]
 	}
 	r.Cfg.Deployment = name
-	result, err := detached.Attach(ctx, r.cluster, namespace, name, r.Print)
+	result, err := detached.Attach(ctx, r.Cluster, namespace, name, r.Print)
 	if ctx.Err() != nil {
-		return r.leave(ctx, namespace, name)
+		return leave(ctx, r, namespace, name)
 	}
 	if err != nil {
 		return r.Conclude(nil, &exit.Error{Status: exit.AbortFailed, Err: err, Hint: "type: " + r.Command(inputs.CommandStatus, namespace, name)})
@@ -143,23 +145,23 @@ func (r *run) attach(ctx context.Context) (action.Result, error) {
 }
 
 // leave ends the watching process after a signal.
-func (r *run) leave(ctx context.Context, namespace, name string) (action.Result, error) {
+func leave(ctx context.Context, r *engine.Run, namespace, name string) (action.Result, error) {
 	r.Console.End()
 	cause := context.Cause(ctx)
 	if r.Cfg.WhenCancelled != "abort" {
-		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release goes on in the cluster", cause), Hint: "to watch it again, type: " + r.attachCommand()}
+		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release goes on in the cluster", cause), Hint: "to watch it again, type: " + attachCommand(r)}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askLimit)
 	defer cancel()
-	err := r.cluster.Ask(ctx, namespace, name, rollout.Steer{Request: rollout.RequestAbort, By: "run " + r.ID.String()})
+	err := r.Cluster.Ask(ctx, namespace, name, rollout.Steer{Request: rollout.RequestAbort, By: "run " + r.ID.String()})
 	if err != nil {
 		return action.Result{}, &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("%w; asking the release in the cluster to abort: %w", cause, err), Hint: "type: " + r.Command("abort", namespace, name)}
 	}
 	return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("%w; the release in the cluster took the request to abort", cause), Hint: "see: " + r.Command(inputs.CommandStatus, namespace, name)}
 }
 
-// detachedRun returns the run of a Job's process, nil outside of one.
-func detachedRun(getenv func(string) string) (*release.Run, error) {
+// RunOf returns the run of a Job's process, nil outside of one.
+func RunOf(getenv func(string) string) (*release.Run, error) {
 	text := getenv(detached.EnvRun)
 	if text == "" {
 		return nil, nil
@@ -171,11 +173,11 @@ func detachedRun(getenv func(string) string) (*release.Run, error) {
 	return &id, nil
 }
 
-// inJob is the work of a Job's process: it goes on with what an earlier pod of
+// InJob is the work of a Job's process: it goes on with what an earlier pod of
 // the same run left, stores the result and succeeds. A signal leaves everything
 // to the next pod.
-func (r *run) inJob(ctx context.Context) (action.Result, error) {
-	d, err := r.continued(ctx)
+func InJob(ctx context.Context, r *engine.Run) (action.Result, error) {
+	d, err := continued(ctx, r)
 	if d != nil && d.State.Phase != "" && !d.State.Phase.Terminal() || ctx.Err() != nil {
 		r.Console.End()
 		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("left at %s for the next pod: %w", d.Phase(), context.Cause(ctx))}
@@ -191,38 +193,32 @@ func (r *run) inJob(ctx context.Context) (action.Result, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), inputs.Finish)
 	defer cancel()
-	if err := detached.Store(ctx, r.cluster, r.Cfg.Namespace, r.Cfg.Deployment, stored); err != nil {
+	if err := detached.Store(ctx, r.Cluster, r.Cfg.Namespace, r.Cfg.Deployment, stored); err != nil {
 		return action.Result{}, err
 	}
 	return action.Result{Outputs: result.Outputs}, nil
 }
 
 // continued goes on with the recorded rollout of this run, or starts it.
-func (r *run) continued(ctx context.Context) (*view.Delivery, error) {
-	record, err := r.cluster.LoadRecord(ctx, r.Cfg.Namespace, r.Cfg.Deployment)
+func continued(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
+	record, err := r.Cluster.LoadRecord(ctx, r.Cfg.Namespace, r.Cfg.Deployment)
 	if err != nil {
 		return nil, err
 	}
 	if record == nil || record.Run.ID != r.ID.ID {
-		return r.deliver(ctx)
+		return r.Deliver(ctx)
 	}
 	if record.State.Phase.Terminal() {
 		return &view.Delivery{Found: &discover.Found{Record: record}, Previous: record.PreviousImage, State: record.State}, nil
 	}
-	lease, err := r.acquire(ctx, record.Namespace, record.Deployment)
+	lease, err := r.Acquire(ctx, record.Namespace, record.Deployment)
 	if err != nil {
 		return nil, err
 	}
-	defer r.releaseLease(ctx, lease)
-	if record, err = r.record(ctx, record.Namespace, record.Deployment); err != nil {
+	defer r.ReleaseLease(ctx, lease)
+	if record, err = r.Record(ctx, record.Namespace, record.Deployment); err != nil {
 		return nil, err
 	}
 	r.Console.Logf("going on with this run's rollout: %s at weight %d", record.State.Phase, record.State.Weight)
-	return r.resume(ctx, record, lease, rollout.Continue(record.State, time.Now()), true)
+	return r.Resume(ctx, record, lease, rollout.Continue(record.State, time.Now()), true)
 }
-
-// ownLeaseLimit bounds the wait for the lease of an earlier pod of the same run.
-const ownLeaseLimit = 2 * time.Minute
-
-// isOwn reports whether a holder of the lease is an earlier pod of this Job.
-func (r *run) isOwn(holder string) bool { return r.inCluster && strings.HasPrefix(holder, r.ID.ID) }

@@ -1,4 +1,6 @@
-package deploy
+// Package steering carries out the commands on an existing release: it shows,
+// steers or ends it, whoever started it.
+package steering
 
 import (
 	"context"
@@ -6,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -15,75 +18,43 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// perform runs the command of the inputs.
-func (r *run) perform(ctx context.Context) (*view.Delivery, error) {
-	switch r.Cfg.Command {
-	case inputs.CommandDeploy:
-		return r.deliver(ctx)
-	case inputs.CommandReap:
-		return r.reap(ctx)
-	}
-	namespace, name, err := r.target(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	switch r.Cfg.Command {
-	case inputs.CommandStatus:
-		return r.status(ctx, namespace, name)
-	case inputs.CommandHistory:
-		return r.history(ctx, namespace, name)
-	case inputs.CommandForget:
-		return r.forget(ctx, namespace, name)
-	}
+// Steer makes the run that drives a rollout follow the request that is this run's
+// command. If there is none, this run follows it itself.
+func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
 	request := rollout.Request(r.Cfg.Command)
 	if request == rollout.RequestPromote && r.Cfg.Full {
 		request = rollout.RequestPromoteFull
 	}
-	return r.steer(ctx, namespace, name, request)
-}
-
-// record reads the record of a target. None is an error.
-func (r *run) record(ctx context.Context, namespace, name string) (*release.Record, error) {
-	record, err := r.cluster.LoadRecord(ctx, namespace, name)
-	if err == nil && record == nil {
-		err = exit.Refuse("", fmt.Sprintf("no release of deployment %s/%s is recorded", namespace, name))
-	}
-	return record, err
-}
-
-// steer makes the run that drives a rollout follow a request. If there is none,
-// this run follows it itself.
-func (r *run) steer(ctx context.Context, namespace, name string, request rollout.Request) (*view.Delivery, error) {
-	record, err := r.record(ctx, namespace, name)
+	record, err := r.Record(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.allowed(record, request); err != nil {
+	if err := allowed(r, record, request); err != nil {
 		return nil, err
 	}
 	by := "run " + r.ID.String()
-	err = r.cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
+	err = r.Cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
 	switch {
 	case err == nil:
-		return r.follow(ctx, record, request)
+		return follow(ctx, r, record, request)
 	case !errors.Is(err, kube.ErrNobodyDrives):
 		return nil, err
 	}
-	lease, err := r.acquire(ctx, namespace, name)
+	lease, err := r.Acquire(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	defer r.releaseLease(ctx, lease)
-	if record, err = r.record(ctx, namespace, name); err != nil {
+	defer r.ReleaseLease(ctx, lease)
+	if record, err = r.Record(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	if err := r.allowed(record, request); err != nil {
+	if err := allowed(r, record, request); err != nil {
 		return nil, err
 	}
-	return r.take(ctx, record, lease, request)
+	return take(ctx, r, record, lease, request)
 }
 
-func (r *run) allowed(record *release.Record, request rollout.Request) error {
+func allowed(r *engine.Run, record *release.Record, request rollout.Request) error {
 	if reason, ok := rollout.Allowed(record.State, request); !ok {
 		return exit.Refuse("type: "+r.Command(inputs.CommandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
 	}
@@ -91,12 +62,12 @@ func (r *run) allowed(record *release.Record, request rollout.Request) error {
 }
 
 // take follows a request to a rollout that nobody drives.
-func (r *run) take(ctx context.Context, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
-	values, err := r.values.With(record.Inputs)
+func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
+	values, err := r.Values.With(record.Inputs)
 	if err != nil {
 		return nil, fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
 	}
-	if err := r.configure(values); err != nil {
+	if err := r.Configure(values); err != nil {
 		return nil, err
 	}
 	now, s := time.Now(), record.State
@@ -105,18 +76,18 @@ func (r *run) take(ctx context.Context, record *release.Record, lease *kube.Leas
 	case rollout.RequestPause:
 		s.Phase, s.Asked, s.Left, s.Leftover, s.Reason = rollout.PhasePaused, true, s.Stage, rollout.LeftoverCanary, by
 		record.State, record.Token = s, lease.Token
-		return r.stored(ctx, record)
+		return stored(ctx, r, record)
 	case rollout.RequestResume:
-		return r.resume(ctx, record, lease, rollout.Continue(s, now), true)
+		return r.Resume(ctx, record, lease, rollout.Continue(s, now), true)
 	case rollout.RequestPromote, rollout.RequestPromoteFull:
 		if warm(record) {
-			return r.resume(ctx, record, lease, rollout.CleanUp(s, now), false)
+			return r.Resume(ctx, record, lease, rollout.CleanUp(s, now), false)
 		}
-		return r.resume(ctx, record, lease, rollout.Promote(record.Plan, s, now, request == rollout.RequestPromoteFull), true)
+		return r.Resume(ctx, record, lease, rollout.Promote(record.Plan, s, now, request == rollout.RequestPromoteFull), true)
 	case rollout.RequestAbort, rollout.RequestRollback:
-		return r.back(ctx, record, lease, request, by)
+		return back(ctx, r, record, lease, request, by)
 	}
-	return r.plain(ctx, record, lease)
+	return plain(ctx, r, record, lease)
 }
 
 // warm reports whether the promoted rollout of a record has its old revision.
@@ -126,20 +97,20 @@ func warm(record *release.Record) bool {
 
 // back goes back to the previous revision: by one write while it is warm, by the
 // abort of an unfinished rollout, else by a quick release of its image.
-func (r *run) back(ctx context.Context, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*view.Delivery, error) {
+func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*view.Delivery, error) {
 	now := time.Now()
 	if warm(record) && !record.Reverted {
-		return r.resume(ctx, record, lease, rollout.Revert(record.State, now, by), false)
+		return r.Resume(ctx, record, lease, rollout.Revert(record.State, now, by), false)
 	}
 	if record.Unfinished() {
 		state := rollout.Resume(record.State, now, by)
 		if state.Phase == rollout.PhasePromoting {
 			state.Back = by
 		}
-		return r.resume(ctx, record, lease, state, false)
+		return r.Resume(ctx, record, lease, state, false)
 	}
 	if request == rollout.RequestRollback && record.State.Phase == rollout.PhasePromoted {
-		return r.release(ctx, record, lease)
+		return releasePrevious(ctx, r, record, lease)
 	}
 	return nil, exit.Refuse("", fmt.Sprintf("%s: the last release ended %s and left nothing to go back from", request, record.State.Phase))
 }
@@ -147,42 +118,42 @@ func (r *run) back(ctx context.Context, record *release.Record, lease *kube.Leas
 // quickDwell is the dwell of the steps of a rollback by release.
 const quickDwell = 10 * time.Second
 
-// release releases the recorded previous image quickly, but judged.
-func (r *run) release(ctx context.Context, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
+// releasePrevious releases the recorded previous image quickly, but judged.
+func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
 	r.Cfg.Image = record.PreviousImage
-	if !r.values.IsSet("steps") {
+	if !r.Values.IsSet("steps") {
 		r.Cfg.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
 	}
-	if !r.values.IsSet("step-duration") {
+	if !r.Values.IsSet("step-duration") {
 		r.Cfg.StepDuration = min(r.Cfg.StepDuration, quickDwell)
 	}
 	r.Console.Logf("the previous version is no longer warm: releasing %s again, quickly", r.Cfg.Image)
-	found, err := r.survey(ctx)
+	found, err := r.Survey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.check(found); err != nil {
+	if err := r.Check(found); err != nil {
 		return nil, err
 	}
-	return r.rollOut(ctx, found, lease)
+	return r.RollOut(ctx, found, lease)
 }
 
 // plain ends what a release left, and removes its record and its lease.
-func (r *run) plain(ctx context.Context, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
+func plain(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
 	d := &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true}
 	if record.Unfinished() || warm(record) {
-		state, err := r.next(ctx, record, lease)
+		state, err := r.Next(ctx, record, lease)
 		if err != nil {
 			return nil, err
 		}
-		if d, err = r.resume(ctx, record, lease, state, false); err != nil {
+		if d, err = r.Resume(ctx, record, lease, state, false); err != nil {
 			return nil, err
 		}
 		if !d.State.Phase.Terminal() || d.State.Leftover != "" || d.SaveErr != nil {
 			return d, nil
 		}
 	}
-	if err := r.cluster.Forget(ctx, record.Namespace, record.Deployment); err != nil {
+	if err := r.Cluster.Forget(ctx, record.Namespace, record.Deployment); err != nil {
 		return nil, err
 	}
 	r.Console.Logf("deployment %s/%s is as the user wrote it; its record and lease are deleted", record.Namespace, record.Deployment)
@@ -190,8 +161,8 @@ func (r *run) plain(ctx context.Context, record *release.Record, lease *kube.Lea
 }
 
 // stored saves a record that this run changed without driving the rollout.
-func (r *run) stored(ctx context.Context, record *release.Record) (*view.Delivery, error) {
-	if err := r.cluster.SaveRecord(ctx, record); err != nil {
+func stored(ctx context.Context, r *engine.Run, record *release.Record) (*view.Delivery, error) {
+	if err := r.Cluster.SaveRecord(ctx, record); err != nil {
 		return nil, err
 	}
 	return shown(record), nil
@@ -202,12 +173,12 @@ func (r *run) stored(ctx context.Context, record *release.Record) (*view.Deliver
 const followLimit = time.Minute
 
 // follow waits for the effect of a request that another run has taken.
-func (r *run) follow(ctx context.Context, before *release.Record, request rollout.Request) (*view.Delivery, error) {
+func follow(ctx context.Context, r *engine.Run, before *release.Record, request rollout.Request) (*view.Delivery, error) {
 	p := before.Plan
 	until := time.Now().Add(followLimit + 3*p.Propagation + p.Drain + 2*p.Finish)
 	r.Console.Await(fmt.Sprintf("run %s to follow the request to %s", before.Run, request), until)
 	for {
-		record, err := r.record(ctx, before.Namespace, before.Deployment)
+		record, err := r.Record(ctx, before.Namespace, before.Deployment)
 		if err != nil {
 			return nil, err
 		}

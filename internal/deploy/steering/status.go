@@ -1,4 +1,4 @@
-package deploy
+package steering
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -41,9 +42,9 @@ type status struct {
 	Takes      []string           `json:"takes"` // the commands that it takes now
 }
 
-// status shows a release: one line per fact, and all of it as JSON.
-func (r *run) status(ctx context.Context, namespace, name string) (*view.Delivery, error) {
-	record, err := r.cluster.LoadRecord(ctx, namespace, name)
+// Status shows a release: one line per fact, and all of it as JSON.
+func Status(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (r *run) status(ctx context.Context, namespace, name string) (*view.Deliver
 		r.Print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
 		return &view.Delivery{Asked: true}, nil
 	}
-	s, err := r.look(ctx, record)
+	s, err := look(ctx, r, record)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (r *run) status(ctx context.Context, namespace, name string) (*view.Deliver
 }
 
 // look reads what is live of a recorded release.
-func (r *run) look(ctx context.Context, record *release.Record) (status, error) {
+func look(ctx context.Context, r *engine.Run, record *release.Record) (status, error) {
 	st := record.State
 	s := status{
 		Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image, Previous: record.PreviousImage, Run: record.Run,
@@ -73,7 +74,7 @@ func (r *run) look(ctx context.Context, record *release.Record) (status, error) 
 		Reason: st.Reason, Leftover: string(st.Leftover), WarmUntil: record.WarmUntil, LiveWeight: -1,
 	}
 	var err error
-	if s.DrivenBy, _, err = r.cluster.Holder(ctx, record.Namespace, record.Deployment); err != nil {
+	if s.DrivenBy, _, err = r.Cluster.Holder(ctx, record.Namespace, record.Deployment); err != nil {
 		return s, err
 	}
 	for _, request := range rollout.Requests() {
@@ -81,7 +82,7 @@ func (r *run) look(ctx context.Context, record *release.Record) (status, error) 
 			s.Takes = append(s.Takes, string(request))
 		}
 	}
-	target, err := workload.New(ctx, r.cluster, record, nil)
+	target, err := workload.New(ctx, r.Cluster, record, nil)
 	if err != nil {
 		return s, err
 	}
@@ -97,7 +98,7 @@ func (r *run) look(ctx context.Context, record *release.Record) (status, error) 
 }
 
 // text is the status for people.
-func (s status) text(r *run) string {
+func (s status) text(r *engine.Run) string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
@@ -140,9 +141,9 @@ func (s status) text(r *run) string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// history shows the recorded releases, the newest first.
-func (r *run) history(ctx context.Context, namespace, name string) (*view.Delivery, error) {
-	record, err := r.record(ctx, namespace, name)
+// History shows the recorded releases, the newest first.
+func History(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	record, err := r.Record(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
@@ -152,19 +153,19 @@ func (r *run) history(ctx context.Context, namespace, name string) (*view.Delive
 	return shown(record), nil
 }
 
-// forget deletes the record of a release that nothing can use, and its lease. It
+// Forget deletes the record of a release that nothing can use, and its lease. It
 // changes nothing else, and names what is left.
-func (r *run) forget(ctx context.Context, namespace, name string) (*view.Delivery, error) {
-	lease, err := r.acquire(ctx, namespace, name)
+func Forget(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	lease, err := r.Acquire(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	lease.Abandon()
-	left, err := r.cluster.Ours(ctx, namespace, name)
+	left, err := r.Cluster.Ours(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cluster.Forget(ctx, namespace, name); err != nil {
+	if err := r.Cluster.Forget(ctx, namespace, name); err != nil {
 		return nil, err
 	}
 	r.Console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
@@ -174,10 +175,10 @@ func (r *run) forget(ctx context.Context, namespace, name string) (*view.Deliver
 	return &view.Delivery{Asked: true}, nil
 }
 
-// reap ends what is due in a namespace: warm versions whose time is over, and
+// Reap ends what is due in a namespace: warm versions whose time is over, and
 // rollouts that nobody drives any more.
-func (r *run) reap(ctx context.Context) (*view.Delivery, error) {
-	records, err := r.cluster.Records(ctx, r.Cfg.Namespace)
+func Reap(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
+	records, err := r.Cluster.Records(ctx, r.Cfg.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +189,7 @@ func (r *run) reap(ctx context.Context) (*view.Delivery, error) {
 			continue
 		}
 		reaped++
-		if err := r.reapOne(ctx, record); err != nil {
+		if err := reapOne(ctx, r, record); err != nil {
 			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", record.Namespace, record.Deployment, err))
 		}
 	}
@@ -209,8 +210,8 @@ func due(record *release.Record, now time.Time) bool {
 }
 
 // reapOne ends one release, unless a run drives it.
-func (r *run) reapOne(ctx context.Context, record *release.Record) error {
-	lease, err := r.acquire(ctx, record.Namespace, record.Deployment)
+func reapOne(ctx context.Context, r *engine.Run, record *release.Record) error {
+	lease, err := r.Acquire(ctx, record.Namespace, record.Deployment)
 	if err != nil {
 		var held *kube.HeldError
 		if errors.As(err, &held) {
@@ -219,13 +220,13 @@ func (r *run) reapOne(ctx context.Context, record *release.Record) error {
 		}
 		return err
 	}
-	defer r.releaseLease(ctx, lease)
-	values, err := r.values.With(record.Inputs)
+	defer r.ReleaseLease(ctx, lease)
+	values, err := r.Values.With(record.Inputs)
 	if err != nil {
 		return fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
 	}
-	if err := r.configure(values); err != nil {
+	if err := r.Configure(values); err != nil {
 		return err
 	}
-	return r.finish(ctx, record.Namespace, record.Deployment, lease)
+	return r.Finish(ctx, record.Namespace, record.Deployment, lease)
 }
