@@ -40,6 +40,15 @@ func (Bench) Deploy(ctx context.Context) error { return target(ctx, "bench:deplo
 // Judge measures the judge on simulated rollouts; it takes about ten minutes.
 func (Bench) Judge(ctx context.Context) error { return target(ctx, "bench:judge") }
 
+// Soak releases good and bad images for -duration under load, with kills and a
+// user's changes between them; it fails if a request was lost or something is left.
+//
+// The order of all depends on -seed alone. -rate is the load in requests per
+// second; -during is the share of runs that a user's change meets, from 0 to 1.
+func (Bench) Soak(ctx context.Context, duration, seed, rate, during *string) error {
+	return target(ctx, "bench:soak", gobuild.Flags("duration", duration, "seed", seed, "rate", rate, "during", during)...)
+}
+
 // Judge says what the judge of rollouts thinks of a recorded one.
 type Judge mg.Namespace
 

@@ -23,7 +23,17 @@ type Config struct {
 	Route       string
 	Router      string
 
-	Steps        []int
+	Command string
+	Full    bool // promote skips the remaining steps
+
+	RunIn          string // "runner" or "cluster"
+	RunImage       string
+	ServiceAccount string
+	PodPatch       string
+	Wait, Attach   bool
+	WhenCancelled  string // "leave" or "abort"
+
+	Steps        []input.Step
 	StepDuration time.Duration
 	Rollback     bool
 	Inconclusive rollout.Policy
@@ -46,8 +56,11 @@ type Config struct {
 	VersionLabel string
 	MetricsURL   string
 
-	Drain            time.Duration
-	KeepWarm         time.Duration
+	Drain    time.Duration
+	Bake     time.Duration
+	KeepWarm time.Duration
+	// Replace: a stable version that is down does not prevent the release.
+	Replace          bool
 	ProgressDeadline time.Duration
 	Propagation      time.Duration
 
@@ -70,6 +83,12 @@ func configOf(v input.Values) Config {
 		Route:       v.String("route"),
 		Router:      strings.TrimPrefix(v.String("router"), "auto"),
 
+		Command: v.String("command"),
+		Full:    v.Bool("full"),
+
+		RunIn: v.String("run-in"), RunImage: v.String("run-image"), ServiceAccount: v.String("service-account"), PodPatch: v.String("pod-patch"),
+		Wait: v.Bool("wait"), Attach: v.Bool("attach"), WhenCancelled: v.String("when-cancelled"),
+
 		Steps:        v.Steps("steps"),
 		StepDuration: v.Duration("step-duration"),
 		Rollback:     v.Bool("rollback-on-error"),
@@ -88,7 +107,9 @@ func configOf(v input.Values) Config {
 		VersionLabel: v.String("version-label"),
 
 		Drain:            v.Duration("drain-window"),
+		Bake:             v.Duration("bake-time"),
 		KeepWarm:         v.Duration("keep-warm"),
+		Replace:          v.String("when-stable-is-down") == "replace",
 		ProgressDeadline: v.Duration("progress-deadline"),
 		Propagation:      v.Duration("propagation-timeout"),
 
@@ -127,10 +148,10 @@ func (c Config) plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
 		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
-		Drain: max(c.Drain, grace), KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
+		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
 	}
-	for _, weight := range c.Steps {
-		p.Steps = append(p.Steps, rollout.Step{Weight: weight, Dwell: c.StepDuration})
+	for _, s := range c.Steps {
+		p.Steps = append(p.Steps, rollout.Step{Weight: s.Weight, Dwell: c.StepDuration, Pause: s.Pause, UntilPromoted: s.UntilPromoted})
 	}
 	return p
 }
@@ -140,7 +161,7 @@ func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 	return traffic.Config{
 		URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
-		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader,
+		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
 	}
 }
 
@@ -149,9 +170,9 @@ func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 func worstCase(p rollout.Plan) time.Duration {
 	var d time.Duration
 	for _, s := range p.Steps {
-		d += p.ProgressDeadline + 2*p.Propagation + s.Dwell*time.Duration(1+p.MaxExtensions)
+		d += p.ProgressDeadline + 2*p.Propagation + s.Dwell*time.Duration(1+p.MaxExtensions) + s.Pause
 	}
-	return d + p.Drain + 3*p.Propagation + 4*p.Finish
+	return d + p.Bake*time.Duration(1+p.MaxExtensions) + p.Drain + 3*p.Propagation + 4*p.Finish
 }
 
 // dwell returns the total dwell of p, without extensions.

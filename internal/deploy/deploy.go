@@ -7,11 +7,14 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
@@ -58,16 +61,61 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		signals: signals(ctx),
 		started: started,
 	}
-	if r.cfg.Rules, err = judging.Load(cfg.AnalysisFile, cfg.limits()); err != nil {
+	if err := r.configure(values); err != nil {
 		return r.conclude(nil, err)
 	}
-	// From here on the rollout handles signals: it shifts traffic back.
-	steady := context.WithoutCancel(ctx)
+	if job, err := detachedRun(a.Getenv); err != nil {
+		return r.conclude(nil, err)
+	} else if job != nil {
+		r.id, r.inCluster, r.cfg.RunURL = *job, true, job.URL
+	}
 	if r.cluster, err = connect(cfg); err != nil {
 		return r.conclude(nil, err)
 	}
-	d, err := r.deliver(steady)
+	switch {
+	case r.inCluster:
+		return r.inJob(ctx)
+	case r.cfg.Command == commandDeploy && (r.cfg.RunIn == "cluster" || r.cfg.Attach):
+		return r.detach(ctx)
+	}
+	d, err := r.perform(ctx)
 	return r.conclude(d, err)
+}
+
+// configure takes the inputs, with the rules of the analysis file.
+func (r *run) configure(values input.Values) error {
+	cfg := configOf(values)
+	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && r.urgent()
+	rules, err := judging.Load(cfg.AnalysisFile, cfg.limits())
+	if err != nil {
+		return err
+	}
+	cfg.Rules = rules
+	r.values, r.cfg = values, cfg
+	return nil
+}
+
+// urgent reports whether the commit that started the workflow is marked as a fix
+// for production.
+func (r *run) urgent() bool {
+	path := r.action.Getenv("GITHUB_EVENT_PATH")
+	if path == "" {
+		return false
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var event struct {
+		HeadCommit struct {
+			Message string `json:"message"`
+		} `json:"head_commit"`
+	}
+	if json.Unmarshal(raw, &event) != nil {
+		return false
+	}
+	message := strings.ToLower(event.HeadCommit.Message)
+	return strings.Contains(message, "[hotfix]") || strings.Contains(message, "[emergency]")
 }
 
 // openConsole shows the run on the terminal or in the CI log, and writes it to

@@ -18,18 +18,36 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	p := cfg.plan(time.Duration(f.Grace) * time.Second)
 	var weights []string
 	for _, s := range p.Steps {
-		weights = append(weights, fmt.Sprintf("%d %%", s.Weight))
+		weights = append(weights, stepWords(s))
 	}
 	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
 		f.Record.Namespace, f.Record.Deployment, cfg.Image, f.Record.Stable.Image)})
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
-	c.Logf("steps %s, %s each; then hand over without a restart, drain %s, keep the old version warm for %s",
-		strings.Join(weights, ", "), cfg.StepDuration, p.Drain, p.KeepWarm)
+	c.Logf("steps %s, %s each; then hand over without a restart, judge on for %s while the old version is warm, %s",
+		strings.Join(weights, ", "), cfg.StepDuration, p.Bake, ending(p))
 	c.Logf("dwell time %s, worst-case duration %s", dwell(p), worstCase(p).Round(time.Minute))
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
+}
+
+// ending says what a plan does with the old version after the bake time.
+func ending(p rollout.Plan) string {
+	if p.KeepWarm > p.Bake {
+		return fmt.Sprintf("keep it warm until %s after the promotion; the next run or the command reap removes it", p.KeepWarm)
+	}
+	return fmt.Sprintf("then drain (%s) and remove it", p.Drain)
+}
+
+func stepWords(s rollout.Step) string {
+	switch {
+	case s.UntilPromoted:
+		return fmt.Sprintf("%d %% (then paused until it is promoted)", s.Weight)
+	case s.Pause > 0:
+		return fmt.Sprintf("%d %% (then paused for %s)", s.Weight, s.Pause)
+	}
+	return fmt.Sprintf("%d %%", s.Weight)
 }
 
 // showSight shows what the first step can detect with a metric, and warns of
@@ -57,7 +75,22 @@ type progress struct {
 	step     int
 	stage    rollout.Stage
 	extended int // repetitions of this stage's dwell
+	// draining is the start of the drain window, drained the time spent in it.
+	draining time.Time
+	drained  time.Duration
 	await    string
+}
+
+// drain measures the time in the drain window.
+func (p *progress) drain(s rollout.State, now time.Time) {
+	waits := !s.Phase.Terminal() && (s.Stage == rollout.StageDrain || s.Stage == rollout.StageAbortDrain)
+	switch {
+	case waits && p.draining.IsZero():
+		p.draining = now
+	case !waits && !p.draining.IsZero():
+		p.drained += now.Sub(p.draining)
+		p.draining = time.Time{}
+	}
 }
 
 // decided reports one decision of the loop.
@@ -152,6 +185,12 @@ func actionWords(s rollout.State, a rollout.Action) string {
 		return "pointing the canary service at the old version, which stays warm"
 	case rollout.KindUnwarm:
 		return "the gateway still uses the canary service: pointing it back at the new version"
+	case rollout.KindRevert:
+		return "routing everything to the previous version: " + s.Reason
+	case rollout.KindUnroute:
+		return "writing the route as the user wrote it"
+	case rollout.KindClean:
+		return "removing the version without traffic"
 	case rollout.KindRestore:
 		return "restoring the recorded state"
 	case rollout.KindWait, rollout.KindWeight, rollout.KindStop:

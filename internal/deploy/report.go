@@ -1,15 +1,19 @@
 package deploy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -29,6 +33,9 @@ const (
 // summary, the outputs and the exit status from it.
 func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	end := r.end(d, err)
+	if r.cfg.Command != commandDeploy && (d == nil || d.found == nil) {
+		return r.concludeCommand(d, end)
+	}
 	// Redact before rendering: an escaped secret would not match.
 	result := action.Clean(r.action, r.result(d, end))
 	raw, renderErr := report.JSON(result)
@@ -47,7 +54,20 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 	}
 	r.console.End()
 	r.print(report.Text(result))
-	a := action.Result{Status: end.Status, Outputs: outputsOf(result, d, end.Status, path), Summary: report.Markdown(result), Hint: end.Hint}
+	a := action.Result{Status: end.Status, Outputs: r.outputs(result, d, end.Status, path), Summary: report.Markdown(result), Hint: end.Hint}
+	if end.Status == exit.Done {
+		return a, nil
+	}
+	return a, end
+}
+
+// concludeCommand ends a command that drove no rollout.
+func (r *run) concludeCommand(d *delivery, end *exit.Error) (action.Result, error) {
+	r.console.End()
+	a := action.Result{Status: end.Status, Outputs: map[string]string{"status": r.statusWord(d, end.Status)}, Hint: end.Hint}
+	if d != nil {
+		a.Outputs["phase"] = string(d.state.Phase)
+	}
 	if end.Status == exit.Done {
 		return a, nil
 	}
@@ -66,23 +86,54 @@ func (r *run) end(d *delivery, err error) *exit.Error {
 		return &exit.Error{Status: status, Err: err, Hint: hint}
 	case d.planned:
 		return ended(exit.Done, "dry run: nothing was changed", "")
+	case d.unchanged:
+		return ended(exit.Done, fmt.Sprintf("nothing to do: all pods of deployment %s run %s", d.found.Record.Deployment, d.found.Record.Image), "")
+	case d.asked:
+		return ended(exit.Done, string(d.state.Phase), "")
 	case d.saveErr != nil:
 		return ended(exit.AbortFailed, d.saveErr.Error(), "the record in the cluster is out of date; "+lookHint(d.found.Record))
+	case d.unproven != nil:
+		return ended(exit.CouldNotRun, d.unproven.Error(), "the new version serves all traffic; whether its pods restarted in the hand-over is unknown")
 	}
-	switch s := d.state; s.Phase {
-	case rollout.PhasePromoted:
-		return ended(exit.Done, s.Reason, "")
-	case rollout.PhaseAborted:
-		hint := ""
-		if s.Leftover != "" {
-			hint = fmt.Sprintf("left for the next run: the %s", s.Leftover)
+	status, hint := r.outcome(d)
+	return ended(status, d.state.Reason, hint)
+}
+
+// outcome returns the status of a rollout that this run drove, and what to type
+// next.
+func (r *run) outcome(d *delivery) (exit.Status, string) {
+	record, s := d.found.Record, d.state
+	kind := func(name string) string { return r.command(name, record.Namespace, record.Deployment) }
+	switch {
+	case s.Phase == rollout.PhasePromoted && s.Interrupted:
+		return exit.CouldNotRun, fmt.Sprintf("left: the %s; the next run removes it, or type: %s", s.Leftover, kind("release"))
+	case s.Phase == rollout.PhasePromoted && s.Leftover != "":
+		return exit.Done, fmt.Sprintf("the previous version is warm until %s; to go back, type: %s; to end it: %s", record.WarmUntil.Format(time.RFC3339), kind("rollback"), kind("promote"))
+	case s.Phase == rollout.PhasePromoted:
+		return exit.Done, ""
+	case s.Phase == rollout.PhaseAborted && s.Leftover != "":
+		return exit.Aborted, fmt.Sprintf("left: the %s, without traffic; the next run removes it, or type: %s", s.Leftover, kind("release"))
+	case s.Phase == rollout.PhaseAborted && r.cfg.goesBack():
+		return exit.Done, ""
+	case s.Phase == rollout.PhaseAborted:
+		return exit.Aborted, ""
+	case s.Phase == rollout.PhasePaused && s.Leftover == rollout.LeftoverPrevious:
+		return exit.GateRefused, fmt.Sprintf("the previous version is warm; to go back, type: %s; to end it: %s", kind("rollback"), kind("promote"))
+	case s.Phase == rollout.PhasePaused:
+		status := exit.GateRefused
+		if s.Asked {
+			status = exit.Done
 		}
-		return ended(exit.Aborted, s.Reason, hint)
-	case rollout.PhasePaused:
-		return ended(exit.GateRefused, fmt.Sprintf("paused at weight %d: %s", s.Weight, s.Reason), "the next run shifts traffic back to stable before it starts")
-	default:
-		return ended(exit.AbortFailed, s.Reason, lookHint(d.found.Record)+"; the next run continues from stage "+string(s.Stage))
+		return status, fmt.Sprintf("nobody judges it while it is paused at %d %%; type: %s, %s or %s", s.Weight, kind("resume"), kind("promote"), kind("abort"))
+	case !s.Phase.Terminal():
+		return exit.CouldNotRun, "left as it is, for the next process of this run; type: " + kind("status")
 	}
+	return exit.AbortFailed, lookHint(record) + "; the next run continues from stage " + string(s.Stage) + "; see: " + kind("status")
+}
+
+// goesBack reports whether the command asks for the previous version.
+func (c Config) goesBack() bool {
+	return c.Command == string(rollout.RequestAbort) || c.Command == string(rollout.RequestRollback) || c.Command == string(rollout.RequestRelease)
 }
 
 // result returns the single source of the report, the summary, the outputs and
@@ -91,7 +142,7 @@ func (r *run) result(d *delivery, end *exit.Error) report.Result {
 	now := time.Now()
 	result := report.Result{
 		Status: report.StatusFailed, Environment: r.cfg.Environment, Deployment: r.cfg.Deployment, Image: r.cfg.Image,
-		Steps: len(r.cfg.Steps), TrafficSteps: r.cfg.Steps, CompletedAt: now.UTC(),
+		Steps: len(r.cfg.Steps), TrafficSteps: weights(r.cfg.Steps), CompletedAt: now.UTC(),
 		RunID: r.id.ID, RunURL: r.id.URL, Namespace: r.cfg.Namespace, Service: r.cfg.Service, Strategy: "canary",
 		Outcome: rollout.PhasePending, ExitCode: end.Status.Code(), Reason: end.Error(), Hint: end.Hint,
 		Warnings: r.console.Warnings(),
@@ -109,9 +160,9 @@ func (r *run) result(d *delivery, end *exit.Error) report.Result {
 		return result
 	}
 	found := d.found.Record
-	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, found.Stable.Image
-	result.Route = discover.FirstRoute(found)
-	if d.planned {
+	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, d.previous
+	result.Image, result.Route = cmp.Or(result.Image, found.Image), discover.FirstRoute(found)
+	if d.planned || d.unchanged {
 		return result
 	}
 	d.describe(&result)
@@ -120,21 +171,28 @@ func (r *run) result(d *delivery, end *exit.Error) report.Result {
 
 // describe adds the course of the rollout.
 func (d *delivery) describe(r *report.Result) {
-	stable := d.found.Record.Stable
 	r.Outcome = d.state.Phase
+	stable := d.found.Record.Stable
+	if d.state.Reverted {
+		stable = d.found.Record.Canary
+	}
 	r.RolledBack = d.state.Phase == rollout.PhaseAborted && d.state.Written
 	r.Paused = d.state.Phase == rollout.PhasePaused
 	r.ImageDigests = stable.Digests
 	if d.state.Phase == rollout.PhasePromoted {
 		r.ImageDigests = d.proof.Digests
 		r.Pods = podsOf(d.proof)
+		if broken := d.proof.Broken(); len(broken) > 0 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d promoted pods restarted or were replaced during the hand-over: %s", len(broken), len(d.proof.Before), strings.Join(broken, ", ")))
+		}
 	}
 	r.Warnings = append(r.Warnings, d.state.Unconfirmed...)
 	if f := d.failure; f != nil {
 		r.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
 	}
 	describeTraffic(r, d.traffic)
-	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds
+	r.DrainSeconds = report.Seconds(d.drained)
+	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds - r.DrainSeconds
 }
 
 func podsOf(p workload.Proof) []report.Pod {
@@ -176,8 +234,20 @@ func describeTraffic(r *report.Result, t traffic.Snapshot) {
 	}
 }
 
-// promotionStep is the name of the step after the last weight.
-const promotionStep = "promotion"
+// The names of the steps without a weight of their own.
+const (
+	promotionStep = "promotion"
+	bakeStep      = "bake"
+	backStep      = "back to the previous version"
+)
+
+func weights(steps []input.Step) []int {
+	var all []int
+	for _, s := range steps {
+		all = append(all, s.Weight)
+	}
+	return all
+}
 
 func stepOf(s traffic.Step, evidence string) report.Step {
 	c := s.Counts
@@ -198,9 +268,14 @@ func stepOf(s traffic.Step, evidence string) report.Step {
 		step.Confirmation, step.ObservedShare, step.Interval = report.Confirmed, &share, &interval
 		step.ConfirmedBy = fmt.Sprintf("%d answers by %s", p.N, evidence)
 	}
-	if s.Promotion {
+	switch {
+	case s.Promotion:
 		step.Name, step.Confirmation = promotionStep, ""
 		step.Reason = "promotion: hand-over, return of the route, selectors"
+	case s.Bake:
+		step.Name, step.Confirmation = bakeStep, ""
+	case s.Reverted:
+		step.Name = backStep
 	}
 	return step
 }
@@ -217,8 +292,8 @@ func latencyOf(c traffic.Counts) *report.Latency {
 	return &report.Latency{P50: ms(.50), P95: ms(.95), P99: ms(.99)}
 }
 
-// outputsOf returns the action's outputs, each from the result.
-func outputsOf(r report.Result, d *delivery, status exit.Status, path string) map[string]string {
+// outputs returns the action's outputs, each from the result.
+func (run *run) outputs(r report.Result, d *delivery, status exit.Status, path string) map[string]string {
 	number := func(s report.Seconds) string {
 		return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64)
 	}
@@ -227,7 +302,8 @@ func outputsOf(r report.Result, d *delivery, status exit.Status, path string) ma
 		serving = r.Image
 	}
 	return map[string]string{
-		"status":           statusWord(d, status),
+		"status":           run.statusWord(d, status),
+		"phase":            phaseOf(d),
 		"image":            release.ByDigest(serving, r.ImageDigests),
 		"previous-image":   r.PreviousImage,
 		"failed-requests":  fmt.Sprint(r.FailedRequests),
@@ -239,15 +315,33 @@ func outputsOf(r report.Result, d *delivery, status exit.Status, path string) ma
 	}
 }
 
+func phaseOf(d *delivery) string {
+	if d == nil {
+		return ""
+	}
+	return string(d.state.Phase)
+}
+
 // statusWord returns the final status for the output.
-func statusWord(d *delivery, status exit.Status) string {
-	switch {
-	case d != nil && d.planned && status == exit.Done:
+func (r *run) statusWord(d *delivery, status exit.Status) string {
+	if d == nil {
+		return status.String()
+	}
+	switch s := d.state; {
+	case d.planned && status == exit.Done:
 		return "planned"
-	case status == exit.Done:
-		return "promoted"
-	case d != nil && d.state.Phase == rollout.PhasePaused:
+	case d.unchanged && status == exit.Done:
+		return "unchanged"
+	case s.Phase == rollout.PhasePaused:
 		return "paused"
+	case d.asked && (s.Phase == "" || slices.Contains([]string{commandStatus, commandHistory}, r.cfg.Command)):
+		return status.String()
+	case s.Phase == rollout.PhaseAborted && status == exit.Done && s.Reverted:
+		return "rolled-back"
+	case s.Phase == rollout.PhaseAborted:
+		return "aborted"
+	case s.Phase == rollout.PhasePromoted:
+		return "promoted"
 	}
 	return status.String()
 }

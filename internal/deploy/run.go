@@ -14,6 +14,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -33,18 +34,31 @@ type run struct {
 	print   func(text string) // prints the final text and logs it
 	signals <-chan string
 	started time.Time
-	// permitted: the API server has granted all permissions.
-	permitted bool
+	// values are the inputs, which the record keeps for another process.
+	values input.Values
+	// inCluster: this is the process of a Job, see detach.go.
+	inCluster bool
 }
 
 // A delivery is the result of one run.
 type delivery struct {
 	found   *discover.Found
 	planned bool // a dry run
-	state   rollout.State
-	proof   workload.Proof
-	failure *workload.PodFailure
-	traffic traffic.Snapshot
+	// asked: the run did what a command asked for; record is what it showed.
+	asked  bool
+	record *release.Record
+	// unchanged: the image was already released; nothing was changed.
+	unchanged bool
+	// previous is the image that served before the release.
+	previous string
+	state    rollout.State
+	proof    workload.Proof
+	// unproven is the error of the comparison of the pods.
+	unproven error
+	failure  *workload.PodFailure
+	traffic  traffic.Snapshot
+	// drained is the time spent in drain windows.
+	drained time.Duration
 	// saveErr is the error recording the end in the cluster.
 	saveErr error
 }
@@ -57,54 +71,110 @@ func (r *run) env() judging.Env {
 
 // deliver runs one release: it surveys the cluster, plans, takes the lease,
 // finishes what an earlier run left, surveys again and rolls out. The delivery
-// is nil if nothing was changed.
+// is nil if nothing was changed. A signal ends it until the rollout starts.
 func (r *run) deliver(ctx context.Context) (*delivery, error) {
-	r.started = time.Now()
 	if err := r.cfg.Rules.Prepare(r.env()); err != nil {
 		return nil, err
 	}
+	if err := r.permitted(ctx); err != nil {
+		return nil, err
+	}
 	found, err := r.survey(ctx)
+	if err != nil && !r.unfinished(ctx) {
+		return nil, err
+	}
+	if found != nil {
+		if d, err := r.first(found); d != nil || err != nil {
+			return d, err
+		}
+	}
+	namespace, name, err := r.target(ctx, found)
 	if err != nil {
 		return nil, err
 	}
-	if !found.Previous.Unfinished() && !found.Previous.Warm() {
-		if err := r.check(found); err != nil {
-			return nil, err
-		}
-	}
-	showPlan(r.console, r.cfg, found)
-	if r.cfg.PlanOnly {
-		return &delivery{found: found, planned: true}, nil
-	}
-	lease, err := r.acquire(ctx, found.Record)
+	lease, err := r.acquire(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	defer r.releaseLease(ctx, lease)
 	// Read again while holding the lease: the last run may have ended since the
 	// first survey.
-	previous, err := r.cluster.LoadRecord(ctx, found.Record.Namespace, found.Record.Deployment)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.finish(ctx, previous, lease, found.EntryPoint); err != nil {
+	if err := r.finish(ctx, namespace, name, lease); err != nil {
 		return nil, err
 	}
 	if found, err = r.survey(ctx); err != nil {
 		return nil, err
 	}
+	if unchanged(found) {
+		return &delivery{found: found, unchanged: true, previous: found.Record.Stable.Image}, nil
+	}
 	if err := r.check(found); err != nil {
+		return nil, err
+	}
+	if err := r.admitted(ctx, found); err != nil {
 		return nil, err
 	}
 	return r.rollOut(ctx, found, lease)
 }
 
+// admitted asks the cluster, without a change, whether it would take the new
+// version's pods.
+func (r *run) admitted(ctx context.Context, found *discover.Found) error {
+	refusals, warnings, err := workload.Admit(ctx, r.cluster, found.Record, 100)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		r.console.Warn(w)
+	}
+	if len(refusals) > 0 {
+		return exit.Refuse("", refusals...)
+	}
+	return nil
+}
+
+// first shows the plan of the first survey. It returns a delivery if the run
+// ends here, and an error if a rollout cannot start.
+func (r *run) first(found *discover.Found) (*delivery, error) {
+	idle := !found.Previous.Unfinished()
+	if idle && unchanged(found) {
+		return &delivery{found: found, unchanged: true, previous: found.Record.Stable.Image}, nil
+	}
+	showPlan(r.console, r.cfg, found)
+	if idle && !found.Previous.Warm() || r.cfg.PlanOnly {
+		if err := r.check(found); err != nil {
+			return nil, err
+		}
+	}
+	if r.cfg.PlanOnly {
+		return &delivery{found: found, planned: true, previous: found.Record.Stable.Image}, nil
+	}
+	return nil, nil
+}
+
+// unchanged reports whether the Deployment already runs the image with all its
+// pods ready, so there is nothing to release.
+func unchanged(f *discover.Found) bool {
+	return f.Record.Stable.Image == f.Record.Image && f.Down == "" && len(f.Obstacles) == 0
+}
+
+// permitted returns one error with all missing permissions.
+func (r *run) permitted(ctx context.Context) error {
+	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
+	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
+	if err != nil {
+		return fmt.Errorf("read cluster %s: %w", r.cluster.Host, err)
+	}
+	if len(missing) > 0 {
+		return exit.Refuse("the README's table of permissions lists all that a run needs",
+			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
+	}
+	return nil
+}
+
 // survey reads the cluster and returns the objects of a rollout. It changes
 // nothing.
 func (r *run) survey(ctx context.Context) (*discover.Found, error) {
-	if err := r.permit(ctx); err != nil {
-		return nil, err
-	}
 	found, err := discover.Find(ctx, r.cluster, discover.Query{
 		Namespace: r.cfg.Namespace, Deployment: r.cfg.Deployment, Service: r.cfg.Service, Container: r.cfg.Container,
 		Route: r.cfg.Route, VersionLabel: r.cfg.VersionLabel, Image: r.cfg.Image, Router: r.cfg.Router, DefaultDeployment: DefaultDeployment,
@@ -118,24 +188,6 @@ func (r *run) survey(ctx context.Context) (*discover.Found, error) {
 	return found, nil
 }
 
-// permit returns one error with all missing permissions. It asks once per run.
-func (r *run) permit(ctx context.Context) error {
-	if r.permitted {
-		return nil
-	}
-	permissions := slices.Concat(discover.Permissions(r.cfg.Router), r.cfg.Rules.Permissions())
-	missing, err := r.cluster.Missing(ctx, r.cfg.Namespace, permissions...)
-	if err != nil {
-		return fmt.Errorf("read cluster %s: %w", r.cluster.Host, err)
-	}
-	if len(missing) > 0 {
-		return exit.Refuse("the README's table of permissions lists all that a run needs",
-			fmt.Sprintf("permissions are missing in namespace %s: %s", r.cfg.Namespace, strings.Join(missing, ", ")))
-	}
-	r.permitted = true
-	return nil
-}
-
 // check returns all problems that prevent a rollout in one error.
 func (r *run) check(found *discover.Found) error {
 	reasons := found.Obstacles
@@ -147,20 +199,31 @@ func (r *run) check(found *discover.Found) error {
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
 	}
+	if found.Down != "" && !r.cfg.Replace {
+		reasons, hint = append(reasons, found.Down), replaceHint
+	}
 	if len(reasons) > 0 {
 		return exit.Refuse(hint, reasons...)
 	}
 	return nil
 }
 
+// replaceHint names the way out when the stable version is down.
+const replaceHint = "to release although nothing works that the new version could be compared with, set when-stable-is-down: replace, " +
+	"or put [hotfix] into the commit's message"
+
 // acquire takes the target's lease, which admits one run.
-func (r *run) acquire(ctx context.Context, record *release.Record) (*kube.Lease, error) {
-	lease, err := r.cluster.Acquire(ctx, record.Namespace, record.Deployment, r.id, func(holder string, until time.Time) {
+func (r *run) acquire(ctx context.Context, namespace, deployment string) (*kube.Lease, error) {
+	waiting := func(holder string, until time.Time) {
 		r.console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
-	})
+	}
+	lease, err := r.cluster.Acquire(ctx, namespace, deployment, r.id, waiting)
 	var held *kube.HeldError
+	for until := time.Now().Add(ownLeaseLimit); errors.As(err, &held) && r.isOwn(held.Holder) && time.Now().Before(until); {
+		lease, err = r.cluster.Acquire(ctx, namespace, deployment, r.id, waiting)
+	}
 	if errors.As(err, &held) {
-		return nil, exit.Refuse("wait until it ends, or abort it there", held.Error())
+		return nil, &exit.Error{Status: exit.CouldNotRun, Err: held, Hint: "wait until it ends, or type: " + r.command("abort", namespace, deployment)}
 	}
 	return lease, err
 }
@@ -173,67 +236,9 @@ func (r *run) releaseLease(ctx context.Context, lease *kube.Lease) {
 	}
 }
 
-// finish finishes what an earlier run left, and logs it.
-func (r *run) finish(ctx context.Context, previous *release.Record, lease *kube.Lease, entry discover.EntryPoint) error {
-	if !previous.Unfinished() && !previous.Warm() {
-		return nil
-	}
-	target, err := workload.New(ctx, r.cluster, previous, lease)
-	if err != nil {
-		return err
-	}
-	defer target.Close()
-	if previous.Unfinished() {
-		if err := r.resume(ctx, target, entry); err != nil {
-			return err
-		}
-	}
-	if !target.Record().Warm() {
-		return nil
-	}
-	r.console.Logf("removing the old version of run %s, kept warm until %s", previous.Run, previous.WarmUntil.Format(time.RFC3339))
-	return r.cleanup(ctx, target)
-}
-
-// resume finishes the rollout of a run that has ended.
-func (r *run) resume(ctx context.Context, target *workload.Target, entry discover.EntryPoint) error {
-	record := target.Record()
-	r.console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
-		record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
-	identity, err := traffic.Recall(record)
-	if err != nil {
-		return err
-	}
-	monitor, err := traffic.Start(ctx, r.cfg.traffic(entry), record, identity)
-	if err != nil {
-		return err
-	}
-	defer monitor.Stop()
-	state := rollout.Resume(record.State, time.Now(), "run "+r.id.String())
-	end, err := r.drive(ctx, target, monitor, record.Plan, state)
-	switch {
-	case err != nil:
-		return err
-	case end.Phase != rollout.PhaseAborted && end.Phase != rollout.PhasePromoted:
-		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, end.Reason), Hint: lookHint(record)}
-	case end.Leftover != "":
-		return fmt.Errorf("finish the rollout of run %s: interrupted; left: the %s", record.Run, end.Leftover)
-	}
-	return nil
-}
-
 // lookHint returns the command that shows the state when it is unknown.
 func lookHint(record *release.Record) string {
 	return fmt.Sprintf("check the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, discover.Routes(record), release.ObjectName(record.Deployment))
-}
-
-func (r *run) cleanup(ctx context.Context, target *workload.Target) error {
-	ctx, cancel := context.WithTimeout(ctx, finish+2*time.Minute)
-	defer cancel()
-	if err := target.Cleanup(ctx); err != nil {
-		return fmt.Errorf("remove the old version: %w", err)
-	}
-	return nil
 }
 
 // rollOut runs the rollout.
@@ -241,88 +246,128 @@ func (r *run) rollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record := found.Record
 	record.Run = r.id
 	record.Plan = r.cfg.plan(time.Duration(found.Grace) * time.Second)
+	record.Plan.Linger = r.inCluster
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	record.Preflight = rand.Text()
+	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
+	record.Inputs = recorded(r.values)
 	if found.Previous != nil {
-		record.Baselines = found.Previous.Baselines
+		record.Baselines, record.History = found.Previous.Baselines, found.Previous.Past()
 	}
-	monitor, err := r.monitor(ctx, found)
+	cfg := r.cfg.traffic(found.EntryPoint)
+	identity, err := r.learn(ctx, cfg, found)
 	if err != nil {
 		return nil, err
 	}
-	defer monitor.Stop()
-	defer func() {
-		if err := monitor.EndJudge(); err != nil {
-			r.console.Warn(err.Error())
-		}
-	}()
-	if err := monitor.AwaitBaseline(ctx, r.console.Await); err != nil {
-		return nil, err
-	}
-	target, err := workload.New(ctx, r.cluster, record, lease)
-	if err != nil {
-		return nil, err
-	}
-	defer target.Close()
-	watching, stopWatching := context.WithCancel(ctx)
-	defer stopWatching()
-	if err := r.cfg.Rules.Measure(watching, monitor, target, found.EntryPoint.URL, r.env()); err != nil {
-		return nil, err
-	}
-	d := &delivery{found: found}
-	d.state, d.saveErr = r.drive(ctx, target, monitor, record.Plan, record.State)
-	r.conclusion(ctx, d, target)
-	d.traffic = monitor.Snapshot()
-	return d, nil
-}
-
-// monitor starts the probe stream and the judge before the first change.
-func (r *run) monitor(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
-	record, cfg := found.Record, r.cfg.traffic(found.EntryPoint)
-	identity, err := traffic.Learn(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	record.Markers = identity.Markers()
+	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
 	monitor, err := traffic.Start(ctx, cfg, record, identity)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cfg.Rules.Judge(monitor, filepath.Join(r.cfg.ReportDir, analysisFile), record); err != nil {
-		monitor.Stop()
-		return nil, err
+	defer monitor.Stop()
+	if !record.Plan.Replace {
+		if err := monitor.AwaitBaseline(ctx, r.console.Await); err != nil {
+			return nil, err
+		}
 	}
-	return monitor, nil
+	return r.conduct(ctx, conducted{record: record, lease: lease, monitor: monitor, state: record.State, judged: true, found: found})
 }
 
-// conclusion checks the pods after the end and removes what need not stay warm.
-// It has its own timeout, so a cancelled run still reports its result.
+// conducted is a rollout to drive to its end.
+type conducted struct {
+	record  *release.Record
+	lease   *kube.Lease
+	monitor *traffic.Monitor
+	state   rollout.State
+	judged  bool
+	found   *discover.Found // nil for an earlier run's rollout
+}
+
+// conduct drives a rollout, from its judge to the proof of its end. Up to the
+// first change a signal ends it; from then on the rollout handles signals.
+func (r *run) conduct(ctx context.Context, c conducted) (*delivery, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	steady, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	target, err := workload.New(steady, r.cluster, c.record, c.lease)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	if c.judged {
+		if err := r.cfg.Rules.Judge(c.monitor, filepath.Join(r.cfg.ReportDir, analysisFile), c.record); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err := c.monitor.EndJudge(); err != nil {
+				r.console.Warn(err.Error())
+			}
+		}()
+		if err := r.cfg.Rules.Measure(steady, c.monitor, target, c.record.Entry.URL, r.env()); err != nil {
+			return nil, err
+		}
+	}
+	d := &delivery{found: c.found, previous: c.record.PreviousImage}
+	if c.found == nil {
+		d.found = &discover.Found{Record: c.record}
+	}
+	d.state, d.drained, d.saveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
+	r.conclusion(steady, d, target)
+	d.traffic = c.monitor.Snapshot()
+	return d, nil
+}
+
+// learn finds out how the versions can be told apart. A stable version that does
+// not answer prevents the rollout, unless it is to be replaced.
+func (r *run) learn(ctx context.Context, cfg traffic.Config, found *discover.Found) (traffic.Identity, error) {
+	down := found.Down
+	if down == "" {
+		identity, err := traffic.Learn(ctx, cfg)
+		var failed *traffic.DownError
+		if !errors.As(err, &failed) {
+			return identity, err
+		}
+		if !r.cfg.Replace {
+			return identity, exit.Refuse(failed.Hint+"; "+replaceHint, failed.Error())
+		}
+		down = failed.Error()
+	}
+	r.console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
+	found.Record.Plan = found.Record.Plan.Replacing()
+	return traffic.Unknown(cfg), nil
+}
+
+// conclusion checks the pods after the end. It has its own timeout, so a
+// cancelled run still reports its result.
 func (r *run) conclusion(ctx context.Context, d *delivery, target *workload.Target) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finish)
+	ctx, cancel := context.WithTimeout(ctx, finish)
 	defer cancel()
 	if d.state.Phase != rollout.PhasePromoted {
 		d.failure = target.Failure(ctx)
 		return
 	}
 	var err error
-	if d.proof, err = target.Prove(ctx); err != nil {
-		r.console.Warn(err.Error())
-	}
-	if target.Record().Plan.KeepWarm > 0 {
-		return
-	}
-	if err := r.cleanup(ctx, target); err != nil {
-		r.console.Warn(err.Error() + "; the next run removes it")
+	if d.proof, err = target.Proof(ctx); err != nil {
+		d.unproven = err
 	}
 }
 
 // drive runs the loop and reports its decisions.
-func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, plan rollout.Plan, state rollout.State) (rollout.State, error) {
+func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
+	plan := target.Record().Plan
 	monitor.Follow(plan)
 	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, rules: r.cfg.Rules}
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
 	runner := rollout.Runner{
-		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals,
-		Report: func(s rollout.State, a rollout.Action, _ rollout.Observation) { p.decided(s, a) },
+		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals, Steered: lease.Requests(listening),
+		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
+			p.drain(s, o.Now)
+			p.decided(s, a)
+		},
 	}
-	return runner.Run(ctx, plan, state)
+	end, err = runner.Run(ctx, plan, state)
+	return end, p.drained, err
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
@@ -105,6 +106,28 @@ func (w *world) spec() string {
 	return string(out)
 }
 
+// pods lists the pods, those that stop left out.
+func (w *world) pods() []corev1.Pod {
+	w.t.Helper()
+	var pods corev1.PodList
+	if err := json.Unmarshal([]byte(w.kubectl("get", "pods", "-o", "json")), &pods); err != nil {
+		w.t.Fatal(err)
+	}
+	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+}
+
+// imageIDs returns the images that the pods run.
+func (w *world) imageIDs() []string {
+	w.t.Helper()
+	var ids []string
+	for _, pod := range w.pods() {
+		for _, c := range pod.Status.ContainerStatuses {
+			ids = append(ids, c.ImageID)
+		}
+	}
+	return ids
+}
+
 // A process is a running tool.
 type process struct {
 	t       *testing.T
@@ -147,7 +170,7 @@ func (w *world) deployWith(kubeconfig string, args ...string) *process {
 		w.t.Fatal(err)
 	}
 	p := &process{t: w.t, dir: w.t.TempDir(), grew: make(chan struct{}, 1), done: make(chan struct{}), started: time.Now()}
-	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--report-dir", p.dir},
+	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--bake-time", "4s"}, {"--report-dir", p.dir},
 		// Many tests share two cores, so absolute latencies mean nothing here.
 		{"--response-time-threshold", "20s"}} {
 		if !slices.Contains(args, d[0]) {
@@ -329,8 +352,8 @@ func TestThreeReleasesInARow(t *testing.T) {
 					t.Errorf("%s: failed-requests = %q, want 0:\n%s", tag, got, out)
 				}
 				// The digest in the pods, read independently of the tool.
-				ids := strings.Fields(w.kubectl("get", "pods", "-l", "version=stable", "-o", "jsonpath={.items[*].status.containerStatuses[*].imageID}"))
-				if got := p.outputs()["image"]; !strings.Contains(got, "@sha256:") || len(ids) == 0 || !strings.HasSuffix(ids[0], got[strings.Index(got, "@"):]) {
+				ids := w.imageIDs()
+				if got := p.outputs()["image"]; !strings.Contains(got, "@sha256:") || len(ids) == 0 || slices.ContainsFunc(ids, func(id string) bool { return !strings.HasSuffix(id, got[strings.Index(got, "@"):]) }) {
 					t.Errorf("%s: image = %q, the pods run %q", tag, got, ids)
 				}
 				if got := w.live(); got != tag {
@@ -462,13 +485,13 @@ func TestAPromotionThatWasKilledIsFinishedByTheNext(t *testing.T) {
 	w := newWorld(t)
 	l := w.load(50)
 	p := w.deploy("--image", w.image("v2", nil), "--steps", "100")
-	p.reaches("handing the new pods over")
+	p.reaches("routing through the deployment's own service")
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	p.wait()
 	out := w.deploy("--image", w.image("v3", nil), "--steps", "100").ends(0)
-	if !strings.Contains(out, "unfinished rollout") || !strings.Contains(out, "Promoting") {
+	if !strings.Contains(out, "unfinished promotion") {
 		t.Errorf("the next run does not name what it found:\n%s", out)
 	}
 	if got := w.live(); got != "v3" {

@@ -8,6 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
 
@@ -44,6 +45,7 @@ func inputs() []input.Def {
 		group("What is judged", judgeInputs()),
 		group("How traffic is measured", probeInputs()),
 		group("Where", runInputs()),
+		group("In the cluster", detachInputs()),
 	)
 }
 
@@ -58,7 +60,15 @@ func group(name string, defs []input.Def) []input.Def {
 func releaseInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true,
+			Name: "command", Kind: input.Enum, Default: commandDeploy, Allowed: commands(),
+			Help: "What to do: release the image, or show, steer or end a release that any run started",
+		},
+		{
+			Name: "full", Kind: input.Bool, Default: "false",
+			Help: "With command promote: skip the remaining steps",
+		},
+		{
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + commandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
@@ -125,8 +135,17 @@ func trafficInputs() []input.Def {
 			Help: "Minimum time that a version without weight keeps its pods; their grace period counts if it is longer",
 		},
 		{
-			Name: "keep-warm", Kind: input.Duration, Default: "10m", Range: seconds(0, 7*24*3600),
-			Help: "Time that the previous version keeps its pods after the promotion, for a rollback by one write",
+			Name: "bake-time", Kind: input.Duration, Default: "120s", Range: seconds(0, 7*24*3600),
+			Help: "Time after the promotion in which the new version is judged on while the previous one keeps its pods, for a rollback by one write",
+		},
+		{
+			Name: "keep-warm", Kind: input.Duration, Default: "0s", Range: seconds(0, 7*24*3600),
+			Help: "Time that the previous version keeps its pods after the promotion, if longer than bake-time; the next run or command: reap removes it",
+		},
+		{
+			Name: "when-stable-is-down", Kind: input.Enum, Allowed: []string{"replace", "refuse"},
+			Discovered: "replace if the commit's message has [hotfix] or [emergency], else refuse",
+			Help:       "What to do when the live version has no ready pods or does not answer: release without a comparison, in one step, or refuse",
 		},
 		{
 			Name: "progress-deadline", Kind: input.Duration, Default: "600s", Range: seconds(1, 24*3600),
@@ -135,6 +154,40 @@ func trafficInputs() []input.Def {
 		{
 			Name: "propagation-timeout", Kind: input.Duration, Default: "60s", Range: seconds(1, 3600),
 			Help: "Timeout for a weight change to take effect",
+		},
+	}
+}
+
+// detachInputs configure a release that runs as a Job in the cluster.
+func detachInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: "run-in", Kind: input.Enum, Default: "runner", Allowed: []string{"runner", "cluster"},
+			Help: "Where the release runs: in this process, or as a Job in the cluster that outlives it",
+		},
+		{
+			Name: "run-image", Form: input.FormImage, Required: true, RequiredFor: "run-in=cluster",
+			Help: "Image of this action for the Job; the cluster must be able to pull it", Example: "registry.example/deploy-action:1",
+		},
+		{
+			Name: "service-account", Default: "candlefish-deploy", Form: input.FormName,
+			Help: "ServiceAccount of the Job; `mage rbac` prints one with the permissions that it needs",
+		},
+		{
+			Name: "pod-patch", Discovered: "none",
+			Help: "YAML file that is merged into the spec of the Job's pod: tolerations, a proxy, secrets", Example: "deploy/job-pod.yaml",
+		},
+		{
+			Name: "wait", Kind: input.Bool, Default: "true", Off: "no-wait",
+			Help: "Show the Job's log and end as it does; false ends as soon as the Job is created",
+		},
+		{
+			Name: "attach", Kind: input.Bool, Default: "false",
+			Help: "Start nothing: show the log of the Job that runs, or of the last one",
+		},
+		{
+			Name: "when-cancelled", Kind: input.Enum, Default: "leave", Allowed: []string{"leave", "abort"},
+			Help: "What a signal to the watching process does to the release in the cluster",
 		},
 	}
 }
@@ -239,13 +292,14 @@ func runInputs() []input.Def {
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "Final status: promoted, planned, aborted, paused, failed, abort-failed or bad-input"},
+		{Name: "status", Help: "Final status: promoted, unchanged, planned, aborted, rolled-back, paused, done, failed, abort-failed or bad-input"},
 		{Name: "image", Help: "Image that serves at the end of the run, by digest if all its pods run the same one"},
 		{Name: "previous-image", Help: "Image that served at the start of the run"},
 		{Name: "failed-requests", Help: "Number of failed probe requests"},
 		{Name: "total-requests", Help: "Number of probe requests"},
 		{Name: "duration-seconds", Help: "Duration of the run"},
-		{Name: "overhead-seconds", Help: "Duration minus the dwell time"},
+		{Name: "overhead-seconds", Help: "Duration minus the dwell time and the drain window"},
+		{Name: "phase", Help: "Phase of the release in the cluster at the end of the run, such as Promoted, Paused or Baking; empty if there is none"},
 		{Name: "rolled-back", Help: "true if this run shifted traffic back"},
 		{Name: "report", Help: "Path of the JSON report"},
 	}
@@ -267,4 +321,10 @@ func permissions() []input.Permission {
 	return append(list,
 		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary; optional"},
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
+}
+
+// RBAC returns the manifest of a ServiceAccount for releases that run in the
+// cluster.
+func RBAC(namespace, account string) string {
+	return detached.RBAC(namespace, account, slices.Concat(discover.Permissions(""), judging.Permissions()))
 }

@@ -57,7 +57,7 @@ func TestSpecDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := []any{v.String("namespace"), v.Steps("steps"), v.Duration("step-duration"), v.Bool("rollback-on-error"), v.Bool("dry-run")}
-	want := []any{"production", []int{5, 25, 50, 100}, 5 * time.Minute, true, false}
+	want := []any{"production", []input.Step{{Weight: 5}, {Weight: 25}, {Weight: 50}, {Weight: 100}}, 5 * time.Minute, true, false}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}

@@ -20,7 +20,7 @@ func FuzzParseDuration(f *testing.F) {
 }
 
 func FuzzParseSteps(f *testing.F) {
-	for _, seed := range []string{"5,25,50,100", "100", "", ",", "1,2,3", "100,100", "5%, 100%", "-1,100"} {
+	for _, seed := range []string{"5,25,50,100", "100", "", ",", "1,2,3", "100,100", "5%, 100%", "-1,100", "5:pause,100", "5:pause=1h,100:pause", "5:pause=,100"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -29,7 +29,11 @@ func FuzzParseSteps(f *testing.F) {
 			return
 		}
 		last := 0
-		for _, w := range steps {
+		for _, step := range steps {
+			w := step.Weight
+			if step.UntilPromoted && step.Pause != 0 || step.Pause < 0 {
+				t.Fatalf("ParseSteps(%q) = %v: a pause both with and without an end", text, steps)
+			}
 			if w <= last || w > 100 {
 				t.Fatalf("ParseSteps(%q) = %v: does not rise within 1 to 100", text, steps)
 			}

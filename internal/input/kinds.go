@@ -142,28 +142,63 @@ func (d Def) parseEnum(text string) (any, error) {
 	return text, nil
 }
 
-// ParseSteps parses the weights of a plan, separated by commas: whole percents
-// from 1 to 100, rising, the last one 100.
-func ParseSteps(text string) ([]int, error) {
-	var steps []int
+// A Step is one weight of a plan.
+type Step struct {
+	Weight int // whole percent
+	// Pause is the wait after the step; UntilPromoted waits for a person instead.
+	Pause         time.Duration
+	UntilPromoted bool
+}
+
+// ParseSteps parses the steps of a plan, separated by commas: whole percents
+// from 1 to 100, rising, the last one 100. ":pause" after a weight waits until a
+// person promotes, ":pause=1h" for a time.
+func ParseSteps(text string) ([]Step, error) {
+	var steps []Step
 	for part := range strings.SplitSeq(text, ",") {
-		part = strings.TrimSpace(part)
-		w, err := strconv.Atoi(strings.TrimSuffix(part, "%"))
+		step, err := parseStep(strings.TrimSpace(part))
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a whole percent", part)
+			return nil, err
 		}
-		if w < 1 || w > 100 {
-			return nil, fmt.Errorf("weight %d is not within 1 to 100", w)
+		if n := len(steps); n > 0 && step.Weight <= steps[n-1].Weight {
+			return nil, fmt.Errorf("the weights do not rise: %d follows %d", step.Weight, steps[n-1].Weight)
 		}
-		if n := len(steps); n > 0 && w <= steps[n-1] {
-			return nil, fmt.Errorf("the weights do not rise: %d follows %d", w, steps[n-1])
-		}
-		steps = append(steps, w)
+		steps = append(steps, step)
 	}
-	if last := steps[len(steps)-1]; last != 100 {
+	if last := steps[len(steps)-1].Weight; last != 100 {
 		return nil, fmt.Errorf("the last weight is %d, not 100", last)
 	}
 	return steps, nil
+}
+
+func parseStep(text string) (Step, error) {
+	weight, pause, paused := strings.Cut(text, ":")
+	w, err := strconv.Atoi(strings.TrimSuffix(weight, "%"))
+	if err != nil {
+		return Step{}, fmt.Errorf("%q is not a whole percent", weight)
+	}
+	if w < 1 || w > 100 {
+		return Step{}, fmt.Errorf("weight %d is not within 1 to 100", w)
+	}
+	step := Step{Weight: w}
+	if !paused {
+		return step, nil
+	}
+	word, limit, timed := strings.Cut(pause, "=")
+	if word != "pause" {
+		return Step{}, fmt.Errorf("%q is not pause or pause=DURATION", pause)
+	}
+	if step.UntilPromoted = !timed; !timed {
+		return step, nil
+	}
+	step.Pause, err = ParseDuration(limit, time.Second)
+	if err == nil && step.Pause <= 0 {
+		err = errors.New("it is not positive")
+	}
+	if err != nil {
+		return Step{}, fmt.Errorf("pause %q: %w", limit, err)
+	}
+	return step, nil
 }
 
 func parseURL(text string) (*url.URL, error) {
@@ -198,7 +233,7 @@ func (d Def) Allows() string {
 	case Enum:
 		return strings.Join(d.Allowed, ", ")
 	case Steps:
-		return "rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100"
+		return "rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100; a pause may follow one: 25:pause or 25:pause=1h"
 	case URL:
 		return "an absolute http or https URL"
 	case Regexp:

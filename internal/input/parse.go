@@ -2,6 +2,7 @@ package input
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,6 +42,10 @@ func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
 		values.order = append(values.order, d.Name)
 		values.settings[d.Name] = set
 	}
+	problems = slices.DeleteFunc(problems, func(p Problem) bool {
+		d, ok := s.Def(p.Name)
+		return ok && d.RequiredFor != "" && values.settings[d.Name].Text == "" && p.Reason == isRequired && !values.holds(d.RequiredFor)
+	})
 	if scan.help {
 		return values, ErrHelp
 	}
@@ -54,7 +59,7 @@ func (d Def) read(flags map[string]given, getenv func(string) string) (Setting, 
 	if g.text == "" {
 		set.value = d.zero()
 		if d.Required {
-			return set, &Problem{Name: d.Name, Reason: "is required", Allowed: d.Allows() + d.places()}
+			return set, &Problem{Name: d.Name, Reason: isRequired, Allowed: d.Allows() + d.places()}
 		}
 		return set, nil
 	}
@@ -69,6 +74,20 @@ func (d Def) read(flags map[string]given, getenv func(string) string) (Setting, 
 	}
 	set.value = v
 	return set, nil
+}
+
+// isRequired is the reason of a problem with an unset input.
+const isRequired = "is required"
+
+// holds reports whether inputs have values, given as "name=value" with spaces
+// between.
+func (v Values) holds(conditions string) bool {
+	for condition := range strings.FieldsSeq(conditions) {
+		if name, value, _ := strings.Cut(condition, "="); v.settings[name].Text != value {
+			return false
+		}
+	}
+	return true
 }
 
 func (d Def) find(flags map[string]given, getenv func(string) string) given {

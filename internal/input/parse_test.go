@@ -94,7 +94,8 @@ func TestFlagForms(t *testing.T) {
 		{[]string{"--limit=2.5%"}, "limit", 2.5},
 		{[]string{"--slow=1500"}, "slow", 1500 * time.Millisecond},
 		{[]string{"--hosts=a\n\n b "}, "hosts", []string{"a", "b"}},
-		{[]string{"--steps", "10%, 100%"}, "steps", []int{10, 100}},
+		{[]string{"--steps", "10%, 100%"}, "steps", []Step{{Weight: 10}, {Weight: 100}}},
+		{[]string{"--steps", "10:pause, 50:pause=1h, 100"}, "steps", []Step{{Weight: 10, UntilPromoted: true}, {Weight: 50, Pause: time.Hour}, {Weight: 100}}},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
@@ -137,7 +138,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"--url=candlefish.ai"}, `url (flag --url): "candlefish.ai": not an absolute http or https URL; allowed: an absolute http or https URL`},
 		{[]string{"--pattern=("}, `pattern (flag --pattern): "(": not a regular expression; allowed: a regular expression in Go's syntax`},
 		{[]string{"--token=two words"}, `token (flag --token): invalid format; allowed: the name of an HTTP header`},
-		{[]string{"--steps=5,5,100"}, `steps (flag --steps): "5,5,100": the weights do not rise: 5 follows 5; allowed: rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100`},
+		{[]string{"--steps=5,5,100"}, `steps (flag --steps): "5,5,100": the weights do not rise: 5 follows 5; allowed: rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100; a pause may follow one: 25:pause or 25:pause=1h`},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {

@@ -68,7 +68,7 @@ func (s Spec) ActionYAML() string {
 	b.WriteString("inputs:\n")
 	for _, d := range s.Inputs {
 		fmt.Fprintf(&b, "  %s:\n    description: %s\n", d.Name, quoteYAML(d.describe()))
-		if d.Required && d.Env == "" {
+		if d.Required && d.RequiredFor == "" && d.Env == "" {
 			b.WriteString("    required: true\n")
 		}
 		if d.Default != "" && d.Env == "" {

@@ -28,7 +28,7 @@ func TestActionYAML(t *testing.T) {
   namespace:
     description: 'Where it''s at. Values: any text on one line. Environment: NAMESPACE. Default: production.'
   steps:
-    description: 'The weights. Values: rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100.'
+    description: 'The weights. Values: rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100; a pause may follow one: 25:pause or 25:pause=1h.'
     default: '5,100'
   image:
     description: 'What | which. Values: any text on one line.'
@@ -46,7 +46,7 @@ func TestTables(t *testing.T) {
 	t.Parallel()
 	want := "| Input | Values | Default | Environment | Description |\n|---|---|---|---|---|\n" +
 		"| `namespace` | any text on one line | `production` | `NAMESPACE` | Where it's at |\n" +
-		"| `steps` | rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100 | `5,100` |  | The weights |\n" +
+		"| `steps` | rising whole percents from 1 to 100 that end at 100, such as 5,25,50,100; a pause may follow one: 25:pause or 25:pause=1h | `5,100` |  | The weights |\n" +
 		"| `image` | any text on one line |  |  | What \\| which |\n"
 	if diff := cmp.Diff(want, renderSpec().InputTable()); diff != "" {
 		t.Errorf("InputTable (-want +got):\n%s", diff)

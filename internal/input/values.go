@@ -2,8 +2,10 @@ package input
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -88,13 +90,50 @@ func (v Values) Duration(name string) time.Duration { return get[time.Duration](
 func (v Values) List(name string) []string { return get[[]string](v, name, List) }
 
 // Steps returns a value of kind Steps.
-func (v Values) Steps(name string) []int { return get[[]int](v, name, Steps) }
+func (v Values) Steps(name string) []Step { return get[[]Step](v, name, Steps) }
 
 // URL returns a value of kind URL; nil when unset.
 func (v Values) URL(name string) *url.URL { return get[*url.URL](v, name, URL) }
 
 // Regexp returns a value of kind Regexp; nil when unset.
 func (v Values) Regexp(name string) *regexp.Regexp { return get[*regexp.Regexp](v, name, Regexp) }
+
+// Given returns the texts of the inputs that the user gave, without secrets.
+func (v Values) Given() map[string]string {
+	given := map[string]string{}
+	for _, s := range v.All() {
+		if !s.Def.Secret && v.IsSet(s.Def.Name) {
+			given[s.Def.Name] = s.Text
+		}
+	}
+	return given
+}
+
+// With returns v with other values for the inputs that the user did not give.
+// Unknown names and invalid texts are errors.
+func (v Values) With(recorded map[string]string) (Values, error) {
+	settings := maps.Clone(v.settings)
+	var problems Problems
+	for _, name := range slices.Sorted(maps.Keys(recorded)) {
+		s, ok := settings[name]
+		if !ok {
+			problems = append(problems, Problem{Name: name, Reason: "is not an input of " + v.spec})
+			continue
+		}
+		if v.IsSet(name) {
+			continue
+		}
+		parsed, err := s.Def.parse(recorded[name])
+		if err != nil {
+			problems = append(problems, Problem{Name: name, Value: recorded[name], Reason: err.Error(), Allowed: s.Def.Allows()})
+			continue
+		}
+		s.Text, s.Source, s.value = recorded[name], Source{Kind: "record"}, parsed
+		settings[name] = s
+	}
+	v.settings = settings
+	return v, problems.Err()
+}
 
 func (v Values) setting(name string) Setting {
 	s, ok := v.settings[name]

@@ -23,14 +23,14 @@ type Permission struct {
 // a Role.
 var Permissions = []Permission{
 	{"apps", "deployments", []string{"get", "list", "watch", "create", "patch", "delete"}, "Run the canary beside the deployment and hand pods over"},
-	{"apps", "replicasets", []string{"get", "list", "watch", "patch"}, "Hand the running pods of a version over without a restart"},
+	{"apps", "replicasets", []string{"get", "list", "watch", "patch", "delete"}, "Hand the running pods of a version over without a restart"},
 	{"", "pods", []string{"get", "list", "watch", "patch"}, "Read the readiness of pods and set version labels"},
 	{"", "pods", []string{"create"}, "Ask in a dry run whether quotas, limit ranges, pod security and webhooks admit the canary's pods"},
 	{"", "pods/log", []string{"get"}, "Fetch logs of failed pods"},
 	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version its own endpoints"},
-	{"", "configmaps", []string{"get", "create", "update"}, "Store the rollout's record"},
+	{"", "configmaps", []string{"get", "list", "create", "update", "delete"}, "Store the rollout's record"},
 	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Read the endpoints of the gateway's Services"},
-	{"coordination.k8s.io", "leases", []string{"get", "create", "update"}, "Admit one run at a time"},
+	{"coordination.k8s.io", "leases", []string{"get", "watch", "create", "update", "delete"}, "Admit one run at a time, and take requests from other machines"},
 }
 
 // RoutePermission returns what a rollout needs on routes of a kind.

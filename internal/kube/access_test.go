@@ -77,7 +77,7 @@ func TestPermissionsAreAskedSideBySide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"delete deployments", "get pods/log", "get services", "list services", "watch services", "create services", "patch services", "delete services"}
+	want := []string{"delete deployments", "delete replicasets", "get pods/log", "get services", "list services", "watch services", "create services", "patch services", "delete services", "delete configmaps", "delete leases"}
 	if !slices.Equal(missing, want) {
 		t.Errorf("missing = %q, want %q in this order", missing, want)
 	}

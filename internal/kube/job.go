@@ -62,6 +62,15 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 	if job.Spec.Template.Spec.RestartPolicy == "" {
 		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	}
+	// A process that is killed cannot delete its Job: the cluster ends it then.
+	if deadline, ok := ctx.Deadline(); ok && job.Spec.ActiveDeadlineSeconds == nil {
+		limit := int64(max(time.Until(deadline), time.Second).Seconds())
+		job.Spec.ActiveDeadlineSeconds = &limit
+	}
+	if job.Spec.TTLSecondsAfterFinished == nil {
+		ttl := int32(60)
+		job.Spec.TTLSecondsAfterFinished = &ttl
+	}
 	if job.Spec.BackoffLimit == nil {
 		job.Spec.BackoffLimit = new(int32) // no retries: a failed check stays failed
 	}

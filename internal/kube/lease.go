@@ -19,12 +19,13 @@ import (
 type Lease struct {
 	Token int64
 
-	cluster   *Cluster
-	namespace string
-	name      string
-	run       release.Run
-	cancel    context.CancelFunc
-	done      chan struct{}
+	cluster    *Cluster
+	namespace  string
+	deployment string
+	name       string
+	run        release.Run
+	cancel     context.CancelFunc
+	done       chan struct{}
 }
 
 // leaseDuration is the time after which a lease without renewal expires;
@@ -49,8 +50,8 @@ func (e *HeldError) Error() string {
 // leaseDuration, measured by this process's clock: clocks of different machines
 // disagree. It calls waiting once, before it waits for a renewal.
 func (c *Cluster) Acquire(ctx context.Context, namespace, deployment string, run release.Run, waiting func(holder string, until time.Time)) (*Lease, error) {
-	l := &Lease{cluster: c, namespace: namespace, name: release.ObjectName(deployment), run: run, done: make(chan struct{})}
-	b := bid{Lease: l, deployment: deployment, waiting: waiting}
+	l := &Lease{cluster: c, namespace: namespace, deployment: deployment, name: release.ObjectName(deployment), run: run, done: make(chan struct{})}
+	b := bid{Lease: l, waiting: waiting}
 	for {
 		err := Retry(ctx, b.take)
 		if err == nil {
@@ -74,10 +75,9 @@ func (c *Cluster) Acquire(ctx context.Context, namespace, deployment string, run
 // A bid is one run's attempt to take a lease.
 type bid struct {
 	*Lease
-	deployment string
-	waiting    func(holder string, until time.Time)
-	seen       string // the holder's last renewal
-	since      time.Time
+	waiting func(holder string, until time.Time)
+	seen    string // the holder's last renewal
+	since   time.Time
 }
 
 // take takes the lease if it is free, or returns errHeldStill while it waits
@@ -104,6 +104,7 @@ func (b *bid) take(ctx context.Context) error {
 	}
 	b.Token = int64(Deref(lease.Spec.LeaseTransitions)) + 1
 	lease.Spec = b.spec()
+	delete(lease.Annotations, annotationRequest) // it was for the holder before
 	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager})
 	if apierrors.IsConflict(err) {
 		b.seen = "lost the race" // the winner renews it
@@ -164,6 +165,9 @@ func (l *Lease) renew(ctx context.Context) {
 func (l *Lease) update(ctx context.Context, holder string) error {
 	leases := l.cluster.Typed.CoordinationV1().Leases(l.namespace)
 	lease, err := leases.Get(ctx, l.name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && holder == "" {
+		return nil // a person or this run deleted it
+	}
 	if err != nil {
 		return err
 	}
@@ -190,10 +194,15 @@ func (l *Lease) Check(ctx context.Context) error {
 	})
 }
 
-// Release frees the lease, so the next run need not wait.
-func (l *Lease) Release(ctx context.Context) error {
+// Abandon ends the renewals and leaves the lease as it is.
+func (l *Lease) Abandon() {
 	l.cancel()
 	<-l.done
+}
+
+// Release frees the lease, so the next run need not wait.
+func (l *Lease) Release(ctx context.Context) error {
+	l.Abandon()
 	if err := Retry(ctx, func(ctx context.Context) error { return l.update(ctx, "") }); err != nil {
 		return fmt.Errorf("release the lease %s/%s: %w", l.namespace, l.name, err)
 	}

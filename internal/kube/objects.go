@@ -6,6 +6,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/jsonpatch"
 )
 
 // The options of our writes, with our field manager.
@@ -36,4 +38,17 @@ func With(m map[string]string, key, value string) map[string]string {
 	}
 	c[key] = value
 	return c
+}
+
+// Disown returns the patch that removes our field manager from an object, an
+// empty patch if it owns nothing there. The fields and their values stay.
+func Disown(obj metav1.Object) jsonpatch.Patch {
+	patch := jsonpatch.Guarded(obj.GetResourceVersion())
+	fields := obj.GetManagedFields()
+	for i := len(fields) - 1; i >= 0; i-- { // from the end: each removal moves the later ones
+		if fields[i].Manager == FieldManager && fields[i].Subresource == "" {
+			patch = patch.Remove(fmt.Sprintf("/metadata/managedFields/%d", i))
+		}
+	}
+	return patch
 }

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -187,6 +188,24 @@ func (w *Watch) Deployment(name string) *appsv1.Deployment {
 		return nil
 	}
 	return d
+}
+
+// Service returns a Service, nil if it does not exist.
+func (w *Watch) Service(name string) *corev1.Service {
+	s, err := w.typed.Core().V1().Services().Lister().Services(w.ns).Get(name)
+	if err != nil {
+		return nil
+	}
+	return s
+}
+
+// NotOlder reports whether a resource version is b or a later one. The API server
+// numbers the versions of one kind of object in order; see
+// https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions.
+func NotOlder(a, b string) bool {
+	x, errX := strconv.ParseUint(a, 10, 64)
+	y, errY := strconv.ParseUint(b, 10, 64)
+	return errX == nil && errY == nil && x >= y
 }
 
 // ReplicaSet returns a ReplicaSet, nil if it does not exist.

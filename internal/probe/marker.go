@@ -128,8 +128,8 @@ func (b *Book) LearnPrefix(side rollout.Side, prefixes ...string) {
 	}
 }
 
-// Strict makes unknown values unattributed. Without it, while only stable's
-// values are known, every other value belongs to the canary. Pod names need it:
+// Strict makes unknown values unattributed. Without it, while only one side's
+// values are known, every other value belongs to the other side. Pod names need it:
 // a new name may be a new pod of either version.
 func (b *Book) Strict() {
 	b.mu.Lock()
@@ -152,10 +152,22 @@ func (b *Book) Side(v string) rollout.Side {
 	case c:
 		return rollout.SideCanary
 	}
-	if b.knows(rollout.SideStable) && !b.knows(rollout.SideCanary) && !b.strict {
+	switch knowsStable, knowsCanary := b.knows(rollout.SideStable), b.knows(rollout.SideCanary); {
+	case b.strict || knowsStable == knowsCanary:
+		return rollout.SideUnattributed
+	case knowsStable:
 		return rollout.SideCanary
 	}
-	return rollout.SideUnattributed
+	return rollout.SideStable
+}
+
+// Swap exchanges what is known of stable and of the canary.
+func (b *Book) Swap() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, c := index(rollout.SideStable), index(rollout.SideCanary)
+	b.values[s], b.values[c] = b.values[c], b.values[s]
+	b.prefixes[s], b.prefixes[c] = b.prefixes[c], b.prefixes[s]
 }
 
 func (b *Book) has(s rollout.Side, v string) bool {

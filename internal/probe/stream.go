@@ -27,7 +27,8 @@ import (
 )
 
 const (
-	maxRate = 1000
+	// MaxRate is the highest rate of a Stream, per second.
+	MaxRate = 1000
 	maxBody = 64 << 10
 	// queue is the number of answers that may wait for a slow callback: 8 s at the
 	// highest rate.
@@ -44,7 +45,7 @@ type Config struct {
 	Rate int
 	// Timeout of one request, including its body. 0 means 5 s.
 	Timeout time.Duration
-	// MaxInFlight bounds the concurrent requests. 0 means as many as Rate and
+	// MaxInFlight bounds the concurrent requests. 0 means as many as twice Rate and
 	// Timeout can need, at most 512.
 	MaxInFlight int
 	Marker      Marker
@@ -62,8 +63,8 @@ func (c Config) validate() error {
 	if err := c.Target.validate(); err != nil {
 		errs = append(errs, err)
 	}
-	if c.Rate < 1 || c.Rate > maxRate {
-		errs = append(errs, fmt.Errorf("probe rate %d: want 1 to %d per second", c.Rate, maxRate))
+	if c.Rate < 1 || c.Rate > MaxRate {
+		errs = append(errs, fmt.Errorf("probe rate %d: want 1 to %d per second", c.Rate, MaxRate))
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("probe timeout %v: want a positive duration", c.Timeout))
@@ -82,7 +83,7 @@ func (c Config) withDefaults() Config {
 		c.Timeout = 5 * time.Second
 	}
 	if c.MaxInFlight == 0 {
-		c.MaxInFlight = min(512, max(8, int(float64(c.Rate)*c.Timeout.Seconds())))
+		c.MaxInFlight = min(512, max(8, int(2*float64(c.Rate)*c.Timeout.Seconds())))
 	}
 	return c
 }
@@ -106,8 +107,16 @@ type Stream struct {
 	stop     context.CancelFunc
 	done     chan struct{}
 
+	marker                        atomic.Pointer[Marker]
+	rate                          atomic.Int64 // per second
 	answered, missed, undelivered atomic.Uint64
 }
+
+// SetRate changes the rate from now on, within 1 to MaxRate per second.
+func (s *Stream) SetRate(perSecond int) { s.rate.Store(int64(min(max(perSecond, 1), MaxRate))) }
+
+// Mark sets the place of the version in the answers from now on.
+func (s *Stream) Mark(m Marker) { s.marker.Store(&m) }
 
 // Start starts a Stream. It ends when ctx ends or Stop is called: it sends no
 // new request, waits for the open ones (at most Timeout), delivers them and
@@ -120,6 +129,8 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 	ctx, stop := context.WithCancel(ctx)
 	tr := c.Target.transport(c.MaxInFlight)
 	s := &Stream{conf: c, stop: stop, idle: tr.CloseIdleConnections, done: make(chan struct{})}
+	s.Mark(c.Marker)
+	s.SetRate(c.Rate)
 	s.attacker = vegeta.NewAttacker(
 		vegeta.Client(&http.Client{Transport: counting{tr}, Timeout: c.Timeout, CheckRedirect: noRedirects}),
 		vegeta.Workers(uint64(min(10, c.MaxInFlight))),
@@ -127,7 +138,7 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 		vegeta.MaxBody(maxBody),
 	)
 	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: c.Target.URL, Header: c.Target.header(c.Version)})
-	pace := &pacer{ctx: ctx, sched: schedule{every: time.Second / time.Duration(c.Rate), rand: rand.N[time.Duration]}, rate: c.Rate, missed: &s.missed}
+	pace := &pacer{ctx: ctx, sched: schedule{rand: rand.N[time.Duration]}, rate: &s.rate, missed: &s.missed}
 	results := s.attacker.Attack(targeter, pace, 0, "")
 	context.AfterFunc(ctx, func() { s.attacker.Stop() })
 	s.deliver(results)
@@ -165,7 +176,9 @@ func (s *Stream) answer(r *vegeta.Result) Answer {
 		a.Err = cleanError(r.Error)
 	}
 	a.Retried, _ = strconv.Atoi(r.Headers.Get(retryHeader))
-	a.Value = s.conf.Marker.Value(r.Headers, r.Body)
+	if m := s.marker.Load(); m != nil {
+		a.Value = m.Value(r.Headers, r.Body)
+	}
 	a.Side = s.conf.Book.Side(a.Value)
 	a.Failed = Failed(a.Status, s.conf.Baseline)
 	return a
@@ -188,12 +201,13 @@ func (s *Stream) Stats() Stats {
 type pacer struct {
 	ctx    context.Context
 	sched  schedule
-	rate   int
+	rate   *atomic.Int64 // per second
 	missed *atomic.Uint64
 }
 
 // Pace sleeps until the next probe is due.
 func (p *pacer) Pace(elapsed time.Duration, _ uint64) (time.Duration, bool) {
+	p.sched.every = time.Second / time.Duration(p.rate.Load())
 	wait, missed := p.sched.next(elapsed)
 	p.missed.Add(missed)
 	t := time.NewTimer(wait)
@@ -206,8 +220,8 @@ func (p *pacer) Pace(elapsed time.Duration, _ uint64) (time.Duration, bool) {
 	}
 }
 
-// Rate returns the constant rate.
-func (p *pacer) Rate(time.Duration) float64 { return float64(p.rate) }
+// Rate returns the current rate.
+func (p *pacer) Rate(time.Duration) float64 { return float64(p.rate.Load()) }
 
 // A schedule is a sequence of due times with independent random gaps, uniform
 // over 0 to twice their mean.

@@ -98,13 +98,65 @@ type Record struct {
 	Router        string    `json:"router"` // the name of what the routes belong to
 	Routes        []Route   `json:"routes"`
 	WarmUntil     time.Time `json:"warm_until,omitzero"`
-	Markers       *Markers  `json:"marker,omitempty"`
-	Baselines     Baselines `json:"baseline,omitempty"`
+	// Reverted: Stable and Canary are exchanged, see Swap.
+	Reverted bool `json:"reverted,omitempty"`
+	// Entry is the entry point that the probes used.
+	Entry Entry `json:"entry,omitzero"`
+	// PreviousImage is the image that served before this release.
+	PreviousImage string `json:"previous_image,omitempty"`
+	// Inputs are the settings of the run that another process needs to go on.
+	Inputs map[string]string `json:"inputs,omitempty"`
+	// History has the releases before this one, the newest first.
+	History   []Past    `json:"history,omitempty"`
+	Markers   *Markers  `json:"marker,omitempty"`
+	Baselines Baselines `json:"baseline,omitempty"`
 	// Preflight is the value of the request header that routes to the canary
 	// before it gets traffic; "" for no preflight route.
-	Preflight string        `json:"preflight,omitempty"`
-	Plan      rollout.Plan  `json:"plan"`
-	State     rollout.State `json:"state"`
+	Preflight string `json:"preflight,omitempty"`
+	// MarkPreflight: the gateway marks the answers to test requests, because the
+	// versions cannot be distinguished otherwise.
+	MarkPreflight bool          `json:"mark_preflight,omitempty"`
+	Plan          rollout.Plan  `json:"plan"`
+	State         rollout.State `json:"state"`
+}
+
+// An Entry is the public entry point of users' requests.
+type Entry struct {
+	URL  string `json:"url"`            // scheme, address and port
+	Host string `json:"host,omitempty"` // the Host header, "" for the URL's
+}
+
+// A Past is a release that has ended.
+type Past struct {
+	Image    string        `json:"image"`
+	Previous string        `json:"previous,omitempty"`
+	Run      Run           `json:"run"`
+	Ended    time.Time     `json:"ended"`
+	Phase    rollout.Phase `json:"phase"`
+	Reason   string        `json:"reason,omitempty"`
+}
+
+// historyLimit bounds History.
+const historyLimit = 20
+
+// Past returns this release and those before it, as the history of the next one.
+func (r *Record) Past() []Past {
+	if r == nil {
+		return nil
+	}
+	this := Past{Image: r.Image, Previous: r.PreviousImage, Run: r.Run, Ended: r.State.Since, Phase: r.State.Phase, Reason: r.State.Reason}
+	past := append([]Past{this}, r.History...)
+	return past[:min(len(past), historyLimit)]
+}
+
+// Swap exchanges the sides: the revision from before the release becomes the
+// canary, which takes all traffic and then the Deployment.
+func (r *Record) Swap() {
+	r.Stable, r.Canary = r.Canary, r.Stable
+	if r.Markers != nil {
+		r.Markers.Stable, r.Markers.Canary = r.Markers.Canary, r.Markers.Stable
+	}
+	r.Reverted = !r.Reverted
 }
 
 // CanaryService returns the name of the Service of the canary, after the
@@ -115,13 +167,15 @@ func (r *Record) CanaryService() string { return r.Service + "-canary" }
 func (r *Record) CanaryDeployment() string { return r.Deployment + "-canary" }
 
 // Unfinished reports whether the release left something that the next run has
-// to finish first. It is false for a nil record.
+// to finish first, other than a warm revision. It is false for a nil record.
 func (r *Record) Unfinished() bool {
-	return r != nil && (!r.State.Phase.Terminal() || r.State.Leftover != "")
+	return r != nil && !r.Warm() && (!r.State.Phase.Terminal() || r.State.Leftover != "")
 }
 
 // Warm reports whether the old revision of a promoted release still has its
-// pods. It is false for a nil record.
+// pods. It is false for a nil record. Records of version 1.0 have no leftover
+// then.
 func (r *Record) Warm() bool {
-	return r != nil && r.State.Phase == rollout.PhasePromoted && !r.WarmUntil.IsZero()
+	return r != nil && r.State.Phase == rollout.PhasePromoted &&
+		(r.State.Leftover == rollout.LeftoverPrevious || r.State.Leftover == "" && !r.WarmUntil.IsZero())
 }

@@ -95,7 +95,8 @@ type Result struct {
 
 	DurationSeconds Seconds `json:"duration_seconds"`
 	DwellSeconds    Seconds `json:"dwell_seconds"`    // the dwell of the plan that was held
-	OverheadSeconds Seconds `json:"overhead_seconds"` // the difference
+	DrainSeconds    Seconds `json:"drain_seconds"`    // spent waiting for the last requests of pods before their stop
+	OverheadSeconds Seconds `json:"overhead_seconds"` // the rest
 
 	RolledBack bool        `json:"rolled_back"` // this run shifted traffic back to stable
 	Paused     bool        `json:"paused"`      // paused at its weight until a user decides

@@ -92,7 +92,11 @@ func (r Result) failed() string {
 
 // took returns a sentence with the duration and its parts.
 func (r Result) took() string {
-	return fmt.Sprintf("Took %s: %s dwell, %s overhead", r.DurationSeconds, r.DwellSeconds, r.OverheadSeconds)
+	drain := ""
+	if r.DrainSeconds > 0 {
+		drain = fmt.Sprintf("%s drain, ", r.DrainSeconds)
+	}
+	return fmt.Sprintf("Took %s: %s dwell, %s%s overhead", r.DurationSeconds, r.DwellSeconds, drain, r.OverheadSeconds)
 }
 
 // command returns the shell command that repeats the run.

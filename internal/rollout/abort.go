@@ -18,6 +18,9 @@ func abort(p Plan, s State, o Observation) (State, Action) {
 	if o.Err != nil && o.Interrupted != "" && s.Stage == StageAbortRemove {
 		return quickEnd(s, o, "") // the leftovers get no traffic
 	}
+	if o.Interrupted != "" && p.Linger {
+		return s, Action{Kind: KindStop}
+	}
 	if o.Err != nil {
 		return failed(s, o, "abort: "+o.Err.Error()+" (aborting because: "+s.Reason+")")
 	}
@@ -47,10 +50,10 @@ func abortRemove(s State, o Observation) (State, Action) {
 	if o.Done == StageAbortRemove {
 		return end(s, o, PhaseAborted, s.Reason)
 	}
-	if !s.QuickBy.IsZero() {
+	if !s.QuickBy.IsZero() && s.Written {
 		return quickEnd(s, o, "")
 	}
-	return act(s)
+	return act(s) // without any traffic the canary can go at once
 }
 
 func abortAccepted(p Plan, s State, o Observation) (State, Action) {
@@ -89,6 +92,12 @@ func abortObserved(p Plan, s State, o Observation) (State, Action) {
 	if expired(o, until) {
 		if !s.QuickBy.IsZero() {
 			return quickEnd(s, o, "accepted, but the answers did not show it before the run had to end")
+		}
+		if o.CanaryAnswers == 0 {
+			// Too few answers by stable, but none by the canary: nothing more can be seen
+			// while stable itself fails.
+			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight 0: stable answered too little in %s; the canary answered nothing", p.Propagation))
+			return abortDrain(p, enter(seen(s, o), o, StageAbortDrain), o)
 		}
 		return failed(s, o, "abort: the gateway accepted weight 0, but the canary still answers (aborting because: "+s.Reason+")")
 	}

@@ -5,20 +5,11 @@ import (
 	"time"
 )
 
-// settleAnswers is the number of answers by the new revision, and none by the
-// old, that prove that the gateway no longer uses the canary Service. 100
-// answers bound the old revision's share below 4.5 % with 99 % confidence; its
-// share would be 100 % if the gateway had not followed.
-const settleAnswers = 100
-
-// maxSettles is the number of attempts to point the canary Service at the old
-// revision before the promotion fails.
-const maxSettles = 5
-
 // progress decides during the rise. It checks for problems before anything that
 // would raise the weight.
 func progress(p Plan, s State, o Observation) (State, Action) {
-	if s, a, stopped := alarms(p, s, o); stopped {
+	s, a, stopped := alarms(p, s, o)
+	if stopped {
 		return s, a
 	}
 	switch s.Stage {
@@ -47,6 +38,8 @@ func progress(p Plan, s State, o Observation) (State, Action) {
 		return observed(p, s, o)
 	case StageDwell:
 		return dwell(p, s, o)
+	case StagePause:
+		return pause(p, s, o)
 	default:
 		return fail(p, s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
@@ -125,9 +118,16 @@ func accepted(p Plan, s State, o Observation) (State, Action) {
 func observed(p Plan, s State, o Observation) (State, Action) {
 	switch o.Split {
 	case SplitConfirmed:
-		s = seen(s, o)
-		return dwell(p, enter(s, o, StageDwell), o)
+		s = enter(seen(s, o), o, StageDwell)
+		if o.Followed.After(s.ObservedAt.Add(-p.Propagation)) {
+			s.Since = o.Followed // the dwell began when the gateway followed
+		}
+		return dwell(p, s, o)
 	case SplitBlind:
+		if p.Replace {
+			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight %d: the versions cannot be distinguished", s.Weight))
+			return dwell(p, enter(seen(s, o), o, StageDwell), o)
+		}
 		return inconclusive(p, s, o, fmt.Sprintf("weight %d cannot be observed: the versions cannot be distinguished", s.Weight))
 	case SplitPending:
 	}
@@ -140,31 +140,72 @@ func observed(p Plan, s State, o Observation) (State, Action) {
 
 func dwell(p Plan, s State, o Observation) (State, Action) {
 	until := s.Since.Add(p.DwellFor(s))
-	if !expired(o, until) {
-		awaits := fmt.Sprintf("the dwell at %d %%", s.Weight)
-		if s.Sized > s.Step || s.Step+1 == len(p.Steps) {
-			return s, wait(s, until, awaits)
-		}
-		ahead := until.Add(-min(2*s.PodsTook+s.Lag, p.Steps[s.Step].Dwell/2))
-		if !expired(o, ahead) {
-			a := wait(s, until, awaits)
-			a.Wake = ahead
-			return s, a
-		}
-		// The next step's pods start while this step is still judged, so the gateway
-		// knows them before it gets the weight.
-		s.Sized = s.Step + 1
-		return s, Action{Stage: StageDwell, Kind: KindScale}
+	if !expired(o, until) && !s.Full && !s.Skip {
+		return hold(p, s, o, until)
 	}
-	switch o.Verdict {
-	case VerdictSuccessful:
-	case VerdictInconclusive:
+	switch {
+	case o.Verdict == VerdictSuccessful, s.Full, s.Skip: // a person decided; a failure was an alarm
+	case o.Verdict == VerdictInconclusive:
 		return inconclusive(p, s, o, o.Reason)
 	default: // no verdict at the end of the dwell is never a pass
 		return inconclusive(p, s, o, "no verdict at the end of the dwell")
 	}
+	step := p.Steps[s.Step]
+	if (step.Pause > 0 || step.UntilPromoted) && !s.Full && !s.Skip {
+		return pause(p, enter(s, o, StagePause), o)
+	}
+	return advance(p, s, o)
+}
+
+// hold waits for the end of the dwell. The next step's pods start while this
+// step is still judged, so the gateway knows them before it gets the weight.
+func hold(p Plan, s State, o Observation, until time.Time) (State, Action) {
+	awaits := fmt.Sprintf("the dwell at %d %%", s.Weight)
+	if s.Sized > s.Step || s.Step+1 == len(p.Steps) {
+		return resize(s, o, wait(s, until, awaits))
+	}
+	ahead := until.Add(-min(2*s.PodsTook+s.Lag, p.Steps[s.Step].Dwell/2))
+	if !expired(o, ahead) {
+		a := wait(s, until, awaits)
+		a.Wake = ahead
+		return resize(s, o, a)
+	}
+	s.Sized = s.Step + 1
+	return s, Action{Stage: s.Stage, Kind: KindScale}
+}
+
+// resize lets the canary follow the live size of stable, which an autoscaler may
+// have changed; otherwise it returns the given action.
+func resize(s State, o Observation, otherwise Action) (State, Action) {
+	if o.CanaryNeeded > o.CanaryWanted {
+		return s, Action{Stage: s.Stage, Kind: KindScale}
+	}
+	return s, otherwise
+}
+
+// pause waits as the plan asks after a successful dwell. A pause without an end
+// ends the run.
+func pause(p Plan, s State, o Observation) (State, Action) {
+	step := p.Steps[s.Step]
+	if step.UntilPromoted {
+		s.Asked = true
+		return end(s, o, PhasePaused, fmt.Sprintf("paused at %d %% as planned, until it is promoted", s.Weight))
+	}
+	until := s.Since.Add(step.Pause)
+	if !expired(o, until) {
+		return resize(s, o, wait(s, until, fmt.Sprintf("the end of the pause at %d %%", s.Weight)))
+	}
+	return advance(p, s, o)
+}
+
+// advance goes on to the next step, or to the promotion after the last.
+func advance(p Plan, s State, o Observation) (State, Action) {
+	s.Skip = false
 	if s.Step+1 < len(p.Steps) {
 		s.Step++
+		if s.Full {
+			s.Step = len(p.Steps) - 1
+		}
 		if s.Sized == s.Step {
 			return ready(p, enter(s, o, StageReady), o)
 		}
@@ -172,93 +213,5 @@ func dwell(p Plan, s State, o Observation) (State, Action) {
 		return act(enter(s, o, StageScale))
 	}
 	s.Phase = PhasePromoting
-	return drain(p, enter(s, o, StageDrain), o)
-}
-
-func promote(p Plan, s State, o Observation) (State, Action) {
-	if s.Stage == StageDrain {
-		if s, a, stopped := alarms(p, s, o); stopped {
-			return s, a
-		}
-		return drain(p, s, o)
-	}
-	// After the hand-over this run cannot go back: the new revision has all
-	// traffic and is in the Deployment's template. A signal or a deadline ends the
-	// run and leaves the rest, recorded, to the next one.
-	if o.Err != nil {
-		return failed(s, o, "promotion: "+o.Err.Error())
-	}
-	if o.Interrupted != "" && s.Stage != StageHandOver {
-		return failed(s, o, "interrupted by "+o.Interrupted+" after the hand-over")
-	}
-	switch s.Stage {
-	case StageHandOver:
-		if o.Done != StageHandOver {
-			return act(s)
-		}
-		return act(enter(s, o, StageReturn))
-	case StageReturn:
-		if o.Done != StageReturn {
-			return act(s)
-		}
-		return returned(p, enter(s, o, StageReturned), o)
-	case StageReturned:
-		return returned(p, s, o)
-	case StageWarm:
-		if o.Done != StageWarm {
-			return act(s)
-		}
-		return settle(p, enter(s, o, StageSettle), o)
-	case StageSettle:
-		return settle(p, s, o)
-	default:
-		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
-	}
-}
-
-func drain(p Plan, s State, o Observation) (State, Action) {
-	until := s.ObservedAt.Add(p.Drain)
-	if !expired(o, until) {
-		return s, wait(s, until, "the drain window of the old pods")
-	}
 	return act(enter(s, o, StageHandOver))
-}
-
-// returned waits for the gateway to follow a route whose two sides are the same
-// pods, which no answer can show. It waits for the acceptance and then for the
-// longest lag of this rollout. StageSettle proves it afterwards, by version.
-func returned(p Plan, s State, o Observation) (State, Action) {
-	until := s.Since.Add(p.Propagation)
-	if !o.Accepted {
-		if expired(o, until) {
-			return failed(s, o, fmt.Sprintf("the gateway did not accept the route to the promoted revision within %s", p.Propagation))
-		}
-		return s, wait(s, until, "the gateway to accept the route of the promoted revision")
-	}
-	grace := s.Since.Add(s.Lag * time.Duration(1+s.Settles))
-	if !expired(o, grace) {
-		return s, wait(s, grace, "the gateway to follow (the longest lag of this rollout)")
-	}
-	return act(enter(s, o, StageWarm))
-}
-
-func settle(p Plan, s State, o Observation) (State, Action) {
-	if o.OldAnswers > 0 {
-		// The gateway still uses the canary Service: point it back immediately. The
-		// old revision answered, so no request failed.
-		s.Settles++
-		if s.Settles > maxSettles {
-			return failed(s, o, "the gateway still sends requests to the canary Service")
-		}
-		next := enter(s, o, StageReturned)
-		return next, Action{Stage: StageReturned, Kind: KindUnwarm}
-	}
-	until := s.Since.Add(p.Propagation)
-	if o.NewAnswers >= settleAnswers || o.Split == SplitBlind {
-		return end(s, o, PhasePromoted, fmt.Sprintf("the new revision serves all traffic (%d answers, none by the old one)", o.NewAnswers))
-	}
-	if expired(o, until) {
-		return failed(s, o, fmt.Sprintf("only %d answers within %s after the promotion", o.NewAnswers, p.Propagation))
-	}
-	return s, wait(s, until, fmt.Sprintf("%d answers, all by the new revision", settleAnswers))
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -21,8 +22,12 @@ func Next(p Plan, s State, o Observation) (State, Action) {
 		return act(enter(s, o, StagePrepare))
 	case PhaseProgressing:
 		return progress(p, s, o)
-	case PhasePromoting:
+	case PhasePromoting, PhaseReverting:
 		return promote(p, s, o)
+	case PhaseBaking:
+		return bake(p, s, o)
+	case PhaseCleaning:
+		return clean(p, s, o)
 	case PhaseAborting:
 		return abort(p, s, o)
 	default:
@@ -34,6 +39,8 @@ func Next(p Plan, s State, o Observation) (State, Action) {
 func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 	stop := func(s State, a Action) (State, Action, bool) { return s, a, true }
 	switch {
+	case o.Interrupted != "" && p.Linger:
+		return stop(s, Action{Kind: KindStop})
 	case o.Interrupted != "":
 		s.QuickBy = o.Now.Add(p.QuickAbort)
 		return stop(startAbort(s, o, "interrupted by "+o.Interrupted))
@@ -50,20 +57,26 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 	case o.Verdict == VerdictFailed:
 		return stop(fail(p, s, o, o.Reason))
 	}
-	return s, Action{}, false
+	return steered(p, s, o)
+}
+
+// extends repeats a dwell or a bake that was inconclusive, if the plan allows
+// one more.
+func extends(p Plan, s State, reason string) (State, Action, bool) {
+	if s.Extensions >= p.MaxExtensions {
+		return s, Action{}, false
+	}
+	s.Extensions++
+	until := s.Since.Add(p.DwellFor(s))
+	return s, wait(s, until, fmt.Sprintf("the extended %s at %d %% (%s)", s.Stage, s.Weight, reason)), true
 }
 
 func inconclusive(p Plan, s State, o Observation, reason string) (State, Action) {
 	reason = "inconclusive: " + reason
-	policy := p.Inconclusive
-	if o.Policy != "" {
-		policy = o.Policy
-	}
-	if policy == PolicyExtend && s.Stage == StageDwell {
-		if s.Extensions < p.MaxExtensions {
-			s.Extensions++
-			until := s.Since.Add(p.DwellFor(s))
-			return s, wait(s, until, fmt.Sprintf("the extended dwell at %d %% (%s)", s.Weight, reason))
+	policy := cmp.Or(o.Policy, p.Inconclusive)
+	if policy == PolicyExtend && (s.Stage == StageDwell || s.Stage == StageBake) {
+		if s, a, ok := extends(p, s, reason); ok {
+			return s, a
 		}
 		policy = p.Then
 	}
@@ -73,27 +86,39 @@ func inconclusive(p Plan, s State, o Observation, reason string) (State, Action)
 	return fail(p, s, o, reason)
 }
 
-// fail ends the rise: back to stable, or pause if the plan says so.
+// fail ends the rise or the bake: back to the old revision, or pause if the plan
+// says so.
 func fail(p Plan, s State, o Observation, reason string) (State, Action) {
 	if !p.Rollback {
 		return end(s, o, PhasePaused, reason)
+	}
+	if s.Phase == PhaseBaking {
+		return startRevert(s, o, reason)
 	}
 	return startAbort(s, o, reason)
 }
 
 func failed(s State, o Observation, reason string) (State, Action) {
-	s.Leftover = LeftoverAbort
-	if s.Phase == PhasePromoting {
+	switch s.Phase {
+	case PhasePromoting, PhaseReverting:
 		s.Leftover = LeftoverPromotion
+	case PhaseBaking, PhaseCleaning:
+		s.Leftover = LeftoverPrevious
+	default:
+		s.Leftover = LeftoverAbort
 	}
 	return end(s, o, PhaseFailed, reason)
 }
 
 func end(s State, o Observation, phase Phase, reason string) (State, Action) {
-	s.Phase, s.Reason = phase, reason
+	s.Left = s.Stage
 	if phase == PhasePaused {
 		s.Leftover = LeftoverCanary
+		if s.Phase == PhaseBaking {
+			s.Leftover = LeftoverPrevious
+		}
 	}
+	s.Phase, s.Reason = phase, reason
 	if phase != PhaseFailed { // after a failure the next run continues from this stage
 		s.Stage = StageEnd
 	}
@@ -135,6 +160,12 @@ func act(s State) (State, Action) {
 		a.Kind = KindReturn
 	case StageWarm:
 		a.Kind = KindWarm
+	case StageRevert:
+		a.Kind, a.Weight = KindRevert, 100
+	case StageUnroute:
+		a.Kind = KindUnroute
+	case StageClean:
+		a.Kind = KindClean
 	case StageAbortRemove:
 		a.Kind = KindRestore
 	default:

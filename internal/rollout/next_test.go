@@ -14,10 +14,10 @@ var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func plan() Plan {
 	return Plan{
-		Steps:    []Step{{5, 10 * time.Second}, {25, 10 * time.Second}, {50, 10 * time.Second}, {100, 10 * time.Second}},
+		Steps:    []Step{{Weight: 5, Dwell: 10 * time.Second}, {Weight: 25, Dwell: 10 * time.Second}, {Weight: 50, Dwell: 10 * time.Second}, {Weight: 100, Dwell: 10 * time.Second}},
 		Rollback: true, Inconclusive: PolicyExtend, MaxExtensions: 1,
 		ProgressDeadline: time.Minute, Propagation: 30 * time.Second, Drain: 12 * time.Second,
-		KeepWarm: time.Minute, QuickAbort: 5 * time.Second, Finish: time.Minute,
+		Bake: 20 * time.Second, QuickAbort: 5 * time.Second, Finish: time.Minute,
 	}
 }
 
@@ -40,6 +40,9 @@ func (w *world) observe() Observation {
 		Accepted: true, Preflight: SplitConfirmed, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
 	}
 	if w.state.Stage == StageDwell && w.now.Sub(w.state.Since) >= w.plan.Steps[w.state.Step].Dwell {
+		o.Verdict = VerdictSuccessful
+	}
+	if w.state.Stage == StageBake && w.now.Sub(w.state.Since) >= w.plan.Bake {
 		o.Verdict = VerdictSuccessful
 	}
 	if (w.state.Stage == StageScale || w.state.Stage == StageReady) && w.now.Sub(w.state.Since) < time.Second {
@@ -94,7 +97,7 @@ func TestAGoodRollout(t *testing.T) {
 		"prepare",
 		"scale", "weight", // the next step's pods are asked for in the dwell before it
 		"dwell", "weight", "dwell", "weight", "dwell", "weight",
-		"handover", "return", "warm",
+		"handover", "return", "warm", "unroute", "clean",
 	}
 	if diff := cmp.Diff(want, w.actions); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
@@ -237,6 +240,17 @@ func TestWhatStopsARollout(t *testing.T) {
 					o.Verdict, o.Reason = VerdictFailed, "bad"
 				}
 				if s.Phase == PhaseAborting {
+					o.Split, o.CanaryAnswers = SplitPending, 7
+				}
+			},
+		},
+		{
+			name: "stable answers too little to confirm the abort", phase: PhaseAborted, reason: "bad", weights: []int{5, 25, 0}, last: "abort-remove",
+			bend: func(o *Observation, s State) {
+				if s.Step == 1 && s.Stage == StageDwell {
+					o.Verdict, o.Reason = VerdictFailed, "bad"
+				}
+				if s.Phase == PhaseAborting {
 					o.Split = SplitPending
 				}
 			},
@@ -299,8 +313,8 @@ func TestOldAnswersAfterThePromotionAimTheServiceBack(t *testing.T) {
 	if end.Phase != PhasePromoted {
 		t.Fatalf("phase = %s: %s", end.Phase, end.Reason)
 	}
-	tail := w.actions[len(w.actions)-6:]
-	if diff := cmp.Diff([]string{"return", "warm", "returned", "warm", "returned", "warm"}, tail); diff != "" {
+	tail := w.actions[len(w.actions)-8:]
+	if diff := cmp.Diff([]string{"return", "warm", "returned", "warm", "returned", "warm", "unroute", "clean"}, tail); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
 }
@@ -384,7 +398,10 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 		{State{Phase: PhaseProgressing, Stage: StageReady}, PhaseAborting, StageAbortRemove},
 		{State{Phase: PhaseProgressing, Stage: StageDwell, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
 		{State{Phase: PhasePaused, Stage: StageEnd, Weight: 25, Written: true}, PhaseAborting, StageAbortWeight},
-		{State{Phase: PhasePromoting, Stage: StageDrain, Weight: 100, Written: true}, PhaseAborting, StageAbortWeight},
+		{State{Phase: PhaseCleaning, Stage: StageDrain, Weight: 100, Written: true}, PhaseCleaning, StageUnroute},
+		{State{Phase: PhaseBaking, Stage: StageBake, Weight: 100, Written: true}, PhaseCleaning, StageUnroute},
+		{State{Phase: PhaseReverting, Stage: StageObserved, Weight: 100, Written: true, Reverted: true}, PhaseReverting, StageRevert},
+		{State{Phase: PhaseReverting, Stage: StageWarm, Weight: 100, Written: true, Reverted: true}, PhaseReverting, StageWarm},
 		{State{Phase: PhasePromoting, Stage: StageHandOver, Weight: 100, Written: true}, PhasePromoting, StageHandOver},
 		{State{Phase: PhasePromoting, Stage: StageReturned, Weight: 100, Written: true}, PhasePromoting, StageReturn},
 		{State{Phase: PhaseFailed, Stage: StageSettle, Weight: 100, Written: true}, PhasePromoting, StageWarm},

@@ -10,15 +10,21 @@
 // change. Two rules hold on every path and are tested as properties:
 //
 //   - after a failed verdict the weight never rises again;
-//   - every path ends promoted, aborted, paused (only if the plan asks for it
-//     or another writer changed the route), or failed with the reason why its
-//     abort or promotion failed.
+//   - every path ends promoted, aborted, paused (only if the plan or a person
+//     asks for it or another writer changed the route), or failed with the
+//     reason why its abort or promotion failed.
 //
 // The order inside a step is fixed: scale, ready, weight, accepted, observed,
 // dwell. A step's weight is written only after its pods are ready, the first
 // one only after the gateway has reached them; the next change happens only
 // after the data plane has followed the last. The pods of a step start towards
 // the end of the dwell before it.
+//
+// After the last step the new revision takes over the user's Deployment and the
+// old one stays warm while the judge goes on (PhaseBaking). Then the old
+// revision drains and everything is left as the user wrote it (PhaseCleaning).
+// A version that fails while it bakes loses the traffic by one write, and the
+// same hand-over gives the Deployment back (PhaseReverting).
 package rollout
 
 import "time"
@@ -31,6 +37,9 @@ const (
 	PhasePending     Phase = "Pending"     // admitted, nothing changed yet
 	PhaseProgressing Phase = "Progressing" // the canary takes or awaits traffic
 	PhasePromoting   Phase = "Promoting"   // the canary has all traffic and becomes stable
+	PhaseBaking      Phase = "Baking"      // the canary is the stable revision, still judged; the old one is warm
+	PhaseReverting   Phase = "Reverting"   // the warm revision has all traffic again and becomes stable
+	PhaseCleaning    Phase = "Cleaning"    // the revision without traffic drains and is removed
 	PhasePromoted    Phase = "Promoted"    // the canary is the stable revision
 	PhaseAborting    Phase = "Aborting"    // traffic is going back to stable
 	PhaseAborted     Phase = "Aborted"     // stable serves everything
@@ -63,13 +72,20 @@ const (
 	StageAccepted  Stage = "accepted"  // wait until the gateway accepted the route
 	StageObserved  Stage = "observed"  // wait until answers show the split
 	StageDwell     Stage = "dwell"     // hold and judge
+	StagePause     Stage = "pause"     // hold after a successful dwell, because the plan says so
 
-	StageDrain    Stage = "drain"    // wait for the last requests to the old pods
+	StageRevert   Stage = "revert"   // route to the warm revision
 	StageHandOver Stage = "handover" // swap the ReplicaSets between the two Deployments
 	StageReturn   Stage = "return"   // route back through the user's Service
 	StageReturned Stage = "returned" // wait until the gateway follows
 	StageWarm     Stage = "warm"     // point the canary Service at the old revision
 	StageSettle   Stage = "settle"   // wait until no answer comes from the old revision
+	StageBake     Stage = "bake"     // judge the new revision while the old one is warm
+
+	StageUnroute Stage = "unroute" // write the route as the user wrote it
+	StageUnused  Stage = "unused"  // wait until the gateway accepted it
+	StageDrain   Stage = "drain"   // wait for the last requests to the pods that will be stopped
+	StageClean   Stage = "clean"   // stop them; leave everything as the user wrote it
 
 	StageAbortWeight   Stage = "abort-weight"
 	StageAbortAccepted Stage = "abort-accepted"
@@ -84,6 +100,10 @@ const (
 type Step struct {
 	Weight int           `json:"weight"` // whole percent of traffic to the canary, 1..100
 	Dwell  time.Duration `json:"dwell"`
+	// Pause is an additional wait after the dwell; UntilPromoted waits for a
+	// person instead, and ends the run.
+	Pause         time.Duration `json:"pause,omitempty"`
+	UntilPromoted bool          `json:"until_promoted,omitempty"`
 }
 
 // A Plan is the configuration of a rollout. It does not change while the
@@ -97,8 +117,14 @@ type Plan struct {
 	Then             Policy        `json:"then,omitempty"`    // empty means abort
 	ProgressDeadline time.Duration `json:"progress_deadline"` // timeout for pods to become ready
 	Propagation      time.Duration `json:"propagation"`       // timeout for a route to be accepted and then observed
-	Drain            time.Duration `json:"drain"`             // minimum time between the last request and a selector change
-	KeepWarm         time.Duration `json:"keep_warm"`         // how long the old revision keeps its pods
+	Drain            time.Duration `json:"drain"`             // minimum time between the last request to a pod and its stop
+	Bake             time.Duration `json:"bake"`              // how long the promoted revision is judged while the old one is warm
+	KeepWarm         time.Duration `json:"keep_warm"`         // how long the old revision keeps its pods, if longer than Bake
+	// Replace: stable cannot serve, so the canary is compared with nothing.
+	Replace bool `json:"replace,omitempty"`
+	// Linger: a signal leaves the rollout as it is, for the next process of the
+	// same run.
+	Linger bool `json:"linger,omitempty"`
 	// QuickAbort bounds an abort caused by a signal, counted from the signal.
 	// State.Unconfirmed records what the answers did not show by then.
 	QuickAbort time.Duration `json:"quick_abort"`
@@ -106,8 +132,22 @@ type Plan struct {
 	Finish time.Duration `json:"finish"`
 }
 
-// DwellFor returns the dwell of the current step, extensions included.
+// Replacing returns the plan for a stable version that is down: one step to all
+// traffic.
+func (p Plan) Replacing() Plan {
+	p.Replace = true
+	if n := len(p.Steps); n > 0 {
+		p.Steps = p.Steps[n-1:]
+	}
+	return p
+}
+
+// DwellFor returns the dwell of the current step, or of the bake, extensions
+// included.
 func (p Plan) DwellFor(s State) time.Duration {
+	if s.Phase == PhaseBaking {
+		return p.Bake * time.Duration(1+s.Extensions)
+	}
 	return p.Steps[s.Step].Dwell * time.Duration(1+s.Extensions)
 }
 
@@ -119,6 +159,7 @@ const (
 	LeftoverCanary    Leftover = "canary"    // the canary Deployment and what belongs to it
 	LeftoverAbort     Leftover = "abort"     // the rest of an abort
 	LeftoverPromotion Leftover = "promotion" // the rest of a promotion, from the hand-over on
+	LeftoverPrevious  Leftover = "previous"  // the old revision, warm or draining
 )
 
 // State is the state of a rollout. It is small, is recorded in the cluster
@@ -134,6 +175,22 @@ type State struct {
 	Written bool `json:"written"`
 	// Since is the start of the stage.
 	Since time.Time `json:"since"`
+	// Skip: a person promoted the canary without the end of this step; Full:
+	// without the remaining steps.
+	Skip bool `json:"skip,omitempty"`
+	Full bool `json:"full,omitempty"`
+	// Reverted: the sides are exchanged. The canary is now the revision from before
+	// the release.
+	Reverted bool `json:"reverted,omitempty"`
+	// Back: a person or the judge asked for the old revision while the hand-over
+	// was going on; it follows.
+	Back string `json:"back,omitempty"`
+	// Asked: the plan or a person asked for the pause. Left is the stage in which
+	// a terminal state was entered.
+	Asked bool `json:"asked,omitempty"`
+	// Interrupted: a signal ended the run after its hand-over.
+	Interrupted bool  `json:"interrupted,omitempty"`
+	Left        Stage `json:"left,omitempty"`
 	// Sized is the step for which the canary was last sized.
 	Sized int `json:"sized"`
 	// PodsTook is the time that the newest pods took to become ready.
@@ -181,6 +238,7 @@ type Observation struct {
 
 	CanaryReady  int // ready pods of the canary
 	CanaryWanted int // desired pods of the canary
+	CanaryNeeded int // pods that the canary needs for its weight, given the live size of stable
 	// Trouble says why the canary's pods cannot serve: a crash, a failed image
 	// pull. It is empty if there is no problem.
 	Trouble string
@@ -200,6 +258,8 @@ type Observation struct {
 	// Followed is when the gateway likely started to follow the weight, estimated
 	// from the answers; zero if unknown. The confirmation comes later.
 	Followed time.Time
+	// CanaryAnswers counts answers by the canary since the last weight.
+	CanaryAnswers int
 	// OldAnswers counts answers by the old revision since the action of StageWarm.
 	OldAnswers int
 	// NewAnswers counts answers by the new revision since the action of StageWarm.
@@ -210,8 +270,11 @@ type Observation struct {
 	Policy Policy
 
 	Interrupted string // the signal, when one arrived
-	Drift       string // the other writer of the route or the Deployment, and its change
-	Fenced      string // the run that took the lease
+	// Request is what a person asks for, delivered once; the zero Request is none.
+	Request Request
+	By      string // the author of Request
+	Drift   string // the other writer of the route or the Deployment, and its change
+	Fenced  string // the run that took the lease
 }
 
 // An Action is the next thing to do.
@@ -239,6 +302,9 @@ const (
 	KindReturn        // route to the user's Service, which now selects the new revision
 	KindWarm          // point the canary Service at the old revision
 	KindUnwarm        // point it back at the new revision: the old one answered
+	KindRevert        // exchange the sides and route to the warm revision
+	KindUnroute       // write the route as the user wrote it
+	KindClean         // stop the revision without traffic and remove what the rollout added
 	KindRestore       // put everything back as recorded
 	KindStop          // the state is terminal
 )

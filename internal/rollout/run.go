@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,14 @@ type Runner struct {
 	Report func(State, Action, Observation)
 	// Interrupted yields the name of a signal, once.
 	Interrupted <-chan string
+	// Steered yields what people ask for; nil for nothing.
+	Steered <-chan Steer
+}
+
+// A Steer is a request and its author.
+type Steer struct {
+	Request Request `json:"request"`
+	By      string  `json:"by"`
 }
 
 // actionError adds the failed stage to the error.
@@ -91,7 +100,7 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 			if !action.Wake.IsZero() {
 				until = action.Wake
 			}
-			l.signal = r.wait(until.Sub(now), l.signal)
+			l.wait(until.Sub(now))
 		default:
 			l.carryOut(ctx, action)
 		}
@@ -102,13 +111,15 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 // Observe does not provide.
 type loop struct {
 	Runner
-	plan  Plan
-	state State
+	plan   Plan
+	state  State
+	before State // before the last decision
 
 	signal, fenced string
 	done           Stage
 	failed         error
 	drift          *DriftError
+	steer          Steer // not yet decided on
 }
 
 // decide observes and decides. changed says that the state must be recorded.
@@ -118,15 +129,20 @@ func (l *loop) decide(ctx context.Context) (action Action, changed bool, now tim
 	if err != nil && l.failed == nil {
 		l.failed = fmt.Errorf("observe: %w", err)
 	}
-	o.Now, o.Done, o.Err, o.Interrupted, o.Fenced = l.Now(), l.done, l.failed, l.signal, l.fenced
+	l.receive()
+	o.Now, o.Done, o.Err, o.Interrupted = l.Now(), l.done, l.failed, l.signal
+	o.Fenced = cmp.Or(l.fenced, o.Fenced)
+	o.Request, o.By = l.steer.Request, l.steer.By
 	if l.drift != nil && o.Drift == "" {
 		o.Drift = l.drift.Error()
 	}
 	o = l.Traffic.Annotate(o, s)
 	l.state, action = Next(l.plan, s, o)
-	l.done, l.failed = "", nil
+	l.done, l.failed, l.steer = "", nil, Steer{}
 	next := l.state
-	changed = next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy)
+	changed = next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy) ||
+		next.Full != s.Full || next.Skip != s.Skip || next.Back != s.Back
+	l.before = s
 	l.Report(next, action, o)
 	return action, changed, o.Now
 }
@@ -139,7 +155,8 @@ func (l *loop) record(ctx context.Context, action Action) (recorded bool, err er
 	case err == nil:
 		return true, nil
 	case errors.Is(err, ErrFenced):
-		l.fenced = err.Error()
+		// Whatever this decision was, the other run decides now.
+		l.fenced, l.state = err.Error(), l.before
 		return false, nil
 	case action.Kind == KindStop:
 		return false, fmt.Errorf("record the end of the rollout (%s: %s): %w", l.state.Phase, l.state.Reason, err)
@@ -166,20 +183,31 @@ func (l *loop) carryOut(ctx context.Context, action Action) {
 	}
 }
 
-// wait returns after a change, at the deadline or on a signal. A signal that
-// has already arrived does not wake it again.
-func (r Runner) wait(d time.Duration, signal string) string {
+// wait returns after a change, at the deadline, on a request or on a signal. A
+// signal that has already arrived does not wake it again.
+func (l *loop) wait(d time.Duration) {
 	var interrupted <-chan string
-	if signal == "" {
-		interrupted = r.Interrupted
+	if l.signal == "" {
+		interrupted = l.Interrupted
 	}
 	select {
-	case <-r.Target.Changed():
-	case <-r.Traffic.Changed():
-	case <-r.After(max(d, 0)):
-	case signal = <-interrupted:
+	case <-l.Target.Changed():
+	case <-l.Traffic.Changed():
+	case <-l.After(max(d, 0)):
+	case l.steer = <-l.Steered:
+	case l.signal = <-interrupted:
 	}
-	return signal
+}
+
+// receive takes a request that arrived during an action.
+func (l *loop) receive() {
+	if l.steer.Request != "" {
+		return
+	}
+	select {
+	case l.steer = <-l.Steered:
+	default:
+	}
 }
 
 // act executes one action. A signal immediately interrupts an action of the

@@ -70,9 +70,14 @@ type Router interface {
 // it gets traffic.
 type Preflighter interface {
 	// Preflight returns a route, beside the user's, that takes only the requests
-	// with this header and sends them to the canary.
-	Preflight(route Object, saved release.Route, s Split, header, value string) (Object, error)
+	// with this header and sends them to the canary. With mark, their answers carry
+	// the header with the value PreflightMark.
+	Preflight(route Object, saved release.Route, s Split, header, value string, mark bool) (Object, error)
 }
+
+// PreflightMark is the value of the response header that marks the answers to
+// test requests.
+const PreflightMark = "canary"
 
 // A Gatewayed is a Router whose routes are attached to gateways, which have
 // addresses.

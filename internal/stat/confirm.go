@@ -119,6 +119,9 @@ func firstDisjoint(least, most int, p, q float64) int {
 	return hi
 }
 
+// Needed returns the number of answers that a confirmation takes at least.
+func (c *Confirmer) Needed() int { return c.minN }
+
 // Observe adds one answer, by the canary or by stable, to a request sent after
 // the weight was written. It reports whether the share is confirmed; a
 // confirmation is final.

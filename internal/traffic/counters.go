@@ -72,6 +72,10 @@ func (m *Monitor) counted(c *counters, now []gateway.Counts, began time.Time) {
 		// After the promotion the canary Service is the old revision.
 		m.settled.new += int(stable.Total)
 		m.settled.old += int(canary.Total)
+		if !m.reverted {
+			m.judge.counted(rollout.SideCanary, stable.Total, stable.Failed)
+			m.judge.flush(time.Now())
+		}
 		return
 	}
 	m.judge.counted(rollout.SideStable, stable.Total, stable.Failed)

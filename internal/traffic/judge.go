@@ -74,8 +74,18 @@ func (m *Monitor) EndJudge() error {
 func (m *Monitor) Measured(metric string, points []analysis.Point, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.judge == nil {
+	if m.judge == nil || m.reverted {
 		return
+	}
+	if m.handedOver {
+		// Sources know the versions by Service and label. Since the hand-over both are
+		// those of the new version; nothing else has had traffic since 100 %.
+		points = slices.Clone(points)
+		for i := range points {
+			if points[i].Side == rollout.SideStable {
+				points[i].Side = rollout.SideCanary
+			}
+		}
 	}
 	m.judge.Add(metric, points...)
 	if err != nil {

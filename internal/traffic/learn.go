@@ -27,7 +27,9 @@ type Identity struct {
 	Marker probe.Marker
 	Book   *probe.Book // the marker's values of each version
 	Status int         // the status of the stable version's answers
+	Size   int         // the largest body of these answers, in bytes
 	Why    string      // why the versions cannot be distinguished, "" if they can
+	Late   bool        // the canary's values are learnt from test requests
 }
 
 // Learn sends a few requests to the entry point before the first change and
@@ -41,7 +43,7 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 		if err != nil {
 			return id, err
 		}
-		id.Status = sample.Status
+		id.Status, id.Size = sample.Status, max(id.Size, len(sample.Body))
 		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
 	}
 	if id.Marker.String() == "" {
@@ -73,14 +75,29 @@ func fetchStable(ctx context.Context, cfg Config, status int) (probe.Sample, err
 	defer cancel()
 	sample, err := probe.Fetch(ctx, cfg.target(), cfg.Version)
 	if err != nil {
-		return sample, exit.Refuse("set probe-url to the public entry point and probe-path to a page that always works",
-			fmt.Sprintf("the stable version does not answer at the entry point %s: %v", cfg.URL, err))
+		return sample, &DownError{Hint: "set probe-url to the public entry point and probe-path to a page that always works",
+			What: fmt.Sprintf("the stable version does not answer at the entry point %s: %v", cfg.URL, err)}
 	}
 	if sample.Status >= 400 || status != 0 && sample.Status != status {
-		return sample, exit.Refuse(probePathHint,
-			fmt.Sprintf("the stable version answered %s with status %d before any change", cfg.URL, sample.Status))
+		return sample, &DownError{Hint: probePathHint, What: fmt.Sprintf("the stable version answered %s with status %d before any change", cfg.URL, sample.Status)}
 	}
 	return sample, nil
+}
+
+// A DownError says that the stable version does not serve. It has the exit
+// status of a run that did not start.
+type DownError struct {
+	What string
+	Hint string // what else may be wrong
+}
+
+func (e *DownError) Error() string { return e.What }
+
+// Unknown returns the identity for a stable version that does not serve: its
+// values cannot be learnt, so the canary's are learnt from the answers to test
+// requests, before it gets traffic.
+func Unknown(cfg Config) Identity {
+	return Identity{Marker: cfg.marker(), Book: &probe.Book{}, Status: http.StatusOK, Late: true}
 }
 
 // Recall returns the identity that an earlier run recorded. While two versions

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -60,11 +61,15 @@ func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
 	}
 	tick := time.NewTicker(preflightInterval)
 	defer tick.Stop()
-	for row := 0; row < preflightAnswers; {
-		if m.ask(ctx, marked) == rollout.SideCanary {
-			row++
+	for row := (samples{}); len(row.headers) < preflightAnswers; {
+		sample, ok := m.ask(ctx, marked)
+		if !ok {
+			row = samples{}
 		} else {
-			row = 0
+			row.headers, row.bodies = append(row.headers, sample.Header), append(row.bodies, sample.Body)
+		}
+		if len(row.headers) == preflightAnswers {
+			m.learnLate(row)
 		}
 		select {
 		case <-ctx.Done():
@@ -76,13 +81,50 @@ func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
 	m.notify()
 }
 
-// ask sends one request on a new connection and returns the side that answered.
-func (m *Monitor) ask(ctx context.Context, t probe.Target) rollout.Side {
+// samples are the canary's answers in a row.
+type samples struct {
+	headers []http.Header
+	bodies  [][]byte
+}
+
+// ask sends one request on a new connection. It reports whether the canary
+// answered: by the gateway's mark, or by the version marker.
+func (m *Monitor) ask(ctx context.Context, t probe.Target) (probe.Sample, bool) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
 	defer cancel()
 	sample, err := probe.Fetch(ctx, t, m.cfg.Version)
 	if err != nil {
-		return rollout.SideUnattributed
+		return sample, false
 	}
-	return m.identity.Book.Side(m.identity.Marker.Value(sample.Header, sample.Body))
+	if m.record.MarkPreflight {
+		return sample, sample.Header.Get(m.cfg.PreflightHeader) == m.cfg.PreflightMark && !probe.Failed(sample.Status, m.identity.Status)
+	}
+	return sample, m.identity.Book.Side(m.identity.Marker.Value(sample.Header, sample.Body)) == rollout.SideCanary
+}
+
+// learnLate learns the canary's values from its answers to test requests.
+func (m *Monitor) learnLate(row samples) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := &m.identity
+	if !id.Late {
+		return
+	}
+	if id.Marker.String() == "" {
+		marker, _, err := probe.Discover(row.headers, nil)
+		if err != nil {
+			id.Why = err.Error()
+			return
+		}
+		id.Marker = marker
+		if marker.Pod {
+			id.Book.Strict()
+			m.teach()
+		}
+	}
+	for i := range row.headers {
+		id.Book.Learn(rollout.SideCanary, id.Marker.Value(row.headers[i], row.bodies[i]))
+	}
+	m.stream.Mark(id.Marker)
+	m.record.Markers = id.Markers()
 }

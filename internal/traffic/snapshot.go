@@ -32,9 +32,7 @@ func (m *Monitor) Snapshot() Snapshot {
 	}
 	s.Weights = append(s.Weights, m.steps.weights...)
 	for _, step := range m.steps.list {
-		c := *step
-		c.Counts = m.steps.counts(step)
-		s.Steps = append(s.Steps, c)
+		s.Steps = append(s.Steps, m.steps.view(step))
 	}
 	return s
 }
@@ -48,9 +46,7 @@ func (m *Monitor) Current() (step Step, ok bool) {
 	if newest == nil {
 		return Step{Counts: m.steps.tally.Step(probe.Before)}, false
 	}
-	step = *newest
-	step.Counts = m.steps.counts(newest)
-	return step, true
+	return m.steps.view(newest), true
 }
 
 // RateBefore returns a metric's requests per second before the first weight; ok

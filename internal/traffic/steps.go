@@ -12,8 +12,10 @@ import (
 // A Step has the measurements at one weight, from its write to the next.
 type Step struct {
 	// Promotion marks the time after the last weight, when both sides of the route
-	// are the same pods.
-	Promotion bool
+	// are the same pods; Bake the time after it, when the new version is judged on.
+	Promotion, Bake bool
+	// Reverted marks the way back from the promoted version to the warm one.
+	Reverted  bool
 	Weight    int
 	WrittenAt time.Time
 	// Accepted and Observed are the times from the write to the gateway's
@@ -72,12 +74,26 @@ func (s *steps) counts(step *Step) probe.Counts {
 	if step.shown > 0 {
 		c = c.Merge(s.tally.Step(step.shown))
 	}
+	if step.Reverted { // the sides were exchanged when the answers came
+		c.Stable, c.Canary = c.Canary, c.Stable
+	}
+	return c
+}
+
+// view returns a step for display, with its counts.
+func (s *steps) view(step *Step) Step {
+	c := *step
+	c.Counts = s.counts(step)
+	if p := c.Share; c.Reverted && p.N > 0 {
+		c.Share.K, c.Share.Lo, c.Share.Hi = p.N-p.K, p.N-p.Hi, p.N-p.Lo
+	}
 	return c
 }
 
 // A confirmation says whether the answers show the weight written last.
 type confirmation struct {
 	weight    int
+	canary    int       // answers by the canary
 	writtenAt time.Time // requests sent before it do not count
 	confirmer *stat.Confirmer
 	confirmed bool
@@ -99,6 +115,9 @@ func (c *confirmation) answer(a probe.Answer) bool {
 	if a.Side != rollout.SideStable && a.Side != rollout.SideCanary {
 		c.unattributed()
 		return false
+	}
+	if a.Side == rollout.SideCanary {
+		c.canary++
 	}
 	confirmed := c.confirmer.Observe(a.Side == rollout.SideCanary)
 	if !c.confirmed && c.confirmer.Run() <= 1 {
@@ -124,6 +143,10 @@ func (c *confirmation) counted(stable, canary int) {
 }
 
 func (c *confirmation) progress() stat.Progress { return c.confirmer.Progress() }
+
+// settleAnswers is about the number of answers that the rollout waits for after
+// the promotion.
+const settleAnswers = 100
 
 // A settlement counts the answers by version after the promotion, while the
 // canary Service points at the old revision.

@@ -42,6 +42,9 @@ type Config struct {
 	// PreflightHeader is the header of test requests; its value is the record's
 	// secret.
 	PreflightHeader string
+	// PreflightMark is the value of the same header in their answers, if the
+	// record asks the gateway to mark them.
+	PreflightMark string
 }
 
 // A Marker is the place of the version in an answer: a response header, or the
@@ -81,6 +84,8 @@ type Monitor struct {
 	share      confirmation
 	settled    settlement
 	judge      *judge // nil if the run only finishes an earlier one
+	handedOver bool   // the user's Service and Deployment belong to the new version
+	reverted   bool   // the sides are exchanged, and nothing is judged any more
 	notifiedAt time.Time
 }
 
@@ -102,7 +107,8 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 		m.cancel()
 		return nil, fmt.Errorf("start the probe stream: %w", err)
 	}
-	if id.Why == "" && record.Preflight != "" {
+	m.reverted = record.Reverted
+	if (id.Why == "" || record.MarkPreflight) && record.Preflight != "" {
 		marked := cfg.target()
 		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
 		m.preflight.begin()
@@ -146,6 +152,23 @@ func (m *Monitor) teach() {
 	}
 }
 
+// The rate at which a weight is confirmed, so that it takes about a second. It is
+// bounded, in requests and in the bytes of their answers.
+const (
+	maxConfirmRate  = 400     // requests per second
+	maxConfirmBytes = 8 << 20 // per second
+)
+
+// confirmRate returns the rate that yields so many answers in a second; it is
+// never below the rate of judging.
+func (m *Monitor) confirmRate(answers int) int {
+	limit := maxConfirmRate
+	if m.identity.Size > 0 {
+		limit = min(limit, maxConfirmBytes/m.identity.Size)
+	}
+	return max(m.cfg.Rate, min(answers, limit))
+}
+
 // blind reports whether the versions cannot be distinguished.
 func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
 
@@ -181,7 +204,9 @@ func (m *Monitor) answer(a probe.Answer) {
 		if m.share.answer(a) {
 			m.notify()
 		}
-		m.judge.answer(a, now)
+		if !m.reverted {
+			m.judge.answer(a, now)
+		}
 	}
 	// The judge's tests are valid at every answer, so a failure triggers an
 	// evaluation immediately; without one, once a second is enough.
@@ -203,20 +228,28 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		}
 	case rollout.KindWeight:
 		m.share.begin(a.Weight, at)
+		m.stream.SetRate(m.confirmRate(m.share.confirmer.Needed()))
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
 		m.judge.begin(s.Step, a.Weight, at)
 	case rollout.KindHandOver:
 		// From here on the route's weight is independent of the version: both sides
 		// are the promoted pods.
-		if m.judge != nil {
-			m.record.Baselines = m.judge.baselines()
-		}
-		m.steps.begin(Step{Promotion: true, Weight: 100, WrittenAt: at})
+		m.keepBaselines()
+		m.handedOver = true
+		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
 		m.settled = settlement{since: at}
+		m.stream.SetRate(m.confirmRate(2 * settleAnswers))
 	case rollout.KindUnwarm:
 		m.settled.since = time.Time{}
+	case rollout.KindRevert:
+		m.revert(at)
+	case rollout.KindUnroute:
+		m.keepBaselines()
+		if m.settled.since.IsZero() {
+			m.settled = settlement{since: at}
+		}
 	default: // the answers do not show the other actions
 	}
 }
@@ -229,26 +262,66 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	if m.blind() {
 		o.Split = rollout.SplitBlind
 	}
-	o.OldAnswers, o.NewAnswers = m.settled.old, m.settled.new
+	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.old, m.settled.new, m.share.canary
 	step := m.steps.newest()
 	if step == nil {
 		o.Verdict, o.Reason = m.preparing()
 		return o
 	}
-	if s.Phase == rollout.PhasePromoting && s.Stage != rollout.StageDrain {
-		return o
+	if s.Stage == rollout.StageBake && !step.Bake {
+		step = m.bake(o.Now)
 	}
-	m.confirm(step, &o)
-	if m.judge != nil && s.Phase == rollout.PhaseProgressing {
+	if !step.Promotion && !step.Bake {
+		m.confirm(step, &o)
+	}
+	judged := s.Phase == rollout.PhaseProgressing || s.Phase == rollout.PhasePromoting || s.Phase == rollout.PhaseBaking
+	if m.judge != nil && judged && !m.reverted {
 		m.evaluate(step, &o, s)
 	}
 	return o
+}
+
+// keepBaselines stores this release's latencies for the next one.
+func (m *Monitor) keepBaselines() {
+	if m.judge != nil && !m.reverted {
+		m.record.Baselines = m.judge.baselines()
+	}
+}
+
+// bake starts the judgement of the promoted version, as one more step after
+// those of the plan.
+func (m *Monitor) bake(now time.Time) *Step {
+	m.stream.SetRate(m.cfg.Rate)
+	m.steps.begin(Step{Bake: true, Weight: 100, WrittenAt: now})
+	if m.judge != nil {
+		m.judge.begin(len(m.plan.Steps), 100, now)
+		m.judge.confirmed(now)
+		m.startChecks(100)
+	}
+	return m.steps.newest()
+}
+
+// revert exchanges the sides: the warm version is the one whose share grows to
+// 100 %.
+func (m *Monitor) revert(at time.Time) {
+	if !m.reverted {
+		m.identity.Book.Swap()
+	}
+	m.reverted, m.settled = true, settlement{}
+	m.share = confirmation{}
+	m.share.begin(100, at)
+	m.stream.SetRate(m.confirmRate(m.share.confirmer.Needed()))
+	m.steps.begin(Step{Reverted: true, Weight: 0, WrittenAt: at})
+	m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: 0})
 }
 
 // preparing judges the time before the first weight, when failures can only
 // come from the preparations.
 func (m *Monitor) preparing() (rollout.Verdict, string) {
 	c := m.steps.tally.Step(probe.Before)
+	if m.plan.Replace {
+		return rollout.VerdictPending, "" // stable fails anyway
+	}
 	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= m.cfg.ErrorRate*float64(c.Total()) {
 		return rollout.VerdictPending, ""
 	}
@@ -271,6 +344,7 @@ func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
 		return
 	}
 	step.Confirmed, step.Observed = true, o.Now.Sub(step.WrittenAt)
+	m.stream.SetRate(m.cfg.Rate)
 	m.steps.confirmed(step, o.Now)
 	if m.judge != nil {
 		m.judge.confirmed(o.Now)
@@ -281,9 +355,13 @@ func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
 // evaluate adds the judge's verdict on the step.
 func (m *Monitor) evaluate(step *Step, o *rollout.Observation, s rollout.State) {
 	moment := analysis.Moment{Now: o.Now, Dwell: m.plan.DwellFor(s)}
-	if s.Stage == rollout.StageDwell {
+	switch s.Stage {
+	case rollout.StageDwell, rollout.StageBake:
 		moment.Elapsed = o.Now.Sub(s.Since)
 		step.Dwell = moment.Elapsed
+	case rollout.StagePause:
+		moment.Elapsed = moment.Dwell
+	default: // the end of the dwell is not near
 	}
 	result := m.judge.Look(moment)
 	o.Verdict, o.Reason, o.Policy = result.Verdict, result.Reason, result.Policy

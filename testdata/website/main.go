@@ -4,6 +4,7 @@
 //	START_DELAY      time before it listens, such as 5s
 //	NEVER_READY      "true": /health always answers 503
 //	ERROR_RATE       share of requests, 0 to 1, answered with 500; /health is never one of them
+//	ERRORS_AFTER     time before ERROR_RATE counts
 //	LATENCY          time added to each answer but /health's
 //	LATENCY_JITTER   up to so much more, evenly spread
 //	LEAK             bytes kept for each request
@@ -60,6 +61,7 @@ type config struct {
 	startDelay time.Duration
 	neverReady bool
 	errorRate  float64
+	healthyFor time.Duration
 	latency    time.Duration
 	jitter     time.Duration
 	leak       int
@@ -86,6 +88,7 @@ func parse(getenv func(string) string) (config, error) {
 		version:    cmp.Or(getenv("VERSION"), "dev"),
 		listen:     cmp.Or(getenv("LISTEN"), ":8080"),
 		startDelay: duration("START_DELAY", "0s"),
+		healthyFor: duration("ERRORS_AFTER", "0s"),
 		latency:    duration("LATENCY", "0s"),
 		jitter:     duration("LATENCY_JITTER", "0s"),
 		crashAfter: duration("CRASH_AFTER", "0s"),
@@ -162,6 +165,7 @@ func run(ctx context.Context, c config, hostname string, log func(string, ...any
 type site struct {
 	config
 	hostname string
+	started  time.Time
 	random   func() float64 // from [0, 1)
 	draining atomic.Bool
 	mux      *http.ServeMux
@@ -171,7 +175,7 @@ type site struct {
 }
 
 func newSite(c config, hostname string) *site {
-	s := &site{config: c, hostname: hostname, random: rand.Float64, mux: http.NewServeMux()}
+	s := &site{config: c, hostname: hostname, started: time.Now(), random: rand.Float64, mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /health", s.health)
 	s.mux.Handle("GET /version", s.misbehave(s.versionText))
 	s.mux.Handle("GET /{$}", s.misbehave(s.page))
@@ -222,7 +226,7 @@ func (s *site) misbehave(next http.HandlerFunc) http.Handler {
 				return
 			}
 		}
-		if s.random() < s.errorRate {
+		if time.Since(s.started) >= s.healthyFor && s.random() < s.errorRate {
 			http.Error(w, "an error, as ERROR_RATE says", http.StatusInternalServerError)
 			return
 		}

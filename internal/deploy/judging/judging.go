@@ -113,8 +113,17 @@ func (r Rules) Prepare(e Env) error {
 // file.
 func (r Rules) Judge(m *traffic.Monitor, path string, record *release.Record) error {
 	return m.Judge(path, recording.Start{
-		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: len(record.Plan.Steps), Config: r.config,
+		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: judgedSteps(record.Plan), Config: r.config,
 	})
+}
+
+// judgedSteps returns how many steps share the error probability: those of the
+// plan, and the bake time.
+func judgedSteps(p rollout.Plan) int {
+	if p.Bake > 0 {
+		return len(p.Steps) + 1
+	}
+	return len(p.Steps)
 }
 
 // Measure opens the sources, reads them until ctx ends, and makes the monitor
@@ -185,7 +194,7 @@ func (r Rules) sight(p rollout.Plan, metric string, perSecond float64) []Sight {
 	i := slices.IndexFunc(r.config.Metrics, func(m config.Metric) bool { return m.Name == metric })
 	var sights []Sight
 	for _, step := range p.Steps {
-		seen, ok := power.Of(r.config, r.config.Metrics[i], power.Traffic{Rate: perSecond}, len(p.Steps), step.Weight, step.Dwell)
+		seen, ok := power.Of(r.config, r.config.Metrics[i], power.Traffic{Rate: perSecond}, judgedSteps(p), step.Weight, step.Dwell)
 		if ok {
 			sights = append(sights, Sight{Sentence: seen.Sentence, Enough: seen.Enough || step.Dwell == 0})
 		}

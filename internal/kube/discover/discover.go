@@ -41,7 +41,10 @@ type Found struct {
 	// Grace is the longest termination grace period of the live pods, in
 	// seconds.
 	Grace int64
-	// Obstacles are all problems that prevent the start.
+	// Down says why the live version cannot serve, "" if it can. It prevents a
+	// rollout that compares the versions.
+	Down string
+	// Obstacles are all other problems that prevent the start.
 	Obstacles []string
 	// Managed lists the objects that a GitOps tool would revert meanwhile.
 	Managed []string

@@ -2,10 +2,15 @@ package discover
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -45,7 +50,7 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
 		f.Grace = max(f.Grace, kube.Deref(pod.Spec.TerminationGracePeriodSeconds))
 	}
 	if ready < int(r.Replicas) {
-		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas))
+		f.Down = fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas)
 	}
 }
 
@@ -81,10 +86,76 @@ func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 			stop("service %s already exists and does not belong to a rollout of %s, which needs that name", other.Name, d.Name)
 		}
 	}
+	f.Obstacles = append(f.Obstacles, s.strangers(r, d)...)
+	f.Obstacles = append(f.Obstacles, names(r)...)
 	f.Managed = s.managed(r, d)
-	if r.Stable.Image != "" && r.Stable.Image == r.Image {
-		f.Warnings = append(f.Warnings, fmt.Sprintf("deployment %s already runs image %s", d.Name, r.Image))
+}
+
+// strangers names the pods behind the user's Services that belong to another
+// workload. While a release narrows the Services to one version, they would get
+// no traffic.
+func (s *survey) strangers(r *release.Record, d *appsv1.Deployment) []string {
+	ours := map[types.UID]bool{}
+	for i := range s.sets {
+		owner := metav1.GetControllerOf(&s.sets[i])
+		_, freed := s.sets[i].Annotations[kube.AnnotationFreed]
+		if freed || owner != nil && (owner.UID == d.UID || owner.Name == r.CanaryDeployment() && s.isOurs(owner.UID)) {
+			ours[s.sets[i].UID] = true
+		}
 	}
+	var found []string
+	for _, service := range r.Services {
+		selects := labels.SelectorFromSet(service.Selector)
+		workloads := map[string]int{}
+		for i := range s.pods {
+			pod := &s.pods[i]
+			if owner := metav1.GetControllerOf(pod); selects.Matches(labels.Set(pod.Labels)) && (owner == nil || !ours[owner.UID]) && pod.DeletionTimestamp == nil {
+				workloads[workloadOf(pod)]++
+			}
+		}
+		for _, workload := range slices.Sorted(maps.Keys(workloads)) {
+			found = append(found, fmt.Sprintf("service %s also selects %d pods of %s, which would get no traffic during the release; give deployment %s a Service of its own",
+				service.Name, workloads[workload], workload, d.Name))
+		}
+	}
+	return found
+}
+
+// isOurs reports whether a rollout created the Deployment of uid.
+func (s *survey) isOurs(uid types.UID) bool {
+	return slices.ContainsFunc(s.deployments, func(d appsv1.Deployment) bool { return d.UID == uid && d.Labels[kube.LabelTarget] != "" })
+}
+
+// workloadOf names what controls a pod.
+func workloadOf(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return "pod " + pod.Name
+	}
+	return strings.ToLower(owner.Kind) + " " + owner.Name
+}
+
+// The limits of names, https://kubernetes.io/docs/concepts/overview/working-with-objects/names/.
+const (
+	maxServiceName = 63
+	maxLabelValue  = 63
+	// maxDeploymentName leaves room for the hash that the names of a Deployment's
+	// pods get; longer ones are cut, so they no longer tell the Deployment.
+	maxDeploymentName = 253 - len("-1234567890-12345")
+)
+
+// names reports the names that a release would need and that are too long.
+func names(r *release.Record) []string {
+	var long []string
+	check := func(what, name string, limit int) {
+		if len(name) > limit {
+			long = append(long, fmt.Sprintf("the %s %q that a release needs has %d characters, at most %d are allowed", what, name, len(name), limit))
+		}
+	}
+	check("service", r.CanaryService(), maxServiceName)
+	check("deployment", r.CanaryDeployment(), maxDeploymentName)
+	check("label value", r.Deployment, maxLabelValue)
+	return long
 }
 
 // managed lists the objects of the rollout that a GitOps tool would revert.

@@ -178,6 +178,24 @@ func (d *Deployments) AnnotateWarm(ctx context.Context, name string, until time.
 	return nil
 }
 
+// Disown removes our field manager from a Deployment.
+func (d *Deployments) Disown(ctx context.Context, name string) error {
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		deployment, err := d.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if patch := kube.Disown(deployment); !patch.Empty() {
+			_, err = d.patch(ctx, name, patch)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give up the fields of deployment %s/%s: %w", d.ns, name, err)
+	}
+	return nil
+}
+
 // Settled waits until the controller of a paused Deployment has seen its newest
 // generation and counts the pods of replicaSet as updated.
 func (d *Deployments) Settled(ctx context.Context, name, replicaSet string) error {

@@ -7,6 +7,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
@@ -123,15 +125,84 @@ func sameSelector(rs *appsv1.ReplicaSet, d *appsv1.Deployment) bool {
 
 // FreeHistory frees the idle ReplicaSets of a Deployment except one.
 func (d *Deployments) FreeHistory(ctx context.Context, deployment, except string) error {
-	return d.eachIdle(ctx, deployment, except, func(name string) error { return d.Free(ctx, name) })
+	return d.eachIdle(ctx, deployment, except, func(rs *appsv1.ReplicaSet) error { return d.Free(ctx, rs.Name) })
 }
 
-// ReturnHistory returns the idle ReplicaSets to their Deployment.
-func (d *Deployments) ReturnHistory(ctx context.Context, deployment string) error {
-	return d.eachIdle(ctx, deployment, "", func(name string) error { return d.Give(ctx, name, deployment) })
+// ReturnHistory returns the idle ReplicaSets to their Deployment, except those
+// that DropEqual would delete.
+func (d *Deployments) ReturnHistory(ctx context.Context, deployment, current string) error {
+	owner, err := d.Get(ctx, deployment)
+	if err != nil {
+		return fmt.Errorf("read deployment %s/%s: %w", d.ns, deployment, err)
+	}
+	if err := d.DropEqual(ctx, owner, owner.Spec.Template, current); err != nil {
+		return err
+	}
+	return d.eachIdle(ctx, deployment, current, func(rs *appsv1.ReplicaSet) error { return d.Give(ctx, rs.Name, deployment) })
 }
 
-func (d *Deployments) eachIdle(ctx context.Context, deployment, except string, f func(name string) error) error {
+// DropEqual deletes the idle ReplicaSets of a Deployment whose template is equal
+// to the given one, except the current ReplicaSet. Of several equal ones the
+// controller takes the oldest for the newest revision: it would scale up the
+// idle one and stop the pods of the current one. Their revision is the current
+// one's, so the history loses nothing.
+func (d *Deployments) DropEqual(ctx context.Context, owner *appsv1.Deployment, template corev1.PodTemplateSpec, current string) error {
+	return d.eachIdle(ctx, owner.Name, current, func(rs *appsv1.ReplicaSet) error {
+		if !sameTemplate(rs.Spec.Template, template) {
+			return nil
+		}
+		err := kube.Retry(ctx, func(ctx context.Context) error {
+			return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Delete(ctx, rs.Name, metav1.DeleteOptions{
+				Preconditions: &metav1.Preconditions{UID: &rs.UID, ResourceVersion: &rs.ResourceVersion},
+			})
+		})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete replicaset %s/%s, whose template is that of the serving %s: %w", d.ns, rs.Name, current, err)
+		}
+		return nil
+	})
+}
+
+// sameTemplate compares templates as the Deployment controller does: without the
+// hash label.
+func sameTemplate(a, b corev1.PodTemplateSpec) bool {
+	a, b = *a.DeepCopy(), *b.DeepCopy()
+	delete(a.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	delete(b.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	return equality.Semantic.DeepEqual(a, b)
+}
+
+// Current returns the ReplicaSet of a Deployment's template, whatever its
+// version label. Other ReplicaSets with pods are an error: a rolling update is
+// going on, or stuck.
+func (d *Deployments) Current(ctx context.Context, deployment string) (*appsv1.ReplicaSet, error) {
+	owner, err := d.Get(ctx, deployment)
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.cluster.Typed.AppsV1().ReplicaSets(d.ns).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var current *appsv1.ReplicaSet
+	var others []string
+	for i := range list.Items {
+		rs := &list.Items[i]
+		switch serves := kube.Deref(rs.Spec.Replicas) > 0 || rs.Status.Replicas > 0; {
+		case !metav1.IsControlledBy(rs, owner):
+		case sameTemplate(labelled(rs.Spec.Template, d.label, nil), labelled(owner.Spec.Template, d.label, nil)) && (current == nil || serves):
+			current = rs
+		case serves:
+			others = append(others, rs.Name)
+		}
+	}
+	if current == nil || len(others) > 0 {
+		return nil, fmt.Errorf("%w: deployment %s is rolling out (pods of replicasets %q)", kube.ErrNotYet, deployment, others)
+	}
+	return current, nil
+}
+
+func (d *Deployments) eachIdle(ctx context.Context, deployment, except string, f func(*appsv1.ReplicaSet) error) error {
 	var idle []appsv1.ReplicaSet
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		var err error
@@ -141,18 +212,18 @@ func (d *Deployments) eachIdle(ctx context.Context, deployment, except string, f
 	if err != nil {
 		return fmt.Errorf("list the history of deployment %s/%s: %w", d.ns, deployment, err)
 	}
-	for _, rs := range idle {
-		if err := f(rs.Name); err != nil {
+	for i := range idle {
+		if err := f(&idle[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// SetTemplate gives the Deployment a ReplicaSet's template, so the controller
-// treats that ReplicaSet as the newest revision; with replicas it also sets the
-// count.
-func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet string, replicas bool) error {
+// SetTemplate gives the Deployment a ReplicaSet's template and count, so the
+// controller treats that ReplicaSet as the newest revision and keeps its pods.
+// With larger a higher count of the Deployment stays: an autoscaler's.
+func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet string, larger bool) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		rs, err := d.ReplicaSet(ctx, replicaSet)
 		if err != nil {
@@ -162,10 +233,11 @@ func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet st
 		if err != nil {
 			return err
 		}
-		patch := jsonpatch.Guarded(owner.ResourceVersion).Replace("/spec/template", templateOf(rs))
-		if replicas {
-			patch = patch.Replace("/spec/replicas", kube.Deref(rs.Spec.Replicas))
+		count := kube.Deref(rs.Spec.Replicas)
+		if larger {
+			count = max(count, kube.Deref(owner.Spec.Replicas))
 		}
+		patch := jsonpatch.Guarded(owner.ResourceVersion).Replace("/spec/template", templateOf(rs)).Replace("/spec/replicas", count)
 		if owner, err = d.patch(ctx, deployment, patch); err == nil {
 			d.template.note(owner)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -91,6 +92,9 @@ func (d *Deployments) Relabel(ctx context.Context, name, replicaSet string, valu
 			return err
 		}
 		if !hasLabel(deployment.Spec.Template.Labels, d.label, value) {
+			if err := d.DropEqual(ctx, deployment, labelled(deployment.Spec.Template, d.label, value), replicaSet); err != nil {
+				return err
+			}
 			patch := labelPatch(deployment.ResourceVersion, "/spec/template/metadata/labels", deployment.Spec.Template.Labels, d.label, value)
 			if deployment, err = d.patch(ctx, name, patch); err != nil {
 				return err
@@ -103,6 +107,17 @@ func (d *Deployments) Relabel(ctx context.Context, name, replicaSet string, valu
 		return fmt.Errorf("label the template of deployment %s/%s: %w", d.ns, name, err)
 	}
 	return nil
+}
+
+// labelled returns a copy of a template with the label set, or removed for nil.
+func labelled(t corev1.PodTemplateSpec, key string, value *string) corev1.PodTemplateSpec {
+	t = *t.DeepCopy()
+	if value == nil {
+		delete(t.Labels, key)
+	} else {
+		t.Labels = kube.With(t.Labels, key, *value)
+	}
+	return t
 }
 
 // RelabelReplicaSet changes the label on a ReplicaSet's template and its pods.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,7 +39,7 @@ func (c canary) scale(ctx context.Context, weight int) error {
 		if err != nil {
 			return err
 		}
-		want := canaryReplicas(kube.Deref(user.Spec.Replicas), weight)
+		want := canaryReplicas(c.capacity(user), weight)
 		canary, err := c.Get(ctx, name)
 		if apierrors.IsNotFound(err) {
 			canary, err = c.Create(ctx, c.deployment(user, want))
@@ -57,6 +58,65 @@ func (c canary) scale(ctx context.Context, weight int) error {
 	if err != nil {
 		return fmt.Errorf("size deployment %s/%s for %d %%: %w", c.record.Namespace, name, weight, err)
 	}
+	return nil
+}
+
+// capacity returns the pods that all traffic needs: the largest count of the
+// user's Deployment since the release began. Its autoscaler may shrink it while
+// the canary has the traffic.
+func (c canary) capacity(user *appsv1.Deployment) int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.record.Replicas = max(c.record.Replicas, kube.Deref(user.Spec.Replicas))
+	return c.record.Replicas
+}
+
+// needed returns the pods that the canary needs for a weight, given the user's
+// Deployment as the watch has it.
+func (c canary) needed(weight int) int {
+	user := c.watch.Deployment(c.record.Deployment)
+	if user == nil {
+		return 0
+	}
+	return int(canaryReplicas(c.capacity(user), weight))
+}
+
+// refillLimit bounds the wait for stable's pods before an abort: a canary that
+// fails must not keep its traffic for longer.
+const refillLimit = 20 * time.Second
+
+// refillStable gives the user's Deployment the pods for all traffic, if its
+// autoscaler took some away, and waits for them, but not for long.
+func (c canary) refillStable(ctx context.Context) error {
+	want := int32(0)
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		user, err := c.Get(ctx, c.record.Deployment)
+		if err != nil {
+			return err
+		}
+		want = c.capacity(user)
+		if kube.Deref(user.Spec.Replicas) < want {
+			_, err = c.SetReplicas(ctx, user, want)
+		} else {
+			want = 0
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("size deployment %s/%s before the traffic returns: %w", c.record.Namespace, c.record.Deployment, err)
+	}
+	if want == 0 {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, refillLimit)
+	defer cancel()
+	_ = c.watch.Until(limited, func(ctx context.Context) error { // after the limit the traffic returns anyway
+		user, err := c.Get(ctx, c.record.Deployment)
+		if err == nil && user.Status.ReadyReplicas < want {
+			err = fmt.Errorf("%w: %d of %d pods are ready", kube.ErrNotYet, user.Status.ReadyReplicas, want)
+		}
+		return err
+	})
 	return nil
 }
 

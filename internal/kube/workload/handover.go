@@ -3,10 +3,7 @@ package workload
 import (
 	"context"
 	"fmt"
-	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -32,8 +29,9 @@ import (
 //     idle one up if it has no current one. It must own neither.
 //  5. Give the user's Deployment the new template, then the new ReplicaSet.
 //  6. Give the canary Deployment the old template, then the old ReplicaSet.
-//  7. Return the history, resume both Deployments, and narrow the user's
-//     Services by version label again, which new pods carry.
+//  7. Return the history, narrow the user's Services by version label again,
+//     which new pods carry, and only then resume both Deployments: a Service
+//     narrowed by hash would lose its pods in the next rolling update.
 
 // An owner is the owner of a ReplicaSet during the hand-over.
 type owner int
@@ -79,14 +77,15 @@ func remainingWrites(incoming, outgoing owner) []handOverWrite {
 	if outgoing != ownerCanary {
 		writes = append(writes, writeGiveOld)
 	}
-	return append(writes, writeSettleCanary, writeReturnHistory, writeResume, writeWiden)
+	return append(writes, writeSettleCanary, writeReturnHistory, writeWiden, writeResume)
 }
 
 // A handOver exchanges the ReplicaSets of a release between the two
-// Deployments, and returns the old one when its warm time ends.
+// Deployments.
 type handOver struct {
 	canary
 	services services
+	lease    *kube.Lease
 }
 
 // run executes the remaining writes of the hand-over.
@@ -96,6 +95,9 @@ func (h handOver) run(ctx context.Context) error {
 		return err
 	}
 	for _, w := range remainingWrites(in, out) {
+		if err := h.lease.Check(ctx); err != nil {
+			return err
+		}
 		if err := h.write(ctx, w); err != nil {
 			return fmt.Errorf("%s: %w", w, err)
 		}
@@ -118,15 +120,15 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeFree:
 		return inOrder(func() error { return d.FreeHistory(ctx, user, outgoing) }, func() error { return d.Free(ctx, outgoing) })
 	case writeGiveNew:
-		return inOrder(func() error { return d.SetTemplate(ctx, user, incoming, false) }, func() error { return d.Give(ctx, incoming, user) })
+		return inOrder(func() error { return d.SetTemplate(ctx, user, incoming, true) }, func() error { return d.Give(ctx, incoming, user) })
 	case writeSettleUser:
 		return d.Settled(ctx, user, incoming)
 	case writeGiveOld:
-		return inOrder(func() error { return d.SetTemplate(ctx, canary, outgoing, true) }, func() error { return d.Give(ctx, outgoing, canary) })
+		return inOrder(func() error { return d.SetTemplate(ctx, canary, outgoing, false) }, func() error { return d.Give(ctx, outgoing, canary) })
 	case writeSettleCanary:
 		return d.Settled(ctx, canary, outgoing)
 	case writeReturnHistory:
-		return d.ReturnHistory(ctx, user)
+		return d.ReturnHistory(ctx, user, incoming)
 	case writeResume:
 		return inOrder(func() error { return d.Pause(ctx, user, false) }, func() error { return d.Pause(ctx, canary, false) })
 	case writeWiden:
@@ -211,57 +213,4 @@ func (h handOver) exchangeLabels(ctx context.Context) error {
 		func() error { return d.Settled(ctx, user, outgoing) },
 		func() error { return d.Settled(ctx, canary, incoming) },
 	)
-}
-
-// retirePrevious stops the old revision's pods and returns its ReplicaSet,
-// scaled to 0 and without our label, to the history of the user's Deployment.
-func (h handOver) retirePrevious(ctx context.Context) error {
-	canary, old := h.record.CanaryDeployment(), h.record.Stable.ReplicaSet
-	if err := h.watch.Until(ctx, h.stopPrevious); err != nil {
-		return fmt.Errorf("stop the pods of deployment %s/%s: %w", h.record.Namespace, canary, err)
-	}
-	if err := h.Pause(ctx, canary, true); err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	if _, err := h.ReplicaSet(ctx, old); apierrors.IsNotFound(err) {
-		return nil // removed by the revision history limit
-	}
-	if err := h.RelabelReplicaSet(ctx, old, h.record.VersionBefore); err != nil {
-		return err
-	}
-	return h.Give(ctx, old, h.record.Deployment)
-}
-
-// stopPrevious scales the old revision to 0. It returns nil when no pod runs.
-func (h handOver) stopPrevious(ctx context.Context) error {
-	d, err := h.Get(ctx, h.record.CanaryDeployment())
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if kube.Deref(d.Spec.Replicas) > 0 {
-		if _, err := h.SetReplicas(ctx, d, 0); err != nil {
-			return err
-		}
-	}
-	rs, err := h.ReplicaSet(ctx, h.record.Stable.ReplicaSet)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	pods, err := h.PodsOf(ctx, rs)
-	if err != nil {
-		return err
-	}
-	// Terminating pods are no longer endpoints, so there is no need to wait for
-	// them.
-	running := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
-	if kube.Deref(rs.Spec.Replicas) > 0 || len(running) > 0 {
-		return fmt.Errorf("%w: %d pods are still running", kube.ErrNotYet, len(running))
-	}
-	return nil
 }

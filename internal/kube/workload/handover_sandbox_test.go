@@ -95,7 +95,7 @@ func newFixture(t *testing.T) *fixture {
 	if err := target.canary.scale(ctx, 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := (handOver{target.canary, target.services}).matchReplicas(ctx); err != nil {
+	if err := target.handOver().matchReplicas(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return fx
@@ -114,7 +114,7 @@ func (fx *fixture) target(c *kube.Cluster) *Target {
 func (fx *fixture) handOver(c *kube.Cluster) handOver {
 	fx.t.Helper()
 	target := fx.target(c)
-	return handOver{target.canary, target.services}
+	return target.handOver()
 }
 
 // pods lists the identity of every pod in the namespace.
@@ -156,7 +156,7 @@ func (fx *fixture) turn() {
 func (fx *fixture) handedOver() {
 	fx.t.Helper()
 	target := fx.target(fx.cluster)
-	in, out, err := (handOver{target.canary, target.services}).owners(fx.ctx)
+	in, out, err := target.handOver().owners(fx.ctx)
 	if err != nil {
 		fx.t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestHandOverSurvivesAKillAfterEachWrite(t *testing.T) {
 		doomed := connect(t, fx.sandbox, func(next http.RoundTripper) http.RoundTripper { return guillotine{next, left, die} })
 		target := fx.target(doomed)
 		left.Store(writes)
-		err := (handOver{target.canary, target.services}).run(life)
+		err := target.handOver().run(life)
 		die()
 		if err != nil && !errors.Is(err, errKilled) && !errors.Is(err, context.Canceled) {
 			t.Fatalf("killed after %d writes: %v", writes, err)

@@ -24,7 +24,7 @@ func after(w handOverWrite, incoming, outgoing owner) (owner, owner) {
 func TestTheHandOverInItsOrder(t *testing.T) {
 	t.Parallel()
 	want := []handOverWrite{writeNarrow, writePause, writeSize, writeLabels, writeFree, writeGiveNew, writeSettleUser,
-		writeGiveOld, writeSettleCanary, writeReturnHistory, writeResume, writeWiden}
+		writeGiveOld, writeSettleCanary, writeReturnHistory, writeWiden, writeResume}
 	if diff := cmp.Diff(want, remainingWrites(ownerCanary, ownerUser)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -48,7 +48,7 @@ func TestAKilledHandOverIsFinished(t *testing.T) {
 		if rest[0] != writeNarrow || rest[1] != writePause {
 			t.Errorf("killed before %q: begins with %q, want the services and the pause", w, rest[:2])
 		}
-		if end := rest[len(rest)-4:]; end[0] != writeSettleCanary || end[3] != writeWiden {
+		if end := rest[len(rest)-4:]; end[0] != writeSettleCanary || end[3] != writeResume {
 			t.Errorf("killed before %q: ends with %q", w, end)
 		}
 		if labels := slices.Contains(rest, writeLabels); labels != (in == ownerCanary && out == ownerUser) {

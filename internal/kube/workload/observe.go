@@ -1,7 +1,9 @@
 package workload
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,7 +17,8 @@ import (
 )
 
 // Observe returns the state of pods, routes and other writers from the watch.
-// It waits for no request; the events of pods that are not ready are read in the
+// It waits for no request, except to find out whether another writer is a run
+// that took the lease; the events of pods that are not ready are read in the
 // background.
 func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observation, error) {
 	var o rollout.Observation
@@ -23,7 +26,11 @@ func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observat
 		t.observePods(ctx, s, &o, time.Now())
 	}
 	o.Accepted = t.routes.accepted()
-	o.Drift = t.drift(s)
+	if o.Drift = t.drift(s); o.Drift != "" {
+		if err := t.lease.Check(ctx); errors.Is(err, rollout.ErrFenced) {
+			o.Drift, o.Fenced = "", err.Error()
+		}
+	}
 	return o, nil
 }
 
@@ -33,13 +40,16 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 	events, again := t.events.Of(ctx, pods, now)
 	status := t.canary.health.Check(health.Objects{
 		Deployment: t.watch.Deployment(t.record.CanaryDeployment()), ReplicaSet: t.watch.ReplicaSet(t.record.Canary.ReplicaSet), Pods: pods, Events: events,
-	}, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved, now)
+	}, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause, now)
 	// A gateway uses a ready pod only once the Service lists it too.
 	ready, listed := health.Ready(pods, now), t.services.readyEndpoints()
 	o.CanaryReady, o.CanaryWanted = min(ready, listed), t.canary.health.Wanted()
 	o.Trouble, o.Waiting, o.Recheck = status.Trouble, status.Waiting, status.Recheck
 	if !again.IsZero() && (o.Recheck.IsZero() || again.Before(o.Recheck)) {
 		o.Recheck = again
+	}
+	if s.Phase == rollout.PhaseProgressing && s.Sized < len(t.record.Plan.Steps) {
+		o.CanaryNeeded = t.canary.needed(t.record.Plan.Steps[s.Sized].Weight)
 	}
 	if o.Waiting == "" && listed < ready {
 		o.Waiting = fmt.Sprintf("%d pods are ready, but service %s lists %d of them", ready, t.record.CanaryService(), listed)
@@ -55,7 +65,7 @@ func (t *Target) drift(s rollout.State) string {
 	if s.Stage == rollout.StagePrepare || s.Phase != rollout.PhaseProgressing {
 		return ""
 	}
-	return t.deployments.Drift()
+	return cmp.Or(t.deployments.Drift(), t.services.drift())
 }
 
 // A PodView is one pod for display.

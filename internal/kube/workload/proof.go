@@ -30,9 +30,35 @@ type Proof struct {
 	Digests []string
 }
 
-// Prove reads the promoted pods from the API server and compares them with the
+// Broken names the pods of before the hand-over that restarted in it or are gone.
+func (p Proof) Broken() []string {
+	after := map[string]release.Pod{}
+	for _, pod := range p.After {
+		after[pod.UID] = pod
+	}
+	var names []string
+	for _, pod := range p.Before {
+		if now, there := after[pod.UID]; !there || now.Restarts > pod.Restarts {
+			names = append(names, pod.Name)
+		}
+	}
+	return names
+}
+
+// Proof returns the comparison of the pods from right after the hand-over. If
+// another process made the hand-over, it has only the digests that run now.
+func (t *Target) Proof(ctx context.Context) (Proof, error) {
+	if len(t.proof.After) > 0 || t.proofErr != nil {
+		return t.proof, t.proofErr
+	}
+	p, err := t.prove(ctx)
+	p.Before = nil
+	return p, err
+}
+
+// prove reads the promoted pods from the API server and compares them with the
 // record from just before the hand-over.
-func (t *Target) Prove(ctx context.Context) (Proof, error) {
+func (t *Target) prove(ctx context.Context) (Proof, error) {
 	p := Proof{Before: t.record.Canary.Pods}
 	var after release.Revision
 	err := kube.Retry(ctx, func(ctx context.Context) error {

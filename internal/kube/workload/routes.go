@@ -25,6 +25,10 @@ import (
 // run, so users cannot reach the canary by accident.
 const PreflightHeader = "X-Candlefish-Preflight"
 
+// PreflightMark is the value of the header in the answers to marked test
+// requests.
+const PreflightMark = router.PreflightMark
+
 // routes handles the user's routes and the preflight routes beside them.
 type routes struct {
 	client dynamic.ResourceInterface
@@ -34,6 +38,8 @@ type routes struct {
 
 	mu      sync.Mutex
 	written map[string]writtenRoute // by name
+	// untouched: nothing had to be written, because no route names the canary.
+	untouched bool
 }
 
 // A writtenRoute is this process's last write to a route, the reference for
@@ -65,13 +71,22 @@ func (r *routes) write(ctx context.Context, weight int) error {
 			return fmt.Errorf("write weights into %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
 		}
 	}
+	r.mu.Lock()
+	r.untouched = weight <= 0
+	r.mu.Unlock()
 	return nil
 }
 
 func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Split) error {
 	route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && to.Weight <= 0 {
+		return nil // a route that is gone sends nothing to the canary
+	}
 	if err != nil {
 		return err
+	}
+	if to.Weight <= 0 && !r.usesCanary(route) && r.router.Drift(route.Object, saved, r.split(router.Original)) != "" {
+		return nil // the user rewrote it without the canary
 	}
 	patch, err := r.router.Write(route.Object, saved, to)
 	if err == nil && !patch.Empty() {
@@ -89,6 +104,64 @@ func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Sp
 	return err
 }
 
+// usesCanary reports whether a route names the canary Service.
+func (r *routes) usesCanary(route *unstructured.Unstructured) bool {
+	_, uses, err := r.router.Save(route.Object, r.record.CanaryService())
+	return err == nil && uses
+}
+
+// liveWeight returns the canary Service's weight as the routes have it now, the
+// largest of several; router.Original if none names it. It returns a
+// *rollout.DriftError for a route that names it in another way than a rollout.
+func (r *routes) liveWeight(ctx context.Context) (int, error) {
+	weight := router.Original
+	for _, saved := range r.record.Routes {
+		err := kube.Retry(ctx, func(ctx context.Context) error {
+			route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) || err == nil && !r.usesCanary(route) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			for w := 100; w >= 0; w-- {
+				if r.router.Drift(route.Object, saved, r.split(w)) == "" {
+					weight = max(weight, w)
+					return nil
+				}
+			}
+			return &rollout.DriftError{What: r.router.Drift(route.Object, saved, r.split(0)), Who: kube.LastWriter(route)}
+		})
+		if err != nil {
+			return 0, fmt.Errorf("read %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
+		}
+	}
+	return weight, nil
+}
+
+// disown removes our field manager from the user's routes.
+func (r *routes) disown(ctx context.Context) error {
+	for _, saved := range r.record.Routes {
+		err := kube.Retry(ctx, func(ctx context.Context) error {
+			route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if patch := kube.Disown(route); !patch.Empty() {
+				_, err = r.client.Patch(ctx, saved.Name, types.JSONPatchType, patch.JSON(), kube.Patching)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("give up the fields of %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
+		}
+	}
+	return nil
+}
+
 // accepted reports whether all routes that this process wrote are accepted.
 func (r *routes) accepted() bool {
 	r.mu.Lock()
@@ -102,7 +175,7 @@ func (r *routes) accepted() bool {
 			return false
 		}
 	}
-	return len(r.written) > 0
+	return len(r.written) > 0 || r.untouched
 }
 
 // drift returns who changed what this process wrote, or "".
@@ -152,7 +225,7 @@ func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, save
 	if err != nil {
 		return err
 	}
-	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.record.Preflight)
+	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.record.Preflight, r.record.MarkPreflight)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,9 +23,33 @@ import (
 
 // services handles the user's Services and the canary Service.
 type services struct {
-	client coreclient.ServiceInterface
-	watch  *kube.Watch
-	record *release.Record
+	client  coreclient.ServiceInterface
+	watch   *kube.Watch
+	record  *release.Record
+	written *writtenSelectors
+}
+
+// writtenSelectors are the selectors of user Services that this process wrote
+// last, the reference for drift.
+type writtenSelectors struct {
+	mu        sync.Mutex
+	selectors map[string]writtenSelector // by Service
+}
+
+type writtenSelector struct {
+	version  string // the resource version after the write
+	selector map[string]string
+}
+
+func newServices(c coreclient.ServiceInterface, w *kube.Watch, r *release.Record) services {
+	return services{client: c, watch: w, record: r, written: &writtenSelectors{selectors: map[string]writtenSelector{}}}
+}
+
+// note keeps a selector as the reference for drift.
+func (w *writtenSelectors) note(service *corev1.Service, selector map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.selectors[service.Name] = writtenSelector{version: service.ResourceVersion, selector: selector}
 }
 
 // byHash returns the user's selector narrowed to one ReplicaSet's pods. Every
@@ -56,14 +81,113 @@ func (s services) narrow(ctx context.Context, key, value string) error {
 	return nil
 }
 
-// widen restores the recorded selectors of the user's Services.
+// widen removes the labels that narrow the selectors of the user's Services. The
+// rest of a selector stays as it is now: the user may have changed it. A Service
+// that is gone stays gone.
 func (s services) widen(ctx context.Context) error {
 	for _, user := range s.record.Services {
-		if err := s.setSelector(ctx, user.Name, user.Selector); err != nil {
+		live, err := s.get(ctx, user.Name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.setSelector(ctx, user.Name, s.widened(live.Spec.Selector, user.Selector)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// widened returns a live selector without the labels that narrow it, given the
+// selector from before the release.
+func (s services) widened(live, before map[string]string) map[string]string {
+	wide := maps.Clone(live)
+	for _, key := range []string{s.record.VersionLabel, appsv1.DefaultDeploymentUniqueLabelKey} {
+		if value, had := before[key]; had {
+			wide[key] = value
+		} else {
+			delete(wide, key)
+		}
+	}
+	return wide
+}
+
+func (s services) get(ctx context.Context, name string) (*corev1.Service, error) {
+	var service *corev1.Service
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		var err error
+		service, err = s.client.Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read service %s/%s: %w", s.record.Namespace, name, err)
+	}
+	return service, nil
+}
+
+// disown removes our field manager from the user's Services.
+func (s services) disown(ctx context.Context) error {
+	for _, user := range s.record.Services {
+		err := kube.Retry(ctx, func(ctx context.Context) error {
+			service, err := s.client.Get(ctx, user.Name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if patch := kube.Disown(service); !patch.Empty() {
+				_, err = s.client.Patch(ctx, user.Name, types.JSONPatchType, patch.JSON(), kube.Patching)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("give up the fields of service %s/%s: %w", s.record.Namespace, user.Name, err)
+		}
+	}
+	return nil
+}
+
+// drift returns who changed a selector that this process wrote, or "".
+func (s services) drift() string {
+	s.written.mu.Lock()
+	defer s.written.mu.Unlock()
+	for name, w := range s.written.selectors {
+		live := s.watch.Service(name)
+		switch {
+		case live == nil:
+			return fmt.Sprintf("service %s was deleted", name)
+		case !kube.NotOlder(live.ResourceVersion, w.version), maps.Equal(live.Spec.Selector, w.selector):
+		default:
+			return fmt.Sprintf("%s changed the selector of service %s", kube.LastWriter(live), name)
+		}
+	}
+	return ""
+}
+
+// endpoints counts the ready endpoints of a Service by whether one of these
+// ReplicaSets owns their pods.
+func (s services) endpoints(service string, sets []string) (others, own int) {
+	for _, slice := range s.watch.EndpointSlices(service) {
+		for _, e := range slice.Endpoints {
+			if e.Conditions.Ready != nil && !*e.Conditions.Ready {
+				continue
+			}
+			pod := s.watch.EndpointPod(e)
+			if pod == nil {
+				others++
+				continue
+			}
+			if ref := metav1.GetControllerOf(pod); ref != nil && slices.Contains(sets, string(ref.UID)) {
+				own++
+			} else {
+				others++
+			}
+		}
+	}
+	return others, own
 }
 
 func (s services) aimCanary(ctx context.Context, selector map[string]string) error {
@@ -76,11 +200,13 @@ func (s services) setSelector(ctx context.Context, name string, selector map[str
 		if err != nil {
 			return err
 		}
-		if maps.Equal(service.Spec.Selector, selector) {
-			return nil
+		if !maps.Equal(service.Spec.Selector, selector) {
+			patch := jsonpatch.Guarded(service.ResourceVersion).Replace("/spec/selector", selector)
+			service, err = s.client.Patch(ctx, name, types.JSONPatchType, patch.JSON(), kube.Patching)
 		}
-		patch := jsonpatch.Guarded(service.ResourceVersion).Replace("/spec/selector", selector)
-		_, err = s.client.Patch(ctx, name, types.JSONPatchType, patch.JSON(), kube.Patching)
+		if err == nil {
+			s.written.note(service, selector)
+		}
 		return err
 	})
 	if err != nil {

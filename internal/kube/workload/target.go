@@ -24,7 +24,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
@@ -41,12 +40,15 @@ type Target struct {
 	routes      *routes
 	events      *health.Events
 	failure     *PodFailure // read before the pods are removed
+	proof       Proof       // of the hand-over, read right after it
+	proofErr    error
 
 	mu     sync.Mutex // guards record.Canary
 	record *release.Record
 }
 
-// New watches the objects of record. Stop it with Close.
+// New watches the objects of record. Stop it with Close. Without a lease it may
+// only be read.
 func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *kube.Lease) (*Target, error) {
 	r := routers.Of(record.Router)
 	if r == nil {
@@ -56,11 +58,14 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 	if err != nil {
 		return nil, fmt.Errorf("watch namespace %s: %w", record.Namespace, err)
 	}
-	record.Schema, record.Token = release.Schema, lease.Token
+	record.Schema = release.Schema
+	if lease != nil {
+		record.Token = lease.Token
+	}
 	t := &Target{
 		cluster: c, lease: lease, watch: w, record: record,
 		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel, record.Deployment),
-		services:    services{client: c.Typed.CoreV1().Services(record.Namespace), watch: w, record: record},
+		services:    newServices(c.Typed.CoreV1().Services(record.Namespace), w, record),
 		routes:      newRoutes(c, w, record, r),
 		events:      health.NewEvents(c.Typed, record.Namespace),
 	}
@@ -85,39 +90,83 @@ func (t *Target) Save(ctx context.Context, s rollout.State) error {
 
 // Do executes one action of a rollout.
 func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) error {
+	// Check the lease before each change: another run may have taken over.
+	if err := t.lease.Check(ctx); err != nil {
+		return err
+	}
 	switch a.Kind {
 	case rollout.KindPrepare:
 		return t.prepare(ctx)
 	case rollout.KindScale:
-		if err := t.canary.scale(ctx, t.record.Plan.Steps[s.Sized].Weight); err != nil || s.Sized > 0 {
-			return err
-		}
-		return t.routes.openPreflight(ctx)
+		return t.scale(ctx, s)
 	case rollout.KindWeight:
-		// Check the lease before a traffic change: another run may have taken over.
-		if err := t.lease.Check(ctx); err != nil {
-			return err
-		}
-		if err := t.routes.write(ctx, a.Weight); err != nil {
-			return err
-		}
-		return t.routes.closePreflight(ctx)
+		return t.weight(ctx, a.Weight)
 	case rollout.KindHandOver:
-		if err := t.lease.Check(ctx); err != nil {
+		if err := t.handOver().run(ctx); err != nil {
 			return err
 		}
-		return handOver{t.canary, t.services}.run(ctx)
+		t.proof, t.proofErr = t.prove(ctx)
+		return nil
 	case rollout.KindReturn:
 		return t.routes.write(ctx, 0)
 	case rollout.KindWarm:
 		return t.warm(ctx)
 	case rollout.KindUnwarm:
 		return t.services.aimCanary(ctx, t.services.byHash(t.record.Canary.Hash))
+	case rollout.KindRevert:
+		return t.revert(ctx)
+	case rollout.KindUnroute:
+		return t.unroute(ctx)
+	case rollout.KindClean:
+		return t.clean(ctx, s)
 	case rollout.KindRestore:
 		return t.restore(ctx)
 	default:
 		return fmt.Errorf("unknown action %d", a.Kind)
 	}
+}
+
+func (t *Target) handOver() handOver { return handOver{t.canary, t.services, t.lease} }
+
+// scale sizes the canary for the step that the state names; while the old
+// revision is warm, it sizes that one for all traffic.
+func (t *Target) scale(ctx context.Context, s rollout.State) error {
+	weight := 100
+	if s.Phase == rollout.PhaseProgressing {
+		weight = t.record.Plan.Steps[s.Sized].Weight
+	}
+	if err := t.canary.scale(ctx, weight); err != nil || s.Written || s.Sized > 0 {
+		return err
+	}
+	return t.routes.openPreflight(ctx)
+}
+
+// weight writes a weight. Before stable gets all traffic back, it has the pods
+// for it.
+func (t *Target) weight(ctx context.Context, weight int) error {
+	if weight == 0 {
+		if err := t.canary.refillStable(ctx); err != nil {
+			return err
+		}
+		if err := t.separate(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.routes.write(ctx, weight); err != nil {
+		return err
+	}
+	return t.routes.closePreflight(ctx)
+}
+
+// revert gives all traffic to the warm revision by one write. From here on it
+// is the canary of the record, which takes the Deployment back.
+func (t *Target) revert(ctx context.Context) error {
+	if !t.record.Reverted {
+		t.mu.Lock()
+		t.record.Swap()
+		t.mu.Unlock()
+	}
+	return t.routes.write(ctx, 100)
 }
 
 // prepare labels the user's pods before the canary exists: first the label on
@@ -137,62 +186,12 @@ func (t *Target) prepare(ctx context.Context) error {
 // pods stay; a rollback is then one route write.
 func (t *Target) warm(ctx context.Context) error {
 	if t.record.WarmUntil.IsZero() {
-		t.record.WarmUntil = time.Now().Add(t.record.Plan.KeepWarm).UTC().Truncate(time.Second)
+		t.record.WarmUntil = time.Now().Add(max(t.record.Plan.Bake, t.record.Plan.KeepWarm)).UTC().Truncate(time.Second)
 	}
 	if err := t.deployments.AnnotateWarm(ctx, t.record.CanaryDeployment(), t.record.WarmUntil); err != nil {
 		return err
 	}
 	return t.services.aimCanary(ctx, t.services.bySide(rollout.SidePrevious))
-}
-
-// restore restores the recorded state, in the reverse order of prepare. It runs
-// after the canary no longer answers and its drain window is over.
-func (t *Target) restore(ctx context.Context) error {
-	t.Failure(ctx)
-	if err := t.routes.closePreflight(ctx); err != nil {
-		return err
-	}
-	if err := t.routes.write(ctx, router.Original); err != nil {
-		return err
-	}
-	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
-		return err
-	}
-	return t.plain(ctx, t.record.Stable.ReplicaSet)
-}
-
-// plain removes what a rollout added around the user's Deployment, once only
-// one version has pods: the narrowed selectors, the canary Service, the version
-// label.
-func (t *Target) plain(ctx context.Context, replicaSet string) error {
-	if err := t.services.widen(ctx); err != nil {
-		return err
-	}
-	if err := t.services.removeCanary(ctx); err != nil {
-		return err
-	}
-	return t.deployments.SetSide(ctx, t.record.Deployment, replicaSet, t.record.VersionBefore)
-}
-
-// Cleanup ends the warm time of a promoted rollout. It stops the old revision's
-// pods, returns its ReplicaSet to the history of the user's Deployment and
-// restores everything else as the user wrote it.
-func (t *Target) Cleanup(ctx context.Context) error {
-	if err := t.routes.write(ctx, router.Original); err != nil {
-		return err
-	}
-	if err := (handOver{t.canary, t.services}).retirePrevious(ctx); err != nil {
-		return err
-	}
-	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
-		return err
-	}
-	if err := t.plain(ctx, t.record.Canary.ReplicaSet); err != nil {
-		return err
-	}
-	t.record.WarmUntil = time.Time{}
-	t.record.State.Leftover = ""
-	return t.cluster.SaveRecord(ctx, t.record)
 }
 
 // labelOf returns the value of the version label for a side.

@@ -64,7 +64,7 @@ func (Router) URL(gateway router.Object, listener string) string {
 // rules; it adds the header to every match and sends all their requests to the
 // canary. Filters and timeouts stay, so test requests see what users get. The
 // gateway prefers the more specific match, so the user's route needs no change.
-func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header, value string) (router.Object, error) {
+func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header, value string, mark bool) (router.Object, error) {
 	ours, err := decodeRules(saved)
 	if err != nil {
 		return nil, err
@@ -83,6 +83,9 @@ func (Router) Preflight(route router.Object, saved release.Route, s router.Split
 		own := maps.Clone(user)
 		own["matches"] = withHeader(list(user, "matches"), header, value)
 		own["backendRefs"] = toCanary(refs, s)
+		if mark {
+			own["filters"] = withMark(list(user, "filters"), header)
+		}
 		narrowed = append(narrowed, own)
 	}
 	spec := maps.Clone(child(route, "spec"))
@@ -98,6 +101,33 @@ func toCanary(refs []any, s router.Split) []any {
 		}
 	}
 	return own
+}
+
+// withMark adds a response header to the filters of a rule. A rule has at most one
+// filter of a kind.
+func withMark(filters []any, name string) []any {
+	set := map[string]any{"name": name, "value": router.PreflightMark}
+	var marked []any
+	found := false
+	for _, f := range filters {
+		filter, _ := f.(map[string]any)
+		if filter["type"] == "ResponseHeaderModifier" {
+			found = true
+			filter = maps.Clone(filter)
+			modifier := maps.Clone(child(filter, "responseHeaderModifier"))
+			if modifier == nil {
+				modifier = map[string]any{}
+			}
+			modifier["set"] = append(slices.Clone(list(modifier, "set")), set)
+			filter["responseHeaderModifier"] = modifier
+			f = filter
+		}
+		marked = append(marked, f)
+	}
+	if !found {
+		marked = append(marked, map[string]any{"type": "ResponseHeaderModifier", "responseHeaderModifier": map[string]any{"set": []any{set}}})
+	}
+	return marked
 }
 
 // withHeader adds the header to every match. A rule without matches takes all

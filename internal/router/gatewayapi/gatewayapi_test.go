@@ -292,7 +292,7 @@ func TestThePreflightRouteTakesTestRequestsAlone(t *testing.T) {
 	t.Parallel()
 	user := object(t, twoRules)
 	before, saved := encoded(user), save(t, user)
-	got, err := Router{}.Preflight(user, saved, to(0), "X-Candlefish-Preflight", "s3cret")
+	got, err := Router{}.Preflight(user, saved, to(0), "X-Candlefish-Preflight", "s3cret", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -369,6 +369,6 @@ func FuzzRoute(f *testing.F) {
 		Router{}.Accepted(route, 1)
 		Router{}.Drift(route, saved, split)
 		Router{}.Gateways(route)
-		_, _ = Router{}.Preflight(route, saved, split, "x", "y")
+		_, _ = Router{}.Preflight(route, saved, split, "x", "y", false)
 	})
 }

@@ -95,6 +95,9 @@ func (a App) withDefaults(in *sandbox.Sandbox) App {
 	return a
 }
 
+// Manifest returns the objects as a YAML stream, for tests that apply them as a user would.
+func (a App) Manifest(in *sandbox.Sandbox) []byte { return a.withDefaults(in).manifest() }
+
 // manifest is the sample's objects as a YAML stream.
 func (a App) manifest() []byte {
 	labels := manifest.Object{"app": Name}

@@ -125,6 +125,9 @@ func (v *overseer) raise(ctx context.Context) error {
 	if err := v.serveRegistry(ctx); err != nil {
 		return fmt.Errorf("serve registry: %w", err)
 	}
+	if err := v.serveGateways(ctx); err != nil {
+		return fmt.Errorf("serve the gateways to the node: %w", err)
+	}
 	if err := component.WritePKI(v.l, v.net); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
@@ -219,6 +222,46 @@ func (v *overseer) serveRegistry(ctx context.Context) error {
 		return nil
 	}
 	return errors.Join(listen(), v.host.do(listen))
+}
+
+// serveGateways makes the gateways reachable for pods in the node's network, at the address that they have on the host: a release that
+// runs in the cluster sends its probes through the same entry point as one outside.
+func (v *overseer) serveGateways(ctx context.Context) error {
+	for _, port := range []int{v.net.Web, v.net.Slow} {
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return // the sandbox ends
+				}
+				go v.forward(ctx, conn, address)
+			}
+		}()
+	}
+	return nil
+}
+
+// forward copies a connection to an address on the host's loopback and back, until one end closes it.
+func (v *overseer) forward(ctx context.Context, conn net.Conn, address string) {
+	defer func() { _ = conn.Close() }() // the peers see the end
+	to, err := v.host.dial(ctx, "tcp", address)
+	if err != nil {
+		return
+	}
+	defer func() { _ = to.Close() }()
+	ended := make(chan struct{}, 2)
+	pipe := func(dst, src net.Conn) {
+		_, _ = io.Copy(dst, src) // how it ended is for the peers
+		ended <- struct{}{}
+	}
+	go pipe(to, conn)
+	go pipe(conn, to)
+	<-ended
 }
 
 // lower ends the sandbox. The processes need no time to say goodbye: nothing of theirs is kept.

@@ -1,0 +1,230 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// A status is what command status prints as JSON: the recorded state of a
+// release beside what is live.
+type status struct {
+	Namespace  string        `json:"namespace"`
+	Deployment string        `json:"deployment"`
+	Image      string        `json:"image"`
+	Previous   string        `json:"previous_image,omitempty"`
+	Run        release.Run   `json:"run"`
+	DrivenBy   string        `json:"driven_by,omitempty"` // the run that holds the lease
+	Phase      rollout.Phase `json:"phase"`
+	Stage      rollout.Stage `json:"stage"`
+	Step       int           `json:"step"` // from 1
+	Steps      int           `json:"steps"`
+	Weight     int           `json:"weight"`
+	Since      time.Time     `json:"since"`
+	Reason     string        `json:"reason,omitempty"`
+	Leftover   string        `json:"leftover,omitempty"`
+	WarmUntil  time.Time     `json:"warm_until,omitzero"`
+	// LiveWeight is the canary Service's share in the live routes, in percent; -1
+	// if no route names it.
+	LiveWeight int                `json:"live_weight"`
+	Pods       []workload.PodView `json:"pods"`
+	Takes      []string           `json:"takes"` // the commands that it takes now
+}
+
+// status shows a release: one line per fact, and all of it as JSON.
+func (r *run) status(ctx context.Context, namespace, name string) (*delivery, error) {
+	record, err := r.cluster.LoadRecord(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if record == nil {
+		r.print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
+		return &delivery{asked: true}, nil
+	}
+	s, err := r.look(ctx, record)
+	if err != nil {
+		return nil, err
+	}
+	r.print(s.text(r))
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode the status: %w", err)
+	}
+	r.print(string(raw))
+	return shown(record), nil
+}
+
+// look reads what is live of a recorded release.
+func (r *run) look(ctx context.Context, record *release.Record) (status, error) {
+	st := record.State
+	s := status{
+		Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image, Previous: record.PreviousImage, Run: record.Run,
+		Phase: st.Phase, Stage: st.Stage, Step: st.Step + 1, Steps: len(record.Plan.Steps), Weight: st.Weight, Since: st.Since,
+		Reason: st.Reason, Leftover: string(st.Leftover), WarmUntil: record.WarmUntil, LiveWeight: -1,
+	}
+	var err error
+	if s.DrivenBy, _, err = r.cluster.Holder(ctx, record.Namespace, record.Deployment); err != nil {
+		return s, err
+	}
+	for _, request := range rollout.Requests() {
+		if _, ok := rollout.Allowed(st, request); ok {
+			s.Takes = append(s.Takes, string(request))
+		}
+	}
+	target, err := workload.New(ctx, r.cluster, record, nil)
+	if err != nil {
+		return s, err
+	}
+	defer target.Close()
+	s.Pods = target.Pods()
+	live, err := target.Live(ctx)
+	if err != nil {
+		s.Reason = strings.TrimPrefix(s.Reason+"; "+err.Error(), "; ")
+		return s, nil
+	}
+	s.LiveWeight = live.Weight
+	return s, nil
+}
+
+// text is the status for people.
+func (s status) text(r *run) string {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("release", "%s/%s: %s", s.Namespace, s.Deployment, s.Image)
+	if s.Previous != "" {
+		line("before it", "%s", s.Previous)
+	}
+	line("run", "%s, started %s", s.Run, s.Run.Started.Format(time.RFC3339))
+	line("phase", "%s (%s) since %s", s.Phase, s.Stage, s.Since.UTC().Format(time.RFC3339))
+	if !s.Phase.Terminal() {
+		line("step", "%d of %d, weight %d %%", s.Step, s.Steps, s.Weight)
+	}
+	if s.Reason != "" {
+		line("reason", "%s", s.Reason)
+	}
+	switch {
+	case s.DrivenBy != "":
+		line("driven by", "run %s", s.DrivenBy)
+	case !s.Phase.Terminal():
+		line("driven by", "nobody: the next run finishes it")
+	}
+	if s.LiveWeight >= 0 {
+		line("live", "the route gives %d %% to the %s service", s.LiveWeight, s.Deployment+"-canary")
+	}
+	if s.Leftover != "" {
+		line("left", "%s", s.Leftover)
+	}
+	if !s.WarmUntil.IsZero() {
+		line("warm until", "%s", s.WarmUntil.Format(time.RFC3339))
+	}
+	for _, p := range s.Pods {
+		line("pod", "%s %s, ready %t, %d restarts %s", p.Name, p.Side, p.Ready, p.Restarts, p.Reason)
+	}
+	for _, takes := range s.Takes {
+		if takes != string(rollout.RequestPromoteFull) {
+			line("you can type", "%s", r.command(takes, s.Namespace, s.Deployment))
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// history shows the recorded releases, the newest first.
+func (r *run) history(ctx context.Context, namespace, name string) (*delivery, error) {
+	record, err := r.record(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, past := range record.Past() {
+		r.print(fmt.Sprintf("%s  %-9s  %s  by run %s  %s", past.Ended.UTC().Format(time.RFC3339), past.Phase, past.Image, past.Run, past.Reason))
+	}
+	return shown(record), nil
+}
+
+// forget deletes the record of a release that nothing can use, and its lease. It
+// changes nothing else, and names what is left.
+func (r *run) forget(ctx context.Context, namespace, name string) (*delivery, error) {
+	lease, err := r.acquire(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	lease.Abandon()
+	left, err := r.cluster.Ours(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cluster.Forget(ctx, namespace, name); err != nil {
+		return nil, err
+	}
+	r.console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
+	for _, object := range left {
+		r.console.Warn(fmt.Sprintf("left in the cluster: %s; once it gets no traffic, type: kubectl -n %s delete %s", object, namespace, object))
+	}
+	return &delivery{asked: true}, nil
+}
+
+// reap ends what is due in a namespace: warm versions whose time is over, and
+// rollouts that nobody drives any more.
+func (r *run) reap(ctx context.Context) (*delivery, error) {
+	records, err := r.cluster.Records(ctx, r.cfg.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	var failed []error
+	reaped := 0
+	for _, record := range records {
+		if r.cfg.Deployment != "" && record.Deployment != r.cfg.Deployment || !due(record, time.Now()) {
+			continue
+		}
+		reaped++
+		if err := r.reapOne(ctx, record); err != nil {
+			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", record.Namespace, record.Deployment, err))
+		}
+	}
+	r.console.Logf("%d of %d recorded releases in namespace %s were due", reaped, len(records), r.cfg.Namespace)
+	if len(failed) > 0 {
+		return nil, &exit.Error{Status: exit.CouldNotRun, Err: errors.Join(failed...)}
+	}
+	return &delivery{asked: true}, nil
+}
+
+// due reports whether a release is to be ended by a reaper. A rollout that a
+// person paused is not.
+func due(record *release.Record, now time.Time) bool {
+	if record.Warm() {
+		return now.After(record.WarmUntil)
+	}
+	return record.Unfinished() && record.State.Phase != rollout.PhasePaused
+}
+
+// reapOne ends one release, unless a run drives it.
+func (r *run) reapOne(ctx context.Context, record *release.Record) error {
+	lease, err := r.acquire(ctx, record.Namespace, record.Deployment)
+	if err != nil {
+		var held *kube.HeldError
+		if errors.As(err, &held) {
+			r.console.Logf("deployment %s/%s: %s", record.Namespace, record.Deployment, err)
+			return nil // it is driven
+		}
+		return err
+	}
+	defer r.releaseLease(ctx, lease)
+	values, err := r.values.With(record.Inputs)
+	if err != nil {
+		return fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
+	}
+	if err := r.configure(values); err != nil {
+		return err
+	}
+	return r.finish(ctx, record.Namespace, record.Deployment, lease)
+}

@@ -1,0 +1,283 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+// What is removed, and from what, is read from the cluster: a person may have
+// restarted, changed or rolled back the Deployment since the record was
+// written. The record only says what was there before the release.
+
+// unroute takes the canary Service out of every route, and the pods that will be
+// stopped out of every user Service.
+func (t *Target) unroute(ctx context.Context) error {
+	if err := t.routes.write(ctx, router.Original); err != nil {
+		return err
+	}
+	return t.separate(ctx)
+}
+
+// separate takes the pods of the canary Deployment out of the user's Services: an
+// apply may have reset a selector.
+func (t *Target) separate(ctx context.Context) error {
+	doomed, err := t.doomed(ctx)
+	if err != nil || len(doomed) == 0 {
+		return err
+	}
+	for _, service := range t.record.Services {
+		if _, own := t.services.endpoints(service.Name, doomed); own > 0 {
+			return t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable))
+		}
+	}
+	return nil
+}
+
+// doomed returns the UIDs of the ReplicaSets that the canary Deployment owns.
+func (t *Target) doomed(ctx context.Context) ([]string, error) {
+	var uids []string
+	sets, err := t.setsOf(ctx, t.record.CanaryDeployment())
+	for _, rs := range sets {
+		uids = append(uids, string(rs.UID))
+	}
+	return uids, err
+}
+
+// setsOf lists the ReplicaSets of a Deployment, none if it does not exist.
+func (t *Target) setsOf(ctx context.Context, deployment string) ([]appsv1.ReplicaSet, error) {
+	var own []appsv1.ReplicaSet
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		own = nil
+		owner, err := t.deployments.Get(ctx, deployment)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		list, err := t.cluster.Typed.AppsV1().ReplicaSets(t.record.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		for _, rs := range list.Items {
+			if metav1.IsControlledBy(&rs, owner) {
+				own = append(own, rs)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the replicasets of deployment %s/%s: %w", t.record.Namespace, deployment, err)
+	}
+	return own, nil
+}
+
+// clean stops the revision without traffic and leaves everything else as the
+// user wrote it. The old revision of a promoted release goes to the history of
+// the user's Deployment.
+func (t *Target) clean(ctx context.Context, s rollout.State) error {
+	if err := t.unserved(ctx); err != nil {
+		return err
+	}
+	if !s.Reverted {
+		if err := t.retire(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
+		return err
+	}
+	if err := t.plain(ctx); err != nil {
+		return err
+	}
+	t.record.WarmUntil = time.Time{}
+	return nil
+}
+
+// unserved returns an error unless every user Service has ready endpoints, none
+// of them a pod that is to be stopped.
+func (t *Target) unserved(ctx context.Context) error {
+	doomed, err := t.doomed(ctx)
+	if err != nil || len(doomed) == 0 {
+		return err
+	}
+	for _, service := range t.record.Services {
+		err := t.watch.Until(ctx, func(context.Context) error {
+			others, own := t.services.endpoints(service.Name, doomed)
+			if others == 0 || own > 0 {
+				return fmt.Errorf("%w: it has %d endpoints that stay and %d that would be stopped", kube.ErrNotYet, others, own)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("check the endpoints of service %s/%s before deployment %s is removed: %w", t.record.Namespace, service.Name, t.record.CanaryDeployment(), err)
+		}
+	}
+	return nil
+}
+
+// retire stops the pods of the canary Deployment and returns its ReplicaSets,
+// without our label, to the history of the user's Deployment.
+func (t *Target) retire(ctx context.Context) error {
+	canary := t.record.CanaryDeployment()
+	if err := t.watch.Until(ctx, t.stopCanary); err != nil {
+		return fmt.Errorf("stop the pods of deployment %s/%s: %w", t.record.Namespace, canary, err)
+	}
+	if _, err := t.deployments.Get(ctx, t.record.Deployment); apierrors.IsNotFound(err) {
+		return nil // nobody's history
+	}
+	sets, err := t.setsOf(ctx, canary)
+	if err != nil || len(sets) == 0 {
+		return err
+	}
+	if err := t.deployments.Pause(ctx, canary, true); err != nil {
+		return err
+	}
+	for _, rs := range sets {
+		err := t.deployments.RelabelReplicaSet(ctx, rs.Name, t.record.VersionBefore)
+		if err == nil {
+			err = t.deployments.Give(ctx, rs.Name, t.record.Deployment)
+		}
+		if err != nil && !apierrors.IsNotFound(err) { // with a history limit of 0 the controller deletes it at once
+			return err
+		}
+	}
+	return nil
+}
+
+// stopCanary scales the canary Deployment to 0. It returns nil when no pod runs.
+func (t *Target) stopCanary(ctx context.Context) error {
+	d, err := t.deployments.Get(ctx, t.record.CanaryDeployment())
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if kube.Deref(d.Spec.Replicas) > 0 {
+		if _, err := t.deployments.SetReplicas(ctx, d, 0); err != nil {
+			return err
+		}
+	}
+	sets, err := t.setsOf(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	for i := range sets {
+		pods, err := t.deployments.PodsOf(ctx, &sets[i])
+		if err != nil {
+			return err
+		}
+		// Terminating pods are no longer endpoints, so there is no need to wait for
+		// them.
+		running := slices.DeleteFunc(pods, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil })
+		if kube.Deref(sets[i].Spec.Replicas) > 0 || len(running) > 0 {
+			return fmt.Errorf("%w: %d pods are still running", kube.ErrNotYet, len(running))
+		}
+	}
+	return nil
+}
+
+// restore restores the recorded state after an abort, in the reverse order of
+// prepare. It runs after the canary no longer answers and its drain window is
+// over.
+func (t *Target) restore(ctx context.Context) error {
+	t.Failure(ctx)
+	if err := t.unpause(ctx); err != nil {
+		return err
+	}
+	if err := t.routes.closePreflight(ctx); err != nil {
+		return err
+	}
+	if err := t.routes.write(ctx, router.Original); err != nil {
+		return err
+	}
+	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
+		return err
+	}
+	return t.plain(ctx)
+}
+
+// unpause finishes a preparation that a signal or a kill interrupted: while its
+// labels differ, the Deployment cannot be resumed without a rolling update.
+func (t *Target) unpause(ctx context.Context) error {
+	user, err := t.deployments.Get(ctx, t.record.Deployment)
+	if apierrors.IsNotFound(err) || err == nil && !user.Spec.Paused {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read deployment %s/%s: %w", t.record.Namespace, t.record.Deployment, err)
+	}
+	current, err := t.current(ctx)
+	if err != nil {
+		return err
+	}
+	return t.deployments.SetSide(ctx, t.record.Deployment, current, labelOf(rollout.SideStable))
+}
+
+// current returns the ReplicaSet that serves for the user's Deployment. It waits
+// for a rolling update to end.
+func (t *Target) current(ctx context.Context) (string, error) {
+	name := ""
+	err := t.watch.Until(ctx, func(ctx context.Context) error {
+		rs, err := t.deployments.Current(ctx, t.record.Deployment)
+		if err == nil {
+			name = rs.Name
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("find the serving replicaset of deployment %s/%s: %w", t.record.Namespace, t.record.Deployment, err)
+	}
+	return name, nil
+}
+
+// plain removes what a rollout added around the user's Deployment, once only
+// one version has pods: the narrowed selectors, the canary Service, the version
+// label and our name among the owners of its fields.
+func (t *Target) plain(ctx context.Context) error {
+	if err := t.services.widen(ctx); err != nil {
+		return err
+	}
+	if err := t.services.removeCanary(ctx); err != nil {
+		return err
+	}
+	_, err := t.deployments.Get(ctx, t.record.Deployment)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read deployment %s/%s: %w", t.record.Namespace, t.record.Deployment, err)
+	}
+	current, err := t.current(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.deployments.SetSide(ctx, t.record.Deployment, current, t.record.VersionBefore); err != nil {
+		return err
+	}
+	return t.disown(ctx)
+}
+
+// disown gives up our ownership of the fields that now have the user's values
+// again, so that their next server-side apply meets no conflict.
+func (t *Target) disown(ctx context.Context) error {
+	if err := t.deployments.Disown(ctx, t.record.Deployment); err != nil {
+		return err
+	}
+	if err := t.services.disown(ctx); err != nil {
+		return err
+	}
+	return t.routes.disown(ctx)
+}

@@ -1,0 +1,68 @@
+package rollout
+
+import "fmt"
+
+// clean removes the revision without traffic: it takes the canary Service out of
+// the route, waits for the drain window of the pods, stops them and leaves the
+// rest as the user wrote it. It ends promoted, or aborted after a revert.
+func clean(p Plan, s State, o Observation) (State, Action) {
+	if o.Err != nil {
+		return failed(s, o, "remove the old version: "+o.Err.Error())
+	}
+	if o.Interrupted != "" && s.Stage != StageClean {
+		if p.Linger {
+			return s, Action{Kind: KindStop}
+		}
+		return leave(s, o, LeftoverPrevious, "interrupted by "+o.Interrupted+" before the old one was removed")
+	}
+	switch s.Stage {
+	case StageUnroute:
+		if o.Done != StageUnroute {
+			return act(s)
+		}
+		return unused(p, enter(s, o, StageUnused), o)
+	case StageUnused:
+		return unused(p, s, o)
+	case StageDrain:
+		return drain(p, s, o)
+	case StageClean:
+		if o.Done != StageClean {
+			return act(s)
+		}
+		s.Leftover = ""
+		if s.Reverted {
+			return end(s, o, PhaseAborted, s.Reason)
+		}
+		return end(s, o, PhasePromoted, s.Reason)
+	default:
+		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
+	}
+}
+
+// unused waits until no gateway has the canary Service in its accepted route.
+func unused(p Plan, s State, o Observation) (State, Action) {
+	if o.OldAnswers > 0 {
+		return failed(s, o, fmt.Sprintf("remove the old version: it still answers (%d requests)", o.OldAnswers))
+	}
+	if o.Accepted {
+		return drain(p, enter(s, o, StageDrain), o)
+	}
+	until := s.Since.Add(p.Propagation)
+	if expired(o, until) {
+		return failed(s, o, fmt.Sprintf("remove the old version: the gateway did not accept the route within %s", p.Propagation))
+	}
+	return s, wait(s, until, "the gateway to accept the route as the user wrote it")
+}
+
+// drain waits for the drain window, which counts from when the answers showed
+// that the pods get no more requests.
+func drain(p Plan, s State, o Observation) (State, Action) {
+	if o.OldAnswers > 0 {
+		return failed(s, o, fmt.Sprintf("remove the old version: it still answers (%d requests)", o.OldAnswers))
+	}
+	until := s.ObservedAt.Add(p.Drain)
+	if !expired(o, until) {
+		return s, wait(s, until, "the drain window of the old pods")
+	}
+	return act(enter(s, o, StageClean))
+}

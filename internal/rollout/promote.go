@@ -1,0 +1,238 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+)
+
+// settleAnswers is the number of answers by the new revision, and none by the
+// old, that prove that the gateway no longer uses the canary Service. 100
+// answers bound the old revision's share below 4.5 % with 99 % confidence; its
+// share would be 100 % if the gateway had not followed.
+const settleAnswers = 100
+
+// maxSettles is the number of attempts to point the canary Service at the old
+// revision before the promotion fails.
+const maxSettles = 5
+
+// promote hands the Deployment over to the revision that has all traffic: the
+// canary, or in a revert the warm revision.
+func promote(p Plan, s State, o Observation) (State, Action) {
+	s = noteBack(s, o)
+	if o.Err != nil {
+		return failed(s, o, fmt.Sprintf("%s: %v", s.Phase, o.Err))
+	}
+	if o.Interrupted != "" {
+		if p.Linger {
+			return s, Action{Kind: KindStop}
+		}
+		if s.QuickBy.IsZero() {
+			s.QuickBy = o.Now.Add(p.QuickAbort)
+		}
+		if s.Stage != StageHandOver && expired(o, s.QuickBy) {
+			return leave(s, o, LeftoverPromotion, "interrupted by "+o.Interrupted)
+		}
+	}
+	switch s.Stage {
+	case StageRevert:
+		if o.Done != StageRevert {
+			return act(s)
+		}
+		return reverted(p, enter(s, o, StageAccepted), o)
+	case StageAccepted, StageObserved:
+		return reverted(p, s, o)
+	case StageHandOver:
+		if o.Done != StageHandOver {
+			return act(s)
+		}
+		return act(enter(s, o, StageReturn))
+	case StageReturn:
+		if o.Done != StageReturn {
+			return act(s)
+		}
+		return returned(p, enter(s, o, StageReturned), o)
+	case StageReturned:
+		return returned(p, s, o)
+	case StageWarm:
+		if o.Done != StageWarm {
+			return act(s)
+		}
+		return settle(p, enter(s, o, StageSettle), o)
+	case StageSettle:
+		return settle(p, s, o)
+	default:
+		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
+	}
+}
+
+// noteBack remembers a reason to go back that comes while the hand-over is going
+// on: neither direction is safe in its middle.
+func noteBack(s State, o Observation) State {
+	if s.Phase != PhasePromoting || s.Back != "" {
+		return s
+	}
+	switch {
+	case o.Verdict == VerdictFailed:
+		s.Back = o.Reason
+	case o.Request == RequestAbort || o.Request == RequestRollback:
+		s.Back = fmt.Sprintf("%s by %s", o.Request, o.By)
+	}
+	return s
+}
+
+// leave ends a run after its hand-over, because of a signal: the stable revision
+// is settled, and the next run finishes the rest.
+func leave(s State, o Observation, rest Leftover, why string) (State, Action) {
+	s.Leftover, s.Interrupted = rest, true
+	if s.Reverted {
+		return end(s, o, PhaseAborted, s.Reason+"; "+why)
+	}
+	return end(s, o, PhasePromoted, "the new revision serves all traffic; "+why)
+}
+
+// startRevert gives all traffic back to the warm revision, by one write.
+func startRevert(s State, o Observation, reason string) (State, Action) {
+	s.Phase, s.Reason, s.Reverted, s.Back = PhaseReverting, reason, true, ""
+	s.Weight, s.Settles, s.QuickBy = 100, 0, time.Time{}
+	return act(enter(s, o, StageRevert))
+}
+
+// reverted waits until the warm revision answers everything.
+func reverted(p Plan, s State, o Observation) (State, Action) {
+	until := s.Since.Add(p.Propagation)
+	if !o.Accepted {
+		if expired(o, until) {
+			return failed(s, o, fmt.Sprintf("the gateway did not accept the route to the previous revision within %s (going back because: %s)", p.Propagation, s.Reason))
+		}
+		return s, wait(s, until, "the gateway to accept the route to the previous revision")
+	}
+	s.Stage = StageObserved
+	switch o.Split {
+	case SplitConfirmed:
+		return act(enter(seen(s, o), o, StageHandOver))
+	case SplitBlind:
+		s.Unconfirmed = append(s.Unconfirmed, "the way back: the versions cannot be distinguished")
+		return act(enter(seen(s, o), o, StageHandOver))
+	case SplitPending:
+	}
+	if expired(o, until) {
+		return failed(s, o, fmt.Sprintf("the gateway accepted the route to the previous revision, but the answers did not show it within %s (going back because: %s)", p.Propagation, s.Reason))
+	}
+	return s, wait(s, until, "all answers to come from the previous revision")
+}
+
+// returned waits for the gateway to follow a route whose two sides are the same
+// pods, which no answer can show. It waits for the acceptance and then for the
+// longest lag of this rollout. StageSettle proves it afterwards, by version.
+func returned(p Plan, s State, o Observation) (State, Action) {
+	until := s.Since.Add(p.Propagation)
+	if !o.Accepted {
+		if expired(o, until) {
+			return failed(s, o, fmt.Sprintf("the gateway did not accept the route to the promoted revision within %s", p.Propagation))
+		}
+		return s, wait(s, until, "the gateway to accept the route of the promoted revision")
+	}
+	grace := s.Since.Add(s.Lag * time.Duration(1+s.Settles))
+	if !expired(o, grace) {
+		return s, wait(s, grace, "the gateway to follow (the longest lag of this rollout)")
+	}
+	return act(enter(s, o, StageWarm))
+}
+
+func settle(p Plan, s State, o Observation) (State, Action) {
+	if o.OldAnswers > 0 {
+		// The gateway still uses the canary Service: point it back immediately. The
+		// old revision answered, so no request failed.
+		s.Settles++
+		s.ObservedAt = o.Now // the drain window starts again
+		if s.Settles > maxSettles {
+			return failed(s, o, "the gateway still sends requests to the canary Service")
+		}
+		next := enter(s, o, StageReturned)
+		return next, Action{Stage: StageReturned, Kind: KindUnwarm}
+	}
+	until := s.Since.Add(p.Propagation)
+	if o.NewAnswers >= settleAnswers || o.Split == SplitBlind {
+		return settled(p, s, o)
+	}
+	if expired(o, until) {
+		return failed(s, o, fmt.Sprintf("only %d answers within %s after the promotion", o.NewAnswers, p.Propagation))
+	}
+	return s, wait(s, until, fmt.Sprintf("%d answers, all by the new revision", settleAnswers))
+}
+
+// settled goes on after the hand-over: a revert is cleaned up, a promotion bakes
+// unless somebody asked for the way back meanwhile.
+func settled(p Plan, s State, o Observation) (State, Action) {
+	if s.Reverted {
+		s.Phase = PhaseCleaning
+		return act(enter(s, o, StageUnroute))
+	}
+	s.Reason = fmt.Sprintf("the new revision serves all traffic (%d answers, none by the old one)", o.NewAnswers)
+	s.Phase = PhaseBaking
+	switch {
+	case s.Back != "":
+		return startRevert(s, o, s.Back)
+	case s.Skip:
+		return baked(p, s, o)
+	}
+	return bake(p, enter(s, o, StageBake), o)
+}
+
+// bake judges the promoted revision while the old one is warm.
+func bake(p Plan, s State, o Observation) (State, Action) {
+	if o.Interrupted != "" {
+		if p.Linger {
+			return s, Action{Kind: KindStop}
+		}
+		return leave(s, o, LeftoverPrevious, "interrupted by "+o.Interrupted+" while it was judged on")
+	}
+	if s, a, stopped := bakeAlarms(p, s, o); stopped {
+		return s, a
+	}
+	until := s.Since.Add(p.DwellFor(s))
+	if !expired(o, until) {
+		return s, wait(s, until, "the new version, judged on while the old one is warm")
+	}
+	if o.Verdict != VerdictSuccessful && p.Bake > 0 {
+		reason := o.Reason
+		if o.Verdict == VerdictPending {
+			reason = "no verdict at the end of the bake time"
+		}
+		return inconclusive(p, s, o, reason)
+	}
+	return baked(p, s, o)
+}
+
+// bakeAlarms checks what ends a bake before its time.
+func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
+	switch {
+	case o.Drift != "":
+		s, a := end(s, o, PhasePaused, "conflicting change: "+o.Drift+"; paused instead of overwriting it")
+		return s, a, true
+	case o.Request == RequestAbort || o.Request == RequestRollback:
+		s, a := startRevert(s, o, fmt.Sprintf("%s by %s", o.Request, o.By))
+		return s, a, true
+	case o.Request == RequestPromote || o.Request == RequestPromoteFull:
+		s, a := baked(p, s, o)
+		return s, a, true
+	case o.Trouble != "":
+		s, a := fail(p, s, o, o.Trouble)
+		return s, a, true
+	case o.Verdict == VerdictFailed:
+		s, a := fail(p, s, o, o.Reason)
+		return s, a, true
+	}
+	return s, Action{}, false
+}
+
+// baked ends the bake: the old revision is removed, or stays warm if the plan
+// asks for more.
+func baked(p Plan, s State, o Observation) (State, Action) {
+	if p.KeepWarm > p.Bake && o.Request == "" && !s.Skip {
+		s.Leftover = LeftoverPrevious
+		return end(s, o, PhasePromoted, s.Reason)
+	}
+	s.Phase = PhaseCleaning
+	return act(enter(s, o, StageUnroute))
+}

@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Request is what a person asks of a rollout, from any machine.
+type Request string
+
+// The requests.
+const (
+	RequestPause       Request = "pause"        // stop at the current weight
+	RequestResume      Request = "resume"       // go on with a paused rollout
+	RequestPromote     Request = "promote"      // go on without waiting for the end of this step
+	RequestPromoteFull Request = "promote-full" // go on to 100 % without the remaining steps
+	RequestAbort       Request = "abort"        // shift traffic back to the old revision
+	RequestRollback    Request = "rollback"     // go back to the previous revision
+	RequestRelease     Request = "release"      // end the warm time and leave everything plain
+)
+
+// Requests lists all requests.
+func Requests() []Request {
+	return []Request{RequestPause, RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease}
+}
+
+// Allowed reports whether a rollout in state s takes a request, and if not, why
+// and what to ask for instead. It holds for a rollout that a process drives and
+// for one that nobody drives.
+func Allowed(s State, r Request) (reason string, ok bool) {
+	switch {
+	case s.Phase == PhasePaused && s.Leftover == LeftoverPrevious, s.warm(), s.Phase == PhaseBaking:
+		return allowed(s, r, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease)
+	case s.Phase == PhasePaused:
+		return allowed(s, r, RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback)
+	case s.Phase == PhaseProgressing, s.Phase == PhasePending:
+		return allowed(s, r, RequestPause, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback)
+	case s.Phase == PhasePromoting:
+		return allowed(s, r, RequestAbort, RequestRollback)
+	case s.Phase.Terminal() && s.Leftover == "":
+		return allowed(s, r, RequestRollback, RequestRelease)
+	case s.Phase.Terminal():
+		return allowed(s, r, RequestAbort, RequestRollback, RequestRelease)
+	}
+	return allowed(s, r)
+}
+
+// warm reports whether a promoted rollout still has its old revision.
+func (s State) warm() bool { return s.Phase == PhasePromoted && s.Leftover == LeftoverPrevious }
+
+func allowed(s State, r Request, these ...Request) (string, bool) {
+	if slices.Contains(these, r) {
+		return "", true
+	}
+	if len(these) == 0 {
+		return fmt.Sprintf("the rollout is %s (%s): wait until it ends", s.Phase, s.Stage), false
+	}
+	state := string(s.Phase)
+	if s.Leftover != "" {
+		state += ", left: the " + string(s.Leftover)
+	}
+	return fmt.Sprintf("the rollout is %s: it takes %s", state, list(these)), false
+}
+
+func list(rs []Request) string {
+	text := ""
+	for i, r := range rs {
+		switch {
+		case i == 0:
+		case i == len(rs)-1:
+			text += " or "
+		default:
+			text += ", "
+		}
+		text += string(r)
+	}
+	return text
+}
+
+// steered follows a person's request during the rise.
+func steered(p Plan, s State, o Observation) (State, Action, bool) {
+	by := fmt.Sprintf("%s by %s", o.Request, o.By)
+	switch o.Request {
+	case RequestPause:
+		s.Asked = true
+		s, a := end(s, o, PhasePaused, by)
+		return s, a, true
+	case RequestAbort, RequestRollback:
+		s, a := startAbort(s, o, by)
+		return s, a, true
+	case RequestPromoteFull:
+		s.Full = true
+	case RequestPromote:
+		s.Skip = true
+	default:
+		return s, Action{}, false
+	}
+	if s.Stage != StageDwell && s.Stage != StagePause {
+		return s, Action{}, false // it counts from the next dwell on
+	}
+	s, a := advance(p, s, o)
+	return s, a, true
+}
