@@ -19,8 +19,8 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/connecting"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
-	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -69,7 +69,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	} else if job != nil {
 		r.id, r.inCluster, r.cfg.RunURL = *job, true, job.URL
 	}
-	if r.cluster, err = connect(cfg); err != nil {
+	if r.cluster, err = connect(ctx, cfg); err != nil {
 		return r.conclude(nil, err)
 	}
 	switch {
@@ -164,11 +164,9 @@ func runID(a *action.Action, now time.Time) string {
 	return "local-" + now.UTC().Format("20060102T150405.000")
 }
 
-// connect creates the connection to the cluster. It sends no request.
-func connect(c Config) (*kube.Cluster, error) {
-	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
-	if errors.Is(err, kube.ErrNoCluster) {
-		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())
-	}
-	return cluster, err
+// connect creates the connection to the cluster. It sends no request to it.
+func connect(ctx context.Context, c Config) (*kube.Cluster, error) {
+	return connecting.Connect(ctx, connecting.Options{
+		Kubeconfig: c.Kubeconfig, Context: c.KubeContext, EKSCluster: c.EKSCluster, Region: c.Region,
+	})
 }

@@ -21,7 +21,7 @@ import (
 
 // outside are the inputs of the process that starts or watches a Job, which the
 // Job's process does not get.
-var outside = []string{"run-in", "run-image", "service-account", "pod-patch", "wait", "attach", "when-cancelled", "kubeconfig", "kube-context",
+var outside = []string{"run-in", "run-image", "service-account", "pod-patch", "wait", "attach", "when-cancelled", "kubeconfig", "kube-context", "eks-cluster", "aws-region",
 	"report-dir", "analysis-file", "run-url", "namespace", "deployment-name", "image", "probe-url"}
 
 // detach runs the release as a Job in the cluster and attaches to it.

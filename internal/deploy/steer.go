@@ -37,7 +37,7 @@ func commands() []string {
 
 // own are the inputs of one run, which another process of the same release does
 // not take over.
-var own = []string{"command", "full", "image", "kubeconfig", "kube-context", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
+var own = []string{"command", "full", "image", "kubeconfig", "kube-context", "eks-cluster", "aws-region", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
 
 // recorded returns the inputs that the record keeps for another process.
 func recorded(v input.Values) map[string]string {

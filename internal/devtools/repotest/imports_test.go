@@ -146,6 +146,7 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb":       {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/eks":            {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/iam":            {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/lambda":         {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
