@@ -16,12 +16,12 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/connecting"
 	"github.com/candlefish/deploy-action/internal/deploy/detaching"
 	"github.com/candlefish/deploy-action/internal/deploy/engine"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/steering"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
-	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -76,7 +76,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 	} else if job != nil {
 		r.ID, r.InCluster, r.Cfg.RunURL = *job, true, job.URL
 	}
-	if r.Cluster, err = connect(cfg); err != nil {
+	if r.Cluster, err = connect(ctx, cfg); err != nil {
 		return r.Conclude(nil, err)
 	}
 	switch {
@@ -135,13 +135,11 @@ func runID(a *action.Action, now time.Time) string {
 	return "local-" + now.UTC().Format("20060102T150405.000")
 }
 
-// connect creates the connection to the cluster. It sends no request.
-func connect(c inputs.Config) (*kube.Cluster, error) {
-	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
-	if errors.Is(err, kube.ErrNoCluster) {
-		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())
-	}
-	return cluster, err
+// connect creates the connection to the cluster. It sends no request to it.
+func connect(ctx context.Context, c inputs.Config) (*kube.Cluster, error) {
+	return connecting.Connect(ctx, connecting.Options{
+		Kubeconfig: c.Kubeconfig, Context: c.KubeContext, EKSCluster: c.EKSCluster, Region: c.Region,
+	})
 }
 
 // perform runs the command of the inputs.

@@ -66,6 +66,8 @@ type Config struct {
 
 	Kubeconfig  string
 	KubeContext string
+	EKSCluster  string // its name; no kubeconfig is read then
+	Region      string // of EKSCluster
 	ReportDir   string
 	PlanOnly    bool
 	AllowGitOps bool
@@ -116,6 +118,8 @@ func ConfigOf(v input.Values) Config {
 
 		Kubeconfig:  v.String("kubeconfig"),
 		KubeContext: v.String("kube-context"),
+		EKSCluster:  v.String("eks-cluster"),
+		Region:      v.String("aws-region"),
 		ReportDir:   v.String("report-dir"),
 		PlanOnly:    v.Bool("dry-run"),
 		AllowGitOps: v.Bool("allow-gitops"),

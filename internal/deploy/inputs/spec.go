@@ -278,6 +278,14 @@ func runInputs() []input.Def {
 			Name: "kube-context", Discovered: "the current context", Help: "Context in the kubeconfig",
 		},
 		{
+			Name: "eks-cluster", Discovered: "the cluster of the kubeconfig", Example: "production",
+			Help: "Name of a cluster on EKS, reached with the AWS credentials; no kubeconfig is read",
+		},
+		{
+			Name: "aws-region", Env: "AWS_REGION", Discovered: "the region of the AWS configuration", Example: "eu-central-1",
+			Help: "Region of eks-cluster",
+		},
+		{
 			Name: "report-dir", Default: ".", Help: "Folder for canary-deployment-report.json",
 		},
 		{
@@ -324,6 +332,7 @@ func permissions() []input.Permission {
 		list = append(list, input.Permission{Where: "Kubernetes, in the namespace", What: resource + ": " + strings.Join(p.Verbs, ", "), Why: p.Why})
 	}
 	return append(list,
+		input.Permission{Where: "AWS, with eks-cluster", What: "eks:DescribeCluster", Why: "Find the cluster's endpoint; the role also needs an access entry with the permissions above"},
 		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary; optional"},
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
 }
