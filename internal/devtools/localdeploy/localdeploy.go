@@ -1,5 +1,6 @@
 // Package localdeploy releases on a machine without a cluster: where none is configured it starts the sandbox, puts a sample there if
-// nothing is, and runs the deploy use case against it. With a cluster it is that use case and nothing else.
+// nothing is, and runs the deploy use case against it. Commands on an existing release use a sandbox that is up, and start none. With a
+// cluster it is that use case and nothing else.
 package localdeploy
 
 import (
@@ -31,7 +32,7 @@ var defaults = map[string]string{"step-duration": "10s", "probe-rate": "100"}
 // Main runs one deploy and returns its exit status.
 func Main(env action.Env, args []string) int {
 	values, err := optionalImage(deploy.Spec()).Parse(args, env.Getenv)
-	if err != nil || !withoutCluster(values) {
+	if err != nil || !withoutCluster(values) || !releases(values) && !sandboxIsUp() {
 		return deploy.Main(env, args)
 	}
 	signals, stop := notify(env)
@@ -50,6 +51,17 @@ func Main(env action.Env, args []string) int {
 		fmt.Fprintln(env.Stderr, "give up the sandbox:", err)
 	}
 	return code
+}
+
+// releases reports whether the inputs ask for a release. All else is about one that exists already.
+func releases(values input.Values) bool {
+	return values.String("command") == "deploy" && !values.Bool("attach")
+}
+
+// sandboxIsUp reports whether there is a sandbox that may have a release.
+func sandboxIsUp() bool {
+	status, err := sandbox.Inspect(context.Background(), sandbox.Options{})
+	return err == nil && status.Healthy
 }
 
 // optionalImage is the spec for a machine without a cluster, where the sandbox has an image of its own.
@@ -79,8 +91,8 @@ func notify(env action.Env) (<-chan os.Signal, func()) {
 	return env.Notify()
 }
 
-// prepare starts the sandbox and puts version 1 of the sample there if nothing is. The image is the next version of the sample, or ""
-// when one was given. A signal ends it.
+// prepare starts the sandbox and, for a release, puts version 1 of the sample there if nothing is. The image is the next version of the
+// sample, or "" when one was given or none is released. A signal ends it.
 func prepare(env action.Env, signals <-chan os.Signal, values input.Values) (*sandbox.Sandbox, string, error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
@@ -97,7 +109,10 @@ func prepare(env action.Env, signals <-chan os.Signal, values input.Values) (*sa
 	if err != nil {
 		return nil, "", because(ctx, fmt.Errorf("start the sandbox: %w", err))
 	}
-	image, err := prepareSample(ctx, env.Stdout, s, values)
+	image := ""
+	if releases(values) {
+		image, err = prepareSample(ctx, env.Stdout, s, values)
+	}
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -144,11 +159,11 @@ func prepareSample(ctx context.Context, out io.Writer, s *sandbox.Sandbox, value
 }
 
 // overlay is getenv with what the deploy has to know of the sandbox. What the user gave stays: values are what was found in flags and
-// environment. An image of "" is the user's own.
+// environment. An image of "" is the user's own. A command on an existing release keeps the recorded inputs of that.
 func overlay(getenv func(string) string, values input.Values, kubeconfig, image string) func(string) string {
 	over := map[string]string{"kubeconfig": kubeconfig, "image": image}
 	for name, value := range defaults {
-		if !values.IsSet(name) {
+		if releases(values) && !values.IsSet(name) {
 			over[name] = value
 		}
 	}

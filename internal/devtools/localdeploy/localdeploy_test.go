@@ -44,6 +44,7 @@ func TestOverlay(t *testing.T) {
 		"image given":          {map[string]string{"IMAGE": "mine:1"}, nil, "", found{"/s/admin", "mine:1", "10s", "100"}},
 		"all in flags":         {nil, []string{"--image=mine:1", "--step-duration", "1m", "--probe-rate=7"}, "", found{"/s/admin", "mine:1", "1m", "7"}},
 		"steps in environment": {map[string]string{"STEP_DURATION": "2m", "INPUT_PROBE-RATE": "9"}, nil, "r/website:v2", found{"/s/admin", "r/website:v2", "2m", "9"}},
+		"another command":      {nil, []string{"--command=resume"}, "", found{"/s/admin", "", "300s", "50"}},
 		"empty kubeconfig":     {map[string]string{"KUBECONFIG": "/empty"}, []string{"mine:2"}, "", found{"/s/admin", "mine:2", "10s", "100"}},
 	} {
 		over := overlay(getenv(test.env), given(t, test.env, test.args...), "/s/admin", test.image)
@@ -97,6 +98,22 @@ func TestBadInputStartsNothing(t *testing.T) {
 	env := action.Env{Getenv: getenv(nil), Stdout: &out, Stderr: &out, Exit: func(int) {}}
 	if code := Main(env, []string{"--steps", "5,101"}); code != 2 || !strings.Contains(out.String(), "steps") || strings.Contains(out.String(), "sandbox:") {
 		t.Errorf("exit status %d:\n%s", code, out.String())
+	}
+}
+
+// A command on an existing release starts no sandbox, demands no image and deploys no sample.
+func TestCommandsStartNothing(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", "")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	t.Setenv(sandbox.EnvDir, filepath.Join(t.TempDir(), "sandbox")) // not the one that other tests use
+	for _, command := range []string{"--command=status", "--command=promote", "--attach"} {
+		var out bytes.Buffer
+		env := action.Env{Getenv: getenv(nil), Stdout: &out, Stderr: &out, Exit: func(int) {}}
+		code := Main(env, []string{command, "--report-dir", t.TempDir()})
+		if text := out.String(); code == 0 || !strings.Contains(text, "no cluster is configured") || strings.Contains(text, "sandbox") || strings.Contains(text, "image") {
+			t.Errorf("%s: exit status %d:\n%s", command, code, text)
+		}
 	}
 }
 
