@@ -176,7 +176,7 @@ func detachInputs() []input.Def {
 		},
 		{
 			Name: "service-account", Default: "candlefish-deploy", Form: input.FormName,
-			Help: "ServiceAccount of the Job; `mage rbac` prints one with the permissions that it needs",
+			Help: "ServiceAccount of the Job; `go tool mage rbac` prints one with the permissions that it needs",
 		},
 		{
 			Name: "pod-patch", Discovered: "none",

@@ -51,6 +51,7 @@ var targets = map[string]target{
 	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
 		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
 	},
+	"rbac": rbac,
 	"test": plain(build.Test),
 	"vuln": plain(build.Vulnerabilities),
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
+	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/exit"
 )
 
@@ -43,6 +45,27 @@ func TestReplayIsATarget(t *testing.T) {
 	t.Parallel()
 	if err := targets["judge:replay"](t.Context(), io.Discard, []string{"--file=none.jsonl"}); statusOf(err) != exit.BadInput {
 		t.Errorf("a missing file: %v, want bad input", err)
+	}
+}
+
+// The manifest is for the namespace and account that a deploy takes by default, and
+// names that are none are bad input.
+func TestRBAC(t *testing.T) {
+	t.Setenv("NAMESPACE", "")
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{nil, deploy.RBAC("production", "candlefish-deploy")},
+		{[]string{"--namespace=shop", "--account=releaser"}, deploy.RBAC("shop", "releaser")},
+	} {
+		var out strings.Builder
+		if err := targets["rbac"](t.Context(), &out, c.args); err != nil || out.String() != c.want {
+			t.Errorf("rbac %q: %v\n%s", c.args, err, &out)
+		}
+	}
+	if err := targets["rbac"](t.Context(), io.Discard, []string{"--account=Not a name"}); statusOf(err) != exit.BadInput {
+		t.Errorf("an account with spaces: %v, want bad input", err)
 	}
 }
 
