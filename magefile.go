@@ -31,6 +31,83 @@ func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace,
 	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
 }
 
+// Status shows a release: its recorded phase, what is live, and the commands that it
+// takes now.
+//
+// As in all targets on a release, -namespace and -deploymentName select it, and
+// -flags takes all other inputs, as in -flags="--kube-context=prod".
+func (Deploy) Status(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=status", namespace, deploymentName, flags)
+}
+
+// Pause keeps a rollout at its weight until somebody resumes, promotes or aborts it.
+func (Deploy) Pause(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=pause", namespace, deploymentName, flags)
+}
+
+// Resume continues a paused rollout.
+func (Deploy) Resume(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=resume", namespace, deploymentName, flags)
+}
+
+// Promote goes on with the next step at once; with -full it skips the remaining steps.
+//
+// After the promotion it ends the time in which the previous version is warm.
+func (Deploy) Promote(ctx context.Context, namespace, deploymentName *string, full *bool, flags *string) error {
+	return release(ctx, "--command=promote", namespace, deploymentName, flags, gobuild.Flags("full", full)...)
+}
+
+// Abort shifts traffic back to the version that was live before the release.
+func (Deploy) Abort(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=abort", namespace, deploymentName, flags)
+}
+
+// Rollback goes back to the previous version: at once while it is warm, else by a
+// quick release of its image.
+func (Deploy) Rollback(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=rollback", namespace, deploymentName, flags)
+}
+
+// History lists the recorded releases, the newest first.
+func (Deploy) History(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=history", namespace, deploymentName, flags)
+}
+
+// Release ends a release: it removes what is left of it, and its record.
+func (Deploy) Release(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=release", namespace, deploymentName, flags)
+}
+
+// Forget deletes the record and the lease of a release, and changes nothing else.
+func (Deploy) Forget(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=forget", namespace, deploymentName, flags)
+}
+
+// Reap removes previous versions whose time is over, and finishes rollouts that no
+// run drives.
+func (Deploy) Reap(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--command=reap", namespace, deploymentName, flags)
+}
+
+// Attach shows the log of a release that runs as a Job in the cluster.
+func (Deploy) Attach(ctx context.Context, namespace, deploymentName, flags *string) error {
+	return release(ctx, "--attach", namespace, deploymentName, flags)
+}
+
+// release runs a command on an existing release.
+func release(ctx context.Context, command string, namespace, deploymentName, flags *string, more ...string) error {
+	args := append([]string{command}, gobuild.Flags("namespace", namespace, "deployment-name", deploymentName)...)
+	args = append(args, more...)
+	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
+}
+
+// Rbac prints the manifest of a ServiceAccount for releases that run in the cluster.
+//
+// The defaults are -namespace=production and -account=candlefish-deploy.
+func Rbac(ctx context.Context, namespace, account *string) error {
+	return target(ctx, "rbac", gobuild.Flags("namespace", namespace, "account", account)...)
+}
+
 // Bench measures the real thing and writes its figures below out.
 type Bench mg.Namespace
 

@@ -41,7 +41,7 @@ func Detach(ctx context.Context, r *engine.Run) (action.Result, error) {
 }
 
 func attachCommand(r *engine.Run) string {
-	return r.Command(inputs.CommandDeploy, r.Cfg.Namespace, r.Cfg.Deployment) + " --attach"
+	return r.Command(view.Attach, r.Cfg.Namespace, r.Cfg.Deployment)
 }
 
 // start surveys the cluster as a run here would, and creates the Job. It returns

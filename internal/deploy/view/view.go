@@ -27,10 +27,23 @@ type Run struct {
 	Started time.Time
 }
 
-// Command returns what a person types to run a command on a target.
+// Attach is the command, in Command, that watches a release in the cluster.
+const Attach = "attach"
+
+// Command returns what a person types to run a command on a target, in the way
+// this run was started.
 func (r *Run) Command(name, namespace, deployment string) string {
-	if r.Action.Getenv("CANDLEFISH_MAGE") != "" {
-		return fmt.Sprintf("go tool mage deploy:%s -namespace=%s -deployment-name=%s", name, namespace, deployment)
+	return Command(r.Action.Getenv, name, namespace, deployment)
+}
+
+// Command returns what a person types to run a command on a target. In the
+// environment of a mage target that is a mage target.
+func Command(getenv func(string) string, name, namespace, deployment string) string {
+	switch {
+	case getenv("CANDLEFISH_MAGE") != "":
+		return fmt.Sprintf("go tool mage deploy:%s -namespace=%s -deploymentName=%s", name, namespace, deployment)
+	case name == Attach:
+		return fmt.Sprintf("deploy --attach --namespace %s --deployment-name %s", namespace, deployment)
 	}
 	return fmt.Sprintf("deploy --command %s --namespace %s --deployment-name %s", name, namespace, deployment)
 }
