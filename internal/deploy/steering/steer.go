@@ -86,6 +86,7 @@ func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 		return r.Resume(ctx, record, lease, rollout.Promote(record.Plan, s, now, request == rollout.RequestPromoteFull), true)
 	case rollout.RequestAbort, rollout.RequestRollback:
 		return back(ctx, r, record, lease, request, by)
+	case rollout.RequestRelease:
 	}
 	return plain(ctx, r, record, lease)
 }
