@@ -2,7 +2,7 @@
 // through the entry point, measures each version's share and failures, and
 // calls the judge.
 //
-// A Monitor implements rollout.Traffic. It returns its data as values
+// A Monitor implements loop.Traffic. It returns its data as values
 // (Snapshot, Current); other packages display them.
 //
 // An answer counts for the weight at the time of its request, so a request open
@@ -172,7 +172,7 @@ func (m *Monitor) confirmRate(answers int) int {
 // blind reports whether the versions cannot be distinguished.
 func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
 
-// Changed implements rollout.Traffic.
+// Changed implements loop.Traffic.
 func (m *Monitor) Changed() <-chan struct{} { return m.changed }
 
 func (m *Monitor) notify() {
@@ -216,7 +216,7 @@ func (m *Monitor) answer(a probe.Answer) {
 	}
 }
 
-// ActionDone implements rollout.Traffic.
+// ActionDone implements loop.Traffic.
 func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -254,7 +254,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	}
 }
 
-// Annotate implements rollout.Traffic.
+// Annotate implements loop.Traffic.
 func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Observation {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -27,7 +27,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
-// A Target is the workload of a rollout. It implements rollout.Target. Pods may
+// A Target is the workload of a rollout. It implements loop.Target. Pods may
 // be called from any goroutine, the other methods only from the one that runs
 // the rollout.
 type Target struct {
