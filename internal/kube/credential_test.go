@@ -21,6 +21,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/candlefish/deploy-action/internal/kube/credential"
 )
 
 // An apiServer accepts one token over TLS and answers with an empty Deployment.
@@ -159,25 +161,6 @@ func TestAKubeconfigIsReadAgainAfterARefusal(t *testing.T) {
 	}
 }
 
-func TestRequestsThatFailTogetherRenewOnce(t *testing.T) {
-	t.Parallel()
-	old := transport(func(r *http.Request) (*http.Response, error) { return jsonAnswer(r, http.StatusUnauthorized, nil) })
-	renewals := 0
-	r := &renewing{current: old, renew: func() (http.RoundTripper, error) {
-		renewals++
-		return old, nil
-	}}
-	_, before := r.use()
-	for range 3 { // all three were refused by the same transport
-		if _, err := r.after(before); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if renewals != 1 {
-		t.Errorf("renewed %d times, want once", renewals)
-	}
-}
-
 func TestAMissingPluginIsNamed(t *testing.T) {
 	t.Parallel()
 	s := serveAPI(t, "new")
@@ -236,7 +219,7 @@ func TestTokenExpires(t *testing.T) {
 		"no certificate":               {rest.Config{TLSClientConfig: rest.TLSClientConfig{CertData: []byte("x")}}, time.Time{}},
 		"nothing":                      {rest.Config{}, time.Time{}},
 	} {
-		c := &Cluster{expires: expiryOf(&test.config)}
+		c := &Cluster{expires: credential.ExpiryOf(&test.config)}
 		if got, ok := c.TokenExpires(); !got.Equal(test.want) || ok == test.want.IsZero() {
 			t.Errorf("%s: ends at %s (%t), want %s", name, got, ok, test.want)
 		}

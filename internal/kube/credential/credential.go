@@ -1,4 +1,6 @@
-package kube
+// Package credential keeps the credential of a connection valid: it adds tokens to
+// requests, renews what was refused, and reads when a credential ends.
+package credential
 
 import (
 	"context"
@@ -73,10 +75,22 @@ func (t *renewing) after(renewed int) (http.RoundTripper, error) {
 	return fresh, nil
 }
 
+// Renewing returns a transport that uses current until the API server refuses a
+// request for its credential, and from then on what renew returns.
+func Renewing(current http.RoundTripper, renew func() (http.RoundTripper, error)) http.RoundTripper {
+	return &renewing{current: current, renew: renew}
+}
+
 // A bearer transport adds a token to every request.
 type bearer struct {
 	next  http.RoundTripper
 	token func(context.Context) (string, error)
+}
+
+// Bearer returns a transport that adds to every request the token that is valid
+// then.
+func Bearer(next http.RoundTripper, token func(context.Context) (string, error)) http.RoundTripper {
+	return bearer{next, token}
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -90,9 +104,9 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// expiryOf returns when the credential of a configuration ends, zero if that is
+// ExpiryOf returns when the credential of a configuration ends, zero if that is
 // unknown or something else renews it: a plugin, or who writes the token's file.
-func expiryOf(c *rest.Config) time.Time {
+func ExpiryOf(c *rest.Config) time.Time {
 	switch {
 	case c.ExecProvider != nil || c.AuthProvider != nil || c.BearerTokenFile != "":
 		return time.Time{}
