@@ -248,7 +248,7 @@ func (t cleaner) unpause(ctx context.Context) error {
 func (t cleaner) current(ctx context.Context) (string, error) {
 	name := ""
 	err := t.watch.Until(ctx, func(ctx context.Context) error {
-		rs, err := t.deployments.Current(ctx, t.record.Deployment)
+		rs, err := t.deployments.History(t.record.Deployment).Current(ctx)
 		if err == nil {
 			name = rs.Name
 		}

@@ -119,7 +119,7 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeLabels:
 		return h.exchangeLabels(ctx)
 	case writeFree:
-		return inOrder(func() error { return d.FreeHistory(ctx, user, outgoing) }, func() error { return d.Free(ctx, outgoing) })
+		return inOrder(func() error { return d.History(user).FreeIdle(ctx, outgoing) }, func() error { return d.Free(ctx, outgoing) })
 	case writeGiveNew:
 		return inOrder(func() error { return d.SetTemplate(ctx, user, incoming, true) }, func() error { return d.Give(ctx, incoming, user) })
 	case writeSettleUser:
@@ -129,7 +129,7 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeSettleCanary:
 		return d.Settled(ctx, canary, outgoing)
 	case writeReturnHistory:
-		return d.ReturnHistory(ctx, user, incoming)
+		return d.History(user).Return(ctx, incoming)
 	case writeResume:
 		return inOrder(func() error { return d.Pause(ctx, user, false) }, func() error { return d.Pause(ctx, canary, false) })
 	case writeWiden:
