@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/loop"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
@@ -361,7 +362,7 @@ func (r *run) drive(ctx context.Context, target *workload.Target, monitor *traff
 	p := progress{console: r.console, plan: plan, pods: target.Pods, monitor: monitor, rules: r.cfg.Rules}
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
-	runner := rollout.Runner{
+	runner := loop.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.signals, Steered: lease.Requests(listening),
 		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
 			p.drain(s, o.Now)
