@@ -1,4 +1,6 @@
-package deploy
+// Package inputs defines what a deploy takes and returns: its inputs, outputs and
+// permissions, and the typed configuration that the inputs give.
+package inputs
 
 import (
 	"slices"
@@ -11,6 +13,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
+
+// Version is this tool's version in the probe stream and the report.
+const Version = "1.0.0"
 
 // DefaultDeployment is the Deployment, if it exists, when the input
 // deployment-name is not set.
@@ -60,7 +65,7 @@ func group(name string, defs []input.Def) []input.Def {
 func releaseInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "command", Kind: input.Enum, Default: commandDeploy, Allowed: commands(),
+			Name: "command", Kind: input.Enum, Default: CommandDeploy, Allowed: commands(),
 			Help: "What to do: release the image, or show, steer or end a release that any run started",
 		},
 		{
@@ -68,7 +73,7 @@ func releaseInputs() []input.Def {
 			Help: "With command promote: skip the remaining steps",
 		},
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + commandDeploy,
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + CommandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
