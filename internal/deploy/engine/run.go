@@ -155,6 +155,11 @@ func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
 		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
 	view.ShowPlan(r.Console, r.Cfg, found)
+	if r.Cfg.RunIn != "cluster" && !r.InCluster {
+		ends, _ := r.Cluster.TokenExpires()
+		worst := inputs.WorstCase(r.Cfg.Plan(time.Duration(found.Grace) * time.Second))
+		view.WarnOfEnds(r.Console, worst, time.Now(), ends, r.Action.OnRunner())
+	}
 	if idle && !found.Previous.Warm() || r.Cfg.PlanOnly {
 		if err := r.Check(found); err != nil {
 			return nil, err

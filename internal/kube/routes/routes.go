@@ -68,11 +68,16 @@ func (r *Set) split(weight int) router.Split {
 // names it.
 func (r *Set) Write(ctx context.Context, weight int) error {
 	to := r.split(weight)
-	for _, saved := range r.record.Routes {
+	err := kube.Each(ctx, len(r.record.Routes), kube.AtOnce, func(ctx context.Context, i int) error {
+		saved := r.record.Routes[i]
 		err := kube.Retry(ctx, func(ctx context.Context) error { return r.writeOne(ctx, saved, to) })
 		if err != nil {
 			return fmt.Errorf("write weights into %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	r.untouched = weight <= 0

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -77,12 +78,10 @@ func (s Set) narrowed(key, value string) map[string]string {
 
 // Narrow adds a label to the selectors of all user Services.
 func (s Set) Narrow(ctx context.Context, key, value string) error {
-	for _, user := range s.record.Services {
-		if err := s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return kube.Each(ctx, len(s.record.Services), kube.AtOnce, func(ctx context.Context, i int) error {
+		user := s.record.Services[i]
+		return s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value))
+	})
 }
 
 // Widen removes the labels that narrow the selectors of the user's Services. The
@@ -230,8 +229,13 @@ func (s Set) CreateCanary(ctx context.Context) error {
 			return err
 		}
 		service := &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{kube.LabelTarget: s.record.Deployment}},
-			Spec:       corev1.ServiceSpec{Selector: s.BySide(rollout.SideCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{kube.LabelTarget: s.record.Deployment}, Annotations: kept(user.Annotations)},
+			Spec: corev1.ServiceSpec{
+				Selector: s.BySide(rollout.SideCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses,
+				IPFamilies: user.Spec.IPFamilies, IPFamilyPolicy: user.Spec.IPFamilyPolicy,
+				SessionAffinity: user.Spec.SessionAffinity, SessionAffinityConfig: user.Spec.SessionAffinityConfig,
+				InternalTrafficPolicy: user.Spec.InternalTrafficPolicy, TrafficDistribution: user.Spec.TrafficDistribution,
+			},
 		}
 		if user.Spec.ClusterIP == corev1.ClusterIPNone {
 			service.Spec.ClusterIP = corev1.ClusterIPNone
@@ -250,6 +254,20 @@ func (s Set) CreateCanary(ctx context.Context) error {
 		return fmt.Errorf("create service %s/%s: %w", s.record.Namespace, name, err)
 	}
 	return nil
+}
+
+// unkept begins the keys of annotations that belong to one Service alone: what
+// was applied, a load balancer, a DNS name.
+var unkept = []string{"kubectl.kubernetes.io/", "service.beta.kubernetes.io/", "service.kubernetes.io/", "external-dns.alpha.kubernetes.io/", "cloud.google.com/"}
+
+// kept returns the annotations that the canary Service takes over: those that tell
+// a gateway or a mesh how to talk to the pods.
+func kept(annotations map[string]string) map[string]string {
+	of := maps.Clone(annotations)
+	maps.DeleteFunc(of, func(key, _ string) bool {
+		return slices.ContainsFunc(unkept, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	})
+	return of
 }
 
 // RemoveCanary deletes the canary Service.

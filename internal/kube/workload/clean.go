@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/autoscaler"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/kube/routes"
 	"github.com/candlefish/deploy-action/internal/kube/services"
@@ -268,6 +269,9 @@ func (t cleaner) plain(ctx context.Context) error {
 		return err
 	}
 	if err := t.services.RemoveCanary(ctx); err != nil {
+		return err
+	}
+	if err := autoscaler.Release(ctx, t.cluster, t.record.Namespace, t.record.Deployment); err != nil {
 		return err
 	}
 	_, err := t.deployments.Get(ctx, t.record.Deployment)

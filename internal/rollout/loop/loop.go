@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -204,7 +205,16 @@ func (r Runner) act(ctx context.Context, p rollout.Plan, s rollout.State, a roll
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget(p, s, r.Now()))
 	defer cancel()
 	result := make(chan error, 1)
-	go func() { result <- r.Target.Do(ctx, a, s) }()
+	go func() {
+		// A crash here must not end the process: its status would say that nothing was
+		// touched, and traffic would stay split.
+		defer func() {
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("crashed: %v\n%s", p, debug.Stack())
+			}
+		}()
+		result <- r.Target.Do(ctx, a, s)
+	}()
 	var interrupted <-chan string
 	if *signal == "" {
 		interrupted = r.Interrupted
