@@ -100,6 +100,7 @@ var rules = []struct {
 	{adapters, slices.Concat(domain, support)},
 	{[]string{"internal/input"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/exit", "internal/input"})},
+	{[]string{"internal/deploy/connecting"}, parts},
 	{deployParts[:1], parts},
 	{deployParts[1:2], slices.Concat(parts, deployParts[:1])},
 	{deployParts[2:3], slices.Concat(parts, deployParts[:2])},
