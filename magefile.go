@@ -35,7 +35,11 @@ func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace,
 type Bench mg.Namespace
 
 // Deploy measures releases on the sandbox under load; it takes about ten minutes.
-func (Bench) Deploy(ctx context.Context) error { return target(ctx, "bench:deploy") }
+//
+// -only takes the beginning of the names of the scenarios, as in -only=life.
+func (Bench) Deploy(ctx context.Context, only *string) error {
+	return target(ctx, "bench:deploy", gobuild.Flags("only", only)...)
+}
 
 // Judge measures the judge on simulated rollouts; it takes about ten minutes.
 func (Bench) Judge(ctx context.Context) error { return target(ctx, "bench:judge") }

@@ -1,6 +1,7 @@
 // Package aws connects to an AWS account. Only it, the packages below it and the
 // CloudWatch source import the AWS SDK: stack applies and deletes CloudFormation
-// stacks, bucket keeps the bucket of artifacts, inventory lists what exists.
+// stacks, bucket keeps the bucket of artifacts, inventory lists what exists, eks
+// reaches clusters on EKS.
 //
 // Credentials are resolved by the SDK's own rules, in their order: environment,
 // shared files, web identity (GitHub's OIDC), the machine's role. No error and no

@@ -7,27 +7,32 @@
 package deploy
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
-	"github.com/candlefish/deploy-action/internal/deploy/judging"
-	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/deploy/connecting"
+	"github.com/candlefish/deploy-action/internal/deploy/detaching"
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/deploy/steering"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
-// Version is this tool's version in the probe stream and the report.
-const Version = "1.0.0"
+// Spec defines the inputs, outputs and permissions of a deploy.
+func Spec() input.Spec { return inputs.Spec() }
+
+// RBAC returns the manifest of a ServiceAccount for releases that run in the
+// cluster.
+func RBAC(namespace, account string) string { return inputs.RBAC(namespace, account) }
 
 // Main runs one deploy and returns its exit status.
 func Main(env action.Env, args []string) int {
@@ -36,7 +41,7 @@ func Main(env action.Env, args []string) int {
 
 // work runs a deploy with valid inputs.
 func work(ctx context.Context, a *action.Action, values input.Values) (action.Result, error) {
-	cfg := configOf(values)
+	cfg := inputs.ConfigOf(values)
 	if cfg.RunURL == "" {
 		cfg.RunURL = a.RunURL()
 	}
@@ -49,82 +54,48 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 		out.Close()
 		_ = log.Close() // every line is already written; nothing can report an error here
 	}()
-	r := &run{
-		cfg:     cfg,
-		id:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
-		console: out,
-		action:  a,
-		print: func(text string) {
-			a.Print(text)
-			_, _ = fmt.Fprintln(log, a.Redact(text)) // best effort: only the report file is required
+	r := &engine.Run{
+		Run: view.Run{
+			Cfg:     cfg,
+			ID:      release.Run{ID: runID(a, started), URL: cfg.RunURL, Started: started.UTC()},
+			Console: out,
+			Action:  a,
+			Print: func(text string) {
+				a.Print(text)
+				_, _ = fmt.Fprintln(log, a.Redact(text)) // best effort: only the report file is required
+			},
+			Started: started,
 		},
-		signals: signals(ctx),
-		started: started,
+		Signals: signals(ctx),
 	}
-	if err := r.configure(values); err != nil {
-		return r.conclude(nil, err)
+	if err := r.Configure(values); err != nil {
+		return r.Conclude(nil, err)
 	}
-	if job, err := detachedRun(a.Getenv); err != nil {
-		return r.conclude(nil, err)
+	if job, err := detaching.RunOf(a.Getenv); err != nil {
+		return r.Conclude(nil, err)
 	} else if job != nil {
-		r.id, r.inCluster, r.cfg.RunURL = *job, true, job.URL
+		r.ID, r.InCluster, r.Cfg.RunURL = *job, true, job.URL
 	}
-	if r.cluster, err = connect(cfg); err != nil {
-		return r.conclude(nil, err)
+	if r.Cluster, err = connect(ctx, cfg); err != nil {
+		return r.Conclude(nil, err)
 	}
 	switch {
-	case r.inCluster:
-		return r.inJob(ctx)
-	case r.cfg.Command == commandDeploy && (r.cfg.RunIn == "cluster" || r.cfg.Attach):
-		return r.detach(ctx)
+	case r.InCluster:
+		return detaching.InJob(ctx, r)
+	case r.Cfg.Command == inputs.CommandDeploy && (r.Cfg.RunIn == "cluster" || r.Cfg.Attach):
+		return detaching.Detach(ctx, r)
 	}
-	d, err := r.perform(ctx)
-	return r.conclude(d, err)
-}
-
-// configure takes the inputs, with the rules of the analysis file.
-func (r *run) configure(values input.Values) error {
-	cfg := configOf(values)
-	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && r.urgent()
-	rules, err := judging.Load(cfg.AnalysisFile, cfg.limits())
-	if err != nil {
-		return err
-	}
-	cfg.Rules = rules
-	r.values, r.cfg = values, cfg
-	return nil
-}
-
-// urgent reports whether the commit that started the workflow is marked as a fix
-// for production.
-func (r *run) urgent() bool {
-	path := r.action.Getenv("GITHUB_EVENT_PATH")
-	if path == "" {
-		return false
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return false
-	}
-	var event struct {
-		HeadCommit struct {
-			Message string `json:"message"`
-		} `json:"head_commit"`
-	}
-	if json.Unmarshal(raw, &event) != nil {
-		return false
-	}
-	message := strings.ToLower(event.HeadCommit.Message)
-	return strings.Contains(message, "[hotfix]") || strings.Contains(message, "[emergency]")
+	d, err := perform(ctx, r)
+	return r.Conclude(d, err)
 }
 
 // openConsole shows the run on the terminal or in the CI log, and writes it to
 // the log file.
-func openConsole(a *action.Action, c Config) (*console.Console, *os.File, error) {
+func openConsole(a *action.Action, c inputs.Config) (*console.Console, *os.File, error) {
 	if err := os.MkdirAll(c.ReportDir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("make report-dir: %w", err)
 	}
-	log, err := os.Create(filepath.Join(c.ReportDir, logFile))
+	log, err := os.Create(filepath.Join(c.ReportDir, view.LogFile))
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the log: %w", err)
 	}
@@ -164,11 +135,32 @@ func runID(a *action.Action, now time.Time) string {
 	return "local-" + now.UTC().Format("20060102T150405.000")
 }
 
-// connect creates the connection to the cluster. It sends no request.
-func connect(c Config) (*kube.Cluster, error) {
-	cluster, err := kube.Connect(kube.ConnectOptions{Kubeconfig: c.Kubeconfig, Context: c.KubeContext})
-	if errors.Is(err, kube.ErrNoCluster) {
-		return nil, exit.Refuse("set kubeconfig or KUBECONFIG", err.Error())
+// connect creates the connection to the cluster. It sends no request to it.
+func connect(ctx context.Context, c inputs.Config) (*kube.Cluster, error) {
+	return connecting.Connect(ctx, connecting.Options{
+		Kubeconfig: c.Kubeconfig, Context: c.KubeContext, EKSCluster: c.EKSCluster, Region: c.Region,
+	})
+}
+
+// perform runs the command of the inputs.
+func perform(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
+	switch r.Cfg.Command {
+	case inputs.CommandDeploy:
+		return r.Deliver(ctx)
+	case inputs.CommandReap:
+		return steering.Reap(ctx, r)
 	}
-	return cluster, err
+	namespace, name, err := r.Target(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	switch r.Cfg.Command {
+	case inputs.CommandStatus:
+		return steering.Status(ctx, r, namespace, name)
+	case inputs.CommandHistory:
+		return steering.History(ctx, r, namespace, name)
+	case inputs.CommandForget:
+		return steering.Forget(ctx, r, namespace, name)
+	}
+	return steering.Steer(ctx, r, namespace, name)
 }

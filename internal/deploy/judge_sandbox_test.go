@@ -10,6 +10,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -37,7 +38,7 @@ func (w *world) analysisFile(metrics, rest string) string {
 // report returns the JSON report of a finished run.
 func (p *process) report() report.Result {
 	p.t.Helper()
-	raw, err := os.ReadFile(p.file(reportFile))
+	raw, err := os.ReadFile(p.file(view.ReportFile))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 				t.Errorf("version %s answers after the abort", got)
 			}
 			// A replay of the recording returns the same verdict.
-			file, err := os.Open(p.file(analysisFile))
+			file, err := os.Open(p.file(view.AnalysisFile))
 			if err != nil {
 				t.Fatal(err)
 			}

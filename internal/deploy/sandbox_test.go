@@ -23,6 +23,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
@@ -725,7 +726,7 @@ func TestWithoutAVersionMarker(t *testing.T) {
 	if got := p.outputs()["failed-requests"]; got != "0" {
 		t.Errorf("failed-requests = %q, want 0", got)
 	}
-	raw, err := os.ReadFile(p.file(reportFile))
+	raw, err := os.ReadFile(p.file(view.ReportFile))
 	if err != nil {
 		t.Fatal(err)
 	}

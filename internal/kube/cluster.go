@@ -13,6 +13,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/candlefish/deploy-action/internal/kube/credential"
 )
 
 // FieldManager names our writes in managedFields.
@@ -60,7 +62,7 @@ type ConnectOptions struct {
 func Connect(o ConnectOptions) (*Cluster, error) {
 	if o.Host != "" {
 		config := &rest.Config{Host: o.Host, TLSClientConfig: rest.TLSClientConfig{CAData: o.CAData}}
-		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bearer{next, o.Token} })
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return credential.Bearer(next, o.Token) })
 		return connect(config, o.Wrap, func() (*rest.Config, error) { return config, nil })
 	}
 	config, err := o.read()
@@ -117,13 +119,13 @@ func connect(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper
 	}
 	client := &http.Client{Transport: transport, Timeout: config.Timeout}
 	if again != nil {
-		client.Transport = &renewing{current: transport, renew: func() (http.RoundTripper, error) {
+		client.Transport = credential.Renewing(transport, func() (http.RoundTripper, error) {
 			fresh, err := again()
 			if err != nil {
 				return nil, err
 			}
 			return rest.TransportFor(ours(fresh, wrap))
-		}}
+		})
 	}
 	typed, err := kubernetes.NewForConfigAndClient(config, client)
 	if err != nil {
@@ -133,7 +135,7 @@ func connect(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 	}
-	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host, expires: expiryOf(config)}, nil
+	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host, expires: credential.Expires(config)}, nil
 }
 
 // ours returns a copy of a configuration with our settings.

@@ -65,7 +65,7 @@ func optionalImage(s input.Spec) input.Spec {
 // withoutCluster reports whether nobody has named a cluster and none is where they usually are. Whatever is wrong with one that is named
 // is for the deploy to say.
 func withoutCluster(values input.Values) bool {
-	if values.IsSet("kube-context") || values.Source("kubeconfig").Kind == "flag" {
+	if values.IsSet("kube-context") || values.IsSet("eks-cluster") || values.Source("kubeconfig").Kind == "flag" {
 		return false
 	}
 	_, err := kube.Connect(kube.ConnectOptions{Kubeconfig: values.String("kubeconfig")})

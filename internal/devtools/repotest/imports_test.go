@@ -77,6 +77,12 @@ var (
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
 	devtools = []string{"internal/devtools"}
+
+	// parts are what a use case joins.
+	parts = slices.Concat(domain, adapters, support, loaders, edge)
+	// deployParts are the packages of a deploy, from the lowest to the highest:
+	// each may import those before it.
+	deployParts = []string{"internal/deploy/judging", "internal/deploy/inputs", "internal/deploy/view", "internal/deploy/engine"}
 )
 
 // rules say what a layer may import of this module. A package may always import
@@ -94,7 +100,12 @@ var rules = []struct {
 	{adapters, slices.Concat(domain, support)},
 	{[]string{"internal/input"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/exit", "internal/input"})},
-	{useCases, slices.Concat(domain, adapters, support, loaders, edge)},
+	{deployParts[:1], parts},
+	{deployParts[1:2], slices.Concat(parts, deployParts[:1])},
+	{deployParts[2:3], slices.Concat(parts, deployParts[:2])},
+	{deployParts[3:4], slices.Concat(parts, deployParts[:3])},
+	{[]string{"internal/deploy/steering", "internal/deploy/detaching"}, slices.Concat(parts, deployParts)},
+	{useCases, parts},
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
 	{[]string{"internal/devtools/localdeploy"}, slices.Concat(domain, useCases, adapters, support, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
@@ -146,6 +157,7 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb":       {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/eks":            {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/iam":            {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/lambda":         {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},

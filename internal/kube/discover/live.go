@@ -34,7 +34,7 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
 		return
 	}
 	if len(live) > 1 {
-		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s is rolling out: %d ReplicaSets have pods", d.Name, len(live)))
+		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s is rolling out: %d ReplicaSets have pods; wait, or if it is stuck, type: kubectl -n %s rollout undo deployment/%s", d.Name, len(live), s.ns, d.Name))
 	}
 	r.Stable = kube.RevisionOf(live[0], r.Container)
 	ready := 0
@@ -60,7 +60,7 @@ func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	stop := func(format string, args ...any) { f.Obstacles = append(f.Obstacles, fmt.Sprintf(format, args...)) }
 	ours := f.Previous.Unfinished() || f.Previous.Warm()
 	if d.Spec.Paused && !ours {
-		stop("deployment %s is paused, but not by a rollout", d.Name)
+		stop("deployment %s is paused, but not by a rollout; type: kubectl -n %s rollout resume deployment/%s", d.Name, s.ns, d.Name)
 	}
 	if len(d.Spec.Selector.MatchLabels) == 0 {
 		stop("deployment %s selects its pods only by expressions; the hand-over of ReplicaSets needs a label", d.Name)

@@ -116,7 +116,11 @@ func (s *survey) entryPoint(ctx context.Context, c *kube.Cluster, first release.
 	i := slices.IndexFunc(s.routes, func(r unstructured.Unstructured) bool { return r.GetName() == first.Name })
 	route := s.routes[i].Object
 	entry.Host = gatewayed.Host(route)
-	for _, ref := range gatewayed.Gateways(route) {
+	refs := gatewayed.Gateways(route)
+	if len(refs) > 1 {
+		warnings = append(warnings, fmt.Sprintf("the route has %d gateways; the probes go through the first one that has an address, so the others are not seen", len(refs)))
+	}
+	for _, ref := range refs {
 		gateway, err := c.Dynamic.Resource(kube.ResourceOf(gatewayed.GatewayKind())).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		if err != nil {
 			warnings = append(warnings, fmt.Sprintf("gateway %s/%s cannot be read, so the entry point is unknown: %v", ref.Namespace, ref.Name, err))

@@ -55,6 +55,12 @@ type Figure struct {
 	Outside         int       `json:"shares_outside_interval"`
 	DurationSeconds float64   `json:"duration_seconds"`
 	OverheadSeconds float64   `json:"overhead_seconds"`
+	DrainSeconds    float64   `json:"drain_seconds"` // not part of the overhead
+	// RollbackSeconds is the time from the start of the command rollback to the
+	// last answer of the version that it takes the traffic from; RollbackFailed
+	// counts the requests that failed meanwhile and until the command ended.
+	RollbackSeconds float64 `json:"rollback_seconds,omitempty"`
+	RollbackFailed  int     `json:"rollback_failed"`
 	// DetectedSeconds is the time from the canary's first answer to the
 	// verdict, as the judge's recording has it, for a release that failed.
 	DetectedSeconds float64 `json:"detected_seconds,omitempty"`
@@ -75,7 +81,10 @@ type scenario struct {
 	load   int               // requests per second from outside; loadRate where 0
 	// analysis is an analysis file; PROMETHEUS stands for the sandbox's.
 	analysis string
-	dwell    string // of each step; 10s where ""
+	dwell    string        // of each step; 10s where ""
+	grace    time.Duration // of the pods; 10 s where 0
+	delay    time.Duration // added to each answer of the API server
+	rollback bool          // keep the old version warm, and go back to it
 	releases []release
 }
 
@@ -105,12 +114,17 @@ var scenarios = []scenario{
 	{name: "judge: latency twice, by Prometheus", probes: 20, load: 100, before: map[string]string{"LATENCY": "50ms"}, analysis: byPrometheus, dwell: "60s", releases: slower},
 	{name: "30 % errors", probes: 300, releases: broken},
 	{name: "gateway applies routes within 2 s", probes: 100, releases: good},
+	{name: "life: grace period of 30 s", probes: 50, grace: 30 * time.Second, releases: good},
+	{name: "life: grace period of 30 s, 30 % errors", probes: 50, grace: 30 * time.Second, releases: broken},
+	{name: "life: 80 ms to the API server", probes: 50, grace: 30 * time.Second, delay: 80 * time.Millisecond, releases: good},
+	{name: "life: rollback while warm", probes: 100, rollback: true, releases: good},
 	{name: "gateway applies routes within 5 s", probes: 100, slow: true, releases: good},
 	{name: "pods exit at once on SIGTERM", probes: 100, env: map[string]string{"EXIT_ON_SIGTERM": "now"}, releases: good},
 }
 
-// Run measures every scenario, one after the other, and writes ResultFile.
-func Run(ctx context.Context, out io.Writer) error {
+// Run measures every scenario whose name has this beginning, one after the
+// other, and writes ResultFile.
+func Run(ctx context.Context, out io.Writer, only string) error {
 	s, err := sandbox.Up(ctx, sandbox.Options{Ephemeral: true, Progress: out})
 	if err != nil {
 		return err
@@ -127,6 +141,9 @@ func Run(ctx context.Context, out io.Writer) error {
 	}
 	var figures []Figure
 	for i, sc := range scenarios {
+		if !strings.HasPrefix(sc.name, only) {
+			continue
+		}
 		fmt.Fprintf(out, "%s: %d releases under %d requests/s\n", sc.name, len(sc.releases), cmp.Or(sc.load, loadRate))
 		b := bench{sandbox: s, tool: tool, dir: dir, ns: fmt.Sprintf("bench-%d-%d", i, os.Getpid()), out: out}
 		got, err := b.run(ctx, sc)
@@ -165,7 +182,7 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	site := sample.App{Namespace: b.ns, Image: image, Env: sc.env, Gateway: b.gateway, GracePeriod: 10 * time.Second}
+	site := sample.App{Namespace: b.ns, Image: image, Env: sc.env, Gateway: b.gateway, GracePeriod: cmp.Or(sc.grace, 10*time.Second)}
 	if err := sample.Deploy(ctx, b.sandbox, site); err != nil {
 		return nil, err
 	}
@@ -184,8 +201,11 @@ func (b *bench) run(ctx context.Context, sc scenario) ([]Figure, error) {
 		if err != nil {
 			return figures, err
 		}
-		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s\n",
-			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds)
+		fmt.Fprintf(b.out, "  %s: exit %d, %d of %d requests failed, took %.1f s, overhead %.1f s, drain %.1f s\n",
+			f.Release, f.ExitCode, f.Failed, f.Requests, f.DurationSeconds, f.OverheadSeconds, f.DrainSeconds)
+		if f.RollbackSeconds > 0 {
+			fmt.Fprintf(b.out, "    rolled back: %.1f s from the command to the last answer of %s, %d failed\n", f.RollbackSeconds, f.Release, f.RollbackFailed)
+		}
 		if f.DetectedSeconds > 0 {
 			fmt.Fprintf(b.out, "    judged bad after %.1f s, canary answered for %.1f s, %d failed after it\n", f.DetectedSeconds, f.BackSeconds, f.FailedAfter)
 		}
@@ -204,7 +224,10 @@ func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, er
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return f, err
 	}
-	args := []string{"--image", image, "--namespace", b.ns, "--step-duration", cmp.Or(sc.dwell, "10s"), "--probe-rate", fmt.Sprint(sc.probes), "--report-dir", dir}
+	args := []string{"--image", image, "--namespace", b.ns, "--step-duration", cmp.Or(sc.dwell, "10s"), "--probe-rate", fmt.Sprint(sc.probes), "--report-dir", dir, "--bake-time", "0s"}
+	if sc.rollback {
+		args = append(args, "--keep-warm", "1h")
+	}
 	if sc.analysis != "" {
 		file := filepath.Join(dir, "analysis.yaml")
 		if err := os.WriteFile(file, []byte(strings.ReplaceAll(sc.analysis, "PROMETHEUS", b.sandbox.Prometheus)), 0o644); err != nil {
@@ -212,12 +235,39 @@ func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, er
 		}
 		args = append(args, "--analysis-file", file)
 	}
+	kubeconfig := b.sandbox.Kubeconfig
+	if sc.delay > 0 {
+		proxy, err := delayed(ctx, kubeconfig, filepath.Join(dir, "kubeconfig"), sc.delay)
+		if err != nil {
+			return f, err
+		}
+		defer proxy.stop()
+		kubeconfig = proxy.kubeconfig
+	}
 	l := b.load(cmp.Or(sc.load, loadRate))
 	defer l.stop()
-	cmd := exec.CommandContext(ctx, b.tool, args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+b.sandbox.Kubeconfig)
-	text, err := cmd.CombinedOutput()
-	f.ExitCode = cmd.ProcessState.ExitCode()
+	run := func(args ...string) (text []byte, code int, err error) {
+		cmd := exec.CommandContext(ctx, b.tool, args...)
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+		text, err = cmd.CombinedOutput()
+		return text, cmd.ProcessState.ExitCode(), err
+	}
+	text, code, err := run(args...)
+	f.ExitCode = code
+	if sc.rollback && code == r.want {
+		began := time.Now()
+		text, code, err = run("--command", "rollback", "--namespace", b.ns, "--report-dir", b.dir)
+		if code != 0 {
+			return f, fmt.Errorf("rollback: exit status %d: %w\n%s", code, err, text)
+		}
+		l.stop()
+		f.RollbackSeconds = l.last[tagOf(r)].Sub(began).Seconds()
+		for _, at := range l.failures {
+			if at.After(began) {
+				f.RollbackFailed++
+			}
+		}
+	}
 	l.stop()
 	f.Requests, f.Failed = l.total, l.failed
 	f.BackSeconds, f.FailedAfter = l.back(r)
@@ -239,6 +289,7 @@ func (b *bench) release(ctx context.Context, sc scenario, r release) (Figure, er
 	f.ProbeRequests, f.ProbeFailed = result.TotalRequests, result.FailedRequests
 	f.DurationSeconds = time.Duration(result.DurationSeconds).Seconds()
 	f.OverheadSeconds = time.Duration(result.OverheadSeconds).Seconds()
+	f.DrainSeconds = time.Duration(result.DrainSeconds).Seconds()
 	for _, s := range result.StepRecords {
 		if s.ObservedShare == nil {
 			continue

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -31,7 +32,14 @@ import (
 type target func(ctx context.Context, out io.Writer, args []string) error
 
 var targets = map[string]target{
-	"bench:deploy":  plain(deploybench.Run),
+	"bench:deploy": func(ctx context.Context, out io.Writer, args []string) error {
+		flags := flag.NewFlagSet("bench:deploy", flag.ContinueOnError)
+		only := flags.String("only", "", "the beginning of the names of the scenarios")
+		if err := flags.Parse(args); err != nil {
+			return &exit.Error{Status: exit.BadInput, Err: err}
+		}
+		return deploybench.Run(ctx, out, *only)
+	},
 	"bench:judge":   plain(judgebench.Run),
 	"bench:preview": plain(previewbench.Run),
 	"bench:soak":    soakbench.Run,

@@ -1,4 +1,4 @@
-package deploy
+package view
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
@@ -24,22 +25,22 @@ import (
 
 // The names of the files that a run writes.
 const (
-	reportFile   = "canary-deployment-report.json"
-	logFile      = "canary-deployment.log"
-	analysisFile = "canary-deployment-analysis.jsonl" // the judge's input and verdicts
+	ReportFile   = "canary-deployment-report.json"
+	LogFile      = "canary-deployment.log"
+	AnalysisFile = "canary-deployment-analysis.jsonl" // the judge's input and verdicts
 )
 
-// conclude builds the result of the run and derives the report file, the
+// Conclude builds the result of the run and derives the report file, the
 // summary, the outputs and the exit status from it.
-func (r *run) conclude(d *delivery, err error) (action.Result, error) {
+func (r *Run) Conclude(d *Delivery, err error) (action.Result, error) {
 	end := r.end(d, err)
-	if r.cfg.Command != commandDeploy && (d == nil || d.found == nil) {
+	if r.Cfg.Command != inputs.CommandDeploy && (d == nil || d.Found == nil) {
 		return r.concludeCommand(d, end)
 	}
 	// Redact before rendering: an escaped secret would not match.
-	result := action.Clean(r.action, r.result(d, end))
+	result := action.Clean(r.Action, r.result(d, end))
 	raw, renderErr := report.JSON(result)
-	path := filepath.Join(r.cfg.ReportDir, reportFile)
+	path := filepath.Join(r.Cfg.ReportDir, ReportFile)
 	if renderErr == nil {
 		renderErr = os.WriteFile(path, raw, 0o644)
 	}
@@ -52,8 +53,8 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 		}
 		path = ""
 	}
-	r.console.End()
-	r.print(report.Text(result))
+	r.Console.End()
+	r.Print(report.Text(result))
 	a := action.Result{Status: end.Status, Outputs: r.outputs(result, d, end.Status, path), Summary: report.Markdown(result), Hint: end.Hint}
 	if end.Status == exit.Done {
 		return a, nil
@@ -62,11 +63,11 @@ func (r *run) conclude(d *delivery, err error) (action.Result, error) {
 }
 
 // concludeCommand ends a command that drove no rollout.
-func (r *run) concludeCommand(d *delivery, end *exit.Error) (action.Result, error) {
-	r.console.End()
+func (r *Run) concludeCommand(d *Delivery, end *exit.Error) (action.Result, error) {
+	r.Console.End()
 	a := action.Result{Status: end.Status, Outputs: map[string]string{"status": r.statusWord(d, end.Status)}, Hint: end.Hint}
 	if d != nil {
-		a.Outputs["phase"] = string(d.state.Phase)
+		a.Outputs["phase"] = string(d.State.Phase)
 	}
 	if end.Status == exit.Done {
 		return a, nil
@@ -76,7 +77,7 @@ func (r *run) concludeCommand(d *delivery, end *exit.Error) (action.Result, erro
 
 // end returns how the run ended: its status, one sentence as the error, and a
 // hint.
-func (r *run) end(d *delivery, err error) *exit.Error {
+func (r *Run) end(d *Delivery, err error) *exit.Error {
 	ended := func(status exit.Status, reason, hint string) *exit.Error {
 		return &exit.Error{Status: status, Err: errors.New(reason), Hint: hint}
 	}
@@ -84,26 +85,26 @@ func (r *run) end(d *delivery, err error) *exit.Error {
 	case err != nil:
 		status, hint := exit.Of(err)
 		return &exit.Error{Status: status, Err: err, Hint: hint}
-	case d.planned:
+	case d.Planned:
 		return ended(exit.Done, "dry run: nothing was changed", "")
-	case d.unchanged:
-		return ended(exit.Done, fmt.Sprintf("nothing to do: all pods of deployment %s run %s", d.found.Record.Deployment, d.found.Record.Image), "")
-	case d.asked:
-		return ended(exit.Done, string(d.state.Phase), "")
-	case d.saveErr != nil:
-		return ended(exit.AbortFailed, d.saveErr.Error(), "the record in the cluster is out of date; "+lookHint(d.found.Record))
-	case d.unproven != nil:
-		return ended(exit.CouldNotRun, d.unproven.Error(), "the new version serves all traffic; whether its pods restarted in the hand-over is unknown")
+	case d.Unchanged:
+		return ended(exit.Done, fmt.Sprintf("nothing to do: all pods of deployment %s run %s", d.Found.Record.Deployment, d.Found.Record.Image), "")
+	case d.Asked:
+		return ended(exit.Done, string(d.State.Phase), "")
+	case d.SaveErr != nil:
+		return ended(exit.AbortFailed, d.SaveErr.Error(), "the record in the cluster is out of date; "+LookHint(d.Found.Record))
+	case d.Unproven != nil:
+		return ended(exit.CouldNotRun, d.Unproven.Error(), "the new version serves all traffic; whether its pods restarted in the hand-over is unknown")
 	}
 	status, hint := r.outcome(d)
-	return ended(status, d.state.Reason, hint)
+	return ended(status, d.State.Reason, hint)
 }
 
 // outcome returns the status of a rollout that this run drove, and what to type
 // next.
-func (r *run) outcome(d *delivery) (exit.Status, string) {
-	record, s := d.found.Record, d.state
-	kind := func(name string) string { return r.command(name, record.Namespace, record.Deployment) }
+func (r *Run) outcome(d *Delivery) (exit.Status, string) {
+	record, s := d.Found.Record, d.State
+	kind := func(name string) string { return r.Command(name, record.Namespace, record.Deployment) }
 	switch {
 	case s.Phase == rollout.PhasePromoted && s.Interrupted:
 		return exit.CouldNotRun, fmt.Sprintf("left: the %s; the next run removes it, or type: %s", s.Leftover, kind("release"))
@@ -113,7 +114,7 @@ func (r *run) outcome(d *delivery) (exit.Status, string) {
 		return exit.Done, ""
 	case s.Phase == rollout.PhaseAborted && s.Leftover != "":
 		return exit.Aborted, fmt.Sprintf("left: the %s, without traffic; the next run removes it, or type: %s", s.Leftover, kind("release"))
-	case s.Phase == rollout.PhaseAborted && r.cfg.goesBack():
+	case s.Phase == rollout.PhaseAborted && r.Cfg.GoesBack():
 		return exit.Done, ""
 	case s.Phase == rollout.PhaseAborted:
 		return exit.Aborted, ""
@@ -128,41 +129,36 @@ func (r *run) outcome(d *delivery) (exit.Status, string) {
 	case !s.Phase.Terminal():
 		return exit.CouldNotRun, "left as it is, for the next process of this run; type: " + kind("status")
 	}
-	return exit.AbortFailed, lookHint(record) + "; the next run continues from stage " + string(s.Stage) + "; see: " + kind("status")
-}
-
-// goesBack reports whether the command asks for the previous version.
-func (c Config) goesBack() bool {
-	return c.Command == string(rollout.RequestAbort) || c.Command == string(rollout.RequestRollback) || c.Command == string(rollout.RequestRelease)
+	return exit.AbortFailed, LookHint(record) + "; the next run continues from stage " + string(s.Stage) + "; see: " + kind("status")
 }
 
 // result returns the single source of the report, the summary, the outputs and
 // the exit status.
-func (r *run) result(d *delivery, end *exit.Error) report.Result {
+func (r *Run) result(d *Delivery, end *exit.Error) report.Result {
 	now := time.Now()
 	result := report.Result{
-		Status: report.StatusFailed, Environment: r.cfg.Environment, Deployment: r.cfg.Deployment, Image: r.cfg.Image,
-		Steps: len(r.cfg.Steps), TrafficSteps: weights(r.cfg.Steps), CompletedAt: now.UTC(),
-		RunID: r.id.ID, RunURL: r.id.URL, Namespace: r.cfg.Namespace, Service: r.cfg.Service, Strategy: "canary",
+		Status: report.StatusFailed, Environment: r.Cfg.Environment, Deployment: r.Cfg.Deployment, Image: r.Cfg.Image,
+		Steps: len(r.Cfg.Steps), TrafficSteps: weights(r.Cfg.Steps), CompletedAt: now.UTC(),
+		RunID: r.ID.ID, RunURL: r.ID.URL, Namespace: r.Cfg.Namespace, Service: r.Cfg.Service, Strategy: "canary",
 		Outcome: rollout.PhasePending, ExitCode: end.Status.Code(), Reason: end.Error(), Hint: end.Hint,
-		Warnings: r.console.Warnings(),
+		Warnings: r.Console.Warnings(),
 	}
-	for _, m := range r.console.Messages() {
+	for _, m := range r.Console.Messages() {
 		result.Events = append(result.Events, report.Event{At: m.At, Message: m.Text})
 	}
 	if end.Status == exit.Done {
 		result.Status = report.StatusSuccess
 	}
-	took := now.Sub(r.started)
+	took := now.Sub(r.Started)
 	result.TotalDuration = int(took.Round(time.Second).Seconds())
 	result.DurationSeconds, result.OverheadSeconds = report.Seconds(took), report.Seconds(took)
 	if d == nil {
 		return result
 	}
-	found := d.found.Record
-	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, d.previous
+	found := d.Found.Record
+	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, d.Previous
 	result.Image, result.Route = cmp.Or(result.Image, found.Image), discover.FirstRoute(found)
-	if d.planned || d.unchanged {
+	if d.Planned || d.Unchanged {
 		return result
 	}
 	d.describe(&result)
@@ -170,28 +166,28 @@ func (r *run) result(d *delivery, end *exit.Error) report.Result {
 }
 
 // describe adds the course of the rollout.
-func (d *delivery) describe(r *report.Result) {
-	r.Outcome = d.state.Phase
-	stable := d.found.Record.Stable
-	if d.state.Reverted {
-		stable = d.found.Record.Canary
+func (d *Delivery) describe(r *report.Result) {
+	r.Outcome = d.State.Phase
+	stable := d.Found.Record.Stable
+	if d.State.Reverted {
+		stable = d.Found.Record.Canary
 	}
-	r.RolledBack = d.state.Phase == rollout.PhaseAborted && d.state.Written
-	r.Paused = d.state.Phase == rollout.PhasePaused
+	r.RolledBack = d.State.Phase == rollout.PhaseAborted && d.State.Written
+	r.Paused = d.State.Phase == rollout.PhasePaused
 	r.ImageDigests = stable.Digests
-	if d.state.Phase == rollout.PhasePromoted {
-		r.ImageDigests = d.proof.Digests
-		r.Pods = podsOf(d.proof)
-		if broken := d.proof.Broken(); len(broken) > 0 {
-			r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d promoted pods restarted or were replaced during the hand-over: %s", len(broken), len(d.proof.Before), strings.Join(broken, ", ")))
+	if d.State.Phase == rollout.PhasePromoted {
+		r.ImageDigests = d.Proof.Digests
+		r.Pods = podsOf(d.Proof)
+		if broken := d.Proof.Broken(); len(broken) > 0 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d promoted pods restarted or were replaced during the hand-over: %s", len(broken), len(d.Proof.Before), strings.Join(broken, ", ")))
 		}
 	}
-	r.Warnings = append(r.Warnings, d.state.Unconfirmed...)
-	if f := d.failure; f != nil {
+	r.Warnings = append(r.Warnings, d.State.Unconfirmed...)
+	if f := d.Failure; f != nil {
 		r.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
 	}
-	describeTraffic(r, d.traffic)
-	r.DrainSeconds = report.Seconds(d.drained)
+	describeTraffic(r, d.Traffic)
+	r.DrainSeconds = report.Seconds(d.Drained)
 	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds - r.DrainSeconds
 }
 
@@ -293,7 +289,7 @@ func latencyOf(c traffic.Counts) *report.Latency {
 }
 
 // outputs returns the action's outputs, each from the result.
-func (run *run) outputs(r report.Result, d *delivery, status exit.Status, path string) map[string]string {
+func (run *Run) outputs(r report.Result, d *Delivery, status exit.Status, path string) map[string]string {
 	number := func(s report.Seconds) string {
 		return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64)
 	}
@@ -303,7 +299,7 @@ func (run *run) outputs(r report.Result, d *delivery, status exit.Status, path s
 	}
 	return map[string]string{
 		"status":           run.statusWord(d, status),
-		"phase":            phaseOf(d),
+		"phase":            d.Phase(),
 		"image":            release.ByDigest(serving, r.ImageDigests),
 		"previous-image":   r.PreviousImage,
 		"failed-requests":  fmt.Sprint(r.FailedRequests),
@@ -315,26 +311,19 @@ func (run *run) outputs(r report.Result, d *delivery, status exit.Status, path s
 	}
 }
 
-func phaseOf(d *delivery) string {
-	if d == nil {
-		return ""
-	}
-	return string(d.state.Phase)
-}
-
 // statusWord returns the final status for the output.
-func (r *run) statusWord(d *delivery, status exit.Status) string {
+func (r *Run) statusWord(d *Delivery, status exit.Status) string {
 	if d == nil {
 		return status.String()
 	}
-	switch s := d.state; {
-	case d.planned && status == exit.Done:
+	switch s := d.State; {
+	case d.Planned && status == exit.Done:
 		return "planned"
-	case d.unchanged && status == exit.Done:
+	case d.Unchanged && status == exit.Done:
 		return "unchanged"
 	case s.Phase == rollout.PhasePaused:
 		return "paused"
-	case d.asked && (s.Phase == "" || slices.Contains([]string{commandStatus, commandHistory}, r.cfg.Command)):
+	case d.Asked && (s.Phase == "" || slices.Contains([]string{inputs.CommandStatus, inputs.CommandHistory}, r.Cfg.Command)):
 		return status.String()
 	case s.Phase == rollout.PhaseAborted && status == exit.Done && s.Reverted:
 		return "rolled-back"

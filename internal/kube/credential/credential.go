@@ -1,4 +1,7 @@
-package kube
+// Package credential keeps the identity of a connection valid: it repeats what
+// was refused with a new credential, adds tokens to requests, and knows when a
+// credential ends.
+package credential
 
 import (
 	"context"
@@ -17,8 +20,13 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// A renewing transport repeats a request that the API server refused with 401,
-// once, over a new transport. A rollout may outlast the token it began with.
+// Renewing returns a transport that repeats a request that the API server
+// refused with 401, once, over the transport that renew returns. A rollout may
+// outlast the token it began with.
+func Renewing(first http.RoundTripper, renew func() (http.RoundTripper, error)) http.RoundTripper {
+	return &renewing{current: first, renew: renew}
+}
+
 type renewing struct {
 	renew func() (http.RoundTripper, error)
 
@@ -73,7 +81,11 @@ func (t *renewing) after(renewed int) (http.RoundTripper, error) {
 	return fresh, nil
 }
 
-// A bearer transport adds a token to every request.
+// Bearer returns a transport that adds a token to every request.
+func Bearer(next http.RoundTripper, token func(context.Context) (string, error)) http.RoundTripper {
+	return bearer{next, token}
+}
+
 type bearer struct {
 	next  http.RoundTripper
 	token func(context.Context) (string, error)
@@ -90,9 +102,9 @@ func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// expiryOf returns when the credential of a configuration ends, zero if that is
+// Expires returns when the credential of a configuration ends, zero if that is
 // unknown or something else renews it: a plugin, or who writes the token's file.
-func expiryOf(c *rest.Config) time.Time {
+func Expires(c *rest.Config) time.Time {
 	switch {
 	case c.ExecProvider != nil || c.AuthProvider != nil || c.BearerTokenFile != "":
 		return time.Time{}

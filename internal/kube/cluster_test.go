@@ -15,12 +15,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 )
 
 // An apiServer accepts one token over TLS and answers with an empty Deployment.
@@ -133,6 +131,9 @@ func TestAKubeconfigIsReadAgainAfterARefusal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if end, ok := c.TokenExpires(); ok {
+		t.Errorf("the token ends at %s, but says nothing about it", end)
+	}
 	if _, err := c.LiveImage(t.Context(), "shop", "web"); err == nil || !strings.Contains(err.Error(), "Unauthorized") {
 		t.Errorf("error %v, want the API server's after one more attempt", err)
 	}
@@ -156,25 +157,6 @@ func TestAKubeconfigIsReadAgainAfterARefusal(t *testing.T) {
 	}
 	if _, err := c.LiveImage(t.Context(), "shop", "web"); err != nil {
 		t.Errorf("a token that is valid needs no kubeconfig: %v", err)
-	}
-}
-
-func TestRequestsThatFailTogetherRenewOnce(t *testing.T) {
-	t.Parallel()
-	old := transport(func(r *http.Request) (*http.Response, error) { return jsonAnswer(r, http.StatusUnauthorized, nil) })
-	renewals := 0
-	r := &renewing{current: old, renew: func() (http.RoundTripper, error) {
-		renewals++
-		return old, nil
-	}}
-	_, before := r.use()
-	for range 3 { // all three were refused by the same transport
-		if _, err := r.after(before); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if renewals != 1 {
-		t.Errorf("renewed %d times, want once", renewals)
 	}
 }
 
@@ -213,32 +195,15 @@ func TestConnectByHostAndToken(t *testing.T) {
 	}
 }
 
-func TestTokenExpires(t *testing.T) {
+func TestTheEndOfATokenIsKnown(t *testing.T) {
 	t.Parallel()
-	jwt := func(claims string) string {
-		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
-	}
 	s := serveAPI(t, "")
-	end := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	claims := fmt.Sprintf(`{"exp":%d,"sub":"system:serviceaccount:shop:deploy"}`, end.Unix())
-	for name, test := range map[string]struct {
-		config rest.Config
-		want   time.Time
-	}{
-		"a token of a service account": {rest.Config{BearerToken: jwt(claims)}, end},
-		"a token with a fraction":      {rest.Config{BearerToken: jwt(`{"exp":1e9}`)}, time.Unix(1e9, 0)},
-		"a token without an end":       {rest.Config{BearerToken: jwt(`{}`)}, time.Time{}},
-		"an absurd end":                {rest.Config{BearerToken: jwt(`{"exp":1e300}`)}, time.Time{}},
-		"an opaque token":              {rest.Config{BearerToken: "k8s-aws-v1.abc"}, time.Time{}},
-		"no base64":                    {rest.Config{BearerToken: "a.!.c"}, time.Time{}},
-		"a file that somebody renews":  {rest.Config{BearerToken: jwt(claims), BearerTokenFile: "/var/run/token"}, time.Time{}},
-		"a client certificate":         {rest.Config{TLSClientConfig: rest.TLSClientConfig{CertData: s.ca()}}, s.Certificate().NotAfter},
-		"no certificate":               {rest.Config{TLSClientConfig: rest.TLSClientConfig{CertData: []byte("x")}}, time.Time{}},
-		"nothing":                      {rest.Config{}, time.Time{}},
-	} {
-		c := &Cluster{expires: expiryOf(&test.config)}
-		if got, ok := c.TokenExpires(); !got.Equal(test.want) || ok == test.want.IsZero() {
-			t.Errorf("%s: ends at %s (%t), want %s", name, got, ok, test.want)
-		}
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"exp":1893553445}`))
+	c, err := Connect(ConnectOptions{Kubeconfig: s.kubeconfig(t, "", "{token: e30."+claims+".c2ln}")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, ok := c.TokenExpires(); !ok || end.Unix() != 1893553445 {
+		t.Errorf("the token ends at %s (%t)", end, ok)
 	}
 }

@@ -1,4 +1,4 @@
-package deploy
+package view
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -13,9 +14,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
-// showPlan shows the plan before the first change.
-func showPlan(c *console.Console, cfg Config, f *discover.Found) {
-	p := cfg.plan(time.Duration(f.Grace) * time.Second)
+// ShowPlan shows the plan before the first change.
+func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
+	p := cfg.Plan(time.Duration(f.Grace) * time.Second)
 	var weights []string
 	for _, s := range p.Steps {
 		weights = append(weights, stepWords(s))
@@ -25,7 +26,7 @@ func showPlan(c *console.Console, cfg Config, f *discover.Found) {
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	c.Logf("steps %s, %s each; then hand over without a restart, judge on for %s while the old version is warm, %s",
 		strings.Join(weights, ", "), cfg.StepDuration, p.Bake, ending(p))
-	c.Logf("dwell time %s, worst-case duration %s", dwell(p), worstCase(p).Round(time.Minute))
+	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
 		c.Warn(w)
@@ -63,101 +64,107 @@ func showSight(c *console.Console, steps []judging.Sight) {
 	}
 }
 
-// A progress reports the decisions of the rollout's loop. It is not safe for
+// A Progress reports the decisions of the rollout's loop. It is not safe for
 // concurrent use.
-type progress struct {
-	console *console.Console
-	plan    rollout.Plan
-	pods    func() []workload.PodView
-	monitor *traffic.Monitor
-	rules   judging.Rules
+type Progress struct {
+	Console *console.Console
+	Plan    rollout.Plan
+	Pods    func() []workload.PodView
+	Monitor *traffic.Monitor
+	Rules   judging.Rules
 
 	step     int
 	stage    rollout.Stage
 	extended int // repetitions of this stage's dwell
-	// draining is the start of the drain window, drained the time spent in it.
+	// draining is the start of the drain window, Drained the time spent in it.
 	draining time.Time
-	drained  time.Duration
+	Drained  time.Duration
 	await    string
 }
 
+// Report reports one decision of the loop.
+func (p *Progress) Report(s rollout.State, a rollout.Action, o rollout.Observation) {
+	p.drain(s, o.Now)
+	p.decided(s, a)
+}
+
 // drain measures the time in the drain window.
-func (p *progress) drain(s rollout.State, now time.Time) {
+func (p *Progress) drain(s rollout.State, now time.Time) {
 	waits := !s.Phase.Terminal() && (s.Stage == rollout.StageDrain || s.Stage == rollout.StageAbortDrain)
 	switch {
 	case waits && p.draining.IsZero():
 		p.draining = now
 	case !waits && !p.draining.IsZero():
-		p.drained += now.Sub(p.draining)
+		p.Drained += now.Sub(p.draining)
 		p.draining = time.Time{}
 	}
 }
 
 // decided reports one decision of the loop.
-func (p *progress) decided(s rollout.State, a rollout.Action) {
+func (p *Progress) decided(s rollout.State, a rollout.Action) {
 	longer := s.Stage == rollout.StageDwell && s.Extensions > p.extended
 	changed := s.Stage != p.stage || longer
 	p.stage, p.extended = s.Stage, s.Extensions
 	if a.Kind == rollout.KindStop {
-		p.console.Watch(nil)
+		p.Console.Watch(nil)
 	} else {
-		p.console.Watch(p.state)
+		p.Console.Watch(p.state)
 	}
 	if s.Phase == rollout.PhaseProgressing && s.Step+1 != p.step {
 		p.step = s.Step + 1
-		p.console.Show(console.Event{Kind: console.KindStep, Step: p.step, Steps: len(p.plan.Steps), Weight: p.plan.Steps[s.Step].Weight})
+		p.Console.Show(console.Event{Kind: console.KindStep, Step: p.step, Steps: len(p.Plan.Steps), Weight: p.Plan.Steps[s.Step].Weight})
 	}
 	switch {
 	case a.Kind == rollout.KindStop:
-		p.console.Show(console.Event{Kind: console.KindWait})
-		p.console.Show(console.Event{Kind: console.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
+		p.Console.Show(console.Event{Kind: console.KindWait})
+		p.Console.Show(console.Event{Kind: console.KindVerdict, Message: fmt.Sprintf("%s: %s", s.Phase, s.Reason), Good: s.Phase == rollout.PhasePromoted})
 	case a.Kind == rollout.KindWait:
 		p.waits(s, a, changed, longer)
 	case a.Kind == rollout.KindScale && s.Stage == rollout.StageDwell:
-		p.console.Logf("sizing the canary for the next step, %d %%", p.plan.Steps[s.Sized].Weight)
+		p.Console.Logf("sizing the canary for the next step, %d %%", p.Plan.Steps[s.Sized].Weight)
 	case a.Kind == rollout.KindWeight:
 		p.weight(s, a, changed)
 	case changed:
-		p.console.Logf("%s", actionWords(s, a))
+		p.Console.Logf("%s", actionWords(s, a))
 	}
 }
 
-func (p *progress) waits(s rollout.State, a rollout.Action, changed, longer bool) {
+func (p *Progress) waits(s rollout.State, a rollout.Action, changed, longer bool) {
 	if !changed && a.Await == p.await {
 		return
 	}
 	p.await = a.Await
-	if step, ok := p.monitor.Current(); ok && changed && s.Stage == rollout.StageDwell && !longer {
+	if step, ok := p.Monitor.Current(); ok && changed && s.Stage == rollout.StageDwell && !longer {
 		share := step.Share
-		p.console.Logf("observed after %s: %d of %d answers by the canary, %d to %d expected",
+		p.Console.Logf("observed after %s: %d of %d answers by the canary, %d to %d expected",
 			step.Observed.Round(100*time.Millisecond), share.K, share.N, share.Lo, share.Hi)
 	}
-	p.console.Await(a.Await, a.Until)
+	p.Console.Await(a.Await, a.Until)
 }
 
-func (p *progress) weight(s rollout.State, a rollout.Action, changed bool) {
+func (p *Progress) weight(s rollout.State, a rollout.Action, changed bool) {
 	if changed && a.Weight == 0 {
-		p.console.Show(console.Event{Kind: console.KindVerdict, Message: "back to stable: " + s.Reason})
+		p.Console.Show(console.Event{Kind: console.KindVerdict, Message: "back to stable: " + s.Reason})
 	}
 	if changed && s.Step == 0 && a.Weight > 0 {
-		for _, steps := range p.rules.Sight(p.plan, p.monitor.RateBefore) {
-			showSight(p.console, steps)
+		for _, steps := range p.Rules.Sight(p.Plan, p.Monitor.RateBefore) {
+			showSight(p.Console, steps)
 		}
 	}
-	p.console.Show(console.Event{Kind: console.KindWeight, Weight: a.Weight})
+	p.Console.Show(console.Event{Kind: console.KindWeight, Weight: a.Weight})
 }
 
 // state returns the current traffic and pods.
-func (p *progress) state() console.Event {
+func (p *Progress) state() console.Event {
 	e := console.Event{Kind: console.KindState, Share: -1}
-	for _, pod := range p.pods() {
+	for _, pod := range p.Pods() {
 		side := rollout.SideStable
 		if pod.Side == rollout.SideCanary {
 			side = rollout.SideCanary
 		}
 		e.Pods = append(e.Pods, console.Pod{Name: pod.Name, Side: side, Ready: pod.Ready, Restarts: int(pod.Restarts), Reason: pod.Reason})
 	}
-	step, written := p.monitor.Current()
+	step, written := p.Monitor.Current()
 	c := step.Counts
 	e.Stable, e.Canary, e.Unattributed = statsOf(c.Stable), statsOf(c.Canary), statsOf(c.Unattributed)
 	if known := c.Stable.Total + c.Canary.Total; known > 0 && written {

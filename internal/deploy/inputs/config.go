@@ -1,4 +1,4 @@
-package deploy
+package inputs
 
 import (
 	"strings"
@@ -66,13 +66,16 @@ type Config struct {
 
 	Kubeconfig  string
 	KubeContext string
+	EKSCluster  string // its name; no kubeconfig is read then
+	Region      string // of EKSCluster
 	ReportDir   string
 	PlanOnly    bool
 	AllowGitOps bool
 	RunURL      string
 }
 
-func configOf(v input.Values) Config {
+// ConfigOf returns the configuration that the inputs give.
+func ConfigOf(v input.Values) Config {
 	c := Config{
 		Image:       v.String("image"),
 		Environment: v.String("environment"),
@@ -115,6 +118,8 @@ func configOf(v input.Values) Config {
 
 		Kubeconfig:  v.String("kubeconfig"),
 		KubeContext: v.String("kube-context"),
+		EKSCluster:  v.String("eks-cluster"),
+		Region:      v.String("aws-region"),
 		ReportDir:   v.String("report-dir"),
 		PlanOnly:    v.Bool("dry-run"),
 		AllowGitOps: v.Bool("allow-gitops"),
@@ -137,18 +142,18 @@ const (
 	// quickAbort leaves time to write the report within the runner's 7.5 s between
 	// SIGINT and SIGTERM.
 	quickAbort = 5 * time.Second
-	// finish bounds one acting stage. It is longer than a restart of the API
+	// Finish bounds one acting stage. It is longer than a restart of the API
 	// server.
-	finish = 2 * time.Minute
+	Finish = 2 * time.Minute
 )
 
-// plan returns the plan for c, given the grace period of the live pods. The
+// Plan returns the plan for c, given the grace period of the live pods. The
 // drain window is the longer of the setting and the grace period.
-func (c Config) plan(grace time.Duration) rollout.Plan {
+func (c Config) Plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
 		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
-		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: finish,
+		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: Finish,
 	}
 	for _, s := range c.Steps {
 		p.Steps = append(p.Steps, rollout.Step{Weight: s.Weight, Dwell: c.StepDuration, Pause: s.Pause, UntilPromoted: s.UntilPromoted})
@@ -156,8 +161,8 @@ func (c Config) plan(grace time.Duration) rollout.Plan {
 	return p
 }
 
-// traffic returns the traffic configuration for an entry point.
-func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
+// Traffic returns the traffic configuration for an entry point.
+func (c Config) Traffic(entry discover.EntryPoint) traffic.Config {
 	return traffic.Config{
 		URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
@@ -165,9 +170,9 @@ func (c Config) traffic(entry discover.EntryPoint) traffic.Config {
 	}
 }
 
-// worstCase returns the maximum duration of a rollout of p, if every wait
+// WorstCase returns the maximum duration of a rollout of p, if every wait
 // reaches its deadline and the judge uses every extension.
-func worstCase(p rollout.Plan) time.Duration {
+func WorstCase(p rollout.Plan) time.Duration {
 	var d time.Duration
 	for _, s := range p.Steps {
 		d += p.ProgressDeadline + 2*p.Propagation + s.Dwell*time.Duration(1+p.MaxExtensions) + s.Pause
@@ -175,8 +180,8 @@ func worstCase(p rollout.Plan) time.Duration {
 	return d + p.Bake*time.Duration(1+p.MaxExtensions) + p.Drain + 3*p.Propagation + 4*p.Finish
 }
 
-// dwell returns the total dwell of p, without extensions.
-func dwell(p rollout.Plan) time.Duration {
+// Dwell returns the total dwell of p, without extensions.
+func Dwell(p rollout.Plan) time.Duration {
 	var d time.Duration
 	for _, s := range p.Steps {
 		d += s.Dwell
@@ -184,8 +189,8 @@ func dwell(p rollout.Plan) time.Duration {
 	return d
 }
 
-// limits returns the limits of the inputs.
-func (c Config) limits() judging.Limits {
+// Limits returns the limits of the inputs.
+func (c Config) Limits() judging.Limits {
 	return judging.Limits{
 		ErrorRate: c.ErrorRate, SuccessRate: c.SuccessRate, ResponseRatio: c.ResponseRatio, ResponseMax: c.ResponseMax,
 		MinSamples: c.MinSamples, Inconclusive: c.Inconclusive,

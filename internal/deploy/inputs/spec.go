@@ -1,4 +1,6 @@
-package deploy
+// Package inputs defines what a deploy takes and returns: its inputs, outputs and
+// permissions, and the typed configuration that the inputs give.
+package inputs
 
 import (
 	"slices"
@@ -11,6 +13,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 )
+
+// Version is this tool's version in the probe stream and the report.
+const Version = "1.0.0"
 
 // DefaultDeployment is the Deployment, if it exists, when the input
 // deployment-name is not set.
@@ -60,7 +65,7 @@ func group(name string, defs []input.Def) []input.Def {
 func releaseInputs() []input.Def {
 	return []input.Def{
 		{
-			Name: "command", Kind: input.Enum, Default: commandDeploy, Allowed: commands(),
+			Name: "command", Kind: input.Enum, Default: CommandDeploy, Allowed: commands(),
 			Help: "What to do: release the image, or show, steer or end a release that any run started",
 		},
 		{
@@ -68,7 +73,7 @@ func releaseInputs() []input.Def {
 			Help: "With command promote: skip the remaining steps",
 		},
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + commandDeploy,
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + CommandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
@@ -273,6 +278,14 @@ func runInputs() []input.Def {
 			Name: "kube-context", Discovered: "the current context", Help: "Context in the kubeconfig",
 		},
 		{
+			Name: "eks-cluster", Discovered: "the cluster of the kubeconfig", Example: "production",
+			Help: "Name of a cluster on EKS, reached with the AWS credentials; no kubeconfig is read",
+		},
+		{
+			Name: "aws-region", Env: "AWS_REGION", Discovered: "the region of the AWS configuration", Example: "eu-central-1",
+			Help: "Region of eks-cluster",
+		},
+		{
 			Name: "report-dir", Default: ".", Help: "Folder for canary-deployment-report.json",
 		},
 		{
@@ -319,6 +332,7 @@ func permissions() []input.Permission {
 		list = append(list, input.Permission{Where: "Kubernetes, in the namespace", What: resource + ": " + strings.Join(p.Verbs, ", "), Why: p.Why})
 	}
 	return append(list,
+		input.Permission{Where: "AWS, with eks-cluster", What: "eks:DescribeCluster", Why: "Find the cluster's endpoint; the role also needs an access entry with the permissions above"},
 		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary; optional"},
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
 }

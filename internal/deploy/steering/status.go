@@ -1,4 +1,4 @@
-package deploy
+package steering
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -40,31 +42,31 @@ type status struct {
 	Takes      []string           `json:"takes"` // the commands that it takes now
 }
 
-// status shows a release: one line per fact, and all of it as JSON.
-func (r *run) status(ctx context.Context, namespace, name string) (*delivery, error) {
-	record, err := r.cluster.LoadRecord(ctx, namespace, name)
+// Status shows a release: one line per fact, and all of it as JSON.
+func Status(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	if record == nil {
-		r.print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
-		return &delivery{asked: true}, nil
+		r.Print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
+		return &view.Delivery{Asked: true}, nil
 	}
-	s, err := r.look(ctx, record)
+	s, err := look(ctx, r, record)
 	if err != nil {
 		return nil, err
 	}
-	r.print(s.text(r))
+	r.Print(s.text(r))
 	raw, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode the status: %w", err)
 	}
-	r.print(string(raw))
+	r.Print(string(raw))
 	return shown(record), nil
 }
 
 // look reads what is live of a recorded release.
-func (r *run) look(ctx context.Context, record *release.Record) (status, error) {
+func look(ctx context.Context, r *engine.Run, record *release.Record) (status, error) {
 	st := record.State
 	s := status{
 		Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image, Previous: record.PreviousImage, Run: record.Run,
@@ -72,7 +74,7 @@ func (r *run) look(ctx context.Context, record *release.Record) (status, error) 
 		Reason: st.Reason, Leftover: string(st.Leftover), WarmUntil: record.WarmUntil, LiveWeight: -1,
 	}
 	var err error
-	if s.DrivenBy, _, err = r.cluster.Holder(ctx, record.Namespace, record.Deployment); err != nil {
+	if s.DrivenBy, _, err = r.Cluster.Holder(ctx, record.Namespace, record.Deployment); err != nil {
 		return s, err
 	}
 	for _, request := range rollout.Requests() {
@@ -80,7 +82,7 @@ func (r *run) look(ctx context.Context, record *release.Record) (status, error) 
 			s.Takes = append(s.Takes, string(request))
 		}
 	}
-	target, err := workload.New(ctx, r.cluster, record, nil)
+	target, err := workload.New(ctx, r.Cluster, record, nil)
 	if err != nil {
 		return s, err
 	}
@@ -96,7 +98,7 @@ func (r *run) look(ctx context.Context, record *release.Record) (status, error) 
 }
 
 // text is the status for people.
-func (s status) text(r *run) string {
+func (s status) text(r *engine.Run) string {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-12s %s\n", name, fmt.Sprintf(format, args...))
@@ -133,69 +135,69 @@ func (s status) text(r *run) string {
 	}
 	for _, takes := range s.Takes {
 		if takes != string(rollout.RequestPromoteFull) {
-			line("you can type", "%s", r.command(takes, s.Namespace, s.Deployment))
+			line("you can type", "%s", r.Command(takes, s.Namespace, s.Deployment))
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
 
-// history shows the recorded releases, the newest first.
-func (r *run) history(ctx context.Context, namespace, name string) (*delivery, error) {
-	record, err := r.record(ctx, namespace, name)
+// History shows the recorded releases, the newest first.
+func History(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	record, err := r.Record(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	for _, past := range record.Past() {
-		r.print(fmt.Sprintf("%s  %-9s  %s  by run %s  %s", past.Ended.UTC().Format(time.RFC3339), past.Phase, past.Image, past.Run, past.Reason))
+		r.Print(fmt.Sprintf("%s  %-9s  %s  by run %s  %s", past.Ended.UTC().Format(time.RFC3339), past.Phase, past.Image, past.Run, past.Reason))
 	}
 	return shown(record), nil
 }
 
-// forget deletes the record of a release that nothing can use, and its lease. It
+// Forget deletes the record of a release that nothing can use, and its lease. It
 // changes nothing else, and names what is left.
-func (r *run) forget(ctx context.Context, namespace, name string) (*delivery, error) {
-	lease, err := r.acquire(ctx, namespace, name)
+func Forget(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	lease, err := r.Acquire(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	lease.Abandon()
-	left, err := r.cluster.Ours(ctx, namespace, name)
+	left, err := r.Cluster.Ours(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cluster.Forget(ctx, namespace, name); err != nil {
+	if err := r.Cluster.Forget(ctx, namespace, name); err != nil {
 		return nil, err
 	}
-	r.console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
+	r.Console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
 	for _, object := range left {
-		r.console.Warn(fmt.Sprintf("left in the cluster: %s; once it gets no traffic, type: kubectl -n %s delete %s", object, namespace, object))
+		r.Console.Warn(fmt.Sprintf("left in the cluster: %s; once it gets no traffic, type: kubectl -n %s delete %s", object, namespace, object))
 	}
-	return &delivery{asked: true}, nil
+	return &view.Delivery{Asked: true}, nil
 }
 
-// reap ends what is due in a namespace: warm versions whose time is over, and
+// Reap ends what is due in a namespace: warm versions whose time is over, and
 // rollouts that nobody drives any more.
-func (r *run) reap(ctx context.Context) (*delivery, error) {
-	records, err := r.cluster.Records(ctx, r.cfg.Namespace)
+func Reap(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
+	records, err := r.Cluster.Records(ctx, r.Cfg.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	var failed []error
 	reaped := 0
 	for _, record := range records {
-		if r.cfg.Deployment != "" && record.Deployment != r.cfg.Deployment || !due(record, time.Now()) {
+		if r.Cfg.Deployment != "" && record.Deployment != r.Cfg.Deployment || !due(record, time.Now()) {
 			continue
 		}
 		reaped++
-		if err := r.reapOne(ctx, record); err != nil {
+		if err := reapOne(ctx, r, record); err != nil {
 			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", record.Namespace, record.Deployment, err))
 		}
 	}
-	r.console.Logf("%d of %d recorded releases in namespace %s were due", reaped, len(records), r.cfg.Namespace)
+	r.Console.Logf("%d of %d recorded releases in namespace %s were due", reaped, len(records), r.Cfg.Namespace)
 	if len(failed) > 0 {
 		return nil, &exit.Error{Status: exit.CouldNotRun, Err: errors.Join(failed...)}
 	}
-	return &delivery{asked: true}, nil
+	return &view.Delivery{Asked: true}, nil
 }
 
 // due reports whether a release is to be ended by a reaper. A rollout that a
@@ -208,23 +210,23 @@ func due(record *release.Record, now time.Time) bool {
 }
 
 // reapOne ends one release, unless a run drives it.
-func (r *run) reapOne(ctx context.Context, record *release.Record) error {
-	lease, err := r.acquire(ctx, record.Namespace, record.Deployment)
+func reapOne(ctx context.Context, r *engine.Run, record *release.Record) error {
+	lease, err := r.Acquire(ctx, record.Namespace, record.Deployment)
 	if err != nil {
 		var held *kube.HeldError
 		if errors.As(err, &held) {
-			r.console.Logf("deployment %s/%s: %s", record.Namespace, record.Deployment, err)
+			r.Console.Logf("deployment %s/%s: %s", record.Namespace, record.Deployment, err)
 			return nil // it is driven
 		}
 		return err
 	}
-	defer r.releaseLease(ctx, lease)
-	values, err := r.values.With(record.Inputs)
+	defer r.ReleaseLease(ctx, lease)
+	values, err := r.Values.With(record.Inputs)
 	if err != nil {
 		return fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
 	}
-	if err := r.configure(values); err != nil {
+	if err := r.Configure(values); err != nil {
 		return err
 	}
-	return r.finish(ctx, record.Namespace, record.Deployment, lease)
+	return r.Finish(ctx, record.Namespace, record.Deployment, lease)
 }

@@ -1,0 +1,66 @@
+// Package connecting connects a deploy to its cluster: by a kubeconfig, by the
+// service account of its pod, or by the name of a cluster on EKS.
+package connecting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/aws"
+	"github.com/candlefish/deploy-action/internal/aws/eks"
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/kube"
+)
+
+// Options selects the cluster.
+type Options struct {
+	Kubeconfig string // path; empty means the default places
+	Context    string // in the kubeconfig; empty means the current one
+	// EKSCluster is the name of a cluster on EKS. If it is set, no kubeconfig is
+	// read.
+	EKSCluster string
+	Region     string // of EKSCluster; empty means $AWS_REGION's default places
+	// Endpoint replaces the URL of every AWS service, for test servers.
+	Endpoint string
+}
+
+// patience bounds the requests to AWS, its retries included.
+const patience = 30 * time.Second
+
+// Connect creates the connection to a cluster. It sends no request to it.
+func Connect(ctx context.Context, o Options) (*kube.Cluster, error) {
+	k := kube.ConnectOptions{Kubeconfig: o.Kubeconfig, Context: o.Context}
+	if o.EKSCluster != "" {
+		var err error
+		if k, err = onEKS(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	cluster, err := kube.Connect(k)
+	if errors.Is(err, kube.ErrNoCluster) {
+		return nil, exit.Refuse("set kubeconfig or KUBECONFIG, or eks-cluster for a cluster on EKS", err.Error())
+	}
+	return cluster, err
+}
+
+// onEKS returns how to connect to a cluster on EKS. Its tokens are renewed for
+// as long as the AWS credentials are.
+func onEKS(ctx context.Context, o Options) (kube.ConnectOptions, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	account, err := aws.Connect(ctx, aws.ConnectOptions{Region: o.Region, Endpoint: o.Endpoint})
+	if errors.Is(err, aws.ErrNoRegion) {
+		return kube.ConnectOptions{}, exit.Refuse("set aws-region or AWS_REGION", fmt.Sprintf("the region of EKS cluster %q is unknown", o.EKSCluster))
+	}
+	if err != nil {
+		return kube.ConnectOptions{}, err
+	}
+	cluster, err := eks.Describe(ctx, account.Config(), o.EKSCluster)
+	if err != nil {
+		return kube.ConnectOptions{}, err
+	}
+	tokens := eks.NewTokens(account.Config(), o.EKSCluster, account.Region(), account.Clock().Now)
+	return kube.ConnectOptions{Host: cluster.Endpoint, CAData: cluster.CAData, Token: tokens.Token}, nil
+}

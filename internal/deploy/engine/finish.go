@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/deploy/view"
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic"
+)
+
+// unfinished reports whether an earlier run left something that this run
+// finishes first: then a survey may fail for now.
+func (r *Run) unfinished(ctx context.Context) bool {
+	_, name, err := r.Target(ctx, nil)
+	if err != nil || r.Cfg.PlanOnly {
+		return false
+	}
+	record, err := r.Cluster.LoadRecord(ctx, r.Cfg.Namespace, name)
+	return err == nil && (record.Unfinished() || record.Warm())
+}
+
+// Target returns the namespace and name of the Deployment: from the survey, the
+// input, or the only record of the namespace.
+func (r *Run) Target(ctx context.Context, found *discover.Found) (namespace, name string, err error) {
+	switch {
+	case found != nil:
+		return r.Cfg.Namespace, found.Record.Deployment, nil
+	case r.Cfg.Deployment != "":
+		return r.Cfg.Namespace, r.Cfg.Deployment, nil
+	}
+	records, err := r.Cluster.Records(ctx, r.Cfg.Namespace)
+	if err != nil {
+		return "", "", err
+	}
+	if len(records) == 1 {
+		return r.Cfg.Namespace, records[0].Deployment, nil
+	}
+	var names []string
+	for _, record := range records {
+		names = append(names, record.Deployment)
+	}
+	return "", "", exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d recorded releases: %q", r.Cfg.Namespace, len(records), names))
+}
+
+// Record reads the record of a target. None is an error.
+func (r *Run) Record(ctx context.Context, namespace, name string) (*release.Record, error) {
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
+	if err == nil && record == nil {
+		err = exit.Refuse("", fmt.Sprintf("no release of deployment %s/%s is recorded", namespace, name))
+	}
+	return record, err
+}
+
+// Finish finishes what an earlier run left, and logs it.
+func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Lease) error {
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
+	if err != nil {
+		return err
+	}
+	if !record.Unfinished() && !record.Warm() {
+		return nil
+	}
+	state, err := r.Next(ctx, record, lease)
+	if err != nil {
+		return err
+	}
+	d, err := r.Resume(ctx, record, lease, state, false)
+	switch {
+	case err != nil:
+		return err
+	case d.SaveErr != nil:
+		return d.SaveErr
+	case d.State.Phase != rollout.PhaseAborted && d.State.Phase != rollout.PhasePromoted:
+		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, d.State.Reason),
+			Hint: view.LookHint(record) + "; if this record fits nothing any more, type: " + r.Command("forget", namespace, name)}
+	case d.State.Leftover != "":
+		return fmt.Errorf("finish the rollout of run %s: interrupted; left: the %s", record.Run, d.State.Leftover)
+	}
+	return ctx.Err()
+}
+
+// Next decides how an earlier run's rollout ends, from its record and from what
+// is live: a person may have routed back to the warm version.
+func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
+	now, by := time.Now(), "run "+r.ID.String()
+	state := rollout.Resume(record.State, now, by)
+	if state.Phase == rollout.PhaseAborting {
+		r.Console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
+			record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
+		return state, nil
+	}
+	target, err := workload.New(ctx, r.Cluster, record, lease)
+	if err != nil {
+		return state, err
+	}
+	defer target.Close()
+	live, err := target.Live(ctx)
+	var drift *rollout.DriftError
+	if errors.As(err, &drift) {
+		return state, exit.Refuse(fmt.Sprintf("remove the backend %s from the route, or type: %s", record.CanaryService(), r.Command("forget", record.Namespace, record.Deployment)),
+			fmt.Sprintf("the release of run %s cannot be finished: %s, and it still names the previous version", record.Run, drift))
+	}
+	if err != nil {
+		return state, err
+	}
+	switch {
+	case state.Phase != rollout.PhaseCleaning && live.HandOver:
+		r.Console.Logf("found the unfinished promotion of run %s (%s); finishing it first", record.Run, record.Image)
+		return state, nil
+	case live.Weight > 0 && live.Warm && !record.Reverted:
+		r.Console.Logf("somebody routed %d %% of the traffic back to %s: adopting that", live.Weight, record.PreviousImage)
+		return rollout.Revert(record.State, now, fmt.Sprintf("%d %% of the traffic was routed back by another writer", live.Weight)), nil
+	}
+	r.Console.Logf("removing the previous version of run %s", record.Run)
+	clean := rollout.CleanUp(record.State, now)
+	clean.Reason = state.Reason
+	return clean, nil
+}
+
+// Resume drives a recorded rollout from a state. judged starts a judge, which
+// the way up and the bake need.
+func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*view.Delivery, error) {
+	identity, err := traffic.Recall(record)
+	if err != nil {
+		return nil, err
+	}
+	record.Plan.Linger = r.InCluster
+	entry := discover.EntryPoint(record.Entry)
+	if r.Cfg.ProbeURL != "" || entry.URL == "" {
+		entry.URL = r.Cfg.ProbeURL
+	}
+	if entry.URL == "" {
+		return nil, exit.Refuse("set probe-url", "the entry point of run "+record.Run.String()+" is not recorded")
+	}
+	monitor, err := traffic.Start(ctx, r.Cfg.Traffic(entry), record, identity)
+	if err != nil {
+		return nil, err
+	}
+	defer monitor.Stop()
+	return r.conduct(ctx, conducted{record: record, lease: lease, monitor: monitor, state: state, judged: judged})
+}

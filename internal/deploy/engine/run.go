@@ -1,0 +1,386 @@
+// Package engine runs a release: from reading the cluster to the proof of its end,
+// and from what an earlier run left to its end.
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/loop"
+	"github.com/candlefish/deploy-action/internal/traffic"
+)
+
+// A Run is one attempt to deliver one image, from reading the cluster to the
+// report.
+type Run struct {
+	view.Run
+	Cluster *kube.Cluster
+	Signals <-chan string
+	// Values are the inputs, which the record keeps for another process.
+	Values input.Values
+	// InCluster: this is the process of a Job.
+	InCluster bool
+}
+
+// Configure takes the inputs, with the rules of the analysis file.
+func (r *Run) Configure(values input.Values) error {
+	cfg := inputs.ConfigOf(values)
+	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.Action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && urgent(r.Action.Getenv)
+	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
+	if err != nil {
+		return err
+	}
+	cfg.Rules = rules
+	r.Values, r.Cfg = values, cfg
+	return nil
+}
+
+// urgent reports whether the commit that started the workflow is marked as a fix
+// for production.
+func urgent(getenv func(string) string) bool {
+	path := getenv("GITHUB_EVENT_PATH")
+	if path == "" {
+		return false
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	var event struct {
+		HeadCommit struct {
+			Message string `json:"message"`
+		} `json:"head_commit"`
+	}
+	if json.Unmarshal(raw, &event) != nil {
+		return false
+	}
+	message := strings.ToLower(event.HeadCommit.Message)
+	return strings.Contains(message, "[hotfix]") || strings.Contains(message, "[emergency]")
+}
+
+// Env returns the part of this run's environment that sources and checks may
+// use.
+func (r *Run) Env() judging.Env {
+	return judging.Env{Getenv: r.Action.Getenv, Mask: r.Action.Mask, Redact: r.Action.Redact}
+}
+
+// Deliver runs one release: it surveys the cluster, plans, takes the lease,
+// finishes what an earlier run left, surveys again and rolls out. The delivery
+// is nil if nothing was changed. A signal ends it until the rollout starts.
+func (r *Run) Deliver(ctx context.Context) (*view.Delivery, error) {
+	if err := r.Cfg.Rules.Prepare(r.Env()); err != nil {
+		return nil, err
+	}
+	if err := r.Permitted(ctx); err != nil {
+		return nil, err
+	}
+	found, err := r.Survey(ctx)
+	if err != nil && !r.unfinished(ctx) {
+		return nil, err
+	}
+	if found != nil {
+		if d, err := r.First(found); d != nil || err != nil {
+			return d, err
+		}
+	}
+	namespace, name, err := r.Target(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := r.Acquire(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.ReleaseLease(ctx, lease)
+	// Read again while holding the lease: the last run may have ended since the
+	// first survey.
+	if err := r.Finish(ctx, namespace, name, lease); err != nil {
+		return nil, err
+	}
+	if found, err = r.Survey(ctx); err != nil {
+		return nil, err
+	}
+	if unchanged(found) {
+		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
+	}
+	if err := r.Check(found); err != nil {
+		return nil, err
+	}
+	if err := r.admitted(ctx, found); err != nil {
+		return nil, err
+	}
+	return r.RollOut(ctx, found, lease)
+}
+
+// admitted asks the cluster, without a change, whether it would take the new
+// version's pods.
+func (r *Run) admitted(ctx context.Context, found *discover.Found) error {
+	refusals, warnings, err := workload.Admit(ctx, r.Cluster, found.Record, 100)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		r.Console.Warn(w)
+	}
+	if len(refusals) > 0 {
+		return exit.Refuse("", refusals...)
+	}
+	return nil
+}
+
+// First shows the plan of the first survey. It returns a delivery if the run
+// ends here, and an error if a rollout cannot start.
+func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
+	idle := !found.Previous.Unfinished()
+	if idle && unchanged(found) {
+		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
+	}
+	view.ShowPlan(r.Console, r.Cfg, found)
+	if idle && !found.Previous.Warm() || r.Cfg.PlanOnly {
+		if err := r.Check(found); err != nil {
+			return nil, err
+		}
+	}
+	if r.Cfg.PlanOnly {
+		return &view.Delivery{Found: found, Planned: true, Previous: found.Record.Stable.Image}, nil
+	}
+	return nil, nil
+}
+
+// unchanged reports whether the Deployment already runs the image with all its
+// pods ready, so there is nothing to release.
+func unchanged(f *discover.Found) bool {
+	return f.Record.Stable.Image == f.Record.Image && f.Down == "" && len(f.Obstacles) == 0
+}
+
+// Permitted returns one error with all missing permissions.
+func (r *Run) Permitted(ctx context.Context) error {
+	permissions := slices.Concat(discover.Permissions(r.Cfg.Router), r.Cfg.Rules.Permissions())
+	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, permissions...)
+	if err != nil {
+		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
+	}
+	if len(missing) > 0 {
+		return exit.Refuse("the README's table of permissions lists all that a run needs",
+			fmt.Sprintf("permissions are missing in namespace %s: %s", r.Cfg.Namespace, strings.Join(missing, ", ")))
+	}
+	return nil
+}
+
+// Survey reads the cluster and returns the objects of a rollout. It changes
+// nothing.
+func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
+	found, err := discover.Find(ctx, r.Cluster, discover.Query{
+		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
+		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment,
+	})
+	if err != nil {
+		return nil, exit.Refuse("", err.Error())
+	}
+	if r.Cfg.ProbeURL != "" {
+		found.EntryPoint.URL = r.Cfg.ProbeURL
+	}
+	return found, nil
+}
+
+// Check returns all problems that prevent a rollout in one error.
+func (r *Run) Check(found *discover.Found) error {
+	reasons := found.Obstacles
+	hint := ""
+	if len(found.Managed) > 0 && !r.Cfg.AllowGitOps {
+		reasons = append(reasons, found.Managed...)
+		hint = "make the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
+	}
+	if found.EntryPoint.URL == "" {
+		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
+	}
+	if found.Down != "" && !r.Cfg.Replace {
+		reasons, hint = append(reasons, found.Down), replaceHint
+	}
+	if len(reasons) > 0 {
+		return exit.Refuse(hint, reasons...)
+	}
+	return nil
+}
+
+// replaceHint names the way out when the stable version is down.
+const replaceHint = "to release although nothing works that the new version could be compared with, set when-stable-is-down: replace, " +
+	"or put [hotfix] into the commit's message"
+
+// Acquire takes the target's lease, which admits one run.
+func (r *Run) Acquire(ctx context.Context, namespace, deployment string) (*kube.Lease, error) {
+	waiting := func(holder string, until time.Time) {
+		r.Console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
+	}
+	lease, err := r.Cluster.Acquire(ctx, namespace, deployment, r.ID, waiting)
+	var held *kube.HeldError
+	for until := time.Now().Add(ownLeaseLimit); errors.As(err, &held) && r.isOwn(held.Holder) && time.Now().Before(until); {
+		lease, err = r.Cluster.Acquire(ctx, namespace, deployment, r.ID, waiting)
+	}
+	if errors.As(err, &held) {
+		return nil, &exit.Error{Status: exit.CouldNotRun, Err: held, Hint: "wait until it ends, or type: " + r.Command("abort", namespace, deployment)}
+	}
+	return lease, err
+}
+
+// ownLeaseLimit bounds the wait for the lease of an earlier pod of the same run.
+const ownLeaseLimit = 2 * time.Minute
+
+// isOwn reports whether a holder of the lease is an earlier pod of this Job.
+func (r *Run) isOwn(holder string) bool { return r.InCluster && strings.HasPrefix(holder, r.ID.ID) }
+
+// ReleaseLease gives the lease back, so that the next run need not wait.
+func (r *Run) ReleaseLease(ctx context.Context, lease *kube.Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := lease.Release(ctx); err != nil {
+		r.Console.Warn(err.Error() + "; the next run waits 15 s until it expires")
+	}
+}
+
+// RollOut runs the rollout.
+func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*view.Delivery, error) {
+	record := found.Record
+	record.Run = r.ID
+	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
+	record.Plan.Linger = r.InCluster
+	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
+	record.Preflight = rand.Text()
+	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
+	record.Inputs = inputs.Recorded(r.Values)
+	if found.Previous != nil {
+		record.Baselines, record.History = found.Previous.Baselines, found.Previous.Past()
+	}
+	cfg := r.Cfg.Traffic(found.EntryPoint)
+	identity, err := r.learn(ctx, cfg, found)
+	if err != nil {
+		return nil, err
+	}
+	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
+	monitor, err := traffic.Start(ctx, cfg, record, identity)
+	if err != nil {
+		return nil, err
+	}
+	defer monitor.Stop()
+	if !record.Plan.Replace {
+		if err := monitor.AwaitBaseline(ctx, r.Console.Await); err != nil {
+			return nil, err
+		}
+	}
+	return r.conduct(ctx, conducted{record: record, lease: lease, monitor: monitor, state: record.State, judged: true, found: found})
+}
+
+// conducted is a rollout to drive to its end.
+type conducted struct {
+	record  *release.Record
+	lease   *kube.Lease
+	monitor *traffic.Monitor
+	state   rollout.State
+	judged  bool
+	found   *discover.Found // nil for an earlier run's rollout
+}
+
+// conduct drives a rollout, from its judge to the proof of its end. Up to the
+// first change a signal ends it; from then on the rollout handles signals.
+func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	steady, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	target, err := workload.New(steady, r.Cluster, c.record, c.lease)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	if c.judged {
+		if err := r.Cfg.Rules.Judge(c.monitor, filepath.Join(r.Cfg.ReportDir, view.AnalysisFile), c.record); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err := c.monitor.EndJudge(); err != nil {
+				r.Console.Warn(err.Error())
+			}
+		}()
+		if err := r.Cfg.Rules.Measure(steady, c.monitor, target, c.record.Entry.URL, r.Env()); err != nil {
+			return nil, err
+		}
+	}
+	d := &view.Delivery{Found: c.found, Previous: c.record.PreviousImage}
+	if c.found == nil {
+		d.Found = &discover.Found{Record: c.record}
+	}
+	d.State, d.Drained, d.SaveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
+	conclusion(steady, d, target)
+	d.Traffic = c.monitor.Snapshot()
+	return d, nil
+}
+
+// learn finds out how the versions can be told apart. A stable version that does
+// not answer prevents the rollout, unless it is to be replaced.
+func (r *Run) learn(ctx context.Context, cfg traffic.Config, found *discover.Found) (traffic.Identity, error) {
+	down := found.Down
+	if down == "" {
+		identity, err := traffic.Learn(ctx, cfg)
+		var failed *traffic.DownError
+		if !errors.As(err, &failed) {
+			return identity, err
+		}
+		if !r.Cfg.Replace {
+			return identity, exit.Refuse(failed.Hint+"; "+replaceHint, failed.Error())
+		}
+		down = failed.Error()
+	}
+	r.Console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
+	found.Record.Plan = found.Record.Plan.Replacing()
+	return traffic.Unknown(cfg), nil
+}
+
+// conclusion checks the pods after the end. It has its own timeout, so a
+// cancelled run still reports its result.
+func conclusion(ctx context.Context, d *view.Delivery, target *workload.Target) {
+	ctx, cancel := context.WithTimeout(ctx, inputs.Finish)
+	defer cancel()
+	if d.State.Phase != rollout.PhasePromoted {
+		d.Failure = target.Failure(ctx)
+		return
+	}
+	var err error
+	if d.Proof, err = target.Proof(ctx); err != nil {
+		d.Unproven = err
+	}
+}
+
+// drive runs the loop and reports its decisions.
+func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
+	plan := target.Record().Plan
+	monitor.Follow(plan)
+	p := view.Progress{Console: r.Console, Plan: plan, Pods: target.Pods, Monitor: monitor, Rules: r.Cfg.Rules}
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	runner := loop.Runner{
+		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.Signals, Steered: lease.Requests(listening),
+		Report: p.Report,
+	}
+	end, err = runner.Run(ctx, plan, state)
+	return end, p.Drained, err
+}

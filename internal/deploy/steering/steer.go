@@ -1,0 +1,213 @@
+// Package steering carries out the commands on an existing release: it shows,
+// steers or ends it, whoever started it.
+package steering
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/deploy/engine"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/deploy/view"
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// Steer makes the run that drives a rollout follow the request that is this run's
+// command. If there is none, this run follows it itself.
+func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	request := rollout.Request(r.Cfg.Command)
+	if request == rollout.RequestPromote && r.Cfg.Full {
+		request = rollout.RequestPromoteFull
+	}
+	record, err := r.Record(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := allowed(r, record, request); err != nil {
+		return nil, err
+	}
+	by := "run " + r.ID.String()
+	err = r.Cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
+	switch {
+	case err == nil:
+		return follow(ctx, r, record, request)
+	case !errors.Is(err, kube.ErrNobodyDrives):
+		return nil, err
+	}
+	lease, err := r.Acquire(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.ReleaseLease(ctx, lease)
+	if record, err = r.Record(ctx, namespace, name); err != nil {
+		return nil, err
+	}
+	if err := allowed(r, record, request); err != nil {
+		return nil, err
+	}
+	return take(ctx, r, record, lease, request)
+}
+
+func allowed(r *engine.Run, record *release.Record, request rollout.Request) error {
+	if reason, ok := rollout.Allowed(record.State, request); !ok {
+		return exit.Refuse("type: "+r.Command(inputs.CommandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
+	}
+	return nil
+}
+
+// take follows a request to a rollout that nobody drives.
+func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
+	values, err := r.Values.With(record.Inputs)
+	if err != nil {
+		return nil, fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
+	}
+	if err := r.Configure(values); err != nil {
+		return nil, err
+	}
+	now, s := time.Now(), record.State
+	by := fmt.Sprintf("%s by run %s", request, r.ID)
+	switch request {
+	case rollout.RequestPause:
+		s.Phase, s.Asked, s.Left, s.Leftover, s.Reason = rollout.PhasePaused, true, s.Stage, rollout.LeftoverCanary, by
+		record.State, record.Token = s, lease.Token
+		return stored(ctx, r, record)
+	case rollout.RequestResume:
+		return r.Resume(ctx, record, lease, rollout.Continue(s, now), true)
+	case rollout.RequestPromote, rollout.RequestPromoteFull:
+		if warm(record) {
+			return r.Resume(ctx, record, lease, rollout.CleanUp(s, now), false)
+		}
+		return r.Resume(ctx, record, lease, rollout.Promote(record.Plan, s, now, request == rollout.RequestPromoteFull), true)
+	case rollout.RequestAbort, rollout.RequestRollback:
+		return back(ctx, r, record, lease, request, by)
+	}
+	return plain(ctx, r, record, lease)
+}
+
+// warm reports whether the promoted rollout of a record has its old revision.
+func warm(record *release.Record) bool {
+	return record.Warm() || record.State.Leftover == rollout.LeftoverPrevious || record.State.Phase == rollout.PhaseBaking
+}
+
+// back goes back to the previous revision: by one write while it is warm, by the
+// abort of an unfinished rollout, else by a quick release of its image.
+func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*view.Delivery, error) {
+	now := time.Now()
+	if warm(record) && !record.Reverted {
+		return r.Resume(ctx, record, lease, rollout.Revert(record.State, now, by), false)
+	}
+	if record.Unfinished() {
+		state := rollout.Resume(record.State, now, by)
+		if state.Phase == rollout.PhasePromoting {
+			state.Back = by
+		}
+		return r.Resume(ctx, record, lease, state, false)
+	}
+	if request == rollout.RequestRollback && record.State.Phase == rollout.PhasePromoted {
+		return releasePrevious(ctx, r, record, lease)
+	}
+	return nil, exit.Refuse("", fmt.Sprintf("%s: the last release ended %s and left nothing to go back from", request, record.State.Phase))
+}
+
+// quickDwell is the dwell of the steps of a rollback by release.
+const quickDwell = 10 * time.Second
+
+// releasePrevious releases the recorded previous image quickly, but judged.
+func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
+	r.Cfg.Image = record.PreviousImage
+	if !r.Values.IsSet("steps") {
+		r.Cfg.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
+	}
+	if !r.Values.IsSet("step-duration") {
+		r.Cfg.StepDuration = min(r.Cfg.StepDuration, quickDwell)
+	}
+	r.Console.Logf("the previous version is no longer warm: releasing %s again, quickly", r.Cfg.Image)
+	found, err := r.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Check(found); err != nil {
+		return nil, err
+	}
+	return r.RollOut(ctx, found, lease)
+}
+
+// plain ends what a release left, and removes its record and its lease.
+func plain(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
+	d := &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true}
+	if record.Unfinished() || warm(record) {
+		state, err := r.Next(ctx, record, lease)
+		if err != nil {
+			return nil, err
+		}
+		if d, err = r.Resume(ctx, record, lease, state, false); err != nil {
+			return nil, err
+		}
+		if !d.State.Phase.Terminal() || d.State.Leftover != "" || d.SaveErr != nil {
+			return d, nil
+		}
+	}
+	if err := r.Cluster.Forget(ctx, record.Namespace, record.Deployment); err != nil {
+		return nil, err
+	}
+	r.Console.Logf("deployment %s/%s is as the user wrote it; its record and lease are deleted", record.Namespace, record.Deployment)
+	return d, nil
+}
+
+// stored saves a record that this run changed without driving the rollout.
+func stored(ctx context.Context, r *engine.Run, record *release.Record) (*view.Delivery, error) {
+	if err := r.Cluster.SaveRecord(ctx, record); err != nil {
+		return nil, err
+	}
+	return shown(record), nil
+}
+
+// followLimit bounds the wait for the effect of a request beside the plan's own
+// limits.
+const followLimit = time.Minute
+
+// follow waits for the effect of a request that another run has taken.
+func follow(ctx context.Context, r *engine.Run, before *release.Record, request rollout.Request) (*view.Delivery, error) {
+	p := before.Plan
+	until := time.Now().Add(followLimit + 3*p.Propagation + p.Drain + 2*p.Finish)
+	r.Console.Await(fmt.Sprintf("run %s to follow the request to %s", before.Run, request), until)
+	for {
+		record, err := r.Record(ctx, before.Namespace, before.Deployment)
+		if err != nil {
+			return nil, err
+		}
+		s := record.State
+		if followed(s, before.State, request) {
+			return shown(record), nil
+		}
+		if time.Now().After(until) {
+			return nil, fmt.Errorf("run %s took the request to %s, but is still %s (%s)", before.Run, request, s.Phase, s.Stage)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// followed reports whether a rollout shows the effect of a request.
+func followed(s, before rollout.State, request rollout.Request) bool {
+	switch request {
+	case rollout.RequestPromote, rollout.RequestPromoteFull:
+		return s.Phase != before.Phase || s.Step != before.Step || s.Skip || s.Full
+	default:
+		return s.Phase.Terminal()
+	}
+}
+
+// shown returns the delivery that shows a record.
+func shown(record *release.Record) *view.Delivery {
+	return &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true}
+}
