@@ -124,6 +124,13 @@ func (p pace) confirming(answers int) int {
 	return max(p.judging, min(answers, limit))
 }
 
+// ConfirmTime returns how long the answers that show a change of the weight, in
+// percent, take to come at the highest rate of a stream.
+func ConfirmTime(from, to, rate int) time.Duration {
+	needed := stat.NewConfirmer(float64(from)/100, float64(to)/100).Needed()
+	return time.Duration(needed) * time.Second / time.Duration(pace{judging: rate}.confirming(needed))
+}
+
 // A confirmation says whether the answers show the weight written last.
 type confirmation struct {
 	weight    int

@@ -218,6 +218,14 @@ func (r *Run) Check(found *discover.Found) error {
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
 	}
+	before := 0
+	for _, step := range r.Cfg.Steps {
+		if takes := traffic.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate); takes > r.Cfg.Propagation {
+			reasons = append(reasons, fmt.Sprintf("the answers that show the step from %d %% to %d %% take %s to come, and propagation-timeout is %s: raise it, raise probe-rate, or make the step larger",
+				before, step.Weight, takes.Round(time.Second), r.Cfg.Propagation))
+		}
+		before = step.Weight
+	}
 	if found.Down != "" && !r.Cfg.Replace {
 		reasons, hint = append(reasons, found.Down), replaceHint
 	}
