@@ -1,6 +1,8 @@
 package deploy
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +25,8 @@ func (w *world) detached() []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ref := w.sandbox.Registry + "/deploy:test"
+	sum := sha256.Sum256(program)
+	ref := fmt.Sprintf("%s/deploy:%x", w.sandbox.Registry, sum[:8])
 	if err := image.PushOnce(w.t.Context(), ref, img); err != nil {
 		w.t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func TestPrometheusFindsWhatTheProbeMayNot(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			l := w.load(100)
-			p := w.deploy("--image", w.image(test.image, test.env), "--steps", "25,100", "--step-duration", "40s",
+			p := w.deploy("--image", w.image(test.image, test.env), "--steps", "25,100", "--step-duration", "40s", "--response-time-ratio", "1.5",
 				"--analysis-file", w.analysisFile(blindProbe+users, ""))
 			out := p.ends(4)
 			l.stop()

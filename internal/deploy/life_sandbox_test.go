@@ -419,6 +419,30 @@ func TestAnotherWorkloadBehindTheServiceIsNamed(t *testing.T) {
 	}
 }
 
+// An autoscaler shrinks the idle version: the one that has the traffic must keep
+// its pods (findings A4).
+func TestAnAutoscalerDoesNotTakePodsFromWhoHasTheTraffic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.kubectl("scale", "deployment", sample.Name, "--replicas=4")
+	w.kubectl("rollout", "status", "deployment/"+sample.Name, "--timeout=2m")
+	w.kubectl("autoscale", "deployment", sample.Name, "--min=1", "--max=6", "--cpu-percent=80")
+	l := w.load(30)
+	p := w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--step-duration", "4s", "--bake-time", "10s")
+	p.reaches("judged on while the old one is warm")
+	if got := w.kubectl("get", "hpa", sample.Name, "-o", "jsonpath={.spec.minReplicas}"); got != "4" {
+		t.Errorf("the autoscaler may shrink to %s pods during the release, want 4", got)
+	}
+	if got := w.kubectl("get", "deployment", sample.Name, "-o", "jsonpath={.status.readyReplicas}"); got != "4" {
+		t.Errorf("%s pods of the promoted version are ready, want 4", got)
+	}
+	p.ends(0)
+	if got := w.kubectl("get", "hpa", sample.Name, "-o", "jsonpath={.spec.minReplicas}/{.metadata.annotations}"); got != "1/" {
+		t.Errorf("the autoscaler is left with %s, want its own bound of 1 and no annotation", got)
+	}
+	l.unhurt(t)
+}
+
 // An apply that resets the selector mixes the versions (findings A8).
 func TestAResetSelectorIsNoticed(t *testing.T) {
 	t.Parallel()

@@ -172,8 +172,8 @@ func (w *world) deployWith(kubeconfig string, args ...string) *process {
 	}
 	p := &process{t: w.t, dir: w.t.TempDir(), grew: make(chan struct{}, 1), done: make(chan struct{}), started: time.Now()}
 	for _, d := range [][2]string{{"--namespace", w.ns}, {"--steps", "5,25,50,100"}, {"--step-duration", "4s"}, {"--probe-rate", "100"}, {"--bake-time", "4s"}, {"--report-dir", p.dir},
-		// Many tests share two cores, so absolute latencies mean nothing here.
-		{"--response-time-threshold", "20s"}} {
+		// Many tests share two cores, so latencies mean nothing here.
+		{"--response-time-threshold", "20s"}, {"--response-time-ratio", "100"}} {
 		if !slices.Contains(args, d[0]) {
 			args = append(args, d[0], d[1])
 		}
@@ -378,7 +378,7 @@ func TestABadVersionIsPutBack(t *testing.T) {
 		want []string // in what it prints
 	}{
 		{"30 % errors", map[string]string{"ERROR_RATE": "0.3"}, nil, []string{"back to stable: the canary failed", "limit"}},
-		{"twice as slow and more", map[string]string{"LATENCY": "300ms"}, []string{"--step-duration", "20s"}, []string{"back to stable: the canary ", "stable"}},
+		{"twice as slow and more", map[string]string{"LATENCY": "300ms"}, []string{"--step-duration", "20s", "--response-time-ratio", "1.5"}, []string{"back to stable: the canary ", "stable"}},
 		{"never ready", map[string]string{"NEVER_READY": "true"}, []string{"--progress-deadline", "10s"}, []string{"progress deadline", "0 of 1"}},
 		{"crashes", map[string]string{"CRASH_AFTER": "1s"}, nil, []string{"crashing, as CRASH_AFTER says"}},
 	}

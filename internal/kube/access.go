@@ -30,6 +30,7 @@ var Permissions = []Permission{
 	{"", "services", []string{"get", "list", "watch", "create", "patch", "delete"}, "Give each version its own endpoints"},
 	{"", "configmaps", []string{"get", "list", "create", "update", "delete"}, "Store the rollout's record"},
 	{"discovery.k8s.io", "endpointslices", []string{"list", "watch"}, "Read the endpoints of the gateway's Services"},
+	{"autoscaling", "horizontalpodautoscalers", []string{"list", "patch"}, "Keep the pods of a version while the other one has its traffic"},
 	{"coordination.k8s.io", "leases", []string{"get", "watch", "create", "update", "delete"}, "Admit one run at a time, and take requests from other machines"},
 }
 

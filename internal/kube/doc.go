@@ -3,9 +3,9 @@
 // ConfigMap, permissions, Jobs.
 //
 // Its subpackage discover finds the objects of a rollout and the reasons
-// against one; replicas changes Deployments and ReplicaSets; workload drives
-// the Deployment, its Services and routes through a rollout. Only kube,
-// replicas and workload write to the cluster.
+// against one; replicas, services and routes change Deployments, Services and
+// routes; workload drives them through a rollout. Only these four, detached and
+// kube write to the cluster.
 //
 // Every write is level-based: read, compute the desired state, write the
 // difference guarded by the resource version, read again on a conflict. Any

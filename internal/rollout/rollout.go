@@ -2,12 +2,11 @@
 //
 // A rollout moves traffic from a stable revision to a canary by a Plan: an
 // ordered list of weights, each held for a dwell while the judge evaluates it.
-// The package has only the decision and the loop: no Kubernetes, no HTTP and no
-// clock of its own.
+// The package has only the decision: no Kubernetes, no HTTP and no clock.
 //
 // Next is a pure function from (Plan, State, Observation) to the next State
-// and one Action. Run is the only loop: observe, Next, record, act, wait for a
-// change. Two rules hold on every path and are tested as properties:
+// and one Action. Package loop is its only caller: observe, Next, record, act,
+// wait for a change. Two rules hold on every path and are tested as properties:
 //
 //   - after a failed verdict the weight never rises again;
 //   - every path ends promoted, aborted, paused (only if the plan or a person

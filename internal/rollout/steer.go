@@ -19,6 +19,12 @@ const (
 	RequestRelease     Request = "release"      // end the warm time and leave everything plain
 )
 
+// A Steer is a request and its author.
+type Steer struct {
+	Request Request `json:"request"`
+	By      string  `json:"by"`
+}
+
 // Requests lists all requests.
 func Requests() []Request {
 	return []Request{RequestPause, RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease}

@@ -47,14 +47,14 @@ func (c *counters) run(ctx context.Context, m *Monitor) {
 		now, err := c.source.Read(attempt, c.names...)
 		cancel()
 		if err == nil {
-			m.counted(c, now, began)
+			c.counted(m, now, began)
 		}
 	}
 }
 
 // counted handles one reading. Its increase counts for the newest weight only
 // if the previous reading started after the write.
-func (m *Monitor) counted(c *counters, now []gateway.Counts, began time.Time) {
+func (c *counters) counted(m *Monitor, now []gateway.Counts, began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	last := c.last

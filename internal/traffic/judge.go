@@ -187,8 +187,12 @@ func (j *judge) keep() {
 	}
 }
 
-// baselines returns this release's latencies, the running step's included.
-func (j *judge) baselines() release.Baselines {
+// keepBaselines stores this release's latencies, the running step's included, for
+// the next one.
+func (j *judge) keepBaselines(record *release.Record) {
+	if j == nil {
+		return
+	}
 	j.keep()
-	return j.kept
+	record.Baselines = j.kept
 }

@@ -128,6 +128,18 @@ func (id Identity) Markers() *release.Markers {
 	}
 }
 
+// teach adds the pods of both versions to the Book, if the marker is a pod's
+// name.
+func (id Identity) teach(record *release.Record) {
+	if !id.Marker.Pod {
+		return
+	}
+	id.Book.LearnPrefix(rollout.SideStable, record.Stable.ReplicaSet+"-")
+	if record.Canary.ReplicaSet != "" {
+		id.Book.LearnPrefix(rollout.SideCanary, record.Canary.ReplicaSet+"-")
+	}
+}
+
 // AwaitBaseline waits until stable has answered a number of probes without a
 // failure. It calls await with the condition and the deadline.
 func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, until time.Time)) error {

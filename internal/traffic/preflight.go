@@ -119,7 +119,7 @@ func (m *Monitor) learnLate(row samples) {
 		id.Marker = marker
 		if marker.Pod {
 			id.Book.Strict()
-			m.teach()
+			id.teach(m.record)
 		}
 	}
 	for i := range row.headers {

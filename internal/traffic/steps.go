@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -88,6 +89,46 @@ func (s *steps) view(step *Step) Step {
 		c.Share.K, c.Share.Lo, c.Share.Hi = p.N-p.K, p.N-p.Hi, p.N-p.Lo
 	}
 	return c
+}
+
+// preparing judges the time before the first weight, when failures can only
+// come from the preparations: at most maxRate percent of the answers may fail.
+func (s *steps) preparing(maxRate float64) (rollout.Verdict, string) {
+	c := s.tally.Step(probe.Before)
+	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= maxRate*float64(c.Total()) {
+		return rollout.VerdictPending, ""
+	}
+	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
+}
+
+// The rate at which a weight is confirmed, so that it takes about a second. It is
+// bounded, in requests and in the bytes of their answers.
+const (
+	maxConfirmRate  = 400     // requests per second
+	maxConfirmBytes = 8 << 20 // per second
+)
+
+// A pace has what the rate of the stream depends on.
+type pace struct {
+	judging int // requests per second while a step is judged
+	size    int // of an answer, in bytes
+}
+
+// confirming returns the rate that yields so many answers in a second; it is
+// never below the rate of judging.
+func (p pace) confirming(answers int) int {
+	limit := maxConfirmRate
+	if p.size > 0 {
+		limit = min(limit, maxConfirmBytes/p.size)
+	}
+	return max(p.judging, min(answers, limit))
+}
+
+// ConfirmTime returns how long the answers that show a change of the weight, in
+// percent, take to come at the highest rate of a stream.
+func ConfirmTime(from, to, rate int) time.Duration {
+	needed := stat.NewConfirmer(float64(from)/100, float64(to)/100).Needed()
+	return time.Duration(needed) * time.Second / time.Duration(pace{judging: rate}.confirming(needed))
 }
 
 // A confirmation says whether the answers show the weight written last.

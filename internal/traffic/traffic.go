@@ -2,7 +2,7 @@
 // through the entry point, measures each version's share and failures, and
 // calls the judge.
 //
-// A Monitor implements rollout.Traffic. It returns its data as values
+// A Monitor implements loop.Traffic. It returns its data as values
 // (Snapshot, Current); other packages display them.
 //
 // An answer counts for the weight at the time of its request, so a request open
@@ -71,6 +71,7 @@ type Monitor struct {
 	cfg       Config
 	record    *release.Record
 	identity  Identity
+	pace      pace
 	stream    *probe.Stream
 	cancel    context.CancelFunc
 	changed   chan struct{}
@@ -94,9 +95,9 @@ type Checks func(check config.CustomCheck, weight int) analysis.Finding
 
 // Start starts the stream against the entry point.
 func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {
-	m := &Monitor{cfg: cfg, record: record, identity: id, changed: make(chan struct{}, 1), preflight: newPreflight()}
+	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace{judging: cfg.Rate, size: id.Size}, changed: make(chan struct{}, 1), preflight: newPreflight()}
 	m.steps.tally = &probe.Tally{}
-	m.teach()
+	m.identity.teach(record)
 	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	m.stream, err = probe.Start(ctx, probe.Config{
@@ -140,39 +141,10 @@ func (m *Monitor) Follow(p rollout.Plan) {
 // Check sets the custom checks to run when a weight is confirmed.
 func (m *Monitor) Check(checks Checks) { m.checks = checks }
 
-// teach adds the pods of both versions to the Book, if the marker is a pod's
-// name.
-func (m *Monitor) teach() {
-	if !m.identity.Marker.Pod {
-		return
-	}
-	m.identity.Book.LearnPrefix(rollout.SideStable, m.record.Stable.ReplicaSet+"-")
-	if m.record.Canary.ReplicaSet != "" {
-		m.identity.Book.LearnPrefix(rollout.SideCanary, m.record.Canary.ReplicaSet+"-")
-	}
-}
-
-// The rate at which a weight is confirmed, so that it takes about a second. It is
-// bounded, in requests and in the bytes of their answers.
-const (
-	maxConfirmRate  = 400     // requests per second
-	maxConfirmBytes = 8 << 20 // per second
-)
-
-// confirmRate returns the rate that yields so many answers in a second; it is
-// never below the rate of judging.
-func (m *Monitor) confirmRate(answers int) int {
-	limit := maxConfirmRate
-	if m.identity.Size > 0 {
-		limit = min(limit, maxConfirmBytes/m.identity.Size)
-	}
-	return max(m.cfg.Rate, min(answers, limit))
-}
-
 // blind reports whether the versions cannot be distinguished.
 func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
 
-// Changed implements rollout.Traffic.
+// Changed implements loop.Traffic.
 func (m *Monitor) Changed() <-chan struct{} { return m.changed }
 
 func (m *Monitor) notify() {
@@ -216,37 +188,41 @@ func (m *Monitor) answer(a probe.Answer) {
 	}
 }
 
-// ActionDone implements rollout.Traffic.
+// ActionDone implements loop.Traffic.
 func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch a.Kind {
 	case rollout.KindScale:
-		m.teach() // now the canary's ReplicaSet is known
+		m.identity.teach(m.record) // now the canary's ReplicaSet is known
 		if s.Sized == 0 {
 			m.preflight.podsExist()
 		}
 	case rollout.KindWeight:
 		m.share.begin(a.Weight, at)
-		m.stream.SetRate(m.confirmRate(m.share.confirmer.Needed()))
+		m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
 		m.judge.begin(s.Step, a.Weight, at)
 	case rollout.KindHandOver:
 		// From here on the route's weight is independent of the version: both sides
 		// are the promoted pods.
-		m.keepBaselines()
+		if !m.reverted {
+			m.judge.keepBaselines(m.record)
+		}
 		m.handedOver = true
 		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
 		m.settled = settlement{since: at}
-		m.stream.SetRate(m.confirmRate(2 * settleAnswers))
+		m.stream.SetRate(m.pace.confirming(2 * settleAnswers))
 	case rollout.KindUnwarm:
 		m.settled.since = time.Time{}
 	case rollout.KindRevert:
 		m.revert(at)
 	case rollout.KindUnroute:
-		m.keepBaselines()
+		if !m.reverted {
+			m.judge.keepBaselines(m.record)
+		}
 		if m.settled.since.IsZero() {
 			m.settled = settlement{since: at}
 		}
@@ -254,7 +230,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	}
 }
 
-// Annotate implements rollout.Traffic.
+// Annotate implements loop.Traffic.
 func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Observation {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -265,7 +241,9 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.old, m.settled.new, m.share.canary
 	step := m.steps.newest()
 	if step == nil {
-		o.Verdict, o.Reason = m.preparing()
+		if !m.plan.Replace { // stable fails anyway
+			o.Verdict, o.Reason = m.steps.preparing(m.cfg.ErrorRate)
+		}
 		return o
 	}
 	if s.Stage == rollout.StageBake && !step.Bake {
@@ -279,13 +257,6 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 		m.evaluate(step, &o, s)
 	}
 	return o
-}
-
-// keepBaselines stores this release's latencies for the next one.
-func (m *Monitor) keepBaselines() {
-	if m.judge != nil && !m.reverted {
-		m.record.Baselines = m.judge.baselines()
-	}
 }
 
 // bake starts the judgement of the promoted version, as one more step after
@@ -310,22 +281,9 @@ func (m *Monitor) revert(at time.Time) {
 	m.reverted, m.settled = true, settlement{}
 	m.share = confirmation{}
 	m.share.begin(100, at)
-	m.stream.SetRate(m.confirmRate(m.share.confirmer.Needed()))
+	m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
 	m.steps.begin(Step{Reverted: true, Weight: 0, WrittenAt: at})
 	m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: 0})
-}
-
-// preparing judges the time before the first weight, when failures can only
-// come from the preparations.
-func (m *Monitor) preparing() (rollout.Verdict, string) {
-	c := m.steps.tally.Step(probe.Before)
-	if m.plan.Replace {
-		return rollout.VerdictPending, "" // stable fails anyway
-	}
-	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= m.cfg.ErrorRate*float64(c.Total()) {
-		return rollout.VerdictPending, ""
-	}
-	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
 }
 
 // confirm records when the gateway and the answers followed the newest weight.

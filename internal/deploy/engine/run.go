@@ -25,6 +25,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/loop"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
@@ -154,6 +155,11 @@ func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
 		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
 	view.ShowPlan(r.Console, r.Cfg, found)
+	if r.Cfg.RunIn != "cluster" && !r.InCluster {
+		ends, _ := r.Cluster.TokenExpires()
+		worst := inputs.WorstCase(r.Cfg.Plan(time.Duration(found.Grace) * time.Second))
+		view.WarnOfEnds(r.Console, worst, time.Now(), ends, r.Action.OnRunner())
+	}
 	if idle && !found.Previous.Warm() || r.Cfg.PlanOnly {
 		if err := r.Check(found); err != nil {
 			return nil, err
@@ -211,6 +217,14 @@ func (r *Run) Check(found *discover.Found) error {
 	}
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
+	}
+	before := 0
+	for _, step := range r.Cfg.Steps {
+		if takes := traffic.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate); takes > r.Cfg.Propagation {
+			reasons = append(reasons, fmt.Sprintf("the answers that show the step from %d %% to %d %% take %s to come, and propagation-timeout is %s: raise it, raise probe-rate, or make the step larger",
+				before, step.Weight, takes.Round(time.Second), r.Cfg.Propagation))
+		}
+		before = step.Weight
 	}
 	if found.Down != "" && !r.Cfg.Replace {
 		reasons, hint = append(reasons, found.Down), replaceHint
@@ -376,7 +390,7 @@ func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traff
 	p := view.Progress{Console: r.Console, Plan: plan, Pods: target.Pods, Monitor: monitor, Rules: r.Cfg.Rules}
 	listening, stop := context.WithCancel(ctx)
 	defer stop()
-	runner := rollout.Runner{
+	runner := loop.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.Signals, Steered: lease.Requests(listening),
 		Report: p.Report,
 	}

@@ -33,6 +33,22 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	}
 }
 
+// jobLimit is how long a job of GitHub's own runners may take, see
+// https://docs.github.com/en/actions/reference/limits.
+const jobLimit = 6 * time.Hour
+
+// WarnOfEnds warns if the worst case outlasts what ends the run from outside: the
+// token for the cluster, if its end is known, and the runner's job.
+func WarnOfEnds(c *console.Console, worst time.Duration, now, tokenEnds time.Time, onRunner bool) {
+	const instead = "; with run-in: cluster it goes on without this process"
+	if !tokenEnds.IsZero() && now.Add(worst).After(tokenEnds) {
+		c.Warn(fmt.Sprintf("the token for the cluster ends at %s, and the worst case is %s from now%s", tokenEnds.Format(time.RFC3339), worst.Round(time.Minute), instead))
+	}
+	if onRunner && worst > jobLimit {
+		c.Warn(fmt.Sprintf("the worst case of %s outlasts the %s that a job may take%s", worst.Round(time.Minute), jobLimit, instead))
+	}
+}
+
 // ending says what a plan does with the old version after the bake time.
 func ending(p rollout.Plan) string {
 	if p.KeepWarm > p.Bake {

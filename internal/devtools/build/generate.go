@@ -31,6 +31,8 @@ func sections() []section {
 		{"README.md", "outputs", spec.OutputTable()},
 		{"README.md", "permissions", spec.PermissionTable()},
 		{"README.md", "exit", exitTable()},
+		{"docs/releases.md", "commands", commandTable()},
+		{"examples/service-account.yaml", "", serviceAccount()},
 		{"actions/deploy/action.yml", "action", spec.ActionYAML()},
 		{"actions/deploy/README.md", "inputs", spec.InputTable()},
 		{"actions/deploy/README.md", "outputs", spec.OutputTable()},
@@ -44,6 +46,21 @@ func sections() []section {
 
 // Specs returns the Spec of every use case.
 func Specs() []input.Spec { return []input.Spec{deploy.Spec(), preview.Spec()} }
+
+// serviceAccount is the manifest of the account that a detached release runs as,
+// with the names that the inputs have by default.
+func serviceAccount() string {
+	spec := deploy.Spec()
+	byDefault := func(name string) string {
+		d, ok := spec.Def(name)
+		if !ok {
+			panic("build: no input " + name)
+		}
+		return d.Default
+	}
+	return "# Generated. The account of a release with run-in: cluster, see docs/releases.md.\n" +
+		deploy.RBAC(byDefault("namespace"), byDefault("service-account"))
+}
 
 func exitTable() string {
 	var b strings.Builder

@@ -23,9 +23,13 @@ func Lint(ctx context.Context, out io.Writer) error {
 }
 
 func actionlint(ctx context.Context, out io.Writer) error {
-	workflows, err := filepath.Glob(".github/workflows/*.yml")
-	if err != nil {
-		return err
+	var workflows []string
+	for _, pattern := range []string{".github/workflows/*.yml", "examples/*.yml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		workflows = append(workflows, files...)
 	}
 	return runGo(ctx, out, gobuild.Env(), append([]string{"tool", "actionlint"}, workflows...)...)
 }

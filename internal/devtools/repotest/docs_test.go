@@ -1,6 +1,7 @@
 package repotest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,9 @@ import (
 
 	"github.com/rhysd/actionlint"
 
+	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
+	"github.com/candlefish/deploy-action/internal/input"
 )
 
 const root = "../../.."
@@ -34,22 +37,30 @@ type block struct {
 	file, lang, text string
 }
 
-func blocks(t *testing.T) []block {
+// documents returns the paths of the documents.
+func documents(t *testing.T) []string {
 	t.Helper()
-	var found []block
+	var all []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "actions/*/*.md"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
-				found = append(found, block{file, m[1], m[2]})
-			}
+		all = append(all, files...)
+	}
+	return all
+}
+
+func blocks(t *testing.T) []block {
+	t.Helper()
+	var found []block
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
+			found = append(found, block{file, m[1], m[2]})
 		}
 	}
 	if len(found) == 0 {
@@ -58,10 +69,28 @@ func blocks(t *testing.T) []block {
 	return found
 }
 
+// examples returns the example workflows as blocks.
+func examples(t *testing.T) []block {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "examples/*.yml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d examples, %v", len(files), err)
+	}
+	var found []block
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, block{file, "yaml", string(text)})
+	}
+	return found
+}
+
 var fenced = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
 
-// Every workflow that the documents show, and every one of this repository,
-// passes actionlint, which also compares the inputs given to this action and the
+// Every workflow that the documents show, every example and every one of this
+// repository passes actionlint, which also compares the inputs given to this action and the
 // outputs taken from it with action.yml.
 func TestWorkflows(t *testing.T) {
 	t.Parallel()
@@ -83,7 +112,7 @@ func TestWorkflows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var files []string
-	for _, b := range blocks(t) {
+	for _, b := range append(blocks(t), examples(t)...) {
 		if b.lang == "yaml" && strings.Contains(b.text, "uses:") {
 			// The action of this commit stands in for the released one.
 			text := strings.NewReplacer("candlefish/deploy-action@v1", "./", "candlefish/deploy-action/actions/pr-preview@v1", "./actions/pr-preview").Replace(b.text)
@@ -162,6 +191,71 @@ func TestShownTargetsExist(t *testing.T) {
 	if shown == 0 {
 		t.Error("the documents show no target")
 	}
+}
+
+var deployLine = regexp.MustCompile(`(?m)^go run \./actions/deploy (.+)$`)
+
+// Every command line of the deploy that the documents show is valid.
+func TestShownCommandsParse(t *testing.T) {
+	t.Parallel()
+	shown := 0
+	for _, b := range blocks(t) {
+		if b.lang != "sh" {
+			continue
+		}
+		for _, m := range deployLine.FindAllStringSubmatch(b.text, -1) {
+			shown++
+			_, err := deploy.Spec().Parse(strings.Fields(m[1]), func(string) string { return "" })
+			if err != nil && !errors.Is(err, input.ErrHelp) {
+				t.Errorf("%s shows %s: %v", b.file, m[0], err)
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("the documents show no command")
+	}
+}
+
+var relativeLink = regexp.MustCompile(`\]\(([^):#]*)(?:#([^)]*))?\)`)
+
+// Every link of a document to a file of the repository, and to a heading of it,
+// leads somewhere.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	for _, file := range documents(t) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range relativeLink.FindAllStringSubmatch(fenced.ReplaceAllString(string(text), ""), -1) {
+			to := file
+			if m[1] != "" {
+				to = filepath.Join(filepath.Dir(file), m[1])
+			}
+			linked, err := os.ReadFile(to)
+			if err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+				continue
+			}
+			if m[2] != "" && !slices.Contains(anchors(string(linked)), m[2]) {
+				t.Errorf("%s links to %s#%s, which is no heading", file, m[1], m[2])
+			}
+		}
+	}
+}
+
+var (
+	heading  = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notASlug = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors returns the anchors of a document's headings, as GitHub makes them.
+func anchors(text string) []string {
+	var all []string
+	for _, m := range heading.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		all = append(all, strings.ReplaceAll(notASlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
 }
 
 var (

@@ -21,11 +21,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 )
 
-// Permissions lists what Hold and Release need.
-var Permissions = []kube.Permission{
-	{Group: "autoscaling", Resource: "horizontalpodautoscalers", Verbs: []string{"list", "patch"}, Why: "Keep the pods of a version while the other one has its traffic"},
-}
-
 // annotation has the lower bound from before the release, "" for none.
 const annotation = "deploy.candlefish.ai/min-replicas"
 

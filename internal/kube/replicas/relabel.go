@@ -92,7 +92,7 @@ func (d *Deployments) Relabel(ctx context.Context, name, replicaSet string, valu
 			return err
 		}
 		if !hasLabel(deployment.Spec.Template.Labels, d.label, value) {
-			if err := d.DropEqual(ctx, deployment, labelled(deployment.Spec.Template, d.label, value), replicaSet); err != nil {
+			if err := d.History(name).DropEqual(ctx, labelled(deployment.Spec.Template, d.label, value), replicaSet); err != nil {
 				return err
 			}
 			patch := labelPatch(deployment.ResourceVersion, "/spec/template/metadata/labels", deployment.Spec.Template.Labels, d.label, value)

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/autoscaler"
 	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -37,6 +38,9 @@ func (c canary) scale(ctx context.Context, weight int) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		user, err := c.Get(ctx, c.record.Deployment)
 		if err != nil {
+			return err
+		}
+		if err := autoscaler.Hold(ctx, c.cluster, c.record.Namespace, c.record.Deployment, c.capacity(user)); err != nil {
 			return err
 		}
 		want := canaryReplicas(c.capacity(user), weight)

@@ -12,6 +12,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/autoscaler"
+	"github.com/candlefish/deploy-action/internal/kube/replicas"
+	"github.com/candlefish/deploy-action/internal/kube/routes"
+	"github.com/candlefish/deploy-action/internal/kube/services"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
 )
@@ -20,10 +25,24 @@ import (
 // restarted, changed or rolled back the Deployment since the record was
 // written. The record only says what was there before the release.
 
+// A cleaner removes what a rollout added around the user's Deployment.
+type cleaner struct {
+	cluster     *kube.Cluster
+	watch       *kube.Watch
+	deployments *replicas.Deployments
+	services    services.Set
+	routes      *routes.Set
+	record      *release.Record
+}
+
+func (t *Target) cleaner() cleaner {
+	return cleaner{t.cluster, t.watch, t.deployments, t.services, t.routes, t.record}
+}
+
 // unroute takes the canary Service out of every route, and the pods that will be
 // stopped out of every user Service.
-func (t *Target) unroute(ctx context.Context) error {
-	if err := t.routes.write(ctx, router.Original); err != nil {
+func (t cleaner) unroute(ctx context.Context) error {
+	if err := t.routes.Write(ctx, router.Original); err != nil {
 		return err
 	}
 	return t.separate(ctx)
@@ -31,21 +50,21 @@ func (t *Target) unroute(ctx context.Context) error {
 
 // separate takes the pods of the canary Deployment out of the user's Services: an
 // apply may have reset a selector.
-func (t *Target) separate(ctx context.Context) error {
+func (t cleaner) separate(ctx context.Context) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil || len(doomed) == 0 {
 		return err
 	}
 	for _, service := range t.record.Services {
-		if _, own := t.services.endpoints(service.Name, doomed); own > 0 {
-			return t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable))
+		if _, own := t.services.Endpoints(service.Name, doomed); own > 0 {
+			return t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable))
 		}
 	}
 	return nil
 }
 
 // doomed returns the UIDs of the ReplicaSets that the canary Deployment owns.
-func (t *Target) doomed(ctx context.Context) ([]string, error) {
+func (t cleaner) doomed(ctx context.Context) ([]string, error) {
 	var uids []string
 	sets, err := t.setsOf(ctx, t.record.CanaryDeployment())
 	for _, rs := range sets {
@@ -55,7 +74,7 @@ func (t *Target) doomed(ctx context.Context) ([]string, error) {
 }
 
 // setsOf lists the ReplicaSets of a Deployment, none if it does not exist.
-func (t *Target) setsOf(ctx context.Context, deployment string) ([]appsv1.ReplicaSet, error) {
+func (t cleaner) setsOf(ctx context.Context, deployment string) ([]appsv1.ReplicaSet, error) {
 	var own []appsv1.ReplicaSet
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		own = nil
@@ -86,7 +105,7 @@ func (t *Target) setsOf(ctx context.Context, deployment string) ([]appsv1.Replic
 // clean stops the revision without traffic and leaves everything else as the
 // user wrote it. The old revision of a promoted release goes to the history of
 // the user's Deployment.
-func (t *Target) clean(ctx context.Context, s rollout.State) error {
+func (t cleaner) clean(ctx context.Context, s rollout.State) error {
 	if err := t.unserved(ctx); err != nil {
 		return err
 	}
@@ -107,14 +126,14 @@ func (t *Target) clean(ctx context.Context, s rollout.State) error {
 
 // unserved returns an error unless every user Service has ready endpoints, none
 // of them a pod that is to be stopped.
-func (t *Target) unserved(ctx context.Context) error {
+func (t cleaner) unserved(ctx context.Context) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil || len(doomed) == 0 {
 		return err
 	}
 	for _, service := range t.record.Services {
 		err := t.watch.Until(ctx, func(context.Context) error {
-			others, own := t.services.endpoints(service.Name, doomed)
+			others, own := t.services.Endpoints(service.Name, doomed)
 			if others == 0 || own > 0 {
 				return fmt.Errorf("%w: it has %d endpoints that stay and %d that would be stopped", kube.ErrNotYet, others, own)
 			}
@@ -129,7 +148,7 @@ func (t *Target) unserved(ctx context.Context) error {
 
 // retire stops the pods of the canary Deployment and returns its ReplicaSets,
 // without our label, to the history of the user's Deployment.
-func (t *Target) retire(ctx context.Context) error {
+func (t cleaner) retire(ctx context.Context) error {
 	canary := t.record.CanaryDeployment()
 	if err := t.watch.Until(ctx, t.stopCanary); err != nil {
 		return fmt.Errorf("stop the pods of deployment %s/%s: %w", t.record.Namespace, canary, err)
@@ -157,7 +176,7 @@ func (t *Target) retire(ctx context.Context) error {
 }
 
 // stopCanary scales the canary Deployment to 0. It returns nil when no pod runs.
-func (t *Target) stopCanary(ctx context.Context) error {
+func (t cleaner) stopCanary(ctx context.Context) error {
 	d, err := t.deployments.Get(ctx, t.record.CanaryDeployment())
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -192,15 +211,14 @@ func (t *Target) stopCanary(ctx context.Context) error {
 // restore restores the recorded state after an abort, in the reverse order of
 // prepare. It runs after the canary no longer answers and its drain window is
 // over.
-func (t *Target) restore(ctx context.Context) error {
-	t.Failure(ctx)
+func (t cleaner) restore(ctx context.Context) error {
 	if err := t.unpause(ctx); err != nil {
 		return err
 	}
-	if err := t.routes.closePreflight(ctx); err != nil {
+	if err := t.routes.ClosePreflight(ctx); err != nil {
 		return err
 	}
-	if err := t.routes.write(ctx, router.Original); err != nil {
+	if err := t.routes.Write(ctx, router.Original); err != nil {
 		return err
 	}
 	if err := t.deployments.Remove(ctx, t.record.CanaryDeployment()); err != nil {
@@ -211,7 +229,7 @@ func (t *Target) restore(ctx context.Context) error {
 
 // unpause finishes a preparation that a signal or a kill interrupted: while its
 // labels differ, the Deployment cannot be resumed without a rolling update.
-func (t *Target) unpause(ctx context.Context) error {
+func (t cleaner) unpause(ctx context.Context) error {
 	user, err := t.deployments.Get(ctx, t.record.Deployment)
 	if apierrors.IsNotFound(err) || err == nil && !user.Spec.Paused {
 		return nil
@@ -228,10 +246,10 @@ func (t *Target) unpause(ctx context.Context) error {
 
 // current returns the ReplicaSet that serves for the user's Deployment. It waits
 // for a rolling update to end.
-func (t *Target) current(ctx context.Context) (string, error) {
+func (t cleaner) current(ctx context.Context) (string, error) {
 	name := ""
 	err := t.watch.Until(ctx, func(ctx context.Context) error {
-		rs, err := t.deployments.Current(ctx, t.record.Deployment)
+		rs, err := t.deployments.History(t.record.Deployment).Current(ctx)
 		if err == nil {
 			name = rs.Name
 		}
@@ -246,11 +264,14 @@ func (t *Target) current(ctx context.Context) (string, error) {
 // plain removes what a rollout added around the user's Deployment, once only
 // one version has pods: the narrowed selectors, the canary Service, the version
 // label and our name among the owners of its fields.
-func (t *Target) plain(ctx context.Context) error {
-	if err := t.services.widen(ctx); err != nil {
+func (t cleaner) plain(ctx context.Context) error {
+	if err := t.services.Widen(ctx); err != nil {
 		return err
 	}
-	if err := t.services.removeCanary(ctx); err != nil {
+	if err := t.services.RemoveCanary(ctx); err != nil {
+		return err
+	}
+	if err := autoscaler.Release(ctx, t.cluster, t.record.Namespace, t.record.Deployment); err != nil {
 		return err
 	}
 	_, err := t.deployments.Get(ctx, t.record.Deployment)
@@ -272,12 +293,12 @@ func (t *Target) plain(ctx context.Context) error {
 
 // disown gives up our ownership of the fields that now have the user's values
 // again, so that their next server-side apply meets no conflict.
-func (t *Target) disown(ctx context.Context) error {
+func (t cleaner) disown(ctx context.Context) error {
 	if err := t.deployments.Disown(ctx, t.record.Deployment); err != nil {
 		return err
 	}
-	if err := t.services.disown(ctx); err != nil {
+	if err := t.services.Disown(ctx); err != nil {
 		return err
 	}
-	return t.routes.disown(ctx)
+	return t.routes.Disown(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -84,7 +85,7 @@ func remainingWrites(incoming, outgoing owner) []handOverWrite {
 // Deployments.
 type handOver struct {
 	canary
-	services services
+	services services.Set
 	lease    *kube.Lease
 }
 
@@ -110,7 +111,7 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	incoming, outgoing := h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet
 	switch w {
 	case writeNarrow:
-		return h.services.narrowByHash(ctx, h.record.Canary.Hash)
+		return h.services.NarrowByHash(ctx, h.record.Canary.Hash)
 	case writePause:
 		return inOrder(func() error { return d.Pause(ctx, user, true) }, func() error { return d.Pause(ctx, canary, true) })
 	case writeSize:
@@ -118,7 +119,7 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeLabels:
 		return h.exchangeLabels(ctx)
 	case writeFree:
-		return inOrder(func() error { return d.FreeHistory(ctx, user, outgoing) }, func() error { return d.Free(ctx, outgoing) })
+		return inOrder(func() error { return d.History(user).FreeIdle(ctx, outgoing) }, func() error { return d.Free(ctx, outgoing) })
 	case writeGiveNew:
 		return inOrder(func() error { return d.SetTemplate(ctx, user, incoming, true) }, func() error { return d.Give(ctx, incoming, user) })
 	case writeSettleUser:
@@ -128,11 +129,11 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeSettleCanary:
 		return d.Settled(ctx, canary, outgoing)
 	case writeReturnHistory:
-		return d.ReturnHistory(ctx, user, incoming)
+		return d.History(user).Return(ctx, incoming)
 	case writeResume:
 		return inOrder(func() error { return d.Pause(ctx, user, false) }, func() error { return d.Pause(ctx, canary, false) })
 	case writeWiden:
-		return h.services.narrow(ctx, h.record.VersionLabel, string(rollout.SideStable))
+		return h.services.Narrow(ctx, h.record.VersionLabel, string(rollout.SideStable))
 	}
 	return fmt.Errorf("unknown write %q", string(w))
 }

@@ -289,8 +289,8 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	for _, a := range []func() error{
 		func() error { return target.prepare(t.Context()) },
 		func() error { return target.canary.scale(t.Context(), 100) },
-		func() error { return target.routes.write(t.Context(), 50) },
-		func() error { return target.routes.write(t.Context(), 0) },
+		func() error { return target.routes.Write(t.Context(), 50) },
+		func() error { return target.routes.Write(t.Context(), 0) },
 	} {
 		if err := a(); err != nil {
 			t.Fatal(err)
@@ -299,7 +299,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	if cmp.Equal(before, snapshot(t, c, ns)) {
 		t.Fatal("nothing changed meanwhile: the test compares nothing")
 	}
-	if err := target.restore(t.Context()); err != nil {
+	if err := target.cleaner().restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, snapshot(t, c, ns)); diff != "" {

@@ -26,7 +26,7 @@ type Live struct {
 func (t *Target) Live(ctx context.Context) (Live, error) {
 	var l Live
 	var err error
-	if l.Weight, err = t.routes.liveWeight(ctx); err != nil {
+	if l.Weight, err = t.routes.LiveWeight(ctx); err != nil {
 		return l, err
 	}
 	err = kube.Retry(ctx, func(ctx context.Context) error {

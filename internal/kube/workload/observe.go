@@ -25,7 +25,7 @@ func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observat
 	if t.record.Canary.UID != "" {
 		t.observePods(ctx, s, &o, time.Now())
 	}
-	o.Accepted = t.routes.accepted()
+	o.Accepted = t.routes.Accepted()
 	if o.Drift = t.drift(s); o.Drift != "" {
 		if err := t.lease.Check(ctx); errors.Is(err, rollout.ErrFenced) {
 			o.Drift, o.Fenced = "", err.Error()
@@ -42,7 +42,7 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 		Deployment: t.watch.Deployment(t.record.CanaryDeployment()), ReplicaSet: t.watch.ReplicaSet(t.record.Canary.ReplicaSet), Pods: pods, Events: events,
 	}, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause, now)
 	// A gateway uses a ready pod only once the Service lists it too.
-	ready, listed := health.Ready(pods, now), t.services.readyEndpoints()
+	ready, listed := health.Ready(pods, now), t.services.ReadyEndpoints()
 	o.CanaryReady, o.CanaryWanted = min(ready, listed), t.canary.health.Wanted()
 	o.Trouble, o.Waiting, o.Recheck = status.Trouble, status.Waiting, status.Recheck
 	if !again.IsZero() && (o.Recheck.IsZero() || again.Before(o.Recheck)) {
@@ -59,13 +59,13 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 // drift names another writer of what this run has written: the route's backends
 // and the user's pod template. It ignores all other fields.
 func (t *Target) drift(s rollout.State) string {
-	if d := t.routes.drift(); d != "" {
+	if d := t.routes.Drift(); d != "" {
 		return d
 	}
 	if s.Stage == rollout.StagePrepare || s.Phase != rollout.PhaseProgressing {
 		return ""
 	}
-	return cmp.Or(t.deployments.Drift(), t.services.drift())
+	return cmp.Or(t.deployments.Drift(), t.services.Drift())
 }
 
 // A PodView is one pod for display.

@@ -22,12 +22,20 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
+	"github.com/candlefish/deploy-action/internal/kube/routes"
+	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
-// A Target is the workload of a rollout. It implements rollout.Target. Pods may
+// The header of test requests and its value in their answers; see package routes.
+const (
+	PreflightHeader = routes.PreflightHeader
+	PreflightMark   = routes.PreflightMark
+)
+
+// A Target is the workload of a rollout. It implements loop.Target. Pods may
 // be called from any goroutine, the other methods only from the one that runs
 // the rollout.
 type Target struct {
@@ -36,8 +44,8 @@ type Target struct {
 	watch       *kube.Watch
 	deployments *replicas.Deployments
 	canary      canary
-	services    services
-	routes      *routes
+	services    services.Set
+	routes      *routes.Set
 	events      *health.Events
 	failure     *PodFailure // read before the pods are removed
 	proof       Proof       // of the hand-over, read right after it
@@ -65,8 +73,8 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 	t := &Target{
 		cluster: c, lease: lease, watch: w, record: record,
 		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel, record.Deployment),
-		services:    newServices(c.Typed.CoreV1().Services(record.Namespace), w, record),
-		routes:      newRoutes(c, w, record, r),
+		services:    services.New(c.Typed.CoreV1().Services(record.Namespace), w, record),
+		routes:      routes.New(c, w, record, r),
 		events:      health.NewEvents(c.Typed, record.Namespace),
 	}
 	t.canary = canary{Deployments: t.deployments, cluster: c, watch: w, health: health.New(record.Container), mu: &t.mu, record: record}
@@ -108,19 +116,20 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 		t.proof, t.proofErr = t.prove(ctx)
 		return nil
 	case rollout.KindReturn:
-		return t.routes.write(ctx, 0)
+		return t.routes.Write(ctx, 0)
 	case rollout.KindWarm:
 		return t.warm(ctx)
 	case rollout.KindUnwarm:
-		return t.services.aimCanary(ctx, t.services.byHash(t.record.Canary.Hash))
+		return t.services.AimCanary(ctx, t.services.ByHash(t.record.Canary.Hash))
 	case rollout.KindRevert:
 		return t.revert(ctx)
 	case rollout.KindUnroute:
-		return t.unroute(ctx)
+		return t.cleaner().unroute(ctx)
 	case rollout.KindClean:
-		return t.clean(ctx, s)
+		return t.cleaner().clean(ctx, s)
 	case rollout.KindRestore:
-		return t.restore(ctx)
+		t.Failure(ctx) // while its pods exist
+		return t.cleaner().restore(ctx)
 	default:
 		return fmt.Errorf("unknown action %d", a.Kind)
 	}
@@ -138,7 +147,7 @@ func (t *Target) scale(ctx context.Context, s rollout.State) error {
 	if err := t.canary.scale(ctx, weight); err != nil || s.Written || s.Sized > 0 {
 		return err
 	}
-	return t.routes.openPreflight(ctx)
+	return t.routes.OpenPreflight(ctx)
 }
 
 // weight writes a weight. Before stable gets all traffic back, it has the pods
@@ -148,14 +157,14 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 		if err := t.canary.refillStable(ctx); err != nil {
 			return err
 		}
-		if err := t.separate(ctx); err != nil {
+		if err := t.cleaner().separate(ctx); err != nil {
 			return err
 		}
 	}
-	if err := t.routes.write(ctx, weight); err != nil {
+	if err := t.routes.Write(ctx, weight); err != nil {
 		return err
 	}
-	return t.routes.closePreflight(ctx)
+	return t.routes.ClosePreflight(ctx)
 }
 
 // revert gives all traffic to the warm revision by one write. From here on it
@@ -166,7 +175,7 @@ func (t *Target) revert(ctx context.Context) error {
 		t.record.Swap()
 		t.mu.Unlock()
 	}
-	return t.routes.write(ctx, 100)
+	return t.routes.Write(ctx, 100)
 }
 
 // prepare labels the user's pods before the canary exists: first the label on
@@ -176,10 +185,10 @@ func (t *Target) prepare(ctx context.Context) error {
 	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
 		return err
 	}
-	if err := t.services.narrow(ctx, t.record.VersionLabel, string(rollout.SideStable)); err != nil {
+	if err := t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable)); err != nil {
 		return err
 	}
-	return t.services.createCanary(ctx)
+	return t.services.CreateCanary(ctx)
 }
 
 // warm points the canary Service at the old revision and annotates how long its
@@ -191,7 +200,7 @@ func (t *Target) warm(ctx context.Context) error {
 	if err := t.deployments.AnnotateWarm(ctx, t.record.CanaryDeployment(), t.record.WarmUntil); err != nil {
 		return err
 	}
-	return t.services.aimCanary(ctx, t.services.bySide(rollout.SidePrevious))
+	return t.services.AimCanary(ctx, t.services.BySide(rollout.SidePrevious))
 }
 
 // labelOf returns the value of the version label for a side.

@@ -1,25 +1,18 @@
-package rollout
+// Package loop drives a rollout: observe, decide, record, act, wait for a change.
+// The decision is rollout.Next; what it observes and changes are a Target and a
+// Traffic.
+package loop
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
-
-// ErrFenced is a Target's error (wrapped, naming the other run) after another
-// run has taken the lease. The run must not change anything after it.
-var ErrFenced = errors.New("another run holds the lease")
-
-// A DriftError says that another writer changed what this rollout wrote. The
-// rollout pauses instead of overwriting it.
-type DriftError struct {
-	What string // the object and the field
-	Who  string // the field manager, if known
-}
-
-func (e *DriftError) Error() string { return e.Who + " changed " + e.What }
 
 // A Target is the workload and its route. Implementations retry transient
 // errors until the context ends. Their actions are idempotent: a previous
@@ -27,11 +20,11 @@ func (e *DriftError) Error() string { return e.Who + " changed " + e.What }
 type Target interface {
 	// Observe returns the current observation, from a watch and without a request
 	// where possible. It sets the fields of pods, Accepted and Drift.
-	Observe(ctx context.Context, s State) (Observation, error)
+	Observe(ctx context.Context, s rollout.State) (rollout.Observation, error)
 	// Do executes one action of a kind other than KindWait and KindStop.
-	Do(ctx context.Context, a Action, s State) error
+	Do(ctx context.Context, a rollout.Action, s rollout.State) error
 	// Save records the state. It returns ErrFenced if another run has taken over.
-	Save(ctx context.Context, s State) error
+	Save(ctx context.Context, s rollout.State) error
 	// Changed returns a channel that signals a change of the data behind Observe.
 	Changed() <-chan struct{}
 }
@@ -40,10 +33,10 @@ type Target interface {
 type Traffic interface {
 	// ActionDone reports that an action was executed; requests sent before at do
 	// not count for the new weight.
-	ActionDone(a Action, s State, at time.Time)
+	ActionDone(a rollout.Action, s rollout.State, at time.Time)
 	// Annotate adds the results from the answers: split, verdict, reason and the
 	// counts of StageSettle.
-	Annotate(o Observation, s State) Observation
+	Annotate(o rollout.Observation, s rollout.State) rollout.Observation
 	// Changed returns a channel that signals a change of the data behind Annotate.
 	Changed() <-chan struct{}
 }
@@ -57,21 +50,15 @@ type Runner struct {
 	After func(time.Duration) <-chan time.Time
 	// Report is called after every decision, even if only the observation changed.
 	// It must not block.
-	Report func(State, Action, Observation)
+	Report func(rollout.State, rollout.Action, rollout.Observation)
 	// Interrupted yields the name of a signal, once.
 	Interrupted <-chan string
 	// Steered yields what people ask for; nil for nothing.
-	Steered <-chan Steer
-}
-
-// A Steer is a request and its author.
-type Steer struct {
-	Request Request `json:"request"`
-	By      string  `json:"by"`
+	Steered <-chan rollout.Steer
 }
 
 // actionError adds the failed stage to the error.
-func actionError(stage Stage, err error) error { return fmt.Errorf("%s: %w", stage, err) }
+func actionError(stage rollout.Stage, err error) error { return fmt.Errorf("%s: %w", stage, err) }
 
 // Run drives a rollout from s to a terminal phase and returns the last state.
 // The error is non-nil only if Run could not record the terminal state; the
@@ -79,7 +66,7 @@ func actionError(stage Stage, err error) error { return fmt.Errorf("%s: %w", sta
 //
 // A signal interrupts the actions of the rise. The actions of an abort or a
 // promotion have their own context, bounded by the plan.
-func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
+func (r Runner) Run(ctx context.Context, p rollout.Plan, s rollout.State) (rollout.State, error) {
 	l := loop{Runner: r, plan: p, state: s}
 	for {
 		action, changed, now := l.decide(ctx)
@@ -93,9 +80,9 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 			}
 		}
 		switch action.Kind {
-		case KindStop:
+		case rollout.KindStop:
 			return l.state, nil
-		case KindWait:
+		case rollout.KindWait:
 			until := action.Until
 			if !action.Wake.IsZero() {
 				until = action.Wake
@@ -111,19 +98,19 @@ func (r Runner) Run(ctx context.Context, p Plan, s State) (State, error) {
 // Observe does not provide.
 type loop struct {
 	Runner
-	plan   Plan
-	state  State
-	before State // before the last decision
+	plan   rollout.Plan
+	state  rollout.State
+	before rollout.State // before the last decision
 
 	signal, fenced string
-	done           Stage
+	done           rollout.Stage
 	failed         error
-	drift          *DriftError
-	steer          Steer // not yet decided on
+	drift          *rollout.DriftError
+	steer          rollout.Steer // not yet decided on
 }
 
 // decide observes and decides. changed says that the state must be recorded.
-func (l *loop) decide(ctx context.Context) (action Action, changed bool, now time.Time) {
+func (l *loop) decide(ctx context.Context) (action rollout.Action, changed bool, now time.Time) {
 	s := l.state
 	o, err := l.Target.Observe(ctx, s)
 	if err != nil && l.failed == nil {
@@ -137,8 +124,8 @@ func (l *loop) decide(ctx context.Context) (action Action, changed bool, now tim
 		o.Drift = l.drift.Error()
 	}
 	o = l.Traffic.Annotate(o, s)
-	l.state, action = Next(l.plan, s, o)
-	l.done, l.failed, l.steer = "", nil, Steer{}
+	l.state, action = rollout.Next(l.plan, s, o)
+	l.done, l.failed, l.steer = "", nil, rollout.Steer{}
 	next := l.state
 	changed = next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy) ||
 		next.Full != s.Full || next.Skip != s.Skip || next.Back != s.Back
@@ -149,18 +136,18 @@ func (l *loop) decide(ctx context.Context) (action Action, changed bool, now tim
 
 // record saves the state. If it returns false, the caller must not execute the
 // action; an error means that the end could not be recorded.
-func (l *loop) record(ctx context.Context, action Action) (recorded bool, err error) {
+func (l *loop) record(ctx context.Context, action rollout.Action) (recorded bool, err error) {
 	err = l.save(ctx, l.plan, l.state)
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.Is(err, ErrFenced):
+	case errors.Is(err, rollout.ErrFenced):
 		// Whatever this decision was, the other run decides now.
 		l.fenced, l.state = err.Error(), l.before
 		return false, nil
-	case action.Kind == KindStop:
+	case action.Kind == rollout.KindStop:
 		return false, fmt.Errorf("record the end of the rollout (%s: %s): %w", l.state.Phase, l.state.Reason, err)
-	case l.state.Phase == PhaseProgressing: // never raise a weight that is not recorded
+	case l.state.Phase == rollout.PhaseProgressing: // never raise a weight that is not recorded
 		l.failed = actionError(l.state.Stage, err)
 		return false, nil
 	}
@@ -168,12 +155,12 @@ func (l *loop) record(ctx context.Context, action Action) (recorded bool, err er
 }
 
 // carryOut executes the action and keeps its result for the next decision.
-func (l *loop) carryOut(ctx context.Context, action Action) {
+func (l *loop) carryOut(ctx context.Context, action rollout.Action) {
 	err := l.act(ctx, l.plan, l.state, action, &l.signal)
 	switch {
-	case errors.Is(err, ErrFenced):
+	case errors.Is(err, rollout.ErrFenced):
 		l.fenced = err.Error()
-	case errors.As(err, &l.drift) && l.state.Phase == PhaseProgressing:
+	case errors.As(err, &l.drift) && l.state.Phase == rollout.PhaseProgressing:
 		// seen by the next decision
 	case err != nil:
 		l.failed = actionError(l.state.Stage, err)
@@ -214,11 +201,20 @@ func (l *loop) receive() {
 // rise and the removal of a canary without traffic; the reversed or repeated
 // action handles a partial result. Any other action gets the time of a quick
 // abort.
-func (r Runner) act(ctx context.Context, p Plan, s State, a Action, signal *string) error {
+func (r Runner) act(ctx context.Context, p rollout.Plan, s rollout.State, a rollout.Action, signal *string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget(p, s, r.Now()))
 	defer cancel()
 	result := make(chan error, 1)
-	go func() { result <- r.Target.Do(ctx, a, s) }()
+	go func() {
+		// A crash here must not end the process: its status would say that nothing was
+		// touched, and traffic would stay split.
+		defer func() {
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("crashed: %v\n%s", p, debug.Stack())
+			}
+		}()
+		result <- r.Target.Do(ctx, a, s)
+	}()
 	var interrupted <-chan string
 	if *signal == "" {
 		interrupted = r.Interrupted
@@ -230,7 +226,7 @@ func (r Runner) act(ctx context.Context, p Plan, s State, a Action, signal *stri
 			return err
 		case *signal = <-interrupted:
 			interrupted = nil
-			if s.Phase == PhaseProgressing || s.Stage == StageAbortRemove {
+			if s.Phase == rollout.PhaseProgressing || s.Stage == rollout.StageAbortRemove {
 				cancel()
 			} else {
 				patience = r.After(p.QuickAbort)
@@ -241,14 +237,14 @@ func (r Runner) act(ctx context.Context, p Plan, s State, a Action, signal *stri
 	}
 }
 
-func (r Runner) save(ctx context.Context, p Plan, s State) error {
+func (r Runner) save(ctx context.Context, p rollout.Plan, s rollout.State) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), budget(p, s, r.Now()))
 	defer cancel()
 	return r.Target.Save(ctx, s)
 }
 
 // budget returns the time limit of one action.
-func budget(p Plan, s State, now time.Time) time.Duration {
+func budget(p rollout.Plan, s rollout.State, now time.Time) time.Duration {
 	if !s.QuickBy.IsZero() {
 		return max(s.QuickBy.Sub(now), time.Second)
 	}

@@ -1,10 +1,13 @@
-package workload
+// Package services changes the selectors of the Services of a release, and counts
+// their endpoints.
+package services
 
 import (
 	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -21,8 +24,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// services handles the user's Services and the canary Service.
-type services struct {
+// A Set is the user's Services of a release and the canary Service.
+type Set struct {
 	client  coreclient.ServiceInterface
 	watch   *kube.Watch
 	record  *release.Record
@@ -41,8 +44,9 @@ type writtenSelector struct {
 	selector map[string]string
 }
 
-func newServices(c coreclient.ServiceInterface, w *kube.Watch, r *release.Record) services {
-	return services{client: c, watch: w, record: r, written: &writtenSelectors{selectors: map[string]writtenSelector{}}}
+// New returns the Services of a record.
+func New(c coreclient.ServiceInterface, w *kube.Watch, r *release.Record) Set {
+	return Set{client: c, watch: w, record: r, written: &writtenSelectors{selectors: map[string]writtenSelector{}}}
 }
 
 // note keeps a selector as the reference for drift.
@@ -52,39 +56,38 @@ func (w *writtenSelectors) note(service *corev1.Service, selector map[string]str
 	w.selectors[service.Name] = writtenSelector{version: service.ResourceVersion, selector: selector}
 }
 
-// byHash returns the user's selector narrowed to one ReplicaSet's pods. Every
+// ByHash returns the user's selector narrowed to one ReplicaSet's pods. Every
 // pod has the hash label from its creation and it never changes, so it selects
 // reliably while the version labels change.
-func (s services) byHash(hash string) map[string]string {
+func (s Set) ByHash(hash string) map[string]string {
 	return s.narrowed(appsv1.DefaultDeploymentUniqueLabelKey, hash)
 }
 
-func (s services) bySide(side rollout.Side) map[string]string {
+// BySide returns the user's selector narrowed to the pods of one side.
+func (s Set) BySide(side rollout.Side) map[string]string {
 	return s.narrowed(s.record.VersionLabel, string(side))
 }
 
-func (s services) narrowed(key, value string) map[string]string {
+func (s Set) narrowed(key, value string) map[string]string {
 	i := slices.IndexFunc(s.record.Services, func(x release.Service) bool { return x.Name == s.record.Service })
 	if i < 0 {
-		panic("workload: record without its own Service")
+		panic("services: record without its own Service")
 	}
 	return kube.With(s.record.Services[i].Selector, key, value)
 }
 
-// narrow adds a label to the selectors of all user Services.
-func (s services) narrow(ctx context.Context, key, value string) error {
-	for _, user := range s.record.Services {
-		if err := s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value)); err != nil {
-			return err
-		}
-	}
-	return nil
+// Narrow adds a label to the selectors of all user Services.
+func (s Set) Narrow(ctx context.Context, key, value string) error {
+	return kube.Each(ctx, len(s.record.Services), kube.AtOnce, func(ctx context.Context, i int) error {
+		user := s.record.Services[i]
+		return s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value))
+	})
 }
 
-// widen removes the labels that narrow the selectors of the user's Services. The
+// Widen removes the labels that narrow the selectors of the user's Services. The
 // rest of a selector stays as it is now: the user may have changed it. A Service
 // that is gone stays gone.
-func (s services) widen(ctx context.Context) error {
+func (s Set) Widen(ctx context.Context) error {
 	for _, user := range s.record.Services {
 		live, err := s.get(ctx, user.Name)
 		if apierrors.IsNotFound(err) {
@@ -102,7 +105,7 @@ func (s services) widen(ctx context.Context) error {
 
 // widened returns a live selector without the labels that narrow it, given the
 // selector from before the release.
-func (s services) widened(live, before map[string]string) map[string]string {
+func (s Set) widened(live, before map[string]string) map[string]string {
 	wide := maps.Clone(live)
 	for _, key := range []string{s.record.VersionLabel, appsv1.DefaultDeploymentUniqueLabelKey} {
 		if value, had := before[key]; had {
@@ -114,7 +117,7 @@ func (s services) widened(live, before map[string]string) map[string]string {
 	return wide
 }
 
-func (s services) get(ctx context.Context, name string) (*corev1.Service, error) {
+func (s Set) get(ctx context.Context, name string) (*corev1.Service, error) {
 	var service *corev1.Service
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		var err error
@@ -127,8 +130,8 @@ func (s services) get(ctx context.Context, name string) (*corev1.Service, error)
 	return service, nil
 }
 
-// disown removes our field manager from the user's Services.
-func (s services) disown(ctx context.Context) error {
+// Disown removes our field manager from the user's Services.
+func (s Set) Disown(ctx context.Context) error {
 	for _, user := range s.record.Services {
 		err := kube.Retry(ctx, func(ctx context.Context) error {
 			service, err := s.client.Get(ctx, user.Name, metav1.GetOptions{})
@@ -150,8 +153,8 @@ func (s services) disown(ctx context.Context) error {
 	return nil
 }
 
-// drift returns who changed a selector that this process wrote, or "".
-func (s services) drift() string {
+// Drift returns who changed a selector that this process wrote, or "".
+func (s Set) Drift() string {
 	s.written.mu.Lock()
 	defer s.written.mu.Unlock()
 	for name, w := range s.written.selectors {
@@ -167,9 +170,9 @@ func (s services) drift() string {
 	return ""
 }
 
-// endpoints counts the ready endpoints of a Service by whether one of these
+// Endpoints counts the ready endpoints of a Service by whether one of these
 // ReplicaSets owns their pods.
-func (s services) endpoints(service string, sets []string) (others, own int) {
+func (s Set) Endpoints(service string, sets []string) (others, own int) {
 	for _, slice := range s.watch.EndpointSlices(service) {
 		for _, e := range slice.Endpoints {
 			if e.Conditions.Ready != nil && !*e.Conditions.Ready {
@@ -190,11 +193,12 @@ func (s services) endpoints(service string, sets []string) (others, own int) {
 	return others, own
 }
 
-func (s services) aimCanary(ctx context.Context, selector map[string]string) error {
+// AimCanary sets the selector of the canary Service.
+func (s Set) AimCanary(ctx context.Context, selector map[string]string) error {
 	return s.setSelector(ctx, s.record.CanaryService(), selector)
 }
 
-func (s services) setSelector(ctx context.Context, name string, selector map[string]string) error {
+func (s Set) setSelector(ctx context.Context, name string, selector map[string]string) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		service, err := s.client.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
@@ -215,9 +219,9 @@ func (s services) setSelector(ctx context.Context, name string, selector map[str
 	return nil
 }
 
-// createCanary creates the canary Service with the user's ports and the
+// CreateCanary creates the canary Service with the user's ports and the
 // selector narrowed to the canary.
-func (s services) createCanary(ctx context.Context) error {
+func (s Set) CreateCanary(ctx context.Context) error {
 	name := s.record.CanaryService()
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		user, err := s.client.Get(ctx, s.record.Service, metav1.GetOptions{})
@@ -225,8 +229,13 @@ func (s services) createCanary(ctx context.Context) error {
 			return err
 		}
 		service := &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{kube.LabelTarget: s.record.Deployment}},
-			Spec:       corev1.ServiceSpec{Selector: s.bySide(rollout.SideCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses},
+			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{kube.LabelTarget: s.record.Deployment}, Annotations: kept(user.Annotations)},
+			Spec: corev1.ServiceSpec{
+				Selector: s.BySide(rollout.SideCanary), PublishNotReadyAddresses: user.Spec.PublishNotReadyAddresses,
+				IPFamilies: user.Spec.IPFamilies, IPFamilyPolicy: user.Spec.IPFamilyPolicy,
+				SessionAffinity: user.Spec.SessionAffinity, SessionAffinityConfig: user.Spec.SessionAffinityConfig,
+				InternalTrafficPolicy: user.Spec.InternalTrafficPolicy, TrafficDistribution: user.Spec.TrafficDistribution,
+			},
 		}
 		if user.Spec.ClusterIP == corev1.ClusterIPNone {
 			service.Spec.ClusterIP = corev1.ClusterIPNone
@@ -247,7 +256,22 @@ func (s services) createCanary(ctx context.Context) error {
 	return nil
 }
 
-func (s services) removeCanary(ctx context.Context) error {
+// unkept begins the keys of annotations that belong to one Service alone: what
+// was applied, a load balancer, a DNS name.
+var unkept = []string{"kubectl.kubernetes.io/", "service.beta.kubernetes.io/", "service.kubernetes.io/", "external-dns.alpha.kubernetes.io/", "cloud.google.com/"}
+
+// kept returns the annotations that the canary Service takes over: those that tell
+// a gateway or a mesh how to talk to the pods.
+func kept(annotations map[string]string) map[string]string {
+	of := maps.Clone(annotations)
+	maps.DeleteFunc(of, func(key, _ string) bool {
+		return slices.ContainsFunc(unkept, func(prefix string) bool { return strings.HasPrefix(key, prefix) })
+	})
+	return of
+}
+
+// RemoveCanary deletes the canary Service.
+func (s Set) RemoveCanary(ctx context.Context) error {
 	name := s.record.CanaryService()
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		err := s.client.Delete(ctx, name, metav1.DeleteOptions{})
@@ -262,13 +286,13 @@ func (s services) removeCanary(ctx context.Context) error {
 	return nil
 }
 
-// narrowByHash points every Service at the pods of one ReplicaSet, the canary
+// NarrowByHash points every Service at the pods of one ReplicaSet, the canary
 // Service first because its pods stay the same, and waits for the endpoints.
-func (s services) narrowByHash(ctx context.Context, hash string) error {
-	if err := s.aimCanary(ctx, s.byHash(hash)); err != nil {
+func (s Set) NarrowByHash(ctx context.Context, hash string) error {
+	if err := s.AimCanary(ctx, s.ByHash(hash)); err != nil {
 		return err
 	}
-	if err := s.narrow(ctx, appsv1.DefaultDeploymentUniqueLabelKey, hash); err != nil {
+	if err := s.Narrow(ctx, appsv1.DefaultDeploymentUniqueLabelKey, hash); err != nil {
 		return err
 	}
 	for _, user := range s.record.Services {
@@ -282,7 +306,7 @@ func (s services) narrowByHash(ctx context.Context, hash string) error {
 
 // endpointsFrom returns nil if the Service has ready endpoints and all of them
 // are pods with hash.
-func (s services) endpointsFrom(service, hash string) error {
+func (s Set) endpointsFrom(service, hash string) error {
 	ready, strange := 0, 0
 	for _, slice := range s.watch.EndpointSlices(service) {
 		for _, e := range slice.Endpoints {
@@ -303,8 +327,8 @@ func (s services) endpointsFrom(service, hash string) error {
 	return nil
 }
 
-// readyEndpoints counts the canary Service's ready endpoints.
-func (s services) readyEndpoints() int {
+// ReadyEndpoints counts the canary Service's ready endpoints.
+func (s Set) ReadyEndpoints() int {
 	ready := 0
 	for _, slice := range s.watch.EndpointSlices(s.record.CanaryService()) {
 		for _, e := range slice.Endpoints {

@@ -1,4 +1,6 @@
-package workload
+// Package routes writes the weights of a release into the user's routes, by a
+// router, and creates the preflight routes beside them.
+package routes
 
 import (
 	"context"
@@ -29,8 +31,8 @@ const PreflightHeader = "X-Candlefish-Preflight"
 // requests.
 const PreflightMark = router.PreflightMark
 
-// routes handles the user's routes and the preflight routes beside them.
-type routes struct {
+// A Set is the user's routes of a release and the preflight routes beside them.
+type Set struct {
 	client dynamic.ResourceInterface
 	watch  *kube.Watch
 	router router.Router
@@ -43,33 +45,39 @@ type routes struct {
 }
 
 // A writtenRoute is this process's last write to a route, the reference for
-// drift and acceptance.
+// Drift and acceptance.
 type writtenRoute struct {
 	generation int64
 	split      router.Split
 }
 
-func newRoutes(c *kube.Cluster, w *kube.Watch, record *release.Record, r router.Router) *routes {
-	return &routes{
+// New returns the routes of a record.
+func New(c *kube.Cluster, w *kube.Watch, record *release.Record, r router.Router) *Set {
+	return &Set{
 		client: c.Dynamic.Resource(kube.ResourceOf(r.Kind())).Namespace(record.Namespace),
 		watch:  w, router: r, record: record, written: map[string]writtenRoute{},
 	}
 }
 
-func (r *routes) split(weight int) router.Split {
+func (r *Set) split(weight int) router.Split {
 	return router.Split{Namespace: r.record.Namespace, Service: r.record.Service, CanaryService: r.record.CanaryService(), Weight: weight}
 }
 
-// write sets the weight of every route and changes nothing else. It does not
+// Write sets the weight of every route and changes nothing else. It does not
 // overwrite the change of another writer and returns a *rollout.DriftError that
 // names it.
-func (r *routes) write(ctx context.Context, weight int) error {
+func (r *Set) Write(ctx context.Context, weight int) error {
 	to := r.split(weight)
-	for _, saved := range r.record.Routes {
+	err := kube.Each(ctx, len(r.record.Routes), kube.AtOnce, func(ctx context.Context, i int) error {
+		saved := r.record.Routes[i]
 		err := kube.Retry(ctx, func(ctx context.Context) error { return r.writeOne(ctx, saved, to) })
 		if err != nil {
 			return fmt.Errorf("write weights into %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	r.mu.Lock()
 	r.untouched = weight <= 0
@@ -77,7 +85,7 @@ func (r *routes) write(ctx context.Context, weight int) error {
 	return nil
 }
 
-func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Split) error {
+func (r *Set) writeOne(ctx context.Context, saved release.Route, to router.Split) error {
 	route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && to.Weight <= 0 {
 		return nil // a route that is gone sends nothing to the canary
@@ -105,15 +113,15 @@ func (r *routes) writeOne(ctx context.Context, saved release.Route, to router.Sp
 }
 
 // usesCanary reports whether a route names the canary Service.
-func (r *routes) usesCanary(route *unstructured.Unstructured) bool {
+func (r *Set) usesCanary(route *unstructured.Unstructured) bool {
 	_, uses, err := r.router.Save(route.Object, r.record.CanaryService())
 	return err == nil && uses
 }
 
-// liveWeight returns the canary Service's weight as the routes have it now, the
+// LiveWeight returns the canary Service's weight as the routes have it now, the
 // largest of several; router.Original if none names it. It returns a
 // *rollout.DriftError for a route that names it in another way than a rollout.
-func (r *routes) liveWeight(ctx context.Context) (int, error) {
+func (r *Set) LiveWeight(ctx context.Context) (int, error) {
 	weight := router.Original
 	for _, saved := range r.record.Routes {
 		err := kube.Retry(ctx, func(ctx context.Context) error {
@@ -139,8 +147,8 @@ func (r *routes) liveWeight(ctx context.Context) (int, error) {
 	return weight, nil
 }
 
-// disown removes our field manager from the user's routes.
-func (r *routes) disown(ctx context.Context) error {
+// Disown removes our field manager from the user's routes.
+func (r *Set) Disown(ctx context.Context) error {
 	for _, saved := range r.record.Routes {
 		err := kube.Retry(ctx, func(ctx context.Context) error {
 			route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
@@ -162,8 +170,8 @@ func (r *routes) disown(ctx context.Context) error {
 	return nil
 }
 
-// accepted reports whether all routes that this process wrote are accepted.
-func (r *routes) accepted() bool {
+// Accepted reports whether all routes that this process wrote are accepted.
+func (r *Set) Accepted() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, w := range r.written {
@@ -178,8 +186,8 @@ func (r *routes) accepted() bool {
 	return len(r.written) > 0 || r.untouched
 }
 
-// drift returns who changed what this process wrote, or "".
-func (r *routes) drift() string {
+// Drift returns who changed what this process wrote, or "".
+func (r *Set) Drift() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, saved := range r.record.Routes {
@@ -204,9 +212,9 @@ func (r *routes) drift() string {
 // preflightName returns the name of the preflight route beside a user's route.
 func preflightName(route string) string { return route + "-preflight" }
 
-// openPreflight creates, beside each of the user's routes, one that sends only
+// OpenPreflight creates, beside each of the user's routes, one that sends only
 // the requests with PreflightHeader to the canary Service.
-func (r *routes) openPreflight(ctx context.Context) error {
+func (r *Set) OpenPreflight(ctx context.Context) error {
 	preflighter, ok := r.router.(router.Preflighter)
 	if !ok || r.record.Preflight == "" {
 		return nil
@@ -220,7 +228,7 @@ func (r *routes) openPreflight(ctx context.Context) error {
 	return nil
 }
 
-func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, saved release.Route) error {
+func (r *Set) createPreflight(ctx context.Context, p router.Preflighter, saved release.Route) error {
 	user, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
@@ -243,8 +251,8 @@ func (r *routes) createPreflight(ctx context.Context, p router.Preflighter, save
 	return fmt.Errorf("%w: waiting for the removal of an earlier run's route", kube.ErrNotYet)
 }
 
-// closePreflight deletes the routes of openPreflight.
-func (r *routes) closePreflight(ctx context.Context) error {
+// ClosePreflight deletes the routes of OpenPreflight.
+func (r *Set) ClosePreflight(ctx context.Context) error {
 	if r.record.Preflight == "" {
 		return nil
 	}
@@ -258,7 +266,7 @@ func (r *routes) closePreflight(ctx context.Context) error {
 
 // deletePreflight deletes a preflight route and refuses to delete a route of
 // another owner.
-func (r *routes) deletePreflight(ctx context.Context, user string) error {
+func (r *Set) deletePreflight(ctx context.Context, user string) error {
 	name := preflightName(user)
 	route, err := r.client.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
