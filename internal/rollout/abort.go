@@ -15,11 +15,11 @@ func startAbort(s State, o Observation, reason string) (State, Action) {
 }
 
 func abort(p Plan, s State, o Observation) (State, Action) {
-	if o.Err != nil && o.Interrupted != "" && s.Stage == StageAbortRemove {
-		return quickEnd(s, o, "") // the leftovers get no traffic
-	}
 	if o.Interrupted != "" && p.Linger {
 		return s, Action{Kind: KindStop}
+	}
+	if o.Err != nil && o.Interrupted != "" && s.Stage == StageAbortRemove {
+		return quickEnd(s, o, "") // the leftovers get no traffic
 	}
 	if o.Err != nil {
 		return failed(s, o, "abort: "+o.Err.Error()+" (aborting because: "+s.Reason+")")

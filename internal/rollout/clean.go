@@ -6,13 +6,13 @@ import "fmt"
 // the route, waits for the drain window of the pods, stops them and leaves the
 // rest as the user wrote it. It ends promoted, or aborted after a revert.
 func clean(p Plan, s State, o Observation) (State, Action) {
+	if o.Interrupted != "" && p.Linger && (o.Err != nil || s.Stage != StageClean) {
+		return s, Action{Kind: KindStop}
+	}
 	if o.Err != nil {
 		return failed(s, o, "remove the old version: "+o.Err.Error())
 	}
 	if o.Interrupted != "" && s.Stage != StageClean {
-		if p.Linger {
-			return s, Action{Kind: KindStop}
-		}
 		return leave(s, o, LeftoverPrevious, "interrupted by "+o.Interrupted+" before the old one was removed")
 	}
 	switch s.Stage {

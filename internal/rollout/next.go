@@ -19,7 +19,7 @@ func Next(p Plan, s State, o Observation) (State, Action) {
 	switch s.Phase {
 	case PhasePending:
 		s.Phase = PhaseProgressing
-		return act(enter(s, o, StagePrepare))
+		return progress(p, enter(s, o, StagePrepare), o)
 	case PhaseProgressing:
 		return progress(p, s, o)
 	case PhasePromoting, PhaseReverting:

@@ -31,7 +31,11 @@ type world struct {
 	err     error
 	actions []string
 	weights []int
+	slow    bool // the gateway takes two seconds
 	bend    func(*Observation, State)
+	before  func(world) // called before every decision
+
+	handedOver bool // a hand-over has begun
 }
 
 func (w *world) observe() Observation {
@@ -48,6 +52,15 @@ func (w *world) observe() Observation {
 	if (w.state.Stage == StageScale || w.state.Stage == StageReady) && w.now.Sub(w.state.Since) < time.Second {
 		o.CanaryReady = 0 // pods take a second
 	}
+	if age := w.now.Sub(w.state.Since); w.slow {
+		o.Accepted = age >= time.Second
+		if age < 2*time.Second {
+			o.Split, o.NewAnswers = SplitPending, 0
+		}
+		if w.state.Stage != StagePreflight || age < time.Second {
+			o.Preflight = SplitPending
+		}
+	}
 	if w.bend != nil {
 		w.bend(&o, w.state)
 	}
@@ -57,33 +70,57 @@ func (w *world) observe() Observation {
 // run drives the rollout to its end; if there is none, it fails the test.
 func (w *world) run(t *testing.T) State {
 	t.Helper()
-	w.now = epoch
+	if w.now.IsZero() {
+		w.now = epoch
+	}
 	if w.state.Phase == "" {
 		w.state = State{Phase: PhasePending}
 	}
 	for range 10_000 {
-		var a Action
-		w.state, a = Next(w.plan, w.state, w.observe())
-		w.done, w.err = "", nil
-		switch a.Kind {
-		case KindStop:
+		if w.decide(t) {
 			return w.state
-		case KindWait:
-			if !a.Until.After(w.now) {
-				t.Fatalf("waits for %q until %s, which has passed at %s", a.Await, a.Until, w.now)
-			}
-			w.now = w.now.Add(min(a.Until.Sub(w.now), time.Second))
-		default:
-			w.actions = append(w.actions, string(a.Stage))
-			if a.Kind == KindWeight {
-				w.weights = append(w.weights, a.Weight)
-			}
-			w.done = a.Stage
-			w.now = w.now.Add(100 * time.Millisecond)
 		}
 	}
 	t.Fatalf("no end after 10000 decisions, at %+v", w.state)
 	return State{}
+}
+
+// decide makes one decision, carries it out and reports whether it was the last.
+func (w *world) decide(t *testing.T) (stopped bool) {
+	t.Helper()
+	if w.before != nil {
+		w.before(*w)
+	}
+	o := w.observe()
+	var a Action
+	w.state, a = Next(w.plan, w.state, o)
+	w.done, w.err = "", nil
+	switch a.Kind {
+	case KindStop:
+		return true
+	case KindWait:
+		if !a.Until.After(w.now) {
+			t.Fatalf("waits for %q until %s, which has passed at %s", a.Await, a.Until, w.now)
+		}
+		w.now = w.now.Add(min(a.Until.Sub(w.now), time.Second))
+		return false
+	case KindWeight:
+		w.weights = append(w.weights, a.Weight)
+		if a.Weight > 0 && w.handedOver {
+			t.Fatalf("weight %d is written after the hand-over began, at %+v", a.Weight, w.state)
+		}
+	case KindRevert:
+		if w.state.Phase != PhaseReverting {
+			t.Fatalf("the warm revision gets the traffic in %s", w.state.Phase)
+		}
+	case KindHandOver:
+		w.handedOver = true
+	default:
+	}
+	w.actions = append(w.actions, string(a.Stage))
+	w.done = a.Stage
+	w.now = w.now.Add(100 * time.Millisecond)
+	return false
 }
 
 func TestAGoodRollout(t *testing.T) {
@@ -320,70 +357,130 @@ func TestOldAnswersAfterThePromotionAimTheServiceBack(t *testing.T) {
 }
 
 // TestEveryPathEnds runs Next against random worlds: the weight never rises
-// after a failed verdict, and every path ends in one of the promised phases.
+// after a failed verdict, nor after the hand-over began, and every path ends in
+// one of the promised phases.
 func TestEveryPathEnds(t *testing.T) {
 	t.Parallel()
 	ends := map[Phase]int{}
-	for seed := range uint64(4000) {
-		r := rand.New(rand.NewPCG(seed, 1))
-		bad := r.Float64() * 0.05
-		chance := func(p float64) bool { return r.Float64() < p }
-		w := &world{plan: plan()}
-		w.plan.Rollback = chance(0.8)
-		w.plan.Inconclusive = []Policy{PolicyAbort, PolicyExtend, PolicyHold}[r.IntN(3)]
-		w.plan.Then = []Policy{PolicyAbort, PolicyHold}[r.IntN(2)]
-		failed, signal, ceiling := false, "", 100
-		w.bend = func(o *Observation, s State) {
-			o.Split = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
-			o.Preflight = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
-			o.Accepted = chance(0.7)
-			o.CanaryReady = r.IntN(4)
-			if chance(bad) {
-				o.Verdict, o.Reason = VerdictFailed, "bad luck"
-			}
-			if chance(bad / 4) {
-				o.Verdict = VerdictInconclusive
-			}
-			if chance(bad / 4) {
-				o.Trouble = "crash"
-			}
-			if chance(bad / 4) {
-				o.Err = fmt.Errorf("no route to host")
-			}
-			if chance(bad/10) && signal == "" {
-				signal = "SIGTERM"
-			}
-			o.Interrupted = signal
-			if s.Stage == StageSettle {
-				o.OldAnswers = r.IntN(2)
-			}
-			if o.Verdict == VerdictFailed && s.Phase == PhaseProgressing && !failed {
-				failed, ceiling = true, s.Weight
-			}
-		}
-		end := w.run(t)
+	reverted := 0
+	for seed := range uint64(6000) {
+		l := newLife(seed)
+		end := l.run(t)
 		ends[end.Phase]++
-		if !end.Phase.Terminal() || end.Reason == "" {
-			t.Fatalf("seed %d: ended in %+v", seed, end)
+		if end.Reverted {
+			reverted++
 		}
-		if failed && end.Phase == PhasePromoted {
-			t.Fatalf("seed %d: promoted after a failed verdict", seed)
-		}
-		if failed && w.weights != nil && w.weights[len(w.weights)-1] > ceiling {
-			t.Fatalf("seed %d: weights %v rose over %d after a failed verdict", seed, w.weights, ceiling)
-		}
-		if end.Phase == PhasePaused && w.plan.Rollback && w.plan.Inconclusive != PolicyHold && w.plan.Then != PolicyHold {
-			t.Fatalf("seed %d: held although the plan asks for a rollback: %s", seed, end.Reason)
-		}
-		for i := 1; i < len(w.weights); i++ {
-			if w.weights[i] <= w.weights[i-1] && w.weights[i] != 0 {
-				t.Fatalf("seed %d: weights %v neither rise nor go to 0", seed, w.weights)
-			}
-		}
+		l.check(t, seed, end)
 	}
 	for _, phase := range []Phase{PhasePromoted, PhaseAborted, PhasePaused, PhaseFailed} {
 		if ends[phase] == 0 {
 			t.Errorf("no random world ended %s: %v", phase, ends)
+		}
+	}
+	if reverted == 0 {
+		t.Error("no random world was reverted")
+	}
+}
+
+// A life is a random world with what happened in it.
+type life struct {
+	*world
+	rand   *rand.Rand
+	bad    float64 // how often something goes wrong
+	signal string
+
+	failed, bakeFailed bool // a verdict that Next has seen
+	ceiling            int  // the weight then
+	continued          bool // another process went on
+}
+
+func newLife(seed uint64) *life {
+	r := rand.New(rand.NewPCG(seed, 1))
+	l := &life{world: &world{plan: plan()}, rand: r, bad: r.Float64() * 0.05, ceiling: 100}
+	l.plan.Rollback = l.chance(0.8)
+	l.plan.Linger = l.chance(0.3)
+	l.plan.Inconclusive = []Policy{PolicyAbort, PolicyExtend, PolicyHold}[r.IntN(3)]
+	l.plan.Then = []Policy{PolicyAbort, PolicyHold}[r.IntN(2)]
+	l.bend = l.bends
+	return l
+}
+
+func (l *life) chance(p float64) bool { return l.rand.Float64() < p }
+
+// run drives the rollout to a terminal phase, by several processes if it lingers.
+func (l *life) run(t *testing.T) State {
+	t.Helper()
+	for {
+		end := l.world.run(t)
+		if end.Phase.Terminal() || l.signal == "" {
+			return end
+		}
+		l.continued, l.signal = true, ""
+		l.state = Continue(end, l.now)
+	}
+}
+
+func (l *life) bends(o *Observation, s State) {
+	r := l.rand
+	o.Split = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
+	o.Preflight = []Split{SplitConfirmed, SplitPending, SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
+	o.Accepted = l.chance(0.7)
+	o.CanaryReady = r.IntN(4)
+	if l.chance(l.bad) {
+		o.Verdict, o.Reason = VerdictFailed, "bad luck"
+	}
+	if l.chance(l.bad / 4) {
+		o.Verdict = VerdictInconclusive
+	}
+	if l.chance(l.bad / 4) {
+		o.Trouble = "crash"
+	}
+	if l.chance(l.bad / 4) {
+		o.Err = fmt.Errorf("no route to host")
+	}
+	if l.chance(l.bad / 2) {
+		o.Request, o.By = Requests()[r.IntN(len(Requests()))], "somebody"
+	}
+	if l.chance(l.bad/10) && l.signal == "" {
+		l.signal = "SIGTERM"
+	}
+	o.Interrupted = l.signal
+	if s.Stage == StageSettle {
+		o.OldAnswers = r.IntN(2)
+	}
+	if o.Verdict != VerdictFailed || o.Interrupted != "" {
+		return
+	}
+	switch s.Phase {
+	case PhaseProgressing:
+		if !l.failed {
+			l.failed, l.ceiling = true, s.Weight
+		}
+	case PhasePromoting, PhaseBaking:
+		l.bakeFailed = l.bakeFailed || o.Err == nil
+	default:
+	}
+}
+
+// check holds the end of a life to the rules.
+func (l *life) check(t *testing.T, seed uint64, end State) {
+	t.Helper()
+	if !end.Phase.Terminal() || end.Reason == "" {
+		t.Fatalf("seed %d: ended in %+v", seed, end)
+	}
+	if (l.failed || l.bakeFailed) && end.Phase == PhasePromoted && !end.Interrupted {
+		t.Fatalf("seed %d: promoted after a failed verdict: %+v", seed, end)
+	}
+	if l.failed && l.weights != nil && l.weights[len(l.weights)-1] > l.ceiling {
+		t.Fatalf("seed %d: weights %v rose over %d after a failed verdict", seed, l.weights, l.ceiling)
+	}
+	if end.Phase == PhasePaused && !end.Asked && l.plan.Rollback && l.plan.Inconclusive != PolicyHold && l.plan.Then != PolicyHold {
+		t.Fatalf("seed %d: held although the plan asks for a rollback: %s", seed, end.Reason)
+	}
+	for i := 1; i < len(l.weights); i++ {
+		again := l.continued && l.weights[i] == l.weights[i-1]
+		if l.weights[i] <= l.weights[i-1] && l.weights[i] != 0 && !again {
+			t.Fatalf("seed %d: weights %v neither rise nor go to 0", seed, l.weights)
 		}
 	}
 }

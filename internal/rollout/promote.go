@@ -18,14 +18,14 @@ const maxSettles = 5
 // promote hands the Deployment over to the revision that has all traffic: the
 // canary, or in a revert the warm revision.
 func promote(p Plan, s State, o Observation) (State, Action) {
-	s = noteBack(s, o)
+	s = noteBack(p, s, o)
+	if o.Interrupted != "" && p.Linger {
+		return s, Action{Kind: KindStop} // an action that the signal ended is repeated
+	}
 	if o.Err != nil {
 		return failed(s, o, fmt.Sprintf("%s: %v", s.Phase, o.Err))
 	}
 	if o.Interrupted != "" {
-		if p.Linger {
-			return s, Action{Kind: KindStop}
-		}
 		if s.QuickBy.IsZero() {
 			s.QuickBy = o.Now.Add(p.QuickAbort)
 		}
@@ -67,13 +67,15 @@ func promote(p Plan, s State, o Observation) (State, Action) {
 
 // noteBack remembers a reason to go back that comes while the hand-over is going
 // on: neither direction is safe in its middle.
-func noteBack(s State, o Observation) State {
+func noteBack(p Plan, s State, o Observation) State {
 	if s.Phase != PhasePromoting || s.Back != "" {
 		return s
 	}
 	switch {
-	case o.Verdict == VerdictFailed:
+	case o.Verdict == VerdictFailed && p.Rollback:
 		s.Back = o.Reason
+	case o.Verdict == VerdictFailed:
+		s.Hold = o.Reason
 	case o.Request == RequestAbort || o.Request == RequestRollback:
 		s.Back = fmt.Sprintf("%s by %s", o.Request, o.By)
 	}
@@ -175,6 +177,10 @@ func settled(p Plan, s State, o Observation) (State, Action) {
 		return startRevert(s, o, s.Back)
 	case s.Skip:
 		return baked(p, s, o)
+	case s.Hold != "":
+		s, a := end(enter(s, o, StageBake), o, PhasePaused, s.Hold)
+		s.Hold = ""
+		return s, a
 	}
 	return bake(p, enter(s, o, StageBake), o)
 }
@@ -213,14 +219,14 @@ func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
 	case o.Request == RequestAbort || o.Request == RequestRollback:
 		s, a := startRevert(s, o, fmt.Sprintf("%s by %s", o.Request, o.By))
 		return s, a, true
-	case o.Request == RequestPromote || o.Request == RequestPromoteFull:
-		s, a := baked(p, s, o)
-		return s, a, true
 	case o.Trouble != "":
 		s, a := fail(p, s, o, o.Trouble)
 		return s, a, true
 	case o.Verdict == VerdictFailed:
 		s, a := fail(p, s, o, o.Reason)
+		return s, a, true
+	case o.Request == RequestPromote || o.Request == RequestPromoteFull || o.Request == RequestRelease:
+		s, a := baked(p, s, o)
 		return s, a, true
 	}
 	return s, Action{}, false

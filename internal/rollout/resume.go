@@ -8,7 +8,7 @@ import (
 // fresh returns the parts of s that another process takes over.
 func fresh(s State, now time.Time) State {
 	return State{
-		Since: now, Step: s.Step, Written: s.Written, Weight: s.Weight, Lag: s.Lag, Reverted: s.Reverted, Full: s.Full, Back: s.Back,
+		Since: now, Step: s.Step, Written: s.Written, Weight: s.Weight, Lag: s.Lag, Reverted: s.Reverted, Full: s.Full, Back: s.Back, Hold: s.Hold,
 		ObservedAt: now, // this process does not know when it was last observed
 	}
 }
@@ -84,6 +84,8 @@ func Continue(s State, now time.Time) State {
 		return next
 	case s.handedOver():
 		return forward(next, s)
+	case s.Phase == PhaseAborted, s.Phase == PhaseFailed:
+		return Resume(s, now, "the same release")
 	case s.Phase == PhasePending, s.at() == StagePrepare:
 		next.Phase, next.Stage = PhaseProgressing, StagePrepare
 		return next

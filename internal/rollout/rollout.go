@@ -182,8 +182,9 @@ type State struct {
 	// the release.
 	Reverted bool `json:"reverted,omitempty"`
 	// Back: a person or the judge asked for the old revision while the hand-over
-	// was going on; it follows.
+	// was going on; it follows. Hold: the judge did, and the plan pauses then.
 	Back string `json:"back,omitempty"`
+	Hold string `json:"hold,omitempty"`
 	// Asked: the plan or a person asked for the pause. Left is the stage in which
 	// a terminal state was entered.
 	Asked bool `json:"asked,omitempty"`

@@ -1,0 +1,114 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+var (
+	phases = []Phase{PhasePending, PhaseProgressing, PhasePromoting, PhaseBaking, PhaseReverting, PhaseCleaning, PhasePromoted, PhaseAborting, PhaseAborted, PhasePaused, PhaseFailed}
+	stages = []Stage{StagePrepare, StageScale, StageReady, StagePreflight, StageWeight, StageAccepted, StageObserved, StageDwell, StagePause, StageRevert, StageHandOver, StageReturn,
+		StageReturned, StageWarm, StageSettle, StageBake, StageUnroute, StageUnused, StageDrain, StageClean, StageAbortWeight, StageAbortAccepted, StageAbortObserved, StageAbortDrain, StageAbortRemove}
+)
+
+// Whatever a process left, another one brings it to an end in the good world:
+// none of the ways to go on waits for something that nobody does.
+func TestEveryStateGoesOnToAnEnd(t *testing.T) {
+	t.Parallel()
+	p := plan()
+	ways := map[string]func(State) State{
+		"Resume":       func(s State) State { return Resume(s, epoch, "run 2") },
+		"Continue":     func(s State) State { return Continue(s, epoch) },
+		"Promote":      func(s State) State { return Promote(p, s, epoch, false) },
+		"Promote full": func(s State) State { return Promote(p, s, epoch, true) },
+		"Revert":       func(s State) State { return Revert(s, epoch, "asked") },
+		"CleanUp":      func(s State) State { return CleanUp(s, epoch) },
+	}
+	for _, phase := range phases {
+		for _, stage := range stages {
+			for bits := range 8 {
+				s := State{Phase: phase, Stage: stage, Step: 1, Sized: 2, Weight: 25, Written: bits&1 != 0, Reverted: bits&2 != 0, Reason: "reason"}
+				if phase.Terminal() && phase != PhaseFailed {
+					s.Stage, s.Left = StageEnd, stage
+				}
+				if phase == PhaseReverting || stage == StageRevert {
+					s.Reverted = true // by startRevert
+				}
+				if bits&4 != 0 {
+					s.Back = "a person asked"
+				}
+				for name, way := range ways {
+					w := &world{plan: p, state: way(s)}
+					end := w.run(t)
+					if end.Phase != PhasePromoted && end.Phase != PhaseAborted || end.Reason == "" || end.Leftover != "" {
+						t.Errorf("%s of %s, %s (%03b): ended %s, left %q: %s", name, phase, stage, bits, end.Phase, end.Leftover, end.Reason)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The ways to go on keep to the direction of the rollout.
+func TestWhereARolloutGoesOn(t *testing.T) {
+	t.Parallel()
+	for course, w := range courses() {
+		for _, m := range moments(t, w) {
+			s, name := m.state, fmt.Sprintf("%s, %s, %s", course, m.state.Phase, m.state.Stage)
+			back := s.Phase == PhaseAborting || s.Reverted
+			phase := func(s State) Phase { return (&world{plan: plan(), state: s}).run(t).Phase }
+			want := map[bool]Phase{true: PhaseAborted, false: PhasePromoted}[back]
+			if got := phase(Continue(s, epoch)); got != want {
+				t.Errorf("%s: Continue ended %s, want %s", name, got, want)
+			}
+			want = map[bool]Phase{true: PhaseAborted, false: PhasePromoted}[back || !s.handedOver()]
+			if got := phase(Resume(s, epoch, "run 2")); got != want {
+				t.Errorf("%s: Resume ended %s, want %s", name, got, want)
+			}
+		}
+	}
+}
+
+// With Linger a signal at any moment, also one that ends an action with an error,
+// leaves a rollout that its next process continues.
+func TestASignalLingers(t *testing.T) {
+	t.Parallel()
+	for course, w := range courses() {
+		w.plan.Linger = true
+		for _, m := range moments(t, w) {
+			for _, cancelled := range []error{nil, errors.New("context canceled")} {
+				name := fmt.Sprintf("%s in %s, %s, done %q, error %v", course, m.state.Phase, m.state.Stage, m.done, cancelled)
+				if cancelled != nil && m.done != "" {
+					continue // the action had ended
+				}
+				lingering := m
+				lingering.bend = func(o *Observation, s State) {
+					if m.bend != nil {
+						m.bend(o, s)
+					}
+					o.Interrupted, o.Err = "SIGTERM", cancelled
+				}
+				stopped := false
+				for range 3 { // the removal that runs is finished
+					if stopped = lingering.decide(t); stopped {
+						break
+					}
+				}
+				left := lingering.state
+				if !stopped || left.Phase.Terminal() && m.state.Stage != StageClean {
+					t.Errorf("%s: stopped %t in %s: %s", name, stopped, left.Phase, left.Reason)
+					continue
+				}
+				if left.Phase.Terminal() {
+					continue
+				}
+				back := left.Phase == PhaseAborting || left.Reverted
+				next := &world{plan: w.plan, state: Continue(left, epoch)}
+				if end := next.run(t); back != (end.Phase == PhaseAborted) || !back && end.Phase != PhasePromoted || end.Leftover != "" {
+					t.Errorf("%s: the next process ended %s, left %q: %s", name, end.Phase, end.Leftover, end.Reason)
+				}
+			}
+		}
+	}
+}
