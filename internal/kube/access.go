@@ -45,6 +45,7 @@ func RoutePermission(k router.Kind) Permission {
 var OptionalPermissions = []Permission{
 	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
 	{"", "resourcequotas", []string{"list"}, "Compare the canary's pods with what quotas have left; optional"},
+	{"keda.sh", "scaledobjects", []string{"get", "patch"}, "Keep the pods of a version that KEDA scales; needed with KEDA only"},
 }
 
 // Missing asks the API server which of the permissions this identity lacks in

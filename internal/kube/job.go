@@ -19,7 +19,7 @@ import (
 
 // JobPermissions lists what a check by a Job needs beside Permissions.
 var JobPermissions = []Permission{
-	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run custom checks as Jobs; only where the analysis file has a job"},
+	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run the release (run-in: cluster) or custom checks as Jobs"},
 }
 
 // LogLines is the number of lines read from the end of a pod's log for a

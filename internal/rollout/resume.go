@@ -42,8 +42,10 @@ func (s State) at() Stage {
 // handedOver reports whether the hand-over may have started.
 func (s State) handedOver() bool {
 	switch s.at() {
-	case StageRevert, StageHandOver, StageReturn, StageReturned, StageWarm, StageSettle, StageBake, StageUnroute, StageUnused, StageDrain, StageClean:
+	case StageRevert, StageHandOver, StageReturn, StageReturned, StageWarm, StageSettle, StageBake, StageUnroute, StageUnused, StageClean:
 		return true
+	case StageDrain: // records of version 1.0 drained before the hand-over
+		return s.Phase != PhasePromoting && s.Leftover != LeftoverPromotion
 	case StageAccepted, StageObserved:
 		return s.Reverted
 	}
@@ -90,7 +92,7 @@ func Continue(s State, now time.Time) State {
 		next.Phase, next.Stage = PhaseProgressing, StagePrepare
 		return next
 	}
-	next.Phase, next.Stage, next.Sized = PhaseProgressing, StageScale, s.Step
+	next.Phase, next.Stage, next.Sized = PhaseProgressing, StagePrepare, s.Step
 	next.Skip = s.Skip || s.at() == StagePause
 	return next
 }
@@ -100,11 +102,11 @@ func Continue(s State, now time.Time) State {
 // also skips the remaining steps.
 func Promote(p Plan, s State, now time.Time, full bool) State {
 	next := Continue(s, now)
-	if next.Phase != PhaseProgressing || next.Stage == StagePrepare {
+	if next.Phase != PhaseProgressing {
 		return next
 	}
 	next.Full, next.Skip = next.Full || full, true
-	if next.Full {
+	if next.Full && next.Written {
 		next.Step = len(p.Steps) - 1
 		next.Sized = next.Step
 	}

@@ -43,6 +43,8 @@ func Allowed(s State, r Request) (reason string, ok bool) {
 		return allowed(s, r, RequestPause, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback)
 	case s.Phase == PhasePromoting:
 		return allowed(s, r, RequestAbort, RequestRollback)
+	case s.Phase == PhaseAborted && s.Leftover == "":
+		return allowed(s, r, RequestRelease)
 	case s.Phase.Terminal() && s.Leftover == "":
 		return allowed(s, r, RequestRollback, RequestRelease)
 	case s.Phase.Terminal():
@@ -59,7 +61,7 @@ func allowed(s State, r Request, these ...Request) (string, bool) {
 		return "", true
 	}
 	if len(these) == 0 {
-		return fmt.Sprintf("the rollout is %s (%s): wait until it ends", s.Phase, s.Stage), false
+		return fmt.Sprintf("the rollout is %s (%s): wait until it ends; if nobody drives it any more, reap finishes it", s.Phase, s.Stage), false
 	}
 	state := string(s.Phase)
 	if s.Leftover != "" {

@@ -148,7 +148,7 @@ func TestWhatATerminalRolloutTakes(t *testing.T) {
 		"promoted, warm":        {State{Phase: PhasePromoted, Leftover: LeftoverPrevious}, []Request{RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease}},
 		"promoted":              {State{Phase: PhasePromoted}, []Request{RequestRollback, RequestRelease}},
 		"promoted, interrupted": {State{Phase: PhasePromoted, Leftover: LeftoverPromotion}, []Request{RequestAbort, RequestRollback, RequestRelease}},
-		"aborted":               {State{Phase: PhaseAborted}, []Request{RequestRollback, RequestRelease}},
+		"aborted":               {State{Phase: PhaseAborted}, []Request{RequestRelease}},
 		"aborted in a hurry":    {State{Phase: PhaseAborted, Leftover: LeftoverCanary}, []Request{RequestAbort, RequestRollback, RequestRelease}},
 		"failed":                {State{Phase: PhaseFailed, Leftover: LeftoverAbort}, []Request{RequestAbort, RequestRollback, RequestRelease}},
 		"aborting":              {State{Phase: PhaseAborting, Stage: StageAbortDrain}, nil},

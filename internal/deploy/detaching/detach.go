@@ -126,6 +126,9 @@ func attach(ctx context.Context, r *engine.Run) (action.Result, error) {
 	if ctx.Err() != nil {
 		return leave(ctx, r, namespace, name)
 	}
+	if errors.Is(err, detached.ErrNoJob) {
+		return r.Conclude(nil, exit.Refuse("type: "+r.Command(inputs.CommandStatus, namespace, name), fmt.Sprintf("no job of deployment %s/%s: %s", namespace, name, detached.ErrNoJob)))
+	}
 	if err != nil {
 		return r.Conclude(nil, &exit.Error{Status: exit.AbortFailed, Err: err, Hint: "type: " + r.Command(inputs.CommandStatus, namespace, name)})
 	}

@@ -151,7 +151,7 @@ func (r *Run) admitted(ctx context.Context, found *discover.Found) error {
 // ends here, and an error if a rollout cannot start.
 func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
 	idle := !found.Previous.Unfinished()
-	if idle && unchanged(found) {
+	if idle && !found.Previous.Warm() && unchanged(found) {
 		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
 	view.ShowPlan(r.Console, r.Cfg, found)
@@ -236,8 +236,7 @@ func (r *Run) Check(found *discover.Found) error {
 }
 
 // replaceHint names the way out when the stable version is down.
-const replaceHint = "to release although nothing works that the new version could be compared with, set when-stable-is-down: replace, " +
-	"or put [hotfix] into the commit's message"
+const replaceHint = "to release without a comparison, set when-stable-is-down: replace, or put [hotfix] or [emergency] into the commit's message"
 
 // Acquire takes the target's lease, which admits one run.
 func (r *Run) Acquire(ctx context.Context, namespace, deployment string) (*kube.Lease, error) {

@@ -340,5 +340,5 @@ func permissions() []input.Permission {
 // RBAC returns the manifest of a ServiceAccount for releases that run in the
 // cluster.
 func RBAC(namespace, account string) string {
-	return detached.RBAC(namespace, account, slices.Concat(discover.Permissions(""), judging.Permissions()))
+	return detached.RBAC(namespace, account, slices.Concat(discover.Permissions(""), kube.OptionalPermissions, judging.Permissions()))
 }

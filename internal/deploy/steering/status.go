@@ -184,11 +184,13 @@ func Reap(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
 	}
 	var failed []error
 	reaped := 0
+	own := r.Values // without what the records add
 	for _, record := range records {
 		if r.Cfg.Deployment != "" && record.Deployment != r.Cfg.Deployment || !due(record, time.Now()) {
 			continue
 		}
 		reaped++
+		r.Values = own
 		if err := reapOne(ctx, r, record); err != nil {
 			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", record.Namespace, record.Deployment, err))
 		}

@@ -90,7 +90,7 @@ func (r *Run) end(d *Delivery, err error) *exit.Error {
 	case d.Unchanged:
 		return ended(exit.Done, fmt.Sprintf("nothing to do: all pods of deployment %s run %s", d.Found.Record.Deployment, d.Found.Record.Image), "")
 	case d.Asked:
-		return ended(exit.Done, string(d.State.Phase), "")
+		return r.answered(d)
 	case d.SaveErr != nil:
 		return ended(exit.AbortFailed, d.SaveErr.Error(), "the record in the cluster is out of date; "+LookHint(d.Found.Record))
 	case d.Unproven != nil:
@@ -98,6 +98,22 @@ func (r *Run) end(d *Delivery, err error) *exit.Error {
 	}
 	status, hint := r.outcome(d)
 	return ended(status, d.State.Reason, hint)
+}
+
+// answered returns how a command ended that another run carried out, or that
+// needed no rollout.
+func (r *Run) answered(d *Delivery) *exit.Error {
+	s := d.State
+	end := &exit.Error{Status: exit.Done, Err: fmt.Errorf("the release is %s", s.Phase)}
+	back := r.Cfg.Command == string(rollout.RequestAbort) || r.Cfg.Command == string(rollout.RequestRollback)
+	switch {
+	case r.Cfg.Command == inputs.CommandStatus || r.Cfg.Command == inputs.CommandHistory:
+	case s.Phase == rollout.PhaseFailed:
+		end.Status, end.Err = exit.AbortFailed, errors.New(s.Reason)
+	case back && s.Phase == rollout.PhasePromoted:
+		end.Status, end.Err = exit.CouldNotRun, fmt.Errorf("the request to %s came too late: %s", r.Cfg.Command, s.Reason)
+	}
+	return end
 }
 
 // outcome returns the status of a rollout that this run drove, and what to type
@@ -186,7 +202,7 @@ func (d *Delivery) describe(r *report.Result) {
 	if f := d.Failure; f != nil {
 		r.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
 	}
-	describeTraffic(r, d.Traffic)
+	describeTraffic(r, d.Traffic, d.Found.Record.Plan)
 	r.DrainSeconds = report.Seconds(d.Drained)
 	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds - r.DrainSeconds
 }
@@ -204,7 +220,7 @@ func podsOf(p workload.Proof) []report.Pod {
 }
 
 // describeTraffic adds the measurements of the traffic.
-func describeTraffic(r *report.Result, t traffic.Snapshot) {
+func describeTraffic(r *report.Result, t traffic.Snapshot, p rollout.Plan) {
 	r.TotalRequests, r.FailedRequests, r.UnsentRequests = t.Total.Total(), t.Total.Failed(), int64(t.Stats.Missed)
 	warn := func(format string, args ...any) { r.Warnings = append(r.Warnings, fmt.Sprintf(format, args...)) }
 	if r.FailedRequests > 0 && r.Outcome == rollout.PhasePromoted {
@@ -226,8 +242,21 @@ func describeTraffic(r *report.Result, t traffic.Snapshot) {
 		r.Warnings = append(r.Warnings, s.Verdict.Warnings...)
 		step := stepOf(s, t.Evidence)
 		r.StepRecords = append(r.StepRecords, step)
-		r.DwellSeconds += step.Dwell
+		r.DwellSeconds += min(step.Dwell, report.Seconds(asked(p, s)))
 	}
+}
+
+// asked returns how long the plan holds a step; extensions are not asked for.
+func asked(p rollout.Plan, s traffic.Step) time.Duration {
+	if s.Bake {
+		return p.Bake
+	}
+	for _, step := range p.Steps {
+		if step.Weight == s.Weight {
+			return step.Dwell + step.Pause
+		}
+	}
+	return 0
 }
 
 // The names of the steps without a weight of their own.

@@ -37,12 +37,6 @@ const (
 	FilesDir = "/etc/candlefish"
 )
 
-// Permissions lists what starting and attaching to a Job needs beside
-// kube.Permissions.
-var Permissions = []kube.Permission{
-	{Group: "batch", Resource: "jobs", Verbs: []string{"create", "get", "list", "watch", "delete"}, Why: "Run the release, or custom checks, as a Job"},
-}
-
 // A Spec is a release to run as a Job.
 type Spec struct {
 	Namespace, Deployment string
@@ -265,6 +259,9 @@ func Targets(ctx context.Context, c *kube.Cluster, namespace string) ([]string, 
 	return targets, nil
 }
 
+// ErrNoJob says that a target has no Job to attach to.
+var ErrNoJob = errors.New("it never ran as a job in the cluster, or ended more than a day ago")
+
 // ErrLost says that a Job ended without a result.
 var ErrLost = errors.New("the job ended without a result")
 
@@ -298,6 +295,9 @@ type logs struct {
 func (l *logs) result(ctx context.Context, deployment string) (r Result, done bool, err error) {
 	err = kube.Retry(ctx, func(ctx context.Context) error {
 		job, err := l.cluster.Typed.BatchV1().Jobs(l.namespace).Get(ctx, l.job, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return ErrNoJob
+		}
 		if err != nil {
 			return err
 		}

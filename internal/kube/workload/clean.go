@@ -63,6 +63,37 @@ func (t cleaner) separate(ctx context.Context) error {
 	return nil
 }
 
+// stableServes returns an error if a user Service has no ready endpoints but the
+// canary's: to take the traffic from the canary would fail every request. A
+// Deployment that a person created anew has pods without the version label.
+func (t cleaner) stableServes(ctx context.Context) error {
+	doomed, err := t.doomed(ctx)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, refillLimit)
+	defer cancel()
+	for _, service := range t.record.Services {
+		labelled := false
+		err := t.watch.Until(limited, func(ctx context.Context) error {
+			if others, _ := t.services.Endpoints(service.Name, doomed); others > 0 {
+				return nil
+			}
+			if current, err := t.current(ctx); err == nil && !labelled {
+				labelled = true
+				if err := t.deployments.SetSide(ctx, t.record.Deployment, current, labelOf(rollout.SideStable)); err != nil {
+					return err
+				}
+			}
+			return fmt.Errorf("%w: it has no ready endpoints but the canary's", kube.ErrNotYet)
+		})
+		if err != nil {
+			return fmt.Errorf("take the traffic from the canary to service %s/%s: %w; the route stays as it is", t.record.Namespace, service.Name, err)
+		}
+	}
+	return nil
+}
+
 // doomed returns the UIDs of the ReplicaSets that the canary Deployment owns.
 func (t cleaner) doomed(ctx context.Context) ([]string, error) {
 	var uids []string

@@ -160,6 +160,9 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 		if err := t.cleaner().separate(ctx); err != nil {
 			return err
 		}
+		if err := t.cleaner().stableServes(ctx); err != nil {
+			return err
+		}
 	}
 	if err := t.routes.Write(ctx, weight); err != nil {
 		return err
@@ -170,6 +173,17 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 // revert gives all traffic to the warm revision by one write. From here on it
 // is the canary of the record, which takes the Deployment back.
 func (t *Target) revert(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, refillLimit)
+	defer cancel()
+	err := t.watch.Until(limited, func(context.Context) error {
+		if t.services.ReadyEndpoints() == 0 {
+			return fmt.Errorf("%w: it has no ready endpoints", kube.ErrNotYet)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("go back to the previous version by service %s/%s: %w; the route stays as it is", t.record.Namespace, t.record.CanaryService(), err)
+	}
 	if !t.record.Reverted {
 		t.mu.Lock()
 		t.record.Swap()
