@@ -144,23 +144,22 @@ func (l *Lease) Requests(ctx context.Context) <-chan rollout.Steer {
 // awaitChange returns when the Lease has a request, or after a second without a
 // watch.
 func (l *Lease) awaitChange(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	watching, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	w, err := l.cluster.Typed.CoordinationV1().Leases(l.namespace).Watch(ctx, metav1.ListOptions{
+	w, err := l.cluster.Typed.CoordinationV1().Leases(l.namespace).Watch(watching, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("metadata.name", l.name).String(),
 	})
-	if err != nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
+	if err == nil {
+		defer w.Stop()
+		for e := range w.ResultChan() {
+			if lease, ok := e.Object.(*coordinationv1.Lease); ok && lease.Annotations[annotationRequest] != "" {
+				return
+			}
 		}
-		return
 	}
-	defer w.Stop()
-	for e := range w.ResultChan() {
-		if lease, ok := e.Object.(*coordinationv1.Lease); ok && lease.Annotations[annotationRequest] != "" {
-			return
-		}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
 	}
 }
 

@@ -382,3 +382,25 @@ func TestProbesSeeTheShareOfARoundRobin(t *testing.T) {
 		}
 	}
 }
+
+func TestASwappedBook(t *testing.T) {
+	t.Parallel()
+	var b Book
+	b.Learn(rollout.SideStable, "1.0")
+	b.LearnPrefix(rollout.SideCanary, "web-2-")
+	b.Swap()
+	sides := func() string { return fmt.Sprintf("%s %s %s", b.Side("1.0"), b.Side("web-2-x"), b.Side("other")) }
+	if got := sides(); got != "canary stable unattributed" {
+		t.Errorf("swapped: %s", got)
+	}
+	b.Swap()
+	if got := sides(); got != "stable canary unattributed" {
+		t.Errorf("swapped twice: %s", got)
+	}
+	var half Book // only one version is known: any other value is the other one's
+	half.Learn(rollout.SideStable, "1.0")
+	half.Swap()
+	if half.Side("1.0") != rollout.SideCanary || half.Side("1.1") != rollout.SideStable {
+		t.Errorf("half a book, swapped: %s, %s", half.Side("1.0"), half.Side("1.1"))
+	}
+}

@@ -115,6 +115,9 @@ type Stream struct {
 // SetRate changes the rate from now on, within 1 to MaxRate per second.
 func (s *Stream) SetRate(perSecond int) { s.rate.Store(int64(min(max(perSecond, 1), MaxRate))) }
 
+// Rate returns the rate per second.
+func (s *Stream) Rate() int { return int(s.rate.Load()) }
+
 // Mark sets the place of the version in the answers from now on.
 func (s *Stream) Mark(m Marker) { s.marker.Store(&m) }
 

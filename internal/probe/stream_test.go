@@ -312,3 +312,56 @@ func TestFetch(t *testing.T) {
 		t.Errorf("no server: %v", err)
 	}
 }
+
+func TestTheRateIsBounded(t *testing.T) {
+	t.Parallel()
+	var s Stream
+	for set, want := range map[int]int{-1: 1, 0: 1, 1: 1, 300: 300, MaxRate: MaxRate, MaxRate + 1: MaxRate} {
+		s.SetRate(set)
+		if got := s.Rate(); got != want {
+			t.Errorf("SetRate(%d): %d, want %d", set, got, want)
+		}
+	}
+}
+
+// A rate of 1 would take minutes for these answers.
+func TestTheRateChangesAtOnce(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer srv.Close()
+	answered := make(chan bool, 1000)
+	s, err := Start(t.Context(), Config{Target: Target{URL: srv.URL}, Rate: 1, OnAnswer: func(Answer) { answered <- true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetRate(MaxRate)
+	for range 200 {
+		<-answered
+	}
+	s.Stop()
+	<-s.Done()
+}
+
+func TestAMarkCountsFromThenOn(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Version", "1") }))
+	defer srv.Close()
+	book := &Book{}
+	book.Learn(rollout.SideStable, "1")
+	answers := make(chan Answer, 1000)
+	s, err := Start(t.Context(), Config{Target: Target{URL: srv.URL}, Rate: 200, Book: book, OnAnswer: func(a Answer) { answers <- a }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := <-answers; a.Value != "" || a.Side != rollout.SideUnattributed {
+		t.Errorf("without a marker: %+v", a)
+	}
+	s.Mark(HeaderMarker("X-Version"))
+	for a := range answers {
+		if a.Side == rollout.SideStable {
+			break
+		}
+	}
+	s.Stop()
+	<-s.Done()
+}

@@ -2,6 +2,7 @@ package release
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,9 @@ func FuzzDecode(f *testing.F) {
 func TestWhatTheNextRunHasToDo(t *testing.T) {
 	t.Parallel()
 	at := func(change func(*Record)) *Record { r := full(); change(r); return r }
+	left := func(phase rollout.Phase, leftover rollout.Leftover) *Record {
+		return at(func(r *Record) { r.State.Phase, r.State.Leftover = phase, leftover })
+	}
 	for name, c := range map[string]struct {
 		record           *Record
 		unfinished, warm bool
@@ -103,10 +107,60 @@ func TestWhatTheNextRunHasToDo(t *testing.T) {
 		"promoted, all done": {at(func(r *Record) { r.WarmUntil = time.Time{} }), false, false},
 		"in progress":        {at(func(r *Record) { r.State.Phase = rollout.PhaseProgressing }), true, false},
 		"aborted":            {at(func(r *Record) { r.State.Phase = rollout.PhaseAborted }), false, false},
-		"aborted in a hurry": {at(func(r *Record) { r.State.Phase, r.State.Leftover = rollout.PhaseAborted, rollout.LeftoverCanary }), true, false},
+		"aborted in a hurry": {left(rollout.PhaseAborted, rollout.LeftoverCanary), true, false},
+		"promoted, warm":     {left(rollout.PhasePromoted, rollout.LeftoverPrevious), false, true},
+		"hand-over cut off":  {left(rollout.PhasePromoted, rollout.LeftoverPromotion), true, false},
+		"promoting":          {left(rollout.PhasePromoting, ""), true, false},
+		"baking":             {left(rollout.PhaseBaking, ""), true, false},
+		"reverting":          {left(rollout.PhaseReverting, ""), true, false},
+		"cleaning":           {left(rollout.PhaseCleaning, ""), true, false},
+		"paused in the rise": {left(rollout.PhasePaused, rollout.LeftoverCanary), true, false},
+		"paused in the bake": {left(rollout.PhasePaused, rollout.LeftoverPrevious), true, false},
+		"revert cut off":     {left(rollout.PhaseAborted, rollout.LeftoverPrevious), true, false},
+		"failed revert":      {left(rollout.PhaseFailed, rollout.LeftoverPromotion), true, false},
 	} {
 		if c.record.Unfinished() != c.unfinished || c.record.Warm() != c.warm {
 			t.Errorf("%s: unfinished %t, warm %t, want %t, %t", name, c.record.Unfinished(), c.record.Warm(), c.unfinished, c.warm)
 		}
+	}
+}
+
+func TestSwapTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
+	for name, markers := range map[string]*Markers{"with markers": {Marker: "header:X-Version", Stable: []string{"v1"}, Canary: []string{"v2"}, Status: 200}, "without": nil} {
+		r, before := full(), full()
+		r.Markers, before.Markers = markers, markers
+		if markers != nil {
+			c := *markers
+			r.Markers = &c
+		}
+		r.Swap()
+		if r.Stable.Hash != "2" || r.Canary.Hash != "1" || !r.Reverted || markers != nil && (r.Markers.Stable[0] != "v2" || r.Markers.Canary[0] != "v1") {
+			t.Errorf("%s: swapped %+v", name, r)
+		}
+		r.Swap()
+		if diff := cmp.Diff(before, r); diff != "" {
+			t.Errorf("%s: swapped twice (-want +got)\n%s", name, diff)
+		}
+	}
+}
+
+func TestPastIsBounded(t *testing.T) {
+	t.Parallel()
+	if past := (*Record)(nil).Past(); past != nil {
+		t.Errorf("no record has the past %v", past)
+	}
+	var past []Past
+	for n := range historyLimit + 5 {
+		r := full()
+		r.Image, r.History = fmt.Sprint(n), past
+		r.State.Reason = "reason"
+		past = r.Past()
+		if want := min(n+1, historyLimit); len(past) != want || past[0].Image != r.Image || past[0].Phase != rollout.PhasePromoted || past[0].Reason != "reason" {
+			t.Fatalf("after release %d: %d releases, the newest %+v", n, len(past), past[0])
+		}
+	}
+	if oldest := past[len(past)-1].Image; oldest != "5" {
+		t.Errorf("the oldest is %s, want 5", oldest)
 	}
 }

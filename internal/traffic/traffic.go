@@ -195,7 +195,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 	switch a.Kind {
 	case rollout.KindScale:
 		m.identity.teach(m.record) // now the canary's ReplicaSet is known
-		if s.Sized == 0 {
+		if !s.Written {
 			m.preflight.podsExist()
 		}
 	case rollout.KindWeight:
@@ -279,6 +279,10 @@ func (m *Monitor) revert(at time.Time) {
 		m.identity.Book.Swap()
 	}
 	m.reverted, m.settled = true, settlement{}
+	m.record.Baselines = nil // they are of the version that loses the traffic
+	if m.judge != nil {
+		m.record.Baselines = m.judge.previous
+	}
 	m.share = confirmation{}
 	m.share.begin(100, at)
 	m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))

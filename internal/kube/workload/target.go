@@ -144,7 +144,7 @@ func (t *Target) scale(ctx context.Context, s rollout.State) error {
 	if s.Phase == rollout.PhaseProgressing {
 		weight = t.record.Plan.Steps[s.Sized].Weight
 	}
-	if err := t.canary.scale(ctx, weight); err != nil || s.Written || s.Sized > 0 {
+	if err := t.canary.scale(ctx, weight); err != nil || s.Written {
 		return err
 	}
 	return t.routes.OpenPreflight(ctx)

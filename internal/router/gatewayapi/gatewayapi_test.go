@@ -370,5 +370,48 @@ func FuzzRoute(f *testing.F) {
 		Router{}.Drift(route, saved, split)
 		Router{}.Gateways(route)
 		_, _ = Router{}.Preflight(route, saved, split, "x", "y", false)
+		_, _ = Router{}.Preflight(route, saved, split, "x", "y", true)
 	})
+}
+
+// The gateway marks the answers to test requests, beside what the user's filters
+// do, of which a rule has one of a kind.
+func TestThePreflightRouteMarksItsAnswers(t *testing.T) {
+	t.Parallel()
+	user := object(t, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: production}
+spec:
+  rules:
+  - backendRefs: [{name: web, port: 80}]
+  - filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x, value: z}]}}]
+    backendRefs: [{name: web, port: 80}]
+  - filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: a, value: b}], remove: [c]}}]
+    backendRefs: [{name: web, port: 80}]
+  - filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: a, value: b}]}}]
+    backendRefs: [{name: web, port: 80}]
+`)
+	before := encoded(user)
+	got, err := Router{}.Preflight(user, save(t, user), to(0), "X-P", "s3cret", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var filters []string
+	for _, r := range rules(got) {
+		filters = append(filters, encoded(r.(map[string]any)["filters"]))
+	}
+	const mark = `{"name":"X-P","value":"canary"}`
+	want := []string{
+		`[{"responseHeaderModifier":{"set":[` + mark + `]},"type":"ResponseHeaderModifier"}]`,
+		`[{"requestHeaderModifier":{"set":[{"name":"x","value":"z"}]},"type":"RequestHeaderModifier"},{"responseHeaderModifier":{"set":[` + mark + `]},"type":"ResponseHeaderModifier"}]`,
+		`[{"responseHeaderModifier":{"remove":["c"],"set":[{"name":"a","value":"b"},` + mark + `]},"type":"ResponseHeaderModifier"}]`,
+		`[{"responseHeaderModifier":{"add":[{"name":"a","value":"b"}],"set":[` + mark + `]},"type":"ResponseHeaderModifier"}]`,
+	}
+	if diff := cmp.Diff(want, filters); diff != "" {
+		t.Errorf("filters (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, encoded(user)); diff != "" {
+		t.Errorf("the user's route changed (-before +after):\n%s", diff)
+	}
 }
