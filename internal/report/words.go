@@ -35,7 +35,7 @@ func (r Result) headline() string {
 		return fmt.Sprintf("Paused at weight %d, waiting for a decision", r.lastWeight())
 	case rollout.PhaseFailed:
 		return "STATE UNKNOWN: neither the release nor its abort could be finished"
-	case rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseAborting:
+	case rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseBaking, rollout.PhaseReverting, rollout.PhaseCleaning, rollout.PhaseAborting:
 		// The rollout did not finish; the exit status says why.
 	}
 	status := exit.Status(r.ExitCode)

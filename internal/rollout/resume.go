@@ -48,8 +48,9 @@ func (s State) handedOver() bool {
 		return s.Phase != PhasePromoting && s.Leftover != LeftoverPromotion
 	case StageAccepted, StageObserved:
 		return s.Reverted
+	default:
+		return false
 	}
-	return false
 }
 
 // forward continues after the start of the hand-over. Waits are repeated from
@@ -68,6 +69,7 @@ func forward(next, s State) State {
 		next.Stage = StageWarm
 	case StageBake, StageUnroute, StageUnused, StageDrain, StageClean:
 		next.Phase, next.Stage = PhaseCleaning, StageUnroute
+	default: // an action, which is repeated
 	}
 	return next
 }

@@ -36,7 +36,11 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 	err = r.Cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
 	switch {
 	case err == nil:
-		return follow(ctx, r, record, request)
+		d, err := follow(ctx, r, record, request)
+		if err != nil || request != rollout.RequestRelease {
+			return d, err
+		}
+		// The run has ended the release; its record is left.
 	case !errors.Is(err, kube.ErrNobodyDrives):
 		return nil, err
 	}
