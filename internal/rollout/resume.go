@@ -46,8 +46,9 @@ func (s State) handedOver() bool {
 		return true
 	case StageAccepted, StageObserved:
 		return s.Reverted
+	default:
+		return false
 	}
-	return false
 }
 
 // forward continues after the start of the hand-over. Waits are repeated from
@@ -66,6 +67,7 @@ func forward(next, s State) State {
 		next.Stage = StageWarm
 	case StageBake, StageUnroute, StageUnused, StageDrain, StageClean:
 		next.Phase, next.Stage = PhaseCleaning, StageUnroute
+	default: // an acting stage is repeated
 	}
 	return next
 }
