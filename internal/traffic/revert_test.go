@@ -1,7 +1,7 @@
 package traffic
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -135,17 +135,14 @@ func TestWhichVersionAPointCountsFor(t *testing.T) {
 // recorded returns the points of a metric in a recording.
 func recorded(t *testing.T, file, metric string) []analysis.Point {
 	t.Helper()
-	f, err := os.Open(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
 	var points []analysis.Point
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<22)
-	for lines.Scan() {
+	for line := range bytes.Lines(text) {
 		var e recording.Event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatal(err)
 		}
 		if e.Points != nil && e.Points.Metric == metric {
