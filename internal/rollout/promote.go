@@ -187,7 +187,7 @@ func settled(p Plan, s State, o Observation) (State, Action) {
 
 // bake judges the promoted revision while the old one is warm.
 func bake(p Plan, s State, o Observation) (State, Action) {
-	if o.Interrupted != "" {
+	if o.Interrupted != "" && (p.Linger || o.Verdict != VerdictFailed && o.Trouble == "") {
 		if p.Linger {
 			return s, Action{Kind: KindStop}
 		}
