@@ -42,7 +42,7 @@ func TestRunReportsSuccess(t *testing.T) {
 		a.Group("step two")
 		return action.Result{
 			Outputs: map[string]string{"status": "promoted", "image": "web:2\nweb:3"},
-			Summary: fmt.Sprint("### Promoted ", v.Steps("steps")),
+			Summary: fmt.Sprintf("### Promoted [%d %d]", v.Steps("steps")[0].Weight, v.Steps("steps")[1].Weight),
 		}, nil
 	}))
 	if r.Code != 0 {
