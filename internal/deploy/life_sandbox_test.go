@@ -3,6 +3,7 @@ package deploy
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -226,6 +227,7 @@ func TestAWarmVersionAndItsEnds(t *testing.T) {
 			t.Errorf("it does not clean up and then name the missing route:\n%s", out)
 		}
 		w.apply(route)
+		w.served()
 		w.deploy("--image", w.image("v3", nil), "--steps", "100", "--step-duration", "2s", "--bake-time", "0s").ends(0)
 	})
 	t.Run("the next release", func(t *testing.T) {
@@ -243,6 +245,31 @@ func TestAWarmVersionAndItsEnds(t *testing.T) {
 			t.Errorf("release left %s", maps)
 		}
 	})
+}
+
+// served returns once the gateway has answered ten requests in a row with an
+// application's answer.
+func (w *world) served() {
+	w.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for row := 0; row < 10; {
+		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.gateway.URL+"/", nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		req.Host = w.ns + ".example.com"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if row++; resp.StatusCode != http.StatusOK {
+			row = 0
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatal("the gateway does not route to the application within a minute")
+		}
+	}
 }
 
 // expire ends the warm time of the recorded release.
