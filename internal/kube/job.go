@@ -136,13 +136,37 @@ func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
 		if !ok {
 			continue
 		}
-		for _, c := range job.Status.Conditions {
-			if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
-				return c, true
-			}
+		if c, ended := JobEnd(job); ended {
+			return c, true
 		}
 	}
 	return batchv1.JobCondition{}, false
+}
+
+// JobEnd returns the final condition of a Job, false while it runs.
+func JobEnd(job *batchv1.Job) (batchv1.JobCondition, bool) {
+	for _, c := range job.Status.Conditions {
+		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
+			return c, true
+		}
+	}
+	return batchv1.JobCondition{}, false
+}
+
+// JobPod returns the newest pod of a Job, nil if there is none to read.
+func (c *Cluster) JobPod(ctx context.Context, namespace, job string) *corev1.Pod {
+	selector := labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: job})
+	pods, err := c.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
+	if err != nil || len(pods.Items) == 0 {
+		return nil
+	}
+	newest := &pods.Items[0]
+	for i := range pods.Items {
+		if p := &pods.Items[i]; p.CreationTimestamp.After(newest.CreationTimestamp.Time) {
+			newest = p
+		}
+	}
+	return newest
 }
 
 // jobLog returns the end of the log of the Job's newest pod, nil if there is
@@ -150,16 +174,9 @@ func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
 func (c *Cluster) jobLog(ctx context.Context, namespace, name string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	selector := labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: name})
-	pods, err := c.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil || len(pods.Items) == 0 {
+	pod := c.JobPod(ctx, namespace, name)
+	if pod == nil {
 		return nil
-	}
-	pod := pods.Items[0]
-	for _, p := range pods.Items {
-		if p.CreationTimestamp.After(pod.CreationTimestamp.Time) {
-			pod = p
-		}
 	}
 	tail, limit := int64(LogLines), int64(16<<10)
 	raw, err := c.Typed.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{

@@ -21,7 +21,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -145,12 +144,8 @@ func remove(ctx context.Context, c *kube.Cluster, namespace, name string) error 
 }
 
 func finished(job *batchv1.Job) bool {
-	for _, c := range job.Status.Conditions {
-		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
-			return true
-		}
-	}
-	return false
+	_, ended := kube.JobEnd(job)
+	return ended
 }
 
 // job returns the Job of s.
@@ -326,10 +321,11 @@ func (l *logs) result(ctx context.Context, deployment string) (r Result, done bo
 // follow prints the log of the Job's newest pod until the connection ends. It
 // asks for what came after the last line, and skips what it has printed.
 func (l *logs) follow(ctx context.Context) {
-	pod, ok := l.newest(ctx)
-	if !ok {
+	newest := l.cluster.JobPod(ctx, l.namespace, l.job)
+	if newest == nil {
 		return
 	}
+	pod := newest.Name
 	options := &corev1.PodLogOptions{Container: "deploy", Follow: true, Timestamps: true}
 	last := l.seen[pod]
 	if !last.IsZero() {
@@ -356,20 +352,4 @@ func (l *logs) copy(pod string, stream io.Reader, last time.Time) {
 		l.seen[pod] = at
 		l.print(text)
 	}
-}
-
-// newest returns the name of the Job's newest pod.
-func (l *logs) newest(ctx context.Context) (string, bool) {
-	selector := labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: l.job})
-	pods, err := l.cluster.Typed.CoreV1().Pods(l.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil || len(pods.Items) == 0 {
-		return "", false
-	}
-	pod := pods.Items[0]
-	for _, p := range pods.Items {
-		if p.CreationTimestamp.After(pod.CreationTimestamp.Time) {
-			pod = p
-		}
-	}
-	return pod.Name, true
 }

@@ -40,10 +40,11 @@ func (c canary) scale(ctx context.Context, weight int) error {
 		if err != nil {
 			return err
 		}
-		if err := autoscaler.Hold(ctx, c.cluster, c.record.Namespace, c.record.Deployment, c.capacity(user)); err != nil {
+		capacity := c.capacity(user)
+		if err := autoscaler.Hold(ctx, c.cluster, c.record.Namespace, c.record.Deployment, capacity); err != nil {
 			return err
 		}
-		want := canaryReplicas(c.capacity(user), weight)
+		want := canaryReplicas(capacity, weight)
 		canary, err := c.Get(ctx, name)
 		if apierrors.IsNotFound(err) {
 			canary, err = c.Create(ctx, c.deployment(user, want))
