@@ -1,10 +1,12 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
@@ -51,4 +53,22 @@ func Disown(obj metav1.Object) jsonpatch.Patch {
 		}
 	}
 	return patch
+}
+
+// GiveUp removes our field manager from the object that get reads and patch
+// patches. An object that is gone needs nothing.
+func GiveUp[T metav1.Object](ctx context.Context, get func(context.Context) (T, error), patch func(context.Context, []byte) error) error {
+	return Retry(ctx, func(ctx context.Context) error {
+		obj, err := get(ctx)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if p := Disown(obj); !p.Empty() {
+			return patch(ctx, p.JSON())
+		}
+		return nil
+	})
 }

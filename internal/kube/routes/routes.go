@@ -150,19 +150,14 @@ func (r *Set) LiveWeight(ctx context.Context) (int, error) {
 // Disown removes our field manager from the user's routes.
 func (r *Set) Disown(ctx context.Context) error {
 	for _, saved := range r.record.Routes {
-		err := kube.Retry(ctx, func(ctx context.Context) error {
-			route, err := r.client.Get(ctx, saved.Name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			if err != nil {
+		err := kube.GiveUp(ctx,
+			func(ctx context.Context) (*unstructured.Unstructured, error) {
+				return r.client.Get(ctx, saved.Name, metav1.GetOptions{})
+			},
+			func(ctx context.Context, raw []byte) error {
+				_, err := r.client.Patch(ctx, saved.Name, types.JSONPatchType, raw, kube.Patching)
 				return err
-			}
-			if patch := kube.Disown(route); !patch.Empty() {
-				_, err = r.client.Patch(ctx, saved.Name, types.JSONPatchType, patch.JSON(), kube.Patching)
-			}
-			return err
-		})
+			})
 		if err != nil {
 			return fmt.Errorf("give up the fields of %s %s/%s: %w", r.router.Kind(), r.record.Namespace, saved.Name, err)
 		}

@@ -133,19 +133,14 @@ func (s Set) get(ctx context.Context, name string) (*corev1.Service, error) {
 // Disown removes our field manager from the user's Services.
 func (s Set) Disown(ctx context.Context) error {
 	for _, user := range s.record.Services {
-		err := kube.Retry(ctx, func(ctx context.Context) error {
-			service, err := s.client.Get(ctx, user.Name, metav1.GetOptions{})
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			if err != nil {
+		err := kube.GiveUp(ctx,
+			func(ctx context.Context) (*corev1.Service, error) {
+				return s.client.Get(ctx, user.Name, metav1.GetOptions{})
+			},
+			func(ctx context.Context, raw []byte) error {
+				_, err := s.client.Patch(ctx, user.Name, types.JSONPatchType, raw, kube.Patching)
 				return err
-			}
-			if patch := kube.Disown(service); !patch.Empty() {
-				_, err = s.client.Patch(ctx, user.Name, types.JSONPatchType, patch.JSON(), kube.Patching)
-			}
-			return err
-		})
+			})
 		if err != nil {
 			return fmt.Errorf("give up the fields of service %s/%s: %w", s.record.Namespace, user.Name, err)
 		}
