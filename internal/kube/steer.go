@@ -64,9 +64,12 @@ func (c *Cluster) Ask(ctx context.Context, namespace, deployment string, s rollo
 		return err
 	}
 	for deadline := time.Now().Add(leaseDuration); time.Now().Before(deadline); {
-		pending, err := c.request(ctx, namespace, deployment)
+		pending, held, err := c.request(ctx, namespace, deployment)
 		if err != nil || pending != string(raw) {
 			return err
+		}
+		if !held {
+			break // the run ended before it read the request
 		}
 		select {
 		case <-ctx.Done():
@@ -80,16 +83,17 @@ func (c *Cluster) Ask(ctx context.Context, namespace, deployment string, s rollo
 	return ErrNobodyDrives
 }
 
-func (c *Cluster) request(ctx context.Context, namespace, deployment string) (string, error) {
-	text := ""
-	err := Retry(ctx, func(ctx context.Context) error {
+// request returns the request on a lease, "" for none, and whether a run holds
+// the lease.
+func (c *Cluster) request(ctx context.Context, namespace, deployment string) (text string, held bool, err error) {
+	err = Retry(ctx, func(ctx context.Context) error {
 		lease, err := c.Typed.CoordinationV1().Leases(namespace).Get(ctx, release.ObjectName(deployment), metav1.GetOptions{})
 		if err == nil {
-			text = lease.Annotations[annotationRequest]
+			text, held = lease.Annotations[annotationRequest], Deref(lease.Spec.HolderIdentity) != ""
 		}
 		return err
 	})
-	return text, err
+	return text, held, err
 }
 
 // setRequest writes the request, or removes it for "".
@@ -116,14 +120,19 @@ func (c *Cluster) setRequest(ctx context.Context, namespace, deployment, text st
 	return nil
 }
 
-// Requests yields the requests to this run until ctx ends. It watches the Lease;
-// where that is forbidden or interrupted, it reads it once a second.
+// answerLimit bounds the removal of a request that the run has taken.
+const answerLimit = 5 * time.Second
+
+// Requests yields the requests to this run until ctx ends, and closes the channel
+// then. It watches the Lease; where that is forbidden or interrupted, it reads it
+// once a second.
 func (l *Lease) Requests(ctx context.Context) <-chan rollout.Steer {
 	steers := make(chan rollout.Steer)
 	go func() {
+		defer close(steers)
 		for ctx.Err() == nil {
 			l.awaitChange(ctx)
-			text, err := l.cluster.request(ctx, l.namespace, l.deployment)
+			text, _, err := l.cluster.request(ctx, l.namespace, l.deployment)
 			if err != nil || text == "" {
 				continue
 			}
@@ -135,7 +144,11 @@ func (l *Lease) Requests(ctx context.Context) <-chan rollout.Steer {
 					return
 				}
 			}
-			_ = l.cluster.setRequest(ctx, l.namespace, l.deployment, "") // the next reading tries again
+			// A request may end the rollout, and with it ctx: who asked waits for this
+			// answer. If it fails, the next reading tries again.
+			answer, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerLimit)
+			_ = l.cluster.setRequest(answer, l.namespace, l.deployment, "")
+			cancel()
 		}
 	}()
 	return steers

@@ -165,6 +165,50 @@ func TestARequestReachesTheRunThatDrives(t *testing.T) {
 	}
 }
 
+// A request to pause or to abort ends the run that takes it.
+func TestARequestThatEndsTheRunIsAnswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeaseServer(t, "7")
+		ctx, cancel := context.WithCancel(t.Context())
+		steers := s.holding().Requests(ctx)
+		asked := make(chan error)
+		began := time.Now()
+		go func() { asked <- transport(s.serve).cluster(t).Ask(t.Context(), "shop", "web", stop) }()
+		<-steers
+		cancel()
+		for range steers {
+			t.Error("a second request")
+		}
+		if left := s.request(); left != "" {
+			t.Errorf("the channel is closed, the request is still there: %q", left)
+		}
+		if err := <-asked; err != nil || time.Since(began) > 5*time.Second {
+			t.Errorf("Ask = %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+func TestARequestToARunThatEndsWithoutReadingIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeaseServer(t, "7")
+		began := time.Now()
+		time.AfterFunc(time.Second, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.lease = s.lease.DeepCopy()
+			*s.lease.Spec.HolderIdentity = ""
+		})
+		if err := transport(s.serve).cluster(t).Ask(t.Context(), "shop", "web", stop); !errors.Is(err, ErrNobodyDrives) {
+			t.Errorf("Ask = %v, want %v", err, ErrNobodyDrives)
+		}
+		if took := time.Since(began); took > 2*time.Second || s.request() != "" {
+			t.Errorf("took %s, left %q", took, s.request())
+		}
+	})
+}
+
 func TestARequestThatNobodyTakes(t *testing.T) {
 	t.Parallel()
 	for name, holder := range map[string]string{"no lease": "-", "a free lease": "", "a dead holder": "7"} {

@@ -388,11 +388,14 @@ func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traff
 	monitor.Follow(plan)
 	p := view.Progress{Console: r.Console, Plan: plan, Pods: target.Pods, Monitor: monitor, Rules: r.Cfg.Rules}
 	listening, stop := context.WithCancel(ctx)
-	defer stop()
+	requests := lease.Requests(listening)
 	runner := loop.Runner{
-		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.Signals, Steered: lease.Requests(listening),
+		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.Signals, Steered: requests,
 		Report: p.Report,
 	}
 	end, err = runner.Run(ctx, plan, state)
+	stop()
+	for range requests { // until the last one is answered; who asked finds the next one pending
+	}
 	return end, p.Drained, err
 }

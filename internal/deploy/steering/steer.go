@@ -52,6 +52,9 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 	if record, err = r.Record(ctx, namespace, name); err != nil {
 		return nil, err
 	}
+	if request == rollout.RequestPause && record.State.Phase == rollout.PhasePaused {
+		return shown(record), nil // the run paused it and ended meanwhile
+	}
 	if err := allowed(r, record, request); err != nil {
 		return nil, err
 	}
