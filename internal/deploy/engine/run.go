@@ -196,7 +196,7 @@ func (r *Run) Permitted(ctx context.Context) error {
 func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 	found, err := discover.Find(ctx, r.Cluster, discover.Query{
 		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
-		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment,
+		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
 	})
 	if err != nil {
 		return nil, exit.Refuse("", err.Error())

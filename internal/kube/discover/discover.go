@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,6 +32,8 @@ type Query struct {
 	// DefaultDeployment, if it exists, takes precedence over Deployments behind a
 	// route.
 	DefaultDeployment string
+	// Now tells a recent crash from an old one.
+	Now time.Time
 }
 
 // Found has the objects of a rollout and the reasons against it.
@@ -92,7 +95,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	}
 	f.Record.Router = s.router.Name()
 	f.EntryPoint, f.Warnings = s.entryPoint(ctx, c, f.Record.Routes[0])
-	s.describeLive(f, d)
+	s.describeLive(f, d, q.Now)
 	s.obstacles(f, d)
 	return f, nil
 }

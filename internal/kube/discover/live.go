@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -17,8 +18,13 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
+// crashMemory is the time after which a crash no longer says that a version is
+// down. It is longer than the kubelet's longest wait before a restart, 5 minutes:
+// https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy.
+const crashMemory = 6 * time.Minute
+
 // describeLive records the ReplicaSet, image, digests and pods that serve now.
-func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
+func (s *survey) describeLive(f *Found, d *appsv1.Deployment, now time.Time) {
 	r := f.Record
 	if value, ok := d.Spec.Template.Labels[r.VersionLabel]; ok {
 		r.VersionBefore = &value
@@ -37,21 +43,37 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment) {
 		f.Obstacles = append(f.Obstacles, fmt.Sprintf("deployment %s is rolling out: %d ReplicaSets have pods; wait, or if it is stuck, type: kubectl -n %s rollout undo deployment/%s", d.Name, len(live), s.ns, d.Name))
 	}
 	r.Stable = kube.RevisionOf(live[0], r.Container)
-	ready := 0
+	pods, ready, crashed := 0, 0, 0
 	for i := range s.pods {
 		pod := &s.pods[i]
 		if !metav1.IsControlledBy(pod, live[0]) || pod.DeletionTimestamp != nil {
 			continue
 		}
 		kube.NotePod(&r.Stable, pod, r.Container)
+		pods++
+		if crashing(pod, now.Add(-crashMemory)) {
+			crashed++
+		}
 		if kube.PodReady(pod) {
 			ready++
 		}
 		f.Grace = max(f.Grace, kube.Deref(pod.Spec.TerminationGracePeriodSeconds))
 	}
-	if ready < int(r.Replicas) {
+	switch {
+	case ready < int(r.Replicas):
 		f.Down = fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas)
+	case pods > 0 && crashed == pods:
+		f.Down = fmt.Sprintf("deployment %s: all %d pods crash again and again, the last time within %d minutes: the stable version does not stay ready", d.Name, pods, int(crashMemory.Minutes()))
 	}
+}
+
+// crashing reports whether a container of a pod has crashed repeatedly, and once
+// after a time.
+func crashing(pod *corev1.Pod, after time.Time) bool {
+	return slices.ContainsFunc(pod.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
+		last := c.LastTerminationState.Terminated
+		return c.RestartCount > 1 && last != nil && last.ExitCode != 0 && last.FinishedAt.After(after)
+	})
 }
 
 // obstacles adds what would make a rollout unsafe.
