@@ -6,9 +6,12 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/sample"
 )
@@ -227,7 +230,7 @@ func TestAWarmVersionAndItsEnds(t *testing.T) {
 			t.Errorf("it does not clean up and then name the missing route:\n%s", out)
 		}
 		w.apply(route)
-		w.served()
+		w.answers(http.StatusOK)
 		w.deploy("--image", w.image("v3", nil), "--steps", "100", "--step-duration", "2s", "--bake-time", "0s").ends(0)
 	})
 	t.Run("the next release", func(t *testing.T) {
@@ -247,9 +250,9 @@ func TestAWarmVersionAndItsEnds(t *testing.T) {
 	})
 }
 
-// served returns once the gateway has answered ten requests in a row with an
-// application's answer.
-func (w *world) served() {
+// answers returns once the gateway has answered ten requests in a row with a
+// status.
+func (w *world) answers(status int) {
 	w.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for row := 0; row < 10; {
@@ -263,12 +266,27 @@ func (w *world) served() {
 			w.t.Fatal(err)
 		}
 		_ = resp.Body.Close()
-		if row++; resp.StatusCode != http.StatusOK {
+		if row++; resp.StatusCode != status {
 			row = 0
 		}
 		if time.Now().After(deadline) {
-			w.t.Fatal("the gateway does not route to the application within a minute")
+			w.t.Fatalf("the gateway does not answer with status %d alone within a minute", status)
 		}
+	}
+}
+
+// crashed returns once each pod has restarted so many times.
+func (w *world) crashed(times int32) {
+	w.t.Helper()
+	deadline := time.Now().Add(3 * time.Minute)
+	few := func(p corev1.Pod) bool {
+		return len(p.Status.ContainerStatuses) == 0 || p.Status.ContainerStatuses[0].RestartCount < times
+	}
+	for slices.ContainsFunc(w.pods(), few) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not every pod restarted %d times within 3 minutes", times)
+		}
+		time.Sleep(time.Second)
 	}
 }
 
@@ -420,7 +438,9 @@ func TestAFixShipsWhenStableIsDown(t *testing.T) {
 			w.kubectl("set", "image", "deployment/"+sample.Name, fmt.Sprintf("*=%s", down))
 			w.kubectl("rollout", "status", "deployment/"+sample.Name, "--timeout=2m")
 			if name == "crashes" {
-				w.kubectl("wait", "--for=condition=Available=false", "deployment/"+sample.Name, "--timeout=2m")
+				w.crashed(2)
+			} else {
+				w.answers(http.StatusInternalServerError) // the gateway follows later than the pods
 			}
 			fix := w.image("fix", nil)
 			if out := w.deploy("--image", fix).ends(1); !strings.Contains(out, "when-stable-is-down: replace") {

@@ -141,7 +141,8 @@ func (id Identity) teach(record *release.Record) {
 }
 
 // AwaitBaseline waits until stable has answered a number of probes without a
-// failure. It calls await with the condition and the deadline.
+// failure, or returns a *DownError. It calls await with the condition and the
+// deadline.
 func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, until time.Time)) error {
 	until := time.Now().Add(baselineLimit)
 	await(fmt.Sprintf("%d answers by the stable version", baselineAnswers), until)
@@ -151,11 +152,11 @@ func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, unt
 		c := m.steps.tally.Step(probe.Before)
 		switch {
 		case c.Failed() > 0:
-			return exit.Refuse("", fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total()))
+			return &DownError{Hint: probePathHint, What: fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}
 		case c.Total() >= baselineAnswers:
 			return nil
 		case time.Now().After(until):
-			return exit.Refuse("", fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baselineAnswers))
+			return &DownError{Hint: probePathHint, What: fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baselineAnswers)}
 		}
 		select {
 		case <-ctx.Done():

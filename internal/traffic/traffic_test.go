@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -334,8 +335,9 @@ func TestABaselineThatNeverComesEndsWithTheContext(t *testing.T) {
 	defer m.Stop()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := m.AwaitBaseline(ctx, func(string, time.Time) {}); err == nil || !strings.Contains(err.Error(), "failed before any change") {
-		t.Errorf("AwaitBaseline = %v", err)
+	var down *DownError
+	if err := m.AwaitBaseline(ctx, func(string, time.Time) {}); !errors.As(err, &down) || !strings.Contains(err.Error(), "failed before any change") {
+		t.Errorf("AwaitBaseline = %v, want a *DownError", err)
 	}
 }
 

@@ -282,22 +282,11 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	if found.Previous != nil {
 		record.Baselines, record.History = found.Previous.Baselines, found.Previous.Past()
 	}
-	cfg := r.Cfg.Traffic(found.EntryPoint)
-	identity, err := r.learn(ctx, cfg, found)
-	if err != nil {
-		return nil, err
-	}
-	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
-	monitor, err := traffic.Start(ctx, cfg, record, identity)
+	monitor, err := r.watch(ctx, found)
 	if err != nil {
 		return nil, err
 	}
 	defer monitor.Stop()
-	if !record.Plan.Replace {
-		if err := monitor.AwaitBaseline(ctx, r.Console.Await); err != nil {
-			return nil, err
-		}
-	}
 	return r.conduct(ctx, conducted{record: record, lease: lease, monitor: monitor, state: record.State, judged: true, found: found})
 }
 
@@ -347,24 +336,48 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 	return d, nil
 }
 
-// learn finds out how the versions can be told apart. A stable version that does
-// not answer prevents the rollout, unless it is to be replaced.
-func (r *Run) learn(ctx context.Context, cfg traffic.Config, found *discover.Found) (traffic.Identity, error) {
-	down := found.Down
+// watch starts to watch the traffic. A stable version that fails before the first
+// change prevents the rollout, unless it is to be replaced.
+func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
+	cfg, down := r.Cfg.Traffic(found.EntryPoint), found.Down
 	if down == "" {
-		identity, err := traffic.Learn(ctx, cfg)
+		monitor, err := r.baseline(ctx, cfg, found.Record)
 		var failed *traffic.DownError
 		if !errors.As(err, &failed) {
-			return identity, err
+			return monitor, err
 		}
 		if !r.Cfg.Replace {
-			return identity, exit.Refuse(failed.Hint+"; "+replaceHint, failed.Error())
+			return nil, exit.Refuse(failed.Hint+"; "+replaceHint, failed.Error())
 		}
 		down = failed.Error()
 	}
 	r.Console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
 	found.Record.Plan = found.Record.Plan.Replacing()
-	return traffic.Unknown(cfg), nil
+	return start(ctx, cfg, found.Record, traffic.Unknown(cfg))
+}
+
+// baseline finds out how the versions can be told apart, and returns once stable
+// has answered without a failure.
+func (r *Run) baseline(ctx context.Context, cfg traffic.Config, record *release.Record) (*traffic.Monitor, error) {
+	identity, err := traffic.Learn(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	monitor, err := start(ctx, cfg, record, identity)
+	if err != nil {
+		return nil, err
+	}
+	if err := monitor.AwaitBaseline(ctx, r.Console.Await); err != nil {
+		monitor.Stop()
+		return nil, err
+	}
+	return monitor, nil
+}
+
+// start starts the probes of a release whose versions have this identity.
+func start(ctx context.Context, cfg traffic.Config, record *release.Record, identity traffic.Identity) (*traffic.Monitor, error) {
+	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
+	return traffic.Start(ctx, cfg, record, identity)
 }
 
 // conclusion checks the pods after the end. It has its own timeout, so a
