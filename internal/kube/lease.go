@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -26,6 +27,9 @@ type Lease struct {
 	run        release.Run
 	cancel     context.CancelFunc
 	done       chan struct{}
+
+	mu   sync.Mutex
+	seen time.Time // when this process last asked and the lease was its own
 }
 
 // leaseDuration is the time after which a lease without renewal expires;
@@ -33,6 +37,10 @@ type Lease struct {
 const (
 	leaseDuration = 15 * time.Second
 	leaseRenewal  = 3 * time.Second
+	// leaseFresh is the time for which a lease that was seen is not read again. It
+	// is far below leaseDuration: nobody else takes a lease so soon after its
+	// renewal.
+	leaseFresh = 2 * leaseRenewal
 )
 
 // A HeldError says that another run holds the target's lease and renews it.
@@ -53,8 +61,10 @@ func (c *Cluster) Acquire(ctx context.Context, namespace, deployment string, run
 	l := &Lease{cluster: c, namespace: namespace, deployment: deployment, name: release.ObjectName(deployment), run: run, done: make(chan struct{})}
 	b := bid{Lease: l, waiting: waiting}
 	for {
+		began := time.Now()
 		err := Retry(ctx, b.take)
 		if err == nil {
+			l.see(began)
 			break
 		}
 		if !errors.Is(err, errHeldStill) {
@@ -144,7 +154,7 @@ func (l *Lease) spec() coordinationv1.LeaseSpec {
 }
 
 // renew renews the lease until the context ends. It retries a failed renewal at
-// the next interval. If another run has taken the lease meanwhile, SaveRecord
+// the next interval. If another run has taken the lease meanwhile, Store.Save
 // detects it by the token in the record.
 func (l *Lease) renew(ctx context.Context) {
 	defer close(l.done)
@@ -163,6 +173,7 @@ func (l *Lease) renew(ctx context.Context) {
 }
 
 func (l *Lease) update(ctx context.Context, holder string) error {
+	began := time.Now()
 	leases := l.cluster.Typed.CoordinationV1().Leases(l.namespace)
 	lease, err := leases.Get(ctx, l.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) && holder == "" {
@@ -172,16 +183,40 @@ func (l *Lease) update(ctx context.Context, holder string) error {
 		return err
 	}
 	if int64(Deref(lease.Spec.LeaseTransitions)) != l.Token {
+		l.see(time.Time{})
 		return fmt.Errorf("%w: %s", rollout.ErrFenced, Deref(lease.Spec.HolderIdentity))
 	}
 	now := metav1.NowMicro()
 	lease.Spec.RenewTime, lease.Spec.HolderIdentity = &now, &holder
-	_, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager})
+	if _, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager}); err == nil {
+		l.see(began)
+	}
 	return err
 }
 
-// Check returns rollout.ErrFenced when another run has taken the lease.
+func (l *Lease) see(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = at
+}
+
+// fresh reports whether the lease was seen a short time ago, by both clocks: the
+// monotonic one stands still while a machine sleeps, the other one may be set.
+func (l *Lease) fresh() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	wall := now.Round(0).Sub(l.seen.Round(0))
+	return now.Sub(l.seen) < leaseFresh && wall < leaseFresh && wall >= 0
+}
+
+// Check returns rollout.ErrFenced when another run has taken the lease. It sends
+// no request soon after a renewal.
 func (l *Lease) Check(ctx context.Context) error {
+	if l.fresh() {
+		return nil
+	}
+	began := time.Now()
 	return Retry(ctx, func(ctx context.Context) error {
 		lease, err := l.cluster.Typed.CoordinationV1().Leases(l.namespace).Get(ctx, l.name, metav1.GetOptions{})
 		if err != nil {
@@ -190,6 +225,7 @@ func (l *Lease) Check(ctx context.Context) error {
 		if int64(Deref(lease.Spec.LeaseTransitions)) != l.Token {
 			return fmt.Errorf("%w: %s", rollout.ErrFenced, Deref(lease.Spec.HolderIdentity))
 		}
+		l.see(began)
 		return nil
 	})
 }

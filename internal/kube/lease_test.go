@@ -1,0 +1,75 @@
+package kube
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
+)
+
+// count returns the requests so far.
+func (s *leaseServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}
+
+// take gives the Lease to another run.
+func (s *leaseServer) take() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	holder, token := "8", *s.lease.Spec.LeaseTransitions+1
+	s.lease = s.lease.DeepCopy()
+	s.lease.Spec.HolderIdentity, s.lease.Spec.LeaseTransitions = &holder, &token
+	s.version++
+}
+
+func TestALeaseIsReadAgainUnlessItWasJustSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeaseServer(t, "")
+		l, err := transport(s.serve).cluster(t).Acquire(t.Context(), "shop", "web", release.Run{ID: "7"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := s.count()
+		for range 100 {
+			if err := l.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if asked := s.count() - before; asked != 0 {
+			t.Errorf("100 checks right after the lease was taken sent %d requests", asked)
+		}
+		l.Abandon() // no renewals from here on
+		time.Sleep(leaseFresh)
+		s.take()
+		if err := l.Check(t.Context()); !errors.Is(err, rollout.ErrFenced) {
+			t.Errorf("Check = %v, want %v", err, rollout.ErrFenced)
+		}
+		if leaseFresh >= leaseDuration {
+			t.Error("another run may take a lease that this one still believes to have")
+		}
+	})
+}
+
+func TestARenewalNoticesAnotherHolder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeaseServer(t, "")
+		l, err := transport(s.serve).cluster(t).Acquire(t.Context(), "shop", "web", release.Run{ID: "7"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Abandon()
+		s.take()
+		time.Sleep(leaseRenewal + time.Millisecond)
+		synctest.Wait()
+		if err := l.Check(t.Context()); !errors.Is(err, rollout.ErrFenced) {
+			t.Errorf("Check = %v, want %v", err, rollout.ErrFenced)
+		}
+	})
+}
