@@ -41,25 +41,38 @@ func (c *Cluster) LoadRecord(ctx context.Context, namespace, deployment string) 
 	return record, nil
 }
 
-// SaveRecord writes r with the fencing token of its lease. It returns
+// A Store writes the record of one release.
+type Store struct {
+	cluster *Cluster
+	last    *corev1.ConfigMap // as this process last wrote it, nil if it must be read
+}
+
+// Store returns a Store that has written nothing.
+func (c *Cluster) Store() *Store { return &Store{cluster: c} }
+
+// Save writes r with the fencing token of its lease. It returns
 // rollout.ErrFenced if a newer run has written the record.
-func (c *Cluster) SaveRecord(ctx context.Context, r *release.Record) error {
+func (s *Store) Save(ctx context.Context, r *release.Record) error {
 	data, err := release.Encode(r)
 	if err != nil {
 		return err
 	}
-	maps := c.Typed.CoreV1().ConfigMaps(r.Namespace)
-	err = Retry(ctx, func(ctx context.Context) error {
-		cm, err := maps.Get(ctx, release.ObjectName(r.Deployment), metav1.GetOptions{})
+	if err := Retry(ctx, func(ctx context.Context) error { return s.write(ctx, r, data) }); err != nil {
+		return fmt.Errorf("record the release in configmap %s/%s: %w", r.Namespace, release.ObjectName(r.Deployment), err)
+	}
+	return nil
+}
+
+// write updates the ConfigMap as this process wrote it last: if another client
+// wrote it since, the server refuses, and the next attempt reads it.
+func (s *Store) write(ctx context.Context, r *release.Record, data map[string]string) error {
+	maps, cm := s.cluster.Typed.CoreV1().ConfigMaps(r.Namespace), s.last
+	s.last = nil
+	if cm == nil {
+		var err error
+		cm, err = maps.Get(ctx, release.ObjectName(r.Deployment), metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			_, err = maps.Create(ctx, &corev1.ConfigMap{
-				ObjectMeta: metav1.ObjectMeta{Name: release.ObjectName(r.Deployment), Labels: map[string]string{LabelTarget: r.Deployment}},
-				Data:       data,
-			}, metav1.CreateOptions{FieldManager: FieldManager})
-			if apierrors.IsAlreadyExists(err) {
-				return fmt.Errorf("%w: another client created it", ErrNotYet)
-			}
-			return err
+			return s.create(ctx, r, data)
 		}
 		if err != nil {
 			return err
@@ -69,12 +82,28 @@ func (c *Cluster) SaveRecord(ctx context.Context, r *release.Record) error {
 		} else if old.Token > r.Token {
 			return fmt.Errorf("%w: run %s", rollout.ErrFenced, old.Run)
 		}
-		cm.Data = data
-		_, err = maps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: FieldManager})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("record the release in configmap %s/%s: %w", r.Namespace, release.ObjectName(r.Deployment), err)
 	}
-	return nil
+	cm.Data = data
+	written, err := maps.Update(ctx, cm, metav1.UpdateOptions{FieldManager: FieldManager})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%w: another client deleted it", ErrNotYet)
+	}
+	if err == nil {
+		s.last = written
+	}
+	return err
+}
+
+func (s *Store) create(ctx context.Context, r *release.Record, data map[string]string) error {
+	written, err := s.cluster.Typed.CoreV1().ConfigMaps(r.Namespace).Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: release.ObjectName(r.Deployment), Labels: map[string]string{LabelTarget: r.Deployment}},
+		Data:       data,
+	}, metav1.CreateOptions{FieldManager: FieldManager})
+	if apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("%w: another client created it", ErrNotYet)
+	}
+	if err == nil {
+		s.last = written
+	}
+	return err
 }

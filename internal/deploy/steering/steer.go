@@ -170,7 +170,7 @@ func plain(ctx context.Context, r *engine.Run, record *release.Record, lease *ku
 
 // stored saves a record that this run changed without driving the rollout.
 func stored(ctx context.Context, r *engine.Run, record *release.Record) (*view.Delivery, error) {
-	if err := r.Cluster.SaveRecord(ctx, record); err != nil {
+	if err := r.Cluster.Store().Save(ctx, record); err != nil {
 		return nil, err
 	}
 	return shown(record), nil

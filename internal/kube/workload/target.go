@@ -53,6 +53,7 @@ type Target struct {
 
 	mu     sync.Mutex // guards record.Canary
 	record *release.Record
+	store  *kube.Store
 }
 
 // New watches the objects of record. Stop it with Close. Without a lease it may
@@ -71,7 +72,7 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 		record.Token = lease.Token
 	}
 	t := &Target{
-		cluster: c, lease: lease, watch: w, record: record,
+		cluster: c, lease: lease, watch: w, record: record, store: c.Store(),
 		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel, record.Deployment),
 		services:    services.New(c.Typed.CoreV1().Services(record.Namespace), w, record),
 		routes:      routes.New(c, w, record, r),
@@ -93,7 +94,7 @@ func (t *Target) Changed() <-chan struct{} { return t.watch.Changed() }
 // Save records the state, fenced by the lease.
 func (t *Target) Save(ctx context.Context, s rollout.State) error {
 	t.record.State = s
-	return t.cluster.SaveRecord(ctx, t.record)
+	return t.store.Save(ctx, t.record)
 }
 
 // Do executes one action of a rollout.
