@@ -27,3 +27,8 @@ func Each(ctx context.Context, n, limit int, f func(ctx context.Context, i int) 
 	}
 	return g.Wait()
 }
+
+// Together calls functions side by side, like Each.
+func Together(ctx context.Context, functions ...func(context.Context) error) error {
+	return Each(ctx, len(functions), len(functions), func(ctx context.Context, i int) error { return functions[i](ctx) })
+}

@@ -33,35 +33,47 @@ func readSurvey(ctx context.Context, c *kube.Cluster, ns string, of []router.Rou
 	s := &survey{ns: ns}
 	all := metav1.ListOptions{}
 	apps, core := c.Typed.AppsV1(), c.Typed.CoreV1()
-	var errs []error
-	note := func(what string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("list %s in %s: %w", what, ns, err))
+	lists := []func() (what string, err error){
+		func() (string, error) {
+			l, err := apps.Deployments(ns).List(ctx, all)
+			if err == nil {
+				s.deployments = l.Items
+			}
+			return "deployments", err
+		},
+		func() (string, error) {
+			l, err := apps.ReplicaSets(ns).List(ctx, all)
+			if err == nil {
+				s.sets = l.Items
+			}
+			return "replicasets", err
+		},
+		func() (string, error) {
+			l, err := core.Pods(ns).List(ctx, all)
+			if err == nil {
+				s.pods = l.Items
+			}
+			return "pods", err
+		},
+		func() (string, error) {
+			l, err := core.Services(ns).List(ctx, all)
+			if err == nil {
+				s.services = l.Items
+			}
+			return "services", err
+		},
+		func() (string, error) {
+			err := s.readRoutes(ctx, c, of)
+			return s.router.Kind().Resource, err
+		},
+	}
+	errs := make([]error, len(lists)) // all of them, so a user mends them at once
+	_ = kube.Each(ctx, len(lists), len(lists), func(_ context.Context, i int) error {
+		if what, err := lists[i](); err != nil {
+			errs[i] = fmt.Errorf("list %s in %s: %w", what, ns, err)
 		}
-	}
-	if l, err := apps.Deployments(ns).List(ctx, all); err != nil {
-		note("deployments", err)
-	} else {
-		s.deployments = l.Items
-	}
-	if l, err := apps.ReplicaSets(ns).List(ctx, all); err != nil {
-		note("replicasets", err)
-	} else {
-		s.sets = l.Items
-	}
-	if l, err := core.Pods(ns).List(ctx, all); err != nil {
-		note("pods", err)
-	} else {
-		s.pods = l.Items
-	}
-	if l, err := core.Services(ns).List(ctx, all); err != nil {
-		note("services", err)
-	} else {
-		s.services = l.Items
-	}
-	if err := s.readRoutes(ctx, c, of); err != nil {
-		note(s.router.Kind().Resource, err)
-	}
+		return nil
+	})
 	return s, errors.Join(errs...)
 }
 

@@ -100,6 +100,15 @@ func (d *Deployments) ReplicaSet(ctx context.Context, name string) (*appsv1.Repl
 	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Get(ctx, name, metav1.GetOptions{})
 }
 
+// pair reads a Deployment and a ReplicaSet side by side.
+func (d *Deployments) pair(ctx context.Context, name, replicaSet string) (deployment *appsv1.Deployment, rs *appsv1.ReplicaSet, err error) {
+	err = kube.Together(ctx,
+		func(ctx context.Context) (err error) { deployment, err = d.Get(ctx, name); return err },
+		func(ctx context.Context) (err error) { rs, err = d.ReplicaSet(ctx, replicaSet); return err },
+	)
+	return deployment, rs, err
+}
+
 func (d *Deployments) patchReplicaSet(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.ReplicaSet, error) {
 	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Patch(ctx, name, types.JSONPatchType, p.JSON(), kube.Patching)
 }
@@ -200,11 +209,7 @@ func (d *Deployments) Disown(ctx context.Context, name string) error {
 // generation and counts the pods of replicaSet as updated.
 func (d *Deployments) Settled(ctx context.Context, name, replicaSet string) error {
 	err := d.watch.Until(ctx, func(ctx context.Context) error {
-		deployment, err := d.Get(ctx, name)
-		if err != nil {
-			return err
-		}
-		rs, err := d.ReplicaSet(ctx, replicaSet)
+		deployment, rs, err := d.pair(ctx, name, replicaSet)
 		if err != nil {
 			return err
 		}

@@ -23,13 +23,21 @@ type History struct {
 // History returns the ReplicaSets of a Deployment.
 func (d *Deployments) History(deployment string) History { return History{d, deployment} }
 
+// read reads the Deployment and the namespace's ReplicaSets side by side.
+func (h History) read(ctx context.Context) (owner *appsv1.Deployment, sets *appsv1.ReplicaSetList, err error) {
+	err = kube.Together(ctx,
+		func(ctx context.Context) (err error) { owner, err = h.Get(ctx, h.deployment); return err },
+		func(ctx context.Context) (err error) {
+			sets, err = h.cluster.Typed.AppsV1().ReplicaSets(h.ns).List(ctx, metav1.ListOptions{})
+			return err
+		},
+	)
+	return owner, sets, err
+}
+
 // idle lists the ReplicaSets without pods, freed ones included.
 func (h History) idle(ctx context.Context, except string) ([]appsv1.ReplicaSet, error) {
-	user, err := h.Get(ctx, h.deployment)
-	if err != nil {
-		return nil, err
-	}
-	list, err := h.cluster.Typed.AppsV1().ReplicaSets(h.ns).List(ctx, metav1.ListOptions{})
+	user, list, err := h.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +115,7 @@ func sameTemplate(a, b corev1.PodTemplateSpec) bool {
 // version label. Other ReplicaSets with pods are an error: a rolling update is
 // going on, or stuck.
 func (h History) Current(ctx context.Context) (*appsv1.ReplicaSet, error) {
-	owner, err := h.Get(ctx, h.deployment)
-	if err != nil {
-		return nil, err
-	}
-	list, err := h.cluster.Typed.AppsV1().ReplicaSets(h.ns).List(ctx, metav1.ListOptions{})
+	owner, list, err := h.read(ctx)
 	if err != nil {
 		return nil, err
 	}

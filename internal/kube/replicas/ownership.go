@@ -62,11 +62,7 @@ func adoptionLabel(rs *appsv1.ReplicaSet, versionLabel string) (key, value strin
 // patch.
 func (d *Deployments) Give(ctx context.Context, name, deployment string) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		owner, err := d.Get(ctx, deployment)
-		if err != nil {
-			return err
-		}
-		rs, err := d.ReplicaSet(ctx, name)
+		owner, rs, err := d.pair(ctx, deployment, name)
 		if err != nil || metav1.IsControlledBy(rs, owner) {
 			return err
 		}
@@ -94,11 +90,7 @@ func (d *Deployments) Give(ctx context.Context, name, deployment string) error {
 // With larger a higher count of the Deployment stays: an autoscaler's.
 func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet string, larger bool) error {
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		rs, err := d.ReplicaSet(ctx, replicaSet)
-		if err != nil {
-			return err
-		}
-		owner, err := d.Get(ctx, deployment)
+		owner, rs, err := d.pair(ctx, deployment, replicaSet)
 		if err != nil {
 			return err
 		}

@@ -45,11 +45,7 @@ func (d *Deployments) SetSide(ctx context.Context, deployment, replicaSet string
 func (d *Deployments) hasSide(ctx context.Context, name, replicaSet string, value *string) (bool, error) {
 	done := false
 	err := kube.Retry(ctx, func(ctx context.Context) error {
-		deployment, err := d.Get(ctx, name)
-		if err != nil {
-			return err
-		}
-		rs, err := d.ReplicaSet(ctx, replicaSet)
+		deployment, rs, err := d.pair(ctx, name, replicaSet)
 		if err != nil {
 			return err
 		}
