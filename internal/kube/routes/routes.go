@@ -42,6 +42,8 @@ type Set struct {
 	written map[string]writtenRoute // by name
 	// untouched: nothing had to be written, because no route names the canary.
 	untouched bool
+	// closed: this process has deleted the preflight routes.
+	closed bool
 }
 
 // A writtenRoute is this process's last write to a route, the reference for
@@ -214,6 +216,7 @@ func (r *Set) OpenPreflight(ctx context.Context) error {
 	if !ok || r.record.Preflight == "" {
 		return nil
 	}
+	r.closed = false
 	for _, saved := range r.record.Routes {
 		err := kube.Retry(ctx, func(ctx context.Context) error { return r.createPreflight(ctx, preflighter, saved) })
 		if err != nil {
@@ -248,7 +251,7 @@ func (r *Set) createPreflight(ctx context.Context, p router.Preflighter, saved r
 
 // ClosePreflight deletes the routes of OpenPreflight.
 func (r *Set) ClosePreflight(ctx context.Context) error {
-	if r.record.Preflight == "" {
+	if r.record.Preflight == "" || r.closed {
 		return nil
 	}
 	for _, saved := range r.record.Routes {
@@ -256,6 +259,7 @@ func (r *Set) ClosePreflight(ctx context.Context) error {
 			return fmt.Errorf("delete %s %s/%s: %w", r.router.Kind(), r.record.Namespace, preflightName(saved.Name), err)
 		}
 	}
+	r.closed = true
 	return nil
 }
 

@@ -325,11 +325,9 @@ func (t cleaner) plain(ctx context.Context) error {
 // disown gives up our ownership of the fields that now have the user's values
 // again, so that their next server-side apply meets no conflict.
 func (t cleaner) disown(ctx context.Context) error {
-	if err := t.deployments.Disown(ctx, t.record.Deployment); err != nil {
-		return err
-	}
-	if err := t.services.Disown(ctx); err != nil {
-		return err
-	}
-	return t.routes.Disown(ctx)
+	return kube.Together(ctx,
+		func(ctx context.Context) error { return t.deployments.Disown(ctx, t.record.Deployment) },
+		t.services.Disown,
+		t.routes.Disown,
+	)
 }

@@ -113,7 +113,7 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeNarrow:
 		return h.services.NarrowByHash(ctx, h.record.Canary.Hash)
 	case writePause:
-		return inOrder(func() error { return d.Pause(ctx, user, true) }, func() error { return d.Pause(ctx, canary, true) })
+		return h.pause(ctx, true)
 	case writeSize:
 		return h.matchReplicas(ctx)
 	case writeLabels:
@@ -131,11 +131,19 @@ func (h handOver) write(ctx context.Context, w handOverWrite) error {
 	case writeReturnHistory:
 		return d.History(user).Return(ctx, incoming)
 	case writeResume:
-		return inOrder(func() error { return d.Pause(ctx, user, false) }, func() error { return d.Pause(ctx, canary, false) })
+		return h.pause(ctx, false)
 	case writeWiden:
 		return h.services.Narrow(ctx, h.record.VersionLabel, string(rollout.SideStable))
 	}
 	return fmt.Errorf("unknown write %q", string(w))
+}
+
+// pause pauses or resumes both Deployments.
+func (h handOver) pause(ctx context.Context, paused bool) error {
+	return kube.Together(ctx,
+		func(ctx context.Context) error { return h.Pause(ctx, h.record.Deployment, paused) },
+		func(ctx context.Context) error { return h.Pause(ctx, h.record.CanaryDeployment(), paused) },
+	)
 }
 
 // inOrder calls functions in order and stops at the first error.
@@ -163,11 +171,16 @@ func (h handOver) owners(ctx context.Context) (incoming, outgoing owner, err err
 		return of[ref.Name], nil
 	}
 	err = kube.Retry(ctx, func(ctx context.Context) error {
-		if incoming, err = read(ctx, h.record.Canary.ReplicaSet); err != nil {
-			return err
-		}
-		outgoing, err = read(ctx, h.record.Stable.ReplicaSet)
-		return err
+		return kube.Together(ctx,
+			func(ctx context.Context) (err error) {
+				incoming, err = read(ctx, h.record.Canary.ReplicaSet)
+				return err
+			},
+			func(ctx context.Context) (err error) {
+				outgoing, err = read(ctx, h.record.Stable.ReplicaSet)
+				return err
+			},
+		)
 	})
 	if err != nil {
 		return 0, 0, fmt.Errorf("read replicasets %s and %s: %w", h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet, err)
@@ -204,14 +217,18 @@ func (h handOver) matchReplicas(ctx context.Context) error {
 	return nil
 }
 
-// exchangeLabels labels the new pods stable and the old ones previous.
+// exchangeLabels labels the new pods stable and the old ones previous. The
+// Services select by hash meanwhile, so the order does not matter.
 func (h handOver) exchangeLabels(ctx context.Context) error {
 	d, user, canary := h.Deployments, h.record.Deployment, h.record.CanaryDeployment()
 	incoming, outgoing := h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet
-	return inOrder(
-		func() error { return d.Relabel(ctx, canary, incoming, labelOf(rollout.SideStable)) },
-		func() error { return d.Relabel(ctx, user, outgoing, labelOf(rollout.SidePrevious)) },
-		func() error { return d.Settled(ctx, user, outgoing) },
-		func() error { return d.Settled(ctx, canary, incoming) },
-	)
+	relabel := func(deployment, replicaSet string, side rollout.Side) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if err := d.Relabel(ctx, deployment, replicaSet, labelOf(side)); err != nil {
+				return err
+			}
+			return d.Settled(ctx, deployment, replicaSet)
+		}
+	}
+	return kube.Together(ctx, relabel(canary, incoming, rollout.SideStable), relabel(user, outgoing, rollout.SidePrevious))
 }
