@@ -28,7 +28,16 @@ var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 func notify() (<-chan os.Signal, func()) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, stopSignals...)
-	return c, func() { signal.Stop(c) }
+	return c, func() { unnotify(c) }
+}
+
+// unnotify ends a notification. A SIGHUP stays without effect: the kernel sends
+// one for each thread of a parent that dies, and the shell sends another one when
+// its terminal closes. A late one must not end the process before it has printed
+// its result.
+func unnotify(c chan<- os.Signal) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // signal.Stop would restore the default, also after signal.Ignore
+	signal.Stop(c)
 }
 
 func notifyUnderMage() (<-chan os.Signal, func()) {
@@ -37,7 +46,7 @@ func notifyUnderMage() (<-chan os.Signal, func()) {
 	release := watchParent(c)
 	return c, func() {
 		release()
-		signal.Stop(c)
+		unnotify(c)
 	}
 }
 
