@@ -26,6 +26,10 @@ func RevisionOf(rs *appsv1.ReplicaSet, container string) release.Revision {
 	return r
 }
 
+// LogLines is the number of lines read from the end of a pod's log for a
+// report.
+const LogLines = 20
+
 // NotePod adds a pod and its image digest to the revision.
 func NotePod(r *release.Revision, pod *corev1.Pod, container string) {
 	id := release.Pod{Name: pod.Name, UID: string(pod.UID)}

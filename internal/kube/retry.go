@@ -21,7 +21,7 @@ func Retry(ctx context.Context, f func(context.Context) error) error {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := f(attempt)
 		cancel()
-		if err == nil || !isTransient(err) {
+		if err == nil || !IsTransient(err) {
 			return err
 		}
 		timer := time.NewTimer(backoff.Step())
@@ -34,8 +34,8 @@ func Retry(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// isTransient reports whether a retry can fix an error.
-func isTransient(err error) bool {
+// IsTransient reports whether a retry can fix an error.
+func IsTransient(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		switch {

@@ -121,7 +121,7 @@ func (w *Watch) Until(ctx context.Context, f func(context.Context) error) error 
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := f(attempt)
 		cancel()
-		if err == nil || !isTransient(err) {
+		if err == nil || !IsTransient(err) {
 			return err
 		}
 		timer := time.NewTimer(time.Second)

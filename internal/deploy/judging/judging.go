@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/jobs"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -75,14 +76,14 @@ func (r Rules) Then() rollout.Policy { return r.config.Then }
 func (r Rules) Permissions() []kube.Permission {
 	list := permissionsOf(source.Permissions(r.config.Metrics))
 	if check.NeedsJobs(r.config.Checks) {
-		list = append(list, kube.JobPermissions...)
+		list = append(list, jobs.Permissions...)
 	}
 	return list
 }
 
 // Permissions returns what any source or check may need in the cluster.
 func Permissions() []kube.Permission {
-	return slices.Concat(permissionsOf(judgefile.Permissions()), kube.JobPermissions)
+	return slices.Concat(permissionsOf(judgefile.Permissions()), jobs.Permissions)
 }
 
 func permissionsOf(all []source.Permission) []kube.Permission {
@@ -102,7 +103,7 @@ type Env struct {
 
 // Prepare refuses checks that cannot run, before the first change.
 func (r Rules) Prepare(e Env) error {
-	wrong := check.Prepare(r.config.Checks, check.Env{Getenv: e.Getenv, Mask: e.Mask, ValidJob: kube.ValidJob})
+	wrong := check.Prepare(r.config.Checks, check.Env{Getenv: e.Getenv, Mask: e.Mask, ValidJob: jobs.Valid})
 	if len(wrong) > 0 {
 		return exit.Refuse(fileHint, wrong...)
 	}

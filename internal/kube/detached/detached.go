@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/jobs"
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
@@ -144,7 +145,7 @@ func remove(ctx context.Context, c *kube.Cluster, namespace, name string) error 
 }
 
 func finished(job *batchv1.Job) bool {
-	_, ended := kube.JobEnd(job)
+	_, ended := jobs.End(job)
 	return ended
 }
 
@@ -321,7 +322,7 @@ func (l *logs) result(ctx context.Context, deployment string) (r Result, done bo
 // follow prints the log of the Job's newest pod until the connection ends. It
 // asks for what came after the last line, and skips what it has printed.
 func (l *logs) follow(ctx context.Context) {
-	newest := l.cluster.JobPod(ctx, l.namespace, l.job)
+	newest := jobs.NewestPod(ctx, l.cluster, l.namespace, l.job)
 	if newest == nil {
 		return
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/health"
+	"github.com/candlefish/deploy-action/internal/kube/jobs"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/kube/routes"
 	"github.com/candlefish/deploy-action/internal/kube/services"
@@ -224,7 +225,7 @@ func labelOf(s rollout.Side) *string {
 	return &value
 }
 
-// RunJob runs a Job beside the workload; see kube.Cluster.RunJob.
+// RunJob runs a Job beside the workload; see jobs.Run.
 func (t *Target) RunJob(ctx context.Context, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
-	return t.cluster.RunJob(ctx, t.record.Namespace, t.record.Deployment, manifest, env)
+	return jobs.Run(ctx, t.cluster, t.record.Namespace, t.record.Deployment, manifest, env)
 }

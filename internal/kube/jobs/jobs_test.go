@@ -1,4 +1,4 @@
-package kube
+package jobs
 
 import (
 	"strings"
@@ -14,7 +14,7 @@ spec:
       containers: [{name: smoke, image: "smoke:1"}]
 `
 
-func TestValidJob(t *testing.T) {
+func TestValid(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ manifest, says string }{
 		"a job":         {smokeJob, ""},
@@ -26,7 +26,7 @@ func TestValidJob(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := ValidJob([]byte(test.manifest))
+			err := Valid([]byte(test.manifest))
 			if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error %v, want %q", err, test.says)
 			}
@@ -34,11 +34,11 @@ func TestValidJob(t *testing.T) {
 	}
 }
 
-func FuzzValidJob(f *testing.F) {
+func FuzzValid(f *testing.F) {
 	f.Add(smokeJob)
 	f.Add("kind: Job\n---\nkind: Pod")
 	f.Fuzz(func(t *testing.T, manifest string) {
-		if job, err := parseJob([]byte(manifest)); err == nil && len(job.Spec.Template.Spec.Containers) == 0 {
+		if job, err := parse([]byte(manifest)); err == nil && len(job.Spec.Template.Spec.Containers) == 0 {
 			t.Error("a job without containers is taken")
 		}
 	})

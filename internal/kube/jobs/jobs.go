@@ -1,4 +1,5 @@
-package kube
+// Package jobs runs Jobs and reads how they ended.
+package jobs
 
 import (
 	"bytes"
@@ -15,24 +16,22 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+
+	"github.com/candlefish/deploy-action/internal/kube"
 )
 
-// JobPermissions lists what a check by a Job needs beside Permissions.
-var JobPermissions = []Permission{
-	{"batch", "jobs", []string{"create", "get", "list", "watch", "delete"}, "Run the release (run-in: cluster) or custom checks as Jobs"},
+// Permissions lists what a check by a Job needs beside kube.Permissions.
+var Permissions = []kube.Permission{
+	{Group: "batch", Resource: "jobs", Verbs: []string{"create", "get", "list", "watch", "delete"}, Why: "Run the release (run-in: cluster) or custom checks as Jobs"},
 }
 
-// LogLines is the number of lines read from the end of a pod's log for a
-// report.
-const LogLines = 20
-
-// ValidJob returns an error for an invalid Job manifest, YAML or JSON.
-func ValidJob(manifest []byte) error {
-	_, err := parseJob(manifest)
+// Valid returns an error for an invalid Job manifest, YAML or JSON.
+func Valid(manifest []byte) error {
+	_, err := parse(manifest)
 	return err
 }
 
-func parseJob(manifest []byte) (*batchv1.Job, error) {
+func parse(manifest []byte) (*batchv1.Job, error) {
 	var job batchv1.Job
 	d := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
 	if err := d.Decode(&job); err != nil {
@@ -45,12 +44,12 @@ func parseJob(manifest []byte) (*batchv1.Job, error) {
 	return &job, nil
 }
 
-// RunJob runs the Job of a manifest in a namespace for the rollout of a
+// Run runs the Job of a manifest in a namespace for the rollout of a
 // Deployment, with env in all its containers, and waits until it completes or
-// fails. log is the end of its pod's log. RunJob always deletes the Job. An
+// fails. log is the end of its pod's log. Run always deletes the Job. An
 // error means that the Job did not finish.
-func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
-	job, err := parseJob(manifest)
+func Run(ctx context.Context, c *kube.Cluster, namespace, deployment string, manifest []byte, env map[string]string) (succeeded bool, reason string, log []string, err error) {
+	job, err := parse(manifest)
 	if err != nil {
 		return false, "", nil, err
 	}
@@ -58,7 +57,7 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 	if job.Labels == nil {
 		job.Labels = map[string]string{}
 	}
-	job.Labels[LabelTarget] = deployment
+	job.Labels[kube.LabelTarget] = deployment
 	if job.Spec.Template.Spec.RestartPolicy == "" {
 		job.Spec.Template.Spec.RestartPolicy = corev1.RestartPolicyNever
 	}
@@ -82,14 +81,14 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 	}
 	jobs := c.Typed.BatchV1().Jobs(namespace)
 	what := fmt.Sprintf("job %s/%s", namespace, job.Name)
-	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager}); err != nil {
+	if _, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: kube.FieldManager}); err != nil {
 		return false, "", nil, fmt.Errorf("create %s: %w", what, err)
 	}
 	defer func() {
 		remove, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
 		background := metav1.DeletePropagationBackground
-		_ = Retry(remove, func(ctx context.Context) error { // best effort: nothing depends on it, and its label names its owner
+		_ = kube.Retry(remove, func(ctx context.Context) error { // best effort: nothing depends on it, and its label names its owner
 			err := jobs.Delete(ctx, job.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 			if apierrors.IsNotFound(err) {
 				return nil
@@ -97,8 +96,8 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 			return err
 		})
 	}()
-	condition, err := c.jobEnd(ctx, namespace, job.Name)
-	log = c.jobLog(context.WithoutCancel(ctx), namespace, job.Name)
+	condition, err := await(ctx, c, namespace, job.Name)
+	log = logOf(context.WithoutCancel(ctx), c, namespace, job.Name)
 	if err != nil {
 		return false, "", log, fmt.Errorf("wait for %s: %w", what, err)
 	}
@@ -106,9 +105,9 @@ func (c *Cluster) RunJob(ctx context.Context, namespace, deployment string, mani
 	return condition.Type == batchv1.JobComplete, reason, log, nil
 }
 
-// jobEnd waits for the final condition of a Job. It restarts an interrupted
+// await waits for the final condition of a Job. It restarts an interrupted
 // watch.
-func (c *Cluster) jobEnd(ctx context.Context, namespace, name string) (batchv1.JobCondition, error) {
+func await(ctx context.Context, c *kube.Cluster, namespace, name string) (batchv1.JobCondition, error) {
 	jobs := c.Typed.BatchV1().Jobs(namespace)
 	only := metav1.ListOptions{FieldSelector: "metadata.name=" + name}
 	for {
@@ -117,7 +116,7 @@ func (c *Cluster) jobEnd(ctx context.Context, namespace, name string) (batchv1.J
 			if condition, ok := endOf(w); ok {
 				return condition, nil
 			}
-		} else if !isTransient(err) {
+		} else if !kube.IsTransient(err) {
 			return batchv1.JobCondition{}, err
 		}
 		select {
@@ -136,15 +135,15 @@ func endOf(w apiwatch.Interface) (batchv1.JobCondition, bool) {
 		if !ok {
 			continue
 		}
-		if c, ended := JobEnd(job); ended {
+		if c, ended := End(job); ended {
 			return c, true
 		}
 	}
 	return batchv1.JobCondition{}, false
 }
 
-// JobEnd returns the final condition of a Job, false while it runs.
-func JobEnd(job *batchv1.Job) (batchv1.JobCondition, bool) {
+// End returns the final condition of a Job, false while it runs.
+func End(job *batchv1.Job) (batchv1.JobCondition, bool) {
 	for _, c := range job.Status.Conditions {
 		if (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == corev1.ConditionTrue {
 			return c, true
@@ -153,8 +152,8 @@ func JobEnd(job *batchv1.Job) (batchv1.JobCondition, bool) {
 	return batchv1.JobCondition{}, false
 }
 
-// JobPod returns the newest pod of a Job, nil if there is none to read.
-func (c *Cluster) JobPod(ctx context.Context, namespace, job string) *corev1.Pod {
+// NewestPod returns the newest pod of a Job, nil if there is none to read.
+func NewestPod(ctx context.Context, c *kube.Cluster, namespace, job string) *corev1.Pod {
 	selector := labels.SelectorFromSet(labels.Set{batchv1.JobNameLabel: job})
 	pods, err := c.Typed.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if err != nil || len(pods.Items) == 0 {
@@ -169,16 +168,16 @@ func (c *Cluster) JobPod(ctx context.Context, namespace, job string) *corev1.Pod
 	return newest
 }
 
-// jobLog returns the end of the log of the Job's newest pod, nil if there is
+// logOf returns the end of the log of the Job's newest pod, nil if there is
 // none to read.
-func (c *Cluster) jobLog(ctx context.Context, namespace, name string) []string {
+func logOf(ctx context.Context, c *kube.Cluster, namespace, name string) []string {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	pod := c.JobPod(ctx, namespace, name)
+	pod := NewestPod(ctx, c, namespace, name)
 	if pod == nil {
 		return nil
 	}
-	tail, limit := int64(LogLines), int64(16<<10)
+	tail, limit := int64(kube.LogLines), int64(16<<10)
 	raw, err := c.Typed.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
 		Container: pod.Spec.Containers[0].Name, TailLines: &tail, LimitBytes: &limit,
 	}).DoRaw(ctx)
