@@ -27,14 +27,21 @@ func (s *leaseServer) take() {
 	s.version++
 }
 
+// acquire takes the Lease, which is free, for run 7.
+func (s *leaseServer) acquire() *Lease {
+	s.t.Helper()
+	l, err := transport(s.serve).cluster(s.t).Acquire(s.t.Context(), "shop", "web", release.Run{ID: "7"}, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return l
+}
+
 func TestALeaseIsReadAgainUnlessItWasJustSeen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newLeaseServer(t, "")
-		l, err := transport(s.serve).cluster(t).Acquire(t.Context(), "shop", "web", release.Run{ID: "7"}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := s.acquire()
 		before := s.count()
 		for range 100 {
 			if err := l.Check(t.Context()); err != nil {
@@ -60,10 +67,7 @@ func TestARenewalNoticesAnotherHolder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newLeaseServer(t, "")
-		l, err := transport(s.serve).cluster(t).Acquire(t.Context(), "shop", "web", release.Run{ID: "7"}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := s.acquire()
 		defer l.Abandon()
 		s.take()
 		time.Sleep(leaseRenewal + time.Millisecond)
