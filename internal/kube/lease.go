@@ -176,8 +176,11 @@ func (l *Lease) update(ctx context.Context, holder string) error {
 	began := time.Now()
 	leases := l.cluster.Typed.CoordinationV1().Leases(l.namespace)
 	lease, err := leases.Get(ctx, l.name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && holder == "" {
-		return nil // a person or this run deleted it
+	if apierrors.IsNotFound(err) {
+		l.see(time.Time{})
+		if holder == "" {
+			return nil // a person or this run deleted it
+		}
 	}
 	if err != nil {
 		return err
@@ -188,7 +191,7 @@ func (l *Lease) update(ctx context.Context, holder string) error {
 	}
 	now := metav1.NowMicro()
 	lease.Spec.RenewTime, lease.Spec.HolderIdentity = &now, &holder
-	if _, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager}); err == nil {
+	if _, err = leases.Update(ctx, lease, metav1.UpdateOptions{FieldManager: FieldManager}); err == nil && holder != "" {
 		l.see(began)
 	}
 	return err

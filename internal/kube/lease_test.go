@@ -77,3 +77,20 @@ func TestARenewalNoticesAnotherHolder(t *testing.T) {
 		}
 	})
 }
+
+func TestARenewalNoticesThatTheLeaseIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeaseServer(t, "")
+		l := s.acquire()
+		defer l.Abandon()
+		s.mu.Lock()
+		s.lease = nil
+		s.mu.Unlock()
+		time.Sleep(leaseRenewal + time.Millisecond)
+		synctest.Wait()
+		if err := l.Check(t.Context()); err == nil {
+			t.Error("Check = nil for a lease that was deleted")
+		}
+	})
+}
