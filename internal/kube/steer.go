@@ -176,9 +176,16 @@ func (l *Lease) awaitChange(ctx context.Context) {
 	}
 }
 
+// A Recorded is the record of one target, or why it cannot be read.
+type Recorded struct {
+	Deployment string
+	Record     *release.Record // nil with an Err
+	Err        *UnreadableError
+}
+
 // Records lists the records of a namespace.
-func (c *Cluster) Records(ctx context.Context, namespace string) ([]*release.Record, error) {
-	var records []*release.Record
+func (c *Cluster) Records(ctx context.Context, namespace string) ([]Recorded, error) {
+	var records []Recorded
 	err := Retry(ctx, func(ctx context.Context) error {
 		records = nil
 		list, err := c.Typed.CoreV1().ConfigMaps(namespace).List(ctx, metav1.ListOptions{LabelSelector: LabelTarget})
@@ -186,12 +193,12 @@ func (c *Cluster) Records(ctx context.Context, namespace string) ([]*release.Rec
 			return err
 		}
 		for i := range list.Items {
-			if list.Items[i].Name != release.ObjectName(list.Items[i].Labels[LabelTarget]) {
+			r := Recorded{Deployment: list.Items[i].Labels[LabelTarget]}
+			if list.Items[i].Name != release.ObjectName(r.Deployment) {
 				continue
 			}
-			r, err := release.Decode(list.Items[i].Data)
-			if err != nil {
-				return fmt.Errorf("configmap %s: %w", list.Items[i].Name, err)
+			if r.Record, err = release.Decode(list.Items[i].Data); err != nil {
+				r.Err = &UnreadableError{Namespace: namespace, Deployment: r.Deployment, Err: fmt.Errorf("configmap %s: %w", list.Items[i].Name, err)}
 			}
 			records = append(records, r)
 		}

@@ -20,8 +20,17 @@ const (
 	AnnotationFreed = "deploy.candlefish.ai/freed"      // on a ReplicaSet between two owners
 )
 
+// An UnreadableError says that the record of a target is not one that this version
+// can read.
+type UnreadableError struct {
+	Namespace, Deployment string
+	Err                   error
+}
+
+func (e *UnreadableError) Error() string { return e.Err.Error() }
+
 // LoadRecord reads the record of a target's newest release. It returns nil, nil
-// if there is none.
+// if there is none, and an *UnreadableError for one that it cannot decode.
 func (c *Cluster) LoadRecord(ctx context.Context, namespace, deployment string) (*release.Record, error) {
 	var record *release.Record
 	err := Retry(ctx, func(ctx context.Context) error {
@@ -32,8 +41,10 @@ func (c *Cluster) LoadRecord(ctx context.Context, namespace, deployment string) 
 		if err != nil {
 			return err
 		}
-		record, err = release.Decode(cm.Data)
-		return err
+		if record, err = release.Decode(cm.Data); err != nil {
+			return &UnreadableError{Namespace: namespace, Deployment: deployment, Err: err}
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the release record %s/%s: %w", namespace, release.ObjectName(deployment), err)

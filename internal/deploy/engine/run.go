@@ -199,7 +199,7 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
 	})
 	if err != nil {
-		return nil, exit.Refuse("", err.Error())
+		return nil, &exit.Error{Status: exit.CouldNotRun, Err: err}
 	}
 	if r.Cfg.ProbeURL != "" {
 		found.EntryPoint.URL = r.Cfg.ProbeURL

@@ -186,13 +186,17 @@ func Reap(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
 	reaped := 0
 	own := r.Values // without what the records add
 	for _, record := range records {
-		if r.Cfg.Deployment != "" && record.Deployment != r.Cfg.Deployment || !due(record, time.Now()) {
+		if r.Cfg.Deployment != "" && record.Deployment != r.Cfg.Deployment || record.Err == nil && !due(record.Record, time.Now()) {
 			continue
 		}
 		reaped++
 		r.Values = own
-		if err := reapOne(ctx, r, record); err != nil {
-			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", record.Namespace, record.Deployment, err))
+		err := error(record.Err)
+		if record.Err == nil {
+			err = reapOne(ctx, r, record.Record)
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("deployment %s/%s: %w", r.Cfg.Namespace, record.Deployment, err))
 		}
 	}
 	r.Console.Logf("%d of %d recorded releases in namespace %s were due", reaped, len(records), r.Cfg.Namespace)

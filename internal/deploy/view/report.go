@@ -15,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -84,6 +85,10 @@ func (r *Run) end(d *Delivery, err error) *exit.Error {
 	switch {
 	case err != nil:
 		status, hint := exit.Of(err)
+		var unreadable *kube.UnreadableError
+		if hint == "" && errors.As(err, &unreadable) {
+			hint = "use the version that wrote the record, or mend it; to delete it, type: " + r.Command(inputs.CommandForget, unreadable.Namespace, unreadable.Deployment)
+		}
 		return &exit.Error{Status: status, Err: err, Hint: hint}
 	case d.Planned:
 		return ended(exit.Done, "dry run: nothing was changed", "")
