@@ -96,15 +96,11 @@ func (b *bid) take(ctx context.Context) error {
 	leases := b.cluster.Typed.CoordinationV1().Leases(b.namespace)
 	lease, err := leases.Get(ctx, b.name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		b.Token = 1
-		_, err = leases.Create(ctx, &coordinationv1.Lease{
-			ObjectMeta: metav1.ObjectMeta{Name: b.name, Labels: map[string]string{LabelTarget: b.deployment}},
-			Spec:       b.spec(),
-		}, metav1.CreateOptions{FieldManager: FieldManager})
-		if apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("%w: another client created it", ErrNotYet)
+		if b.Token, err = b.recorded(ctx); err != nil {
+			return err
 		}
-		return err
+		b.Token++
+		return b.create(ctx)
 	}
 	if err != nil {
 		return err
@@ -120,6 +116,21 @@ func (b *bid) take(ctx context.Context) error {
 		b.seen = "lost the race" // the winner renews it
 	}
 	return err
+}
+
+// recorded returns the token of the record, 0 without a readable one: a lease that
+// somebody deleted does not start from 1 again, or the run that wrote the record
+// would count as the newer one.
+func (b *bid) recorded(ctx context.Context) (int64, error) {
+	record, err := b.cluster.LoadRecord(ctx, b.namespace, b.deployment)
+	var unreadable *UnreadableError
+	switch {
+	case errors.As(err, &unreadable):
+		return 0, nil // nobody can write it either
+	case err != nil || record == nil:
+		return 0, err
+	}
+	return record.Token, nil
 }
 
 // held returns an error while the lease has a holder that renews it or may
@@ -146,6 +157,18 @@ func (b *bid) held(lease *coordinationv1.Lease) error {
 }
 
 var errHeldStill = fmt.Errorf("held, no renewal so far")
+
+// create creates the lease with this run as its holder.
+func (l *Lease) create(ctx context.Context) error {
+	_, err := l.cluster.Typed.CoordinationV1().Leases(l.namespace).Create(ctx, &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: l.name, Labels: map[string]string{LabelTarget: l.deployment}},
+		Spec:       l.spec(),
+	}, metav1.CreateOptions{FieldManager: FieldManager})
+	if apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("%w: another client created it", ErrNotYet)
+	}
+	return err
+}
 
 func (l *Lease) spec() coordinationv1.LeaseSpec {
 	holder, seconds, token := l.run.String(), int32(leaseDuration/time.Second), int32(l.Token)
@@ -181,6 +204,8 @@ func (l *Lease) update(ctx context.Context, holder string) error {
 		if holder == "" {
 			return nil // a person or this run deleted it
 		}
+		// A person deleted it: without it a second run would not see this one.
+		return l.create(ctx)
 	}
 	if err != nil {
 		return err

@@ -17,6 +17,23 @@ func (s *leaseServer) count() int {
 	return s.requests
 }
 
+// remove deletes the Lease.
+func (s *leaseServer) remove() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lease = nil
+}
+
+// holder returns the Lease's holder, "-" without a Lease.
+func (s *leaseServer) holder() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease == nil {
+		return "-"
+	}
+	return *s.lease.Spec.HolderIdentity
+}
+
 // take gives the Lease to another run.
 func (s *leaseServer) take() {
 	s.mu.Lock()
@@ -78,19 +95,47 @@ func TestARenewalNoticesAnotherHolder(t *testing.T) {
 	})
 }
 
-func TestARenewalNoticesThatTheLeaseIsGone(t *testing.T) {
+// A second run would not see a run whose lease somebody deleted.
+func TestARenewalCreatesALeaseThatIsGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newLeaseServer(t, "")
 		l := s.acquire()
 		defer l.Abandon()
-		s.mu.Lock()
-		s.lease = nil
-		s.mu.Unlock()
+		s.remove()
 		time.Sleep(leaseRenewal + time.Millisecond)
 		synctest.Wait()
-		if err := l.Check(t.Context()); err == nil {
-			t.Error("Check = nil for a lease that was deleted")
+		if holder := s.holder(); holder != "7" {
+			t.Errorf("the lease's holder is %q, want 7", holder)
+		}
+		time.Sleep(leaseFresh)
+		if err := l.Check(t.Context()); err != nil {
+			t.Errorf("Check = %v", err)
+		}
+	})
+}
+
+// Both runs ended as "another run took over" when the second one's token started
+// from 1 again, below the one in the record.
+func TestALeaseThatIsGoneGoesOnFromTheRecord(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newLeaseServer(t, "")
+		first := s.acquire()
+		s.token = first.Token + 4 // the record of a run that is still alive
+		first.Abandon()
+		s.remove()
+		second := s.acquire()
+		defer second.Abandon()
+		if second.Token <= s.token {
+			t.Errorf("the second run's token is %d, the record has %d", second.Token, s.token)
+		}
+		time.Sleep(leaseFresh)
+		if err := first.Check(t.Context()); !errors.Is(err, rollout.ErrFenced) {
+			t.Errorf("Check of the first run = %v, want %v", err, rollout.ErrFenced)
+		}
+		if err := second.Check(t.Context()); err != nil {
+			t.Errorf("Check of the second run = %v", err)
 		}
 	})
 }

@@ -15,16 +15,20 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-const leasePath = "/apis/coordination.k8s.io/v1/namespaces/shop/leases"
+const (
+	leasePath  = "/apis/coordination.k8s.io/v1/namespaces/shop/leases"
+	recordPath = "/api/v1/namespaces/shop/configmaps/web-rollout"
+)
 
-// A leaseServer is an API server with one Lease, or none. Any other request fails
-// the test.
+// A leaseServer is an API server with one Lease and one record, or none. Any other
+// request fails the test.
 type leaseServer struct {
 	t          *testing.T
 	watchable  bool // else a watch is forbidden
@@ -32,6 +36,7 @@ type leaseServer struct {
 
 	mu       sync.Mutex
 	lease    *coordinationv1.Lease
+	token    int64 // of the record, 0 for no record
 	version  int
 	watches  []*io.PipeWriter
 	requests int
@@ -79,6 +84,20 @@ func (s *leaseServer) serve(r *http.Request) (*http.Response, error) {
 			return status(http.StatusForbidden, metav1.StatusReasonForbidden)
 		}
 		return s.watch(r), nil
+	case r.Method == http.MethodPost && r.URL.Path == leasePath:
+		if s.lease != nil {
+			return status(http.StatusConflict, metav1.StatusReasonAlreadyExists)
+		}
+		return s.put(r)
+	case r.Method == http.MethodGet && r.URL.Path == recordPath:
+		if s.token == 0 {
+			return status(http.StatusNotFound, metav1.StatusReasonNotFound)
+		}
+		data, err := release.Encode(&release.Record{Schema: release.Schema, Token: s.token})
+		if err != nil {
+			s.t.Error(err)
+		}
+		return jsonAnswer(r, http.StatusOK, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}, Data: data})
 	case r.URL.Path != leasePath+"/web-rollout":
 		s.t.Errorf("unexpected %s %s", r.Method, r.URL)
 		return status(http.StatusForbidden, metav1.StatusReasonForbidden)
@@ -87,23 +106,29 @@ func (s *leaseServer) serve(r *http.Request) (*http.Response, error) {
 	case r.Method == http.MethodGet:
 		return jsonAnswer(r, http.StatusOK, s.lease)
 	case r.Method == http.MethodPut:
-		var lease coordinationv1.Lease
-		if err := json.NewDecoder(r.Body).Decode(&lease); err != nil || r.URL.Query().Get("fieldManager") != FieldManager {
-			s.t.Errorf("update by %q: %v", r.URL.Query().Get("fieldManager"), err)
-		}
-		if lease.ResourceVersion != s.lease.ResourceVersion {
-			return status(http.StatusConflict, metav1.StatusReasonConflict)
-		}
-		s.version++
-		lease.TypeMeta, lease.ResourceVersion = s.lease.TypeMeta, strconv.Itoa(s.version)
-		s.lease = &lease
-		for _, w := range s.watches {
-			go s.event(w, "MODIFIED", lease)
-		}
-		return jsonAnswer(r, http.StatusOK, s.lease)
+		return s.put(r)
 	}
 	s.t.Errorf("unexpected %s %s", r.Method, r.URL)
 	return status(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed)
+}
+
+// put stores the Lease of a request; an update needs its last version.
+func (s *leaseServer) put(r *http.Request) (*http.Response, error) {
+	var lease coordinationv1.Lease
+	if err := json.NewDecoder(r.Body).Decode(&lease); err != nil || r.URL.Query().Get("fieldManager") != FieldManager {
+		s.t.Errorf("write by %q: %v", r.URL.Query().Get("fieldManager"), err)
+	}
+	if s.lease != nil && lease.ResourceVersion != s.lease.ResourceVersion {
+		return jsonAnswer(r, http.StatusConflict, metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: "Failure", Reason: metav1.StatusReasonConflict, Code: http.StatusConflict})
+	}
+	s.version++
+	lease.TypeMeta = metav1.TypeMeta{APIVersion: "coordination.k8s.io/v1", Kind: "Lease"}
+	lease.ResourceVersion = strconv.Itoa(s.version)
+	s.lease = &lease
+	for _, w := range s.watches {
+		go s.event(w, "MODIFIED", lease)
+	}
+	return jsonAnswer(r, http.StatusOK, s.lease)
 }
 
 // watch begins with the Lease as it is, like the API server without a version.

@@ -161,6 +161,7 @@ func plain(ctx context.Context, r *engine.Run, record *release.Record, lease *ku
 			return d, nil
 		}
 	}
+	lease.Abandon() // a renewal would create the lease again
 	if err := r.Cluster.Forget(ctx, record.Namespace, record.Deployment); err != nil {
 		return nil, err
 	}
