@@ -118,7 +118,8 @@ func (l *loop) decide(ctx context.Context) (action rollout.Action, changed bool,
 	}
 	l.receive()
 	o.Now, o.Done, o.Err, o.Interrupted = l.Now(), l.done, l.failed, l.signal
-	o.Fenced = cmp.Or(l.fenced, o.Fenced)
+	l.fenced = cmp.Or(l.fenced, o.Fenced) // then it records nothing either
+	o.Fenced = l.fenced
 	o.Request, o.By = l.steer.Request, l.steer.By
 	if l.drift != nil && o.Drift == "" {
 		o.Drift = l.drift.Error()
