@@ -116,6 +116,15 @@ func (b *Book) Learn(side rollout.Side, values ...string) {
 	}
 }
 
+// Forget removes values of a side.
+func (b *Book) Forget(side rollout.Side, values ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, v := range values {
+		delete(b.values[index(side)], v)
+	}
+}
+
 // LearnPrefix adds a common prefix of a side's values, such as "web-7d9f8c6b5-"
 // for the pods of a ReplicaSet.
 func (b *Book) LearnPrefix(side rollout.Side, prefixes ...string) {

@@ -93,10 +93,10 @@ func abortObserved(p Plan, s State, o Observation) (State, Action) {
 		if !s.QuickBy.IsZero() {
 			return quickEnd(s, o, "accepted, but the answers did not show it before the run had to end")
 		}
-		if o.CanaryAnswers == 0 {
+		if o.CanaryAnswers == 0 || o.SinceCanary >= settleAnswers {
 			// Too few answers by stable, but none by the canary: nothing more can be seen
 			// while stable itself fails.
-			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight 0: stable answered too little in %s; the canary answered nothing", p.Propagation))
+			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight 0: stable answered too little in %s; the canary no longer answered", p.Propagation))
 			return abortDrain(p, enter(seen(s, o), o, StageAbortDrain), o)
 		}
 		return failed(s, o, "abort: the gateway accepted weight 0, but the canary still answers (aborting because: "+s.Reason+")")

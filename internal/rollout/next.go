@@ -45,7 +45,7 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 		s.QuickBy = o.Now.Add(p.QuickAbort)
 		return stop(startAbort(s, o, "interrupted by "+o.Interrupted))
 	case o.Drift != "":
-		return stop(end(s, o, PhasePaused, "conflicting change: "+o.Drift+"; paused instead of overwriting it"))
+		return stop(conflict(s, o))
 	case o.Err != nil:
 		return stop(fail(p, s, o, o.Err.Error()))
 	case o.Trouble != "" && s.Stage != StagePrepare:
@@ -58,6 +58,12 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 		return stop(fail(p, s, o, o.Reason))
 	}
 	return steered(p, s, o)
+}
+
+// conflict pauses because of another writer.
+func conflict(s State, o Observation) (State, Action) {
+	s.Conflict = true
+	return end(s, o, PhasePaused, "conflicting change: "+o.Drift+"; paused instead of overwriting it")
 }
 
 // extends repeats a dwell or a bake that was inconclusive, if the plan allows

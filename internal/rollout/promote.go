@@ -214,7 +214,7 @@ func bake(p Plan, s State, o Observation) (State, Action) {
 func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
 	switch {
 	case o.Drift != "":
-		s, a := end(s, o, PhasePaused, "conflicting change: "+o.Drift+"; paused instead of overwriting it")
+		s, a := conflict(s, o)
 		return s, a, true
 	case o.Request == RequestAbort || o.Request == RequestRollback:
 		s, a := startRevert(s, o, fmt.Sprintf("%s by %s", o.Request, o.By))

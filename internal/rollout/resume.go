@@ -90,7 +90,7 @@ func Continue(s State, now time.Time) State {
 		return forward(next, s)
 	case s.Phase == PhaseAborted, s.Phase == PhaseFailed:
 		return Resume(s, now, "the same release")
-	case s.Phase == PhasePending, s.at() == StagePrepare:
+	case s.Phase == PhasePending, s.at() == StagePrepare && !s.Written:
 		next.Phase, next.Stage = PhaseProgressing, StagePrepare
 		return next
 	}

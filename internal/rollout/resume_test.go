@@ -112,3 +112,47 @@ func TestASignalLingers(t *testing.T) {
 		}
 	}
 }
+
+// A conflict ends a resumed rollout before it has done anything. The pause that was
+// over stays over, however often that happens.
+func TestAPauseThatIsOverStaysOver(t *testing.T) {
+	t.Parallel()
+	p := plan()
+	p.Steps[0].UntilPromoted = true
+	w := &world{plan: p}
+	left := w.run(t)
+	if left.Phase != PhasePaused || !left.Asked {
+		t.Fatalf("ended %s: %s", left.Phase, left.Reason)
+	}
+	for range 2 {
+		conflicting := &world{plan: p, state: Continue(left, epoch), bend: func(o *Observation, _ State) { o.Drift = "helm changed the route" }}
+		if left = conflicting.run(t); left.Phase != PhasePaused || !left.Conflict || len(conflicting.actions) > 0 {
+			t.Fatalf("ended %s after %q: %s", left.Phase, conflicting.actions, left.Reason)
+		}
+	}
+	if end := (&world{plan: p, state: Continue(left, epoch)}).run(t); end.Phase != PhasePromoted || end.Conflict {
+		t.Errorf("ended %s (conflict %t): %s", end.Phase, end.Conflict, end.Reason)
+	}
+}
+
+// While stable fails, an abort sees nothing of it. The canary's last answers come
+// before the gateway follows.
+func TestAnAbortEndsWhenTheCanaryIsSilent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answers, since int
+		want           Phase
+	}{
+		"none":                    {0, 3, PhaseAborted},
+		"some before it followed": {40, settleAnswers, PhaseAborted},
+		"still":                   {40, settleAnswers - 1, PhaseFailed},
+	} {
+		w := &world{plan: plan(), state: Resume(State{Phase: PhasePaused, Stage: StageEnd, Left: StageDwell, Weight: 25, Written: true}, epoch, "run 2")}
+		w.bend = func(o *Observation, _ State) {
+			o.Split, o.CanaryAnswers, o.SinceCanary = SplitPending, c.answers, c.since
+		}
+		if end := w.run(t); end.Phase != c.want {
+			t.Errorf("%s: ended %s, want %s: %s", name, end.Phase, c.want, end.Reason)
+		}
+	}
+}

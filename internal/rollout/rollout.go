@@ -188,6 +188,8 @@ type State struct {
 	// Asked: the plan or a person asked for the pause. Left is the stage in which
 	// a terminal state was entered.
 	Asked bool `json:"asked,omitempty"`
+	// Conflict: another writer changed what the rollout writes, so it paused.
+	Conflict bool `json:"conflict,omitempty"`
 	// Interrupted: a signal ended the run after its hand-over.
 	Interrupted bool  `json:"interrupted,omitempty"`
 	Left        Stage `json:"left,omitempty"`
@@ -258,8 +260,9 @@ type Observation struct {
 	// Followed is when the gateway likely started to follow the weight, estimated
 	// from the answers; zero if unknown. The confirmation comes later.
 	Followed time.Time
-	// CanaryAnswers counts answers by the canary since the last weight.
-	CanaryAnswers int
+	// CanaryAnswers counts answers by the canary since the last weight, SinceCanary
+	// all answers since its last one, whoever sent them.
+	CanaryAnswers, SinceCanary int
 	// OldAnswers counts answers by the old revision since the action of StageWarm.
 	OldAnswers int
 	// NewAnswers counts answers by the new revision since the action of StageWarm.

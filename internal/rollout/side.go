@@ -14,6 +14,9 @@ const (
 	SideUnattributed Side = "unattributed"
 )
 
+// Written reports whether a release writes s as the value of the version label.
+func (s Side) Written() bool { return s == SideStable || s == SideCanary || s == SidePrevious }
+
 // UnmarshalText parses a side's name. Recordings of version 1.0 have unsigned
 // for unattributed.
 func (s *Side) UnmarshalText(b []byte) error {

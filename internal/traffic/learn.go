@@ -30,6 +30,7 @@ type Identity struct {
 	Size   int         // the largest body of these answers, in bytes
 	Why    string      // why the versions cannot be distinguished, "" if they can
 	Late   bool        // the canary's values are learnt from test requests
+	Before bool        // stable's values are learnt from all answers before the first weight
 }
 
 // Learn sends a few requests to the entry point before the first change and
@@ -37,7 +38,7 @@ type Identity struct {
 func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	var headers []http.Header
 	var bodies [][]byte
-	id := Identity{Marker: cfg.marker(), Book: &probe.Book{}}
+	id := Identity{Marker: cfg.marker(), Book: &probe.Book{}, Before: true}
 	for range baselineAnswers {
 		sample, err := fetchStable(ctx, cfg, id.Status)
 		if err != nil {
@@ -134,10 +135,61 @@ func (id Identity) teach(record *release.Record) {
 	if !id.Marker.Pod {
 		return
 	}
-	id.Book.LearnPrefix(rollout.SideStable, record.Stable.ReplicaSet+"-")
+	id.TeachStable([]string{record.Stable.ReplicaSet})
 	if record.Canary.ReplicaSet != "" {
 		id.Book.LearnPrefix(rollout.SideCanary, record.Canary.ReplicaSet+"-")
 	}
+}
+
+// TeachStable adds the pods of more ReplicaSets to stable's values, if the marker is
+// a pod's name.
+func (id Identity) TeachStable(replicaSets []string) {
+	if !id.Marker.Pod {
+		return
+	}
+	for _, name := range replicaSets {
+		id.Book.LearnPrefix(rollout.SideStable, name+"-")
+	}
+}
+
+// A relearning follows stable's values up to the first weight. Pods of an earlier
+// version that a rolling update has just replaced may still answer when Learn
+// asks: then every later answer would look like the canary's.
+type relearning struct {
+	answers int
+	last    map[string]int // by value, the number of the answer that had it last
+	changed bool           // there was a value that Learn had not seen
+}
+
+// answer takes one answer to a request before the first weight.
+func (r *relearning) answer(id Identity, value string, side rollout.Side) {
+	if !id.Before || id.Why != "" || id.Marker.Pod || value == "" {
+		return
+	}
+	if r.last == nil {
+		r.last = map[string]int{}
+	}
+	r.answers++
+	r.last[value] = r.answers
+	if side == rollout.SideCanary {
+		r.changed = true
+		id.Book.Learn(rollout.SideStable, value)
+	}
+}
+
+// end forgets the values that no longer answer. It reports whether stable's values
+// changed.
+func (r *relearning) end(id Identity) bool {
+	if !r.changed {
+		return false
+	}
+	for _, value := range id.Book.Values(rollout.SideStable) {
+		if r.last[value] <= r.answers-baselineAnswers {
+			id.Book.Forget(rollout.SideStable, value)
+		}
+	}
+	r.changed = false
+	return true
 }
 
 // AwaitBaseline waits until stable has answered a number of probes without a

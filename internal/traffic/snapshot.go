@@ -14,6 +14,8 @@ type Snapshot struct {
 	Weights []WeightAt
 	Total   probe.Counts
 	Stats   probe.Stats
+	// Failing counts the failed answers since the last success.
+	Failing int
 	// Why is the reason why the versions cannot be distinguished, "" if they can.
 	Why string
 	// Evidence is the source of the confirmations, such as "header:X-Version";
@@ -26,7 +28,7 @@ type Snapshot struct {
 func (m *Monitor) Snapshot() Snapshot {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := Snapshot{Total: m.steps.tally.Total(), Stats: m.stream.Stats(), Why: m.identity.Why, Evidence: m.identity.Marker.String(), Counters: m.counters != nil}
+	s := Snapshot{Total: m.steps.tally.Total(), Stats: m.stream.Stats(), Failing: m.failing, Why: m.identity.Why, Evidence: m.identity.Marker.String(), Counters: m.counters != nil}
 	if s.Counters {
 		s.Evidence = "the gateway's request counters"
 	}

@@ -135,6 +135,7 @@ func ConfirmTime(from, to, rate int) time.Duration {
 type confirmation struct {
 	weight    int
 	canary    int       // answers by the canary
+	since     int       // answers since its last one
 	writtenAt time.Time // requests sent before it do not count
 	confirmer *stat.Confirmer
 	confirmed bool
@@ -153,12 +154,14 @@ func (c *confirmation) begun() bool { return !c.writtenAt.IsZero() }
 // answer adds one answer to a request sent after the write. It reports whether
 // this answer confirms the weight.
 func (c *confirmation) answer(a probe.Answer) bool {
+	c.since++
 	if a.Side != rollout.SideStable && a.Side != rollout.SideCanary {
 		c.unattributed()
 		return false
 	}
 	if a.Side == rollout.SideCanary {
 		c.canary++
+		c.since = 0
 	}
 	confirmed := c.confirmer.Observe(a.Side == rollout.SideCanary)
 	if !c.confirmed && c.confirmer.Run() <= 1 {

@@ -88,6 +88,8 @@ type Monitor struct {
 	handedOver bool   // the user's Service and Deployment belong to the new version
 	reverted   bool   // the sides are exchanged, and nothing is judged any more
 	notifiedAt time.Time
+	failing    int // failed answers since the last success
+	relearning relearning
 }
 
 // Checks runs one custom check at a weight; nil runs none. It may block.
@@ -160,10 +162,14 @@ func (m *Monitor) answer(a probe.Answer) {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failing++; !a.Failed {
+		m.failing = 0
+	}
 	if m.settled.answer(a) {
 		m.notify()
 	}
 	if !m.share.begun() {
+		m.relearning.answer(m.identity, a.Value, a.Side)
 		m.judge.answer(a, now) // also before any change, as the judge's baseline
 		return
 	}
@@ -199,6 +205,9 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 			m.preflight.podsExist()
 		}
 	case rollout.KindWeight:
+		if m.relearning.end(m.identity) {
+			m.record.Markers = m.identity.Markers()
+		}
 		m.share.begin(a.Weight, at)
 		m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
@@ -239,6 +248,7 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 		o.Split = rollout.SplitBlind
 	}
 	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.old, m.settled.new, m.share.canary
+	o.SinceCanary = m.share.since
 	step := m.steps.newest()
 	if step == nil {
 		if !m.plan.Replace { // stable fails anyway

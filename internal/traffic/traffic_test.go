@@ -28,6 +28,7 @@ type fakeGateway struct {
 	weight  atomic.Int64 // percent to the canary
 	marked  atomic.Bool  // it knows the preflight route
 	signs   atomic.Bool  // answers carry their version
+	stable  atomic.Value // stable's version
 	failing atomic.Bool
 }
 
@@ -35,8 +36,9 @@ func newGateway(t *testing.T) *fakeGateway {
 	t.Helper()
 	g := &fakeGateway{}
 	g.signs.Store(true)
+	g.stable.Store("v1")
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		version := "v1"
+		version := g.stable.Load().(string)
 		if rand.Int64N(100) < g.weight.Load() || g.marked.Load() && r.Header.Get(header) == "s3cret" {
 			version = "v2"
 		}
@@ -102,6 +104,33 @@ func until(t *testing.T, m *Monitor, s rollout.State, what string, ok func(rollo
 		case <-limit:
 			t.Fatalf("%s: nothing after 20 s, the last is %+v", what, o)
 		}
+	}
+}
+
+// The pods of the version before stable may still answer while stable's values are
+// learnt.
+func TestAnEarlierVersionIsNotTakenForStable(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	g.stable.Store("v0")
+	m, record := start(t, g)
+	record.Markers = m.identity.Markers()
+	g.stable.Store("v1")
+	for seen := 0; seen < 2*baselineAnswers; { // as long as the canary's pods start
+		<-time.After(10 * time.Millisecond)
+		m.mu.Lock()
+		seen = m.relearning.answers - m.relearning.last["v0"]
+		m.mu.Unlock()
+	}
+	g.weight.Store(50)
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved, Weight: 50, Written: true}
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, s, time.Now())
+	o := until(t, m, s, "the share of 50 %", func(o rollout.Observation) bool { return o.Split == rollout.SplitConfirmed })
+	if o.CanaryAnswers == 0 {
+		t.Error("no answer was the canary's")
+	}
+	if got := record.Markers.Stable; len(got) != 1 || got[0] != "v1" {
+		t.Errorf("stable's values in the record are %q, want v1", got)
 	}
 }
 
