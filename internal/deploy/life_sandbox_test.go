@@ -322,7 +322,8 @@ func (w *world) apply(object string) {
 		delete(meta, key)
 	}
 	spec, _ := o["spec"].(map[string]any)
-	for _, rule := range spec["rules"].([]any) {
+	rules, _ := spec["rules"].([]any)
+	for _, rule := range rules {
 		refs, _ := rule.(map[string]any)["backendRefs"].([]any)
 		for i := range refs {
 			if ref := refs[i].(map[string]any); ref["name"] == sample.Name+"-canary" {

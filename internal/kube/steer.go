@@ -45,6 +45,22 @@ func (c *Cluster) Holder(ctx context.Context, namespace, deployment string) (run
 	return run, renewed, nil
 }
 
+// Renews reports whether the holder of a target's lease, which renewed it last at
+// renewed by its own clock, still does. If that looks long ago it waits for the
+// next renewal: the clocks of two machines disagree.
+func (c *Cluster) Renews(ctx context.Context, namespace, deployment, run string, renewed time.Time) (bool, error) {
+	if run == "" || time.Since(renewed) < leaseDuration {
+		return run != "", nil
+	}
+	select {
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	case <-time.After(leaseRenewal + time.Second):
+	}
+	holder, again, err := c.Holder(ctx, namespace, deployment)
+	return holder != "" && again.After(renewed), err
+}
+
 // Ask gives a request to the run that holds the target's lease, and returns when
 // the run has taken it. It returns ErrNobodyDrives if there is no holder, or if
 // the holder does not take it while a live one would have renewed its lease.

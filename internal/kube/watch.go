@@ -217,6 +217,22 @@ func (w *Watch) ReplicaSet(name string) *appsv1.ReplicaSet {
 	return rs
 }
 
+// ReplicaSetsOf lists the ReplicaSets of a Deployment.
+func (w *Watch) ReplicaSetsOf(deployment string) []*appsv1.ReplicaSet {
+	owner := w.Deployment(deployment)
+	if owner == nil {
+		return nil
+	}
+	var own []*appsv1.ReplicaSet
+	sets, _ := w.typed.Apps().V1().ReplicaSets().Lister().ReplicaSets(w.ns).List(labels.Everything())
+	for _, rs := range sets {
+		if metav1.IsControlledBy(rs, owner) {
+			own = append(own, rs)
+		}
+	}
+	return own
+}
+
 // ResourceOf returns the client-go resource of a kind of route.
 func ResourceOf(k router.Kind) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: k.Group, Version: k.Version, Resource: k.Resource}

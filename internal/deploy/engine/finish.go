@@ -128,7 +128,7 @@ func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Leas
 // Resume drives a recorded rollout from a state. judged starts a judge, which
 // the way up and the bake need.
 func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*view.Delivery, error) {
-	identity, err := traffic.Recall(record)
+	identity, err := r.recall(ctx, record, state)
 	if err != nil {
 		return nil, err
 	}
@@ -146,4 +146,23 @@ func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Le
 	}
 	defer monitor.Stop()
 	return r.conduct(ctx, conducted{record: record, lease: lease, monitor: monitor, state: state, judged: judged})
+}
+
+// recall returns the recorded identity of the versions. On the way back to stable
+// the Deployment's answers may no longer be those of the record: a person may have
+// restarted it, or given it another image.
+func (r *Run) recall(ctx context.Context, record *release.Record, state rollout.State) (traffic.Identity, error) {
+	identity, err := traffic.Recall(record)
+	if err != nil || state.Phase != rollout.PhaseAborting {
+		return identity, err
+	}
+	image, sets, err := workload.LiveStable(ctx, r.Cluster, record)
+	if err != nil {
+		return identity, err
+	}
+	if image != record.Stable.Image && image != "" {
+		identity.Why = fmt.Sprintf("deployment %s has the image %s since the release began", record.Deployment, image)
+	}
+	identity.TeachStable(sets)
+	return identity, nil
 }

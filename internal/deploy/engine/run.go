@@ -313,6 +313,9 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 		return nil, err
 	}
 	defer target.Close()
+	if c.state.Phase == rollout.PhaseProgressing {
+		target.Continues(c.record.State)
+	}
 	if c.judged {
 		if err := r.Cfg.Rules.Judge(c.monitor, filepath.Join(r.Cfg.ReportDir, view.AnalysisFile), c.record); err != nil {
 			return nil, err
@@ -385,6 +388,7 @@ func start(ctx context.Context, cfg traffic.Config, record *release.Record, iden
 func conclusion(ctx context.Context, d *view.Delivery, target *workload.Target) {
 	ctx, cancel := context.WithTimeout(ctx, inputs.Finish)
 	defer cancel()
+	d.Missing = target.Missing()
 	if d.State.Phase != rollout.PhasePromoted {
 		d.Failure = target.Failure(ctx)
 		return

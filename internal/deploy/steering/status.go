@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/deploy/engine"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -25,7 +28,9 @@ type status struct {
 	Image      string        `json:"image"`
 	Previous   string        `json:"previous_image,omitempty"`
 	Run        release.Run   `json:"run"`
-	DrivenBy   string        `json:"driven_by,omitempty"` // the run that holds the lease
+	DrivenBy   string        `json:"driven_by,omitempty"` // the run that holds the lease and renews it
+	LeftBy     string        `json:"left_by,omitempty"`   // the run that holds the lease and renews it no more
+	RenewedAt  time.Time     `json:"renewed_at,omitzero"` // by the clock of that run
 	Phase      rollout.Phase `json:"phase"`
 	Stage      rollout.Stage `json:"stage"`
 	Step       int           `json:"step"` // from 1
@@ -37,9 +42,12 @@ type status struct {
 	WarmUntil  time.Time     `json:"warm_until,omitzero"`
 	// LiveWeight is the canary Service's share in the live routes, in percent; -1
 	// if no route names it.
-	LiveWeight int                `json:"live_weight"`
-	Pods       []workload.PodView `json:"pods"`
-	Takes      []string           `json:"takes"` // the commands that it takes now
+	LiveWeight int    `json:"live_weight"`
+	LiveImage  string `json:"live_image,omitempty"` // of the Deployment
+	// ReadyEndpoints are those of the user's Services, by name.
+	ReadyEndpoints map[string]int     `json:"ready_endpoints"`
+	Pods           []workload.PodView `json:"pods"`
+	Takes          []string           `json:"takes"` // the commands that it takes now
 }
 
 // Status shows a release: one line per fact, and all of it as JSON.
@@ -49,6 +57,9 @@ func Status(ctx context.Context, r *engine.Run, namespace, name string) (*view.D
 		return nil, err
 	}
 	if record == nil {
+		if err := present(ctx, r, namespace, name); err != nil {
+			return nil, err
+		}
 		r.Print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
 		return &view.Delivery{Asked: true}, nil
 	}
@@ -74,13 +85,16 @@ func look(ctx context.Context, r *engine.Run, record *release.Record) (status, e
 		Reason: st.Reason, Leftover: string(st.Leftover), WarmUntil: record.WarmUntil, LiveWeight: -1,
 	}
 	var err error
-	if s.DrivenBy, _, err = r.Cluster.Holder(ctx, record.Namespace, record.Deployment); err != nil {
+	if err := s.driver(ctx, r); err != nil {
 		return s, err
 	}
 	for _, request := range rollout.Requests() {
 		if _, ok := rollout.Allowed(st, request); ok {
 			s.Takes = append(s.Takes, string(request))
 		}
+	}
+	if s.DrivenBy == "" && due(record, time.Now()) {
+		s.Takes = append(s.Takes, inputs.CommandReap)
 	}
 	target, err := workload.New(ctx, r.Cluster, record, nil)
 	if err != nil {
@@ -89,12 +103,41 @@ func look(ctx context.Context, r *engine.Run, record *release.Record) (status, e
 	defer target.Close()
 	s.Pods = target.Pods()
 	live, err := target.Live(ctx)
+	s.LiveImage, s.ReadyEndpoints = live.Image, live.Endpoints
 	if err != nil {
 		s.Reason = strings.TrimPrefix(s.Reason+"; "+err.Error(), "; ")
 		return s, nil
 	}
 	s.LiveWeight = live.Weight
 	return s, nil
+}
+
+// present returns an error unless the Deployment exists.
+func present(ctx context.Context, r *engine.Run, namespace, name string) error {
+	exists, err := workload.Exists(ctx, r.Cluster, namespace, name)
+	if err == nil && !exists {
+		err = exit.Refuse("", fmt.Sprintf("deployment %s/%s does not exist", namespace, name))
+	}
+	return err
+}
+
+// driver finds out which run drives the release.
+func (s *status) driver(ctx context.Context, r *engine.Run) error {
+	holder, renewed, err := r.Cluster.Holder(ctx, s.Namespace, s.Deployment)
+	if err != nil {
+		return err
+	}
+	renews, err := r.Cluster.Renews(ctx, s.Namespace, s.Deployment, holder, renewed)
+	if err != nil {
+		return err
+	}
+	s.RenewedAt = renewed
+	if renews {
+		s.DrivenBy = holder
+	} else {
+		s.LeftBy = holder
+	}
+	return nil
 }
 
 // text is the status for people.
@@ -118,11 +161,21 @@ func (s status) text(r *engine.Run) string {
 	switch {
 	case s.DrivenBy != "":
 		line("driven by", "run %s", s.DrivenBy)
+	case s.LeftBy != "":
+		line("driven by", "nobody: run %s has not renewed its lease since %s", s.LeftBy, s.RenewedAt.UTC().Format(time.RFC3339))
 	case !s.Phase.Terminal():
 		line("driven by", "nobody: the next run finishes it")
 	}
+	if s.LiveImage == "" {
+		line("live", "deployment %s does not exist", s.Deployment)
+	} else {
+		line("live", "deployment %s has the image %s", s.Deployment, s.LiveImage)
+	}
 	if s.LiveWeight >= 0 {
 		line("live", "the route gives %d %% to the %s service", s.LiveWeight, s.Deployment+"-canary")
+	}
+	for _, service := range slices.Sorted(maps.Keys(s.ReadyEndpoints)) {
+		line("live", "service %s has %d ready endpoints", service, s.ReadyEndpoints[service])
 	}
 	if s.Leftover != "" {
 		line("left", "%s", s.Leftover)
@@ -227,11 +280,7 @@ func reapOne(ctx context.Context, r *engine.Run, record *release.Record) error {
 		return err
 	}
 	defer r.ReleaseLease(ctx, lease)
-	values, err := r.Values.With(record.Inputs)
-	if err != nil {
-		return fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
-	}
-	if err := r.Configure(values); err != nil {
+	if err := configure(r, record); err != nil {
 		return err
 	}
 	return r.Finish(ctx, record.Namespace, record.Deployment, lease)

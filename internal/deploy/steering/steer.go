@@ -30,7 +30,10 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 		return nil, err
 	}
 	if err := allowed(r, record, request); err != nil {
-		return nil, err
+		if !rollout.Busy(record.State) {
+			return nil, err
+		}
+		return finish(ctx, r, record, request, err)
 	}
 	by := "run " + r.ID.String()
 	err = r.Cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
@@ -61,6 +64,60 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 	return take(ctx, r, record, lease, request)
 }
 
+// finish ends a rollout whose driver died while it took no requests, and then
+// follows the request if there is something left to do. A live driver is the
+// reason to refuse it.
+func finish(ctx context.Context, r *engine.Run, record *release.Record, request rollout.Request, refused error) (*view.Delivery, error) {
+	lease, err := r.Acquire(ctx, record.Namespace, record.Deployment)
+	var held *kube.HeldError
+	if errors.As(err, &held) {
+		return nil, refused
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.ReleaseLease(ctx, lease)
+	own := r.Values // without what the record adds
+	if err := configure(r, record); err != nil {
+		return nil, err
+	}
+	if err := r.Finish(ctx, record.Namespace, record.Deployment, lease); err != nil {
+		return nil, err
+	}
+	r.Values = own
+	if record, err = r.Record(ctx, record.Namespace, record.Deployment); err != nil {
+		return nil, err
+	}
+	if fulfilled(record.State, request) {
+		return shown(record), nil
+	}
+	if err := allowed(r, record, request); err != nil {
+		return nil, err
+	}
+	return take(ctx, r, record, lease, request)
+}
+
+// fulfilled reports whether a rollout ended as a request asked.
+func fulfilled(s rollout.State, request rollout.Request) bool {
+	switch request {
+	case rollout.RequestAbort, rollout.RequestRollback:
+		return s.Phase == rollout.PhaseAborted
+	case rollout.RequestPromote, rollout.RequestPromoteFull:
+		return s.Phase == rollout.PhasePromoted
+	default:
+		return false
+	}
+}
+
+// configure adds the inputs of the run that started a release to this run's own.
+func configure(r *engine.Run, record *release.Record) error {
+	values, err := r.Values.With(record.Inputs)
+	if err != nil {
+		return fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
+	}
+	return r.Configure(values)
+}
+
 func allowed(r *engine.Run, record *release.Record, request rollout.Request) error {
 	if reason, ok := rollout.Allowed(record.State, request); !ok {
 		return exit.Refuse("type: "+r.Command(inputs.CommandStatus, record.Namespace, record.Deployment), fmt.Sprintf("%s: %s", request, reason))
@@ -70,11 +127,7 @@ func allowed(r *engine.Run, record *release.Record, request rollout.Request) err
 
 // take follows a request to a rollout that nobody drives.
 func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
-	values, err := r.Values.With(record.Inputs)
-	if err != nil {
-		return nil, fmt.Errorf("read the inputs of run %s: %w", record.Run, err)
-	}
-	if err := r.Configure(values); err != nil {
+	if err := configure(r, record); err != nil {
 		return nil, err
 	}
 	now, s := time.Now(), record.State

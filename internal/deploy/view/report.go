@@ -98,11 +98,36 @@ func (r *Run) end(d *Delivery, err error) *exit.Error {
 		return r.answered(d)
 	case d.SaveErr != nil:
 		return ended(exit.AbortFailed, d.SaveErr.Error(), "the record in the cluster is out of date; "+LookHint(d.Found.Record))
+	case d.replaced() != nil && r.Cfg.Command != inputs.CommandDeploy:
+		return ended(exit.Done, d.Unproven.Error(), "")
+	case d.replaced() != nil:
+		return ended(exit.CouldNotRun, d.Unproven.Error(), "")
 	case d.Unproven != nil:
 		return ended(exit.CouldNotRun, d.Unproven.Error(), "the new version serves all traffic; whether its pods restarted in the hand-over is unknown")
 	}
 	status, hint := r.outcome(d)
-	return ended(status, d.State.Reason, hint)
+	reason := d.State.Reason
+	if d.unserved() {
+		reason += fmt.Sprintf("; the last %d requests to the entry point failed", d.Traffic.Failing)
+	}
+	return ended(status, reason, hint)
+}
+
+// replaced returns the image that another writer gave the Deployment after the
+// promotion, nil for none.
+func (d *Delivery) replaced() *workload.OtherImageError {
+	var other *workload.OtherImageError
+	errors.As(d.Unproven, &other)
+	return other
+}
+
+// failingAnswers is the number of failures in a row from which an aborted rollout
+// does not claim that stable serves.
+const failingAnswers = 20
+
+// unserved reports whether the rollout was aborted and the last requests failed.
+func (d *Delivery) unserved() bool {
+	return d.State.Phase == rollout.PhaseAborted && d.Traffic.Failing >= failingAnswers
 }
 
 // answered returns how a command ended that another run carried out, or that
@@ -133,6 +158,10 @@ func (r *Run) outcome(d *Delivery) (exit.Status, string) {
 		return exit.Done, fmt.Sprintf("the previous version is warm until %s; to go back, type: %s; to end it: %s", record.WarmUntil.Format(time.RFC3339), kind("rollback"), kind("promote"))
 	case s.Phase == rollout.PhasePromoted:
 		return exit.Done, ""
+	case d.unserved() && len(d.Missing) > 0:
+		return exit.AbortFailed, fmt.Sprintf("create %s again in namespace %s", strings.Join(d.Missing, " and "), record.Namespace)
+	case d.unserved():
+		return exit.AbortFailed, LookHint(record)
 	case s.Phase == rollout.PhaseAborted && s.Leftover != "":
 		return exit.Aborted, fmt.Sprintf("left: the %s, without traffic; the next run removes it, or type: %s", s.Leftover, kind("release"))
 	case s.Phase == rollout.PhaseAborted && r.Cfg.GoesBack():
@@ -141,6 +170,8 @@ func (r *Run) outcome(d *Delivery) (exit.Status, string) {
 		return exit.Aborted, ""
 	case s.Phase == rollout.PhasePaused && s.Leftover == rollout.LeftoverPrevious:
 		return exit.GateRefused, fmt.Sprintf("the previous version is warm; to go back, type: %s; to end it: %s", kind("rollback"), kind("promote"))
+	case s.Phase == rollout.PhasePaused && s.Conflict:
+		return exit.GateRefused, fmt.Sprintf("nobody judges it while it is paused at %d %%; to go back, type: %s; or undo that change, then type: %s", s.Weight, kind("abort"), kind("resume"))
 	case s.Phase == rollout.PhasePaused:
 		status := exit.GateRefused
 		if s.Asked {
@@ -203,7 +234,14 @@ func (d *Delivery) describe(r *report.Result) {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("%d of %d promoted pods restarted or were replaced during the hand-over: %s", len(broken), len(d.Proof.Before), strings.Join(broken, ", ")))
 		}
 	}
+	if other := d.replaced(); other != nil {
+		r.ServingImage, r.ImageDigests = other.Image, nil
+	}
+	r.Unserved = d.unserved()
 	r.Warnings = append(r.Warnings, d.State.Unconfirmed...)
+	for _, object := range d.Missing {
+		r.Warnings = append(r.Warnings, object+" no longer exists")
+	}
 	if f := d.Failure; f != nil {
 		r.PodFailure = &report.PodFailure{Pod: f.Pod, Reason: f.Reason, Message: f.Message, LastLogLines: f.LastLogLines}
 	}
@@ -327,9 +365,9 @@ func (run *Run) outputs(r report.Result, d *Delivery, status exit.Status, path s
 	number := func(s report.Seconds) string {
 		return strconv.FormatFloat(time.Duration(s).Seconds(), 'f', 3, 64)
 	}
-	serving := r.PreviousImage
+	serving := cmp.Or(r.ServingImage, r.PreviousImage)
 	if r.Outcome == rollout.PhasePromoted {
-		serving = r.Image
+		serving = cmp.Or(r.ServingImage, r.Image)
 	}
 	return map[string]string{
 		"status":           run.statusWord(d, status),

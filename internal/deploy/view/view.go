@@ -69,6 +69,9 @@ type Delivery struct {
 	Unproven error
 	Failure  *workload.PodFailure
 	Traffic  traffic.Snapshot
+	// Missing lists the recorded routes and Services that no longer exist, as
+	// kubectl names them.
+	Missing []string
 	// Drained is the time spent in drain windows.
 	Drained time.Duration
 	// SaveErr is the error recording the end in the cluster.

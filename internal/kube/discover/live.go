@@ -90,7 +90,7 @@ func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	if _, ok := d.Spec.Selector.MatchLabels[r.VersionLabel]; ok {
 		stop("deployment %s has %q in its selector, which cannot change; choose another label with version-label", d.Name, r.VersionLabel)
 	}
-	if v := r.VersionBefore; v != nil && !ours && !slices.Contains([]rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SidePrevious}, rollout.Side(*v)) {
+	if v := r.VersionBefore; v != nil && !ours && !rollout.Side(*v).Written() {
 		stop("the pods of deployment %s already have %s=%s; choose another label with version-label", d.Name, r.VersionLabel, *v)
 	}
 	for _, service := range r.Services {

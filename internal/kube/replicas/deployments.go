@@ -8,12 +8,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -27,57 +25,34 @@ import (
 // Deployments changes the Deployments of a namespace, their ReplicaSets and
 // pods. Its methods are idempotent: each reads the cluster first.
 type Deployments struct {
-	cluster  *kube.Cluster
-	watch    *kube.Watch
-	ns       string
-	label    string // the version label's key
-	template *userTemplate
+	cluster *kube.Cluster
+	watch   *kube.Watch
+	ns      string
+	label   string // the version label's key
 }
 
 // New returns the Deployments of a namespace. label is the key of the version
-// label, user the Deployment whose template is checked for drift.
-func New(c *kube.Cluster, w *kube.Watch, namespace, label, user string) *Deployments {
-	return &Deployments{cluster: c, watch: w, ns: namespace, label: label, template: &userTemplate{deployment: user}}
+// label.
+func New(c *kube.Cluster, w *kube.Watch, namespace, label string) *Deployments {
+	return &Deployments{cluster: c, watch: w, ns: namespace, label: label}
 }
 
-// Drift returns who changed the user's pod template since this process last
-// did, or "".
-func (d *Deployments) Drift() string {
-	return d.template.drift(d.watch.Deployment(d.template.deployment))
+// Drift returns who changed the pod template of a Deployment that should be, but
+// for the version label, that of its ReplicaSet; "" if it is. It needs nothing
+// that this process wrote: another process may have written it.
+func (d *Deployments) Drift(name, replicaSet string) string {
+	return drift(d.watch.Deployment(name), d.watch.ReplicaSet(replicaSet), name, d.label)
 }
 
-// A userTemplate is the user's pod template after this run's last change, the
-// reference for drift.
-type userTemplate struct {
-	deployment string
-
-	mu         sync.Mutex
-	template   *corev1.PodTemplateSpec
-	generation int64
-}
-
-// note records the Deployment after our change.
-func (u *userTemplate) note(d *appsv1.Deployment) {
-	if d.Name != u.deployment {
-		return
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.template, u.generation = d.Spec.Template.DeepCopy(), d.Generation
-}
-
-// drift returns who changed the template since, or "". d is nil if the
-// Deployment is gone.
-func (u *userTemplate) drift(d *appsv1.Deployment) string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+// drift decides what Drift reports. deployment and rs are nil if they are gone.
+func drift(deployment *appsv1.Deployment, rs *appsv1.ReplicaSet, name, label string) string {
 	switch {
-	case u.template == nil:
-		return ""
-	case d == nil:
-		return fmt.Sprintf("deployment %s was deleted", u.deployment)
-	case d.Generation > u.generation && !equality.Semantic.DeepEqual(&d.Spec.Template, u.template):
-		return fmt.Sprintf("%s changed the pod template of deployment %s", kube.LastWriter(d), d.Name)
+	case deployment == nil:
+		return fmt.Sprintf("deployment %s was deleted", name)
+	case rs == nil || !metav1.IsControlledBy(rs, deployment):
+		return fmt.Sprintf("deployment %s no longer has the replicaset from before the release", name)
+	case !sameTemplate(labelled(rs.Spec.Template, label, nil), labelled(deployment.Spec.Template, label, nil)):
+		return fmt.Sprintf("%s changed the pod template of deployment %s", kube.LastWriter(deployment), name)
 	}
 	return ""
 }

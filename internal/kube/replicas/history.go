@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A History is the ReplicaSets of one Deployment: the one that serves and the
@@ -78,6 +79,41 @@ func (h History) Return(ctx context.Context, current string) error {
 		return err
 	}
 	return h.eachIdle(ctx, current, func(rs *appsv1.ReplicaSet) error { return h.Give(ctx, rs.Name, h.deployment) })
+}
+
+// Label sets the version label on the templates of the idle ReplicaSets, or
+// removes it for nil. It leaves a value that no release writes.
+func (h History) Label(ctx context.Context, current string, value *string) error {
+	var idle []appsv1.ReplicaSet
+	err := kube.Retry(ctx, func(ctx context.Context) (err error) {
+		idle, err = h.idle(ctx, current)
+		return err
+	})
+	if err == nil {
+		err = kube.Each(ctx, len(idle), kube.AtOnce, func(ctx context.Context, i int) error { return h.labelIdle(ctx, idle[i].Name, value) })
+	}
+	if err != nil {
+		return fmt.Errorf("label the history of deployment %s/%s: %w", h.ns, h.deployment, err)
+	}
+	return nil
+}
+
+func (h History) labelIdle(ctx context.Context, name string, value *string) error {
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		rs, err := h.ReplicaSet(ctx, name)
+		if err != nil || hasLabel(rs.Spec.Template.Labels, h.label, value) {
+			return err
+		}
+		if have, labelled := rs.Spec.Template.Labels[h.label]; labelled && !rollout.Side(have).Written() {
+			return nil // the user's own
+		}
+		_, err = h.patchReplicaSet(ctx, name, labelPatch(rs.ResourceVersion, "/spec/template/metadata/labels", rs.Spec.Template.Labels, h.label, value))
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil // beyond the history limit
+	}
+	return err
 }
 
 // DropEqual deletes the idle ReplicaSets whose template is equal to the given

@@ -99,9 +99,7 @@ func (d *Deployments) SetTemplate(ctx context.Context, deployment, replicaSet st
 			count = max(count, kube.Deref(owner.Spec.Replicas))
 		}
 		patch := jsonpatch.Guarded(owner.ResourceVersion).Replace("/spec/template", templateOf(rs)).Replace("/spec/replicas", count)
-		if owner, err = d.patch(ctx, deployment, patch); err == nil {
-			d.template.note(owner)
-		}
+		_, err = d.patch(ctx, deployment, patch)
 		return err
 	})
 	if err != nil {

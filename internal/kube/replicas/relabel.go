@@ -57,9 +57,6 @@ func (d *Deployments) hasSide(ctx context.Context, name, replicaSet string, valu
 		for i := range pods {
 			done = done && hasLabel(pods[i].Labels, d.label, value)
 		}
-		if done {
-			d.template.note(deployment)
-		}
 		return nil
 	})
 	if err != nil {
@@ -87,17 +84,14 @@ func (d *Deployments) Relabel(ctx context.Context, name, replicaSet string, valu
 		if err != nil {
 			return err
 		}
-		if !hasLabel(deployment.Spec.Template.Labels, d.label, value) {
-			if err := d.History(name).DropEqual(ctx, labelled(deployment.Spec.Template, d.label, value), replicaSet); err != nil {
-				return err
-			}
-			patch := labelPatch(deployment.ResourceVersion, "/spec/template/metadata/labels", deployment.Spec.Template.Labels, d.label, value)
-			if deployment, err = d.patch(ctx, name, patch); err != nil {
-				return err
-			}
+		if hasLabel(deployment.Spec.Template.Labels, d.label, value) {
+			return nil
 		}
-		d.template.note(deployment)
-		return nil
+		if err := d.History(name).DropEqual(ctx, labelled(deployment.Spec.Template, d.label, value), replicaSet); err != nil {
+			return err
+		}
+		_, err = d.patch(ctx, name, labelPatch(deployment.ResourceVersion, "/spec/template/metadata/labels", deployment.Spec.Template.Labels, d.label, value))
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("label the template of deployment %s/%s: %w", d.ns, name, err)

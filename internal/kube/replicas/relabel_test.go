@@ -83,7 +83,7 @@ func TestManyPodsAreLabeledSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		stable, began := "stable", time.Now()
-		if err := New(c, nil, "shop", "version", "web").relabelPods(t.Context(), rs, &stable); err != nil {
+		if err := New(c, nil, "shop", "version").relabelPods(t.Context(), rs, &stable); err != nil {
 			t.Fatal(err)
 		}
 		if len(s.patched) != 499 || s.most != kube.AtOnce {

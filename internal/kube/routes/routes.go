@@ -38,8 +38,9 @@ type Set struct {
 	router router.Router
 	record *release.Record
 
-	mu      sync.Mutex
-	written map[string]writtenRoute // by name
+	mu       sync.Mutex
+	written  map[string]writtenRoute // by name
+	expected []int                   // weights, for the routes that this process has not written
 	// untouched: nothing had to be written, because no route names the canary.
 	untouched bool
 	// closed: this process has deleted the preflight routes.
@@ -183,27 +184,61 @@ func (r *Set) Accepted() bool {
 	return len(r.written) > 0 || r.untouched
 }
 
-// Drift returns who changed what this process wrote, or "".
+// Missing lists the user's routes that do not exist.
+func (r *Set) Missing() []string {
+	var names []string
+	for _, saved := range r.record.Routes {
+		if r.watch.Route(saved.Name) == nil {
+			names = append(names, r.router.Kind().String()+"/"+saved.Name)
+		}
+	}
+	return names
+}
+
+// Expect gives the weights that an earlier process may have written last. They
+// are the reference for Drift until this process writes a route.
+func (r *Set) Expect(weights ...int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expected = weights
+}
+
+// Drift returns who changed what this process or an earlier one wrote, or "".
 func (r *Set) Drift() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, saved := range r.record.Routes {
 		w, wrote := r.written[saved.Name]
-		if !wrote {
+		if !wrote && len(r.expected) == 0 {
 			continue
 		}
 		route := r.watch.Route(saved.Name)
-		if route == nil {
+		switch {
+		case route == nil:
 			return fmt.Sprintf("%s %s was deleted", r.router.Kind(), saved.Name)
-		}
-		if route.GetGeneration() <= w.generation {
+		case wrote && route.GetGeneration() <= w.generation:
 			continue // unchanged, or the watch is behind
 		}
-		if what := r.router.Drift(route.Object, saved, w.split); what != "" {
+		if what := r.differs(route, saved, w, wrote); what != "" {
 			return fmt.Sprintf("%s changed %s", kube.LastWriter(route), what)
 		}
 	}
 	return ""
+}
+
+// differs names what of a route is neither this process's last write nor, before
+// its first, one of the expected weights; "" for nothing.
+func (r *Set) differs(route *unstructured.Unstructured, saved release.Route, w writtenRoute, wrote bool) string {
+	if wrote {
+		return r.router.Drift(route.Object, saved, w.split)
+	}
+	what := ""
+	for _, weight := range r.expected {
+		if what = r.router.Drift(route.Object, saved, r.split(weight)); what == "" {
+			return ""
+		}
+	}
+	return what
 }
 
 // preflightName returns the name of the preflight route beside a user's route.

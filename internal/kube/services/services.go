@@ -148,21 +148,40 @@ func (s Set) Disown(ctx context.Context) error {
 	return nil
 }
 
-// Drift returns who changed a selector that this process wrote, or "".
+// Drift returns who changed a selector of a user Service, or "": from what this
+// process wrote, or before that in more than the labels that narrow it. A
+// selector that somebody reset is narrowed again.
 func (s Set) Drift() string {
 	s.written.mu.Lock()
 	defer s.written.mu.Unlock()
-	for name, w := range s.written.selectors {
-		live := s.watch.Service(name)
+	for _, user := range s.record.Services {
+		live := s.watch.Service(user.Name)
+		w, wrote := s.written.selectors[user.Name]
+		same := false
 		switch {
 		case live == nil:
-			return fmt.Sprintf("service %s was deleted", name)
-		case !kube.NotOlder(live.ResourceVersion, w.version), maps.Equal(live.Spec.Selector, w.selector):
+			return fmt.Sprintf("service %s was deleted", user.Name)
+		case wrote:
+			same = !kube.NotOlder(live.ResourceVersion, w.version) || maps.Equal(live.Spec.Selector, w.selector)
 		default:
-			return fmt.Sprintf("%s changed the selector of service %s", kube.LastWriter(live), name)
+			same = maps.Equal(s.widened(live.Spec.Selector, user.Selector), user.Selector)
+		}
+		if !same {
+			return fmt.Sprintf("%s changed the selector of service %s", kube.LastWriter(live), user.Name)
 		}
 	}
 	return ""
+}
+
+// Missing lists the user's Services that do not exist.
+func (s Set) Missing() []string {
+	var names []string
+	for _, user := range s.record.Services {
+		if s.watch.Service(user.Name) == nil {
+			names = append(names, "service/"+user.Name)
+		}
+	}
+	return names
 }
 
 // Endpoints counts the ready endpoints of a Service by whether one of these

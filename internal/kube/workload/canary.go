@@ -153,9 +153,11 @@ func (c canary) deployment(user *appsv1.Deployment, replicas int32) *appsv1.Depl
 	return d
 }
 
-// note records the canary's ReplicaSet as soon as it exists.
+// note records the canary's ReplicaSet as soon as it exists. Somebody may have
+// deleted the canary Deployment since the last time, and this run created it
+// again.
 func (c canary) note(ctx context.Context, canary *appsv1.Deployment) error {
-	if c.record.Canary.ReplicaSet != "" {
+	if rs := c.watch.ReplicaSet(c.record.Canary.ReplicaSet); rs != nil && metav1.IsControlledBy(rs, canary) {
 		return nil
 	}
 	sets, err := c.cluster.Typed.AppsV1().ReplicaSets(c.record.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(canary.Spec.Selector)})

@@ -64,20 +64,30 @@ func (t cleaner) separate(ctx context.Context) error {
 }
 
 // stableServes returns an error if a user Service has no ready endpoints but the
-// canary's: to take the traffic from the canary would fail every request. A
-// Deployment that a person created anew has pods without the version label.
+// canary's: to take the traffic from the canary would fail every request.
 func (t cleaner) stableServes(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, refillLimit)
+	defer cancel()
+	if err := t.serves(limited, func(_ int) error { return nil }); err != nil {
+		return fmt.Errorf("take the traffic from the canary: %w; the route stays as it is", err)
+	}
+	return nil
+}
+
+// serves waits until every user Service has ready endpoints besides the canary's,
+// and fits agrees with how many the canary has. The pods of a Deployment that a
+// person replaced have no version label, which the Services select: they get it.
+func (t cleaner) serves(ctx context.Context, fits func(own int) error) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, refillLimit)
-	defer cancel()
+	labelled := false
 	for _, service := range t.record.Services {
-		labelled := false
-		err := t.watch.Until(limited, func(ctx context.Context) error {
-			if others, _ := t.services.Endpoints(service.Name, doomed); others > 0 {
-				return nil
+		err := t.watch.Until(ctx, func(ctx context.Context) error {
+			others, own := t.services.Endpoints(service.Name, doomed)
+			if others > 0 {
+				return fits(own)
 			}
 			if current, err := t.current(ctx); err == nil && !labelled {
 				labelled = true
@@ -88,7 +98,7 @@ func (t cleaner) stableServes(ctx context.Context) error {
 			return fmt.Errorf("%w: it has no ready endpoints but the canary's", kube.ErrNotYet)
 		})
 		if err != nil {
-			return fmt.Errorf("take the traffic from the canary to service %s/%s: %w; the route stays as it is", t.record.Namespace, service.Name, err)
+			return fmt.Errorf("wait for the endpoints of service %s/%s: %w", t.record.Namespace, service.Name, err)
 		}
 	}
 	return nil
@@ -158,21 +168,17 @@ func (t cleaner) clean(ctx context.Context, s rollout.State) error {
 // unserved returns an error unless every user Service has ready endpoints, none
 // of them a pod that is to be stopped.
 func (t cleaner) unserved(ctx context.Context) error {
-	doomed, err := t.doomed(ctx)
-	if err != nil || len(doomed) == 0 {
+	if doomed, err := t.doomed(ctx); err != nil || len(doomed) == 0 {
 		return err
 	}
-	for _, service := range t.record.Services {
-		err := t.watch.Until(ctx, func(context.Context) error {
-			others, own := t.services.Endpoints(service.Name, doomed)
-			if others == 0 || own > 0 {
-				return fmt.Errorf("%w: it has %d endpoints that stay and %d that would be stopped", kube.ErrNotYet, others, own)
-			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("check the endpoints of service %s/%s before deployment %s is removed: %w", t.record.Namespace, service.Name, t.record.CanaryDeployment(), err)
+	err := t.serves(ctx, func(own int) error {
+		if own > 0 {
+			return fmt.Errorf("%w: %d of them would be stopped", kube.ErrNotYet, own)
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("check that deployment %s/%s can be removed: %w", t.record.Namespace, t.record.CanaryDeployment(), err)
 	}
 	return nil
 }
@@ -314,6 +320,9 @@ func (t cleaner) plain(ctx context.Context) error {
 	}
 	current, err := t.current(ctx)
 	if err != nil {
+		return err
+	}
+	if err := t.deployments.History(t.record.Deployment).Label(ctx, current, t.record.VersionBefore); err != nil {
 		return err
 	}
 	if err := t.deployments.SetSide(ctx, t.record.Deployment, current, t.record.VersionBefore); err != nil {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -56,48 +58,95 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 	}
 }
 
-// drift names another writer of what this run has written: the route's backends
-// and the user's pod template. It ignores all other fields.
+// drift names another writer of what a run has written: the route's backends,
+// the user's pod template and the Services' selectors. It ignores all other
+// fields. Before the preparation it compares with what an earlier process of the
+// rollout left.
 func (t *Target) drift(s rollout.State) string {
 	if d := t.routes.Drift(); d != "" {
 		return d
 	}
-	if s.Stage == rollout.StagePrepare || s.Phase != rollout.PhaseProgressing {
+	switch s.Phase {
+	case rollout.PhaseProgressing:
+		return cmp.Or(t.deployments.Drift(t.record.Deployment, t.record.Stable.ReplicaSet), t.services.Drift())
+	case rollout.PhaseBaking:
+		return t.otherImage()
+	default:
 		return ""
 	}
-	return cmp.Or(t.deployments.Drift(), t.services.Drift())
+}
+
+// Missing lists the recorded routes and Services that do not exist, as kubectl
+// names them.
+func (t *Target) Missing() []string { return append(t.routes.Missing(), t.services.Missing()...) }
+
+// otherImage says who gave the user's Deployment another image than the released
+// one, or "". A restart of the pods or a changed setting is judged like any
+// answer.
+func (t *Target) otherImage() string {
+	user := t.watch.Deployment(t.record.Deployment)
+	if user == nil {
+		return fmt.Sprintf("deployment %s was deleted", t.record.Deployment)
+	}
+	if image := imageOf(user, t.record.Container); image != t.record.Canary.Image {
+		return fmt.Sprintf("%s gave deployment %s the image %s", kube.LastWriter(user), user.Name, image)
+	}
+	return ""
+}
+
+// imageOf returns the image of a container in a Deployment's template, "" if it
+// has no such container.
+func imageOf(d *appsv1.Deployment, container string) string {
+	for _, c := range d.Spec.Template.Spec.Containers {
+		if c.Name == container {
+			return c.Image
+		}
+	}
+	return ""
 }
 
 // A PodView is one pod for display.
 type PodView struct {
-	Name     string
-	Side     rollout.Side
-	Ready    bool
-	Restarts int32
-	Reason   string // why it is not ready, if known
+	Name     string       `json:"name"`
+	Side     rollout.Side `json:"side"`
+	Ready    bool         `json:"ready"`
+	Restarts int32        `json:"restarts"`
+	Reason   string       `json:"reason,omitempty"` // why it is not ready, if known
 }
 
-// revisions returns the UIDs of the two ReplicaSets, "" for none.
+// revisions returns the UIDs of the two recorded ReplicaSets, "" for none.
 func (t *Target) revisions() (stable, canary string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.record.Stable.UID, t.record.Canary.UID
 }
 
-// Pods lists the pods of both versions, by name.
+// Pods lists the pods of the recorded versions, and those that the two Deployments
+// have now, by name. A pod without the version label belongs to the version whose
+// Deployment owns it.
 func (t *Target) Pods() []PodView {
-	var views []PodView
 	stable, canary := t.revisions()
-	for _, uid := range []string{stable, canary} {
-		if uid == "" {
-			continue
-		}
-		for _, pod := range t.watch.PodsOf(uid) {
-			views = append(views, viewOf(pod, t.record.VersionLabel))
+	type of struct {
+		side rollout.Side
+		uid  string
+	}
+	all := []of{{rollout.SideStable, stable}, {rollout.SideCanary, canary}}
+	for side, deployment := range map[rollout.Side]string{rollout.SideStable: t.record.Deployment, rollout.SideCanary: t.record.CanaryDeployment()} {
+		for _, rs := range t.watch.ReplicaSetsOf(deployment) {
+			all = append(all, of{side, string(rs.UID)})
 		}
 	}
-	slices.SortFunc(views, func(a, b PodView) int { return strings.Compare(a.Name, b.Name) })
-	return views
+	views := map[string]PodView{}
+	for _, set := range all {
+		for _, pod := range t.watch.PodsOf(set.uid) {
+			view := viewOf(pod, t.record.VersionLabel)
+			if !view.Side.Written() {
+				view.Side = set.side
+			}
+			views[pod.Name] = view
+		}
+	}
+	return slices.SortedFunc(maps.Values(views), func(a, b PodView) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func viewOf(pod *corev1.Pod, label string) PodView {

@@ -30,6 +30,16 @@ type Proof struct {
 	Digests []string
 }
 
+// An OtherImageError says that another writer gave the Deployment an image after
+// the release did.
+type OtherImageError struct {
+	Deployment, Image, Writer string
+}
+
+func (e *OtherImageError) Error() string {
+	return fmt.Sprintf("deployment %s no longer has the released image: %s gave it %s", e.Deployment, e.Writer, e.Image)
+}
+
 // Broken names the pods of before the hand-over that restarted in it or are gone.
 func (p Proof) Broken() []string {
 	after := map[string]release.Pod{}
@@ -62,9 +72,19 @@ func (t *Target) prove(ctx context.Context) (Proof, error) {
 	p := Proof{Before: t.record.Canary.Pods}
 	var after release.Revision
 	err := kube.Retry(ctx, func(ctx context.Context) error {
+		user, err := t.deployments.Get(ctx, t.record.Deployment)
+		if err != nil {
+			return err
+		}
+		if image := imageOf(user, t.record.Container); image != t.record.Canary.Image {
+			return &OtherImageError{Deployment: user.Name, Image: image, Writer: kube.LastWriter(user)}
+		}
 		rs, err := t.deployments.ReplicaSet(ctx, t.record.Canary.ReplicaSet)
 		if err != nil {
 			return err
+		}
+		if !metav1.IsControlledBy(rs, user) {
+			return fmt.Errorf("replicaset %s does not belong to deployment %s", rs.Name, user.Name)
 		}
 		pods, err := t.deployments.PodsOf(ctx, rs)
 		if err != nil {
@@ -73,11 +93,6 @@ func (t *Target) prove(ctx context.Context) (Proof, error) {
 		after = release.Revision{}
 		for i := range pods {
 			kube.NotePod(&after, &pods[i], t.record.Container)
-		}
-		if user, err := t.deployments.Get(ctx, t.record.Deployment); err != nil {
-			return err
-		} else if !metav1.IsControlledBy(rs, user) {
-			return fmt.Errorf("replicaset %s does not belong to deployment %s", rs.Name, user.Name)
 		}
 		return nil
 	})

@@ -27,6 +27,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
@@ -74,13 +75,30 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 	}
 	t := &Target{
 		cluster: c, lease: lease, watch: w, record: record, store: c.Store(),
-		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel, record.Deployment),
+		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel),
 		services:    services.New(c.Typed.CoreV1().Services(record.Namespace), w, record),
 		routes:      routes.New(c, w, record, r),
 		events:      health.NewEvents(c.Typed, record.Namespace),
 	}
 	t.canary = canary{Deployments: t.deployments, cluster: c, watch: w, health: health.New(record.Container), mu: &t.mu, record: record}
 	return t, nil
+}
+
+// Continues makes the recorded state of an earlier process the reference for other
+// writers of the routes. A process that ended in StageWeight may not have written
+// the weight. A route as the user wrote it is no conflict: the next write splits
+// it again.
+func (t *Target) Continues(s rollout.State) {
+	weights := []int{router.Original}
+	if s.Written {
+		weights = append(weights, s.Weight)
+	}
+	if s.Stage == rollout.StageWeight {
+		for _, step := range t.record.Plan.Steps[:s.Step] {
+			weights = append(weights, step.Weight)
+		}
+	}
+	t.routes.Expect(weights...)
 }
 
 // Close ends the watches.
@@ -196,8 +214,12 @@ func (t *Target) revert(ctx context.Context) error {
 
 // prepare labels the user's pods before the canary exists: first the label on
 // the pods, then the selectors that require it, then the canary Service. This
-// order keeps endpoints in every Service.
+// order keeps endpoints in every Service. The earlier revisions get the label,
+// too: kubectl rollout undo starts pods from them.
 func (t *Target) prepare(ctx context.Context) error {
+	if err := t.deployments.History(t.record.Deployment).Label(ctx, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
+		return err
+	}
 	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
 		return err
 	}
