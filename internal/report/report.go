@@ -75,6 +75,11 @@ type Result struct {
 	Route         string `json:"route"`    // kind/name of the route that splits the traffic
 	Strategy      string `json:"strategy"` // canary, blue-green, rolling
 	PreviousImage string `json:"previous_image"`
+	// ServingImage is the image of the Deployment at the end, if another writer gave
+	// it one that is neither of the two.
+	ServingImage string `json:"serving_image,omitempty"`
+	// Unserved: the rollout was aborted, and the last requests failed.
+	Unserved bool `json:"unserved,omitempty"`
 	// ImageDigests are the distinct digests in the pods of the serving revision.
 	ImageDigests []string `json:"image_digests"`
 
@@ -264,7 +269,7 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 		r.PodFailure = &c
 	}
 	clipAll(&r.Status, &r.Environment, &r.Deployment, &r.Image, &r.RunID, &r.RunURL, &r.Namespace, &r.Service, &r.Route,
-		&r.Strategy, &r.PreviousImage, (*string)(&r.Outcome), &r.Reason, &r.Hint)
+		&r.Strategy, &r.PreviousImage, &r.ServingImage, (*string)(&r.Outcome), &r.Reason, &r.Hint)
 	return r, lost
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,6 +31,9 @@ func (r Result) headline() string {
 	case rollout.PhasePromoted:
 		return "Promoted"
 	case rollout.PhaseAborted:
+		if r.Unserved {
+			return "Aborted, but the last requests failed"
+		}
 		return "Aborted, stable is serving"
 	case rollout.PhasePaused:
 		return fmt.Sprintf("Paused at weight %d, waiting for a decision", r.lastWeight())
@@ -65,10 +69,10 @@ func (r Result) lastWeight() int {
 // verdict returns the headline with what serves now and the failed requests.
 func (r Result) verdict(w writer) string {
 	s := r.headline() + ": " + w.code(r.target())
-	serves := map[bool]string{true: r.Image, false: r.PreviousImage}[r.Outcome == rollout.PhasePromoted]
+	serves := cmp.Or(r.ServingImage, map[bool]string{true: r.Image, false: r.PreviousImage}[r.Outcome == rollout.PhasePromoted])
 	switch r.Outcome {
 	case rollout.PhasePromoted, rollout.PhaseAborted:
-		if serves != "" {
+		if serves != "" && !r.Unserved {
 			s += " serves " + w.code(serves)
 		}
 	case rollout.PhasePaused:

@@ -53,6 +53,12 @@ func Allowed(s State, r Request) (reason string, ok bool) {
 	return allowed(s, r)
 }
 
+// Busy reports whether a rollout changes the cluster at this moment and takes no
+// request, if a process drives it.
+func Busy(s State) bool {
+	return s.Phase == PhaseReverting || s.Phase == PhaseCleaning || s.Phase == PhaseAborting
+}
+
 // warm reports whether a promoted rollout still has its old revision.
 func (s State) warm() bool { return s.Phase == PhasePromoted && s.Leftover == LeftoverPrevious }
 
@@ -61,7 +67,7 @@ func allowed(s State, r Request, these ...Request) (string, bool) {
 		return "", true
 	}
 	if len(these) == 0 {
-		return fmt.Sprintf("the rollout is %s (%s): wait until it ends; if nobody drives it any more, reap finishes it", s.Phase, s.Stage), false
+		return fmt.Sprintf("the rollout is %s (%s): wait until it ends", s.Phase, s.Stage), false
 	}
 	state := string(s.Phase)
 	if s.Leftover != "" {
