@@ -11,7 +11,14 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
+
+// LabelOf returns the value of the version label for a side.
+func LabelOf(s rollout.Side) *string {
+	value := string(s)
+	return &value
+}
 
 // SetSide sets the version label on the pods of one ReplicaSet (nil removes it)
 // without restarting them. To the Deployment controller, templates that differ

@@ -176,6 +176,13 @@ func (c canary) note(ctx context.Context, canary *appsv1.Deployment) error {
 	return fmt.Errorf("%w: %s", kube.ErrNotYet, cmp.Or(health.Refused(canary), "the ReplicaSet does not exist"))
 }
 
+// revisions returns the UIDs of the two recorded ReplicaSets, "" for none.
+func (c canary) revisions() (stable, canary string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.record.Stable.UID, c.record.Canary.UID
+}
+
 // notePods records the canary's pods for the comparison after the hand-over.
 func (c canary) notePods() {
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -224,7 +225,7 @@ func (h handOver) exchangeLabels(ctx context.Context) error {
 	incoming, outgoing := h.record.Canary.ReplicaSet, h.record.Stable.ReplicaSet
 	relabel := func(deployment, replicaSet string, side rollout.Side) func(context.Context) error {
 		return func(ctx context.Context) error {
-			if err := d.Relabel(ctx, deployment, replicaSet, labelOf(side)); err != nil {
+			if err := d.Relabel(ctx, deployment, replicaSet, replicas.LabelOf(side)); err != nil {
 				return err
 			}
 			return d.Settled(ctx, deployment, replicaSet)

@@ -299,7 +299,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	if cmp.Equal(before, snapshot(t, c, ns)) {
 		t.Fatal("nothing changed meanwhile: the test compares nothing")
 	}
-	if err := target.cleaner().restore(t.Context()); err != nil {
+	if err := target.cleaner().Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, snapshot(t, c, ns)); diff != "" {

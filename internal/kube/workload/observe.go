@@ -15,6 +15,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/health"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -70,7 +71,7 @@ func (t *Target) drift(s rollout.State) string {
 	case rollout.PhaseProgressing:
 		return cmp.Or(t.deployments.Drift(t.record.Deployment, t.record.Stable.ReplicaSet), t.services.Drift())
 	case rollout.PhaseBaking:
-		return t.otherImage()
+		return otherImage(t.watch.Deployment(t.record.Deployment), t.record)
 	default:
 		return ""
 	}
@@ -83,12 +84,11 @@ func (t *Target) Missing() []string { return append(t.routes.Missing(), t.servic
 // otherImage says who gave the user's Deployment another image than the released
 // one, or "". A restart of the pods or a changed setting is judged like any
 // answer.
-func (t *Target) otherImage() string {
-	user := t.watch.Deployment(t.record.Deployment)
+func otherImage(user *appsv1.Deployment, record *release.Record) string {
 	if user == nil {
-		return fmt.Sprintf("deployment %s was deleted", t.record.Deployment)
+		return fmt.Sprintf("deployment %s was deleted", record.Deployment)
 	}
-	if image := imageOf(user, t.record.Container); image != t.record.Canary.Image {
+	if image := imageOf(user, record.Container); image != record.Canary.Image {
 		return fmt.Sprintf("%s gave deployment %s the image %s", kube.LastWriter(user), user.Name, image)
 	}
 	return ""
@@ -114,18 +114,11 @@ type PodView struct {
 	Reason   string       `json:"reason,omitempty"` // why it is not ready, if known
 }
 
-// revisions returns the UIDs of the two recorded ReplicaSets, "" for none.
-func (t *Target) revisions() (stable, canary string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.record.Stable.UID, t.record.Canary.UID
-}
-
 // Pods lists the pods of the recorded versions, and those that the two Deployments
 // have now, by name. A pod without the version label belongs to the version whose
 // Deployment owns it.
 func (t *Target) Pods() []PodView {
-	stable, canary := t.revisions()
+	stable, canary := t.canary.revisions()
 	type of struct {
 		side rollout.Side
 		uid  string

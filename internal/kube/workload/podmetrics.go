@@ -74,7 +74,7 @@ func amounts(list corev1.ResourceList) map[string]float64 {
 // identifies a version by its ReplicaSet, not by a label: labels change during
 // a rollout.
 func (t *Target) RolloutPods() []source.Pod {
-	stable, canary := t.revisions()
+	stable, canary := t.canary.revisions()
 	var all []source.Pod
 	for _, v := range []struct {
 		side rollout.Side

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/cleanup"
 	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/kube/jobs"
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
@@ -144,15 +145,19 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 	case rollout.KindRevert:
 		return t.revert(ctx)
 	case rollout.KindUnroute:
-		return t.cleaner().unroute(ctx)
+		return t.cleaner().Unroute(ctx)
 	case rollout.KindClean:
-		return t.cleaner().clean(ctx, s)
+		return t.cleaner().Clean(ctx, s)
 	case rollout.KindRestore:
 		t.Failure(ctx) // while its pods exist
-		return t.cleaner().restore(ctx)
+		return t.cleaner().Restore(ctx)
 	default:
 		return fmt.Errorf("unknown action %d", a.Kind)
 	}
+}
+
+func (t *Target) cleaner() cleanup.Cleaner {
+	return cleanup.New(t.cluster, t.watch, t.deployments, t.services, t.routes, t.record)
 }
 
 func (t *Target) handOver() handOver { return handOver{t.canary, t.services, t.lease} }
@@ -177,10 +182,12 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 		if err := t.canary.refillStable(ctx); err != nil {
 			return err
 		}
-		if err := t.cleaner().separate(ctx); err != nil {
+		if err := t.cleaner().Separate(ctx); err != nil {
 			return err
 		}
-		if err := t.cleaner().stableServes(ctx); err != nil {
+		limited, cancel := context.WithTimeout(ctx, refillLimit)
+		defer cancel()
+		if err := t.cleaner().StableServes(limited); err != nil {
 			return err
 		}
 	}
@@ -217,10 +224,10 @@ func (t *Target) revert(ctx context.Context) error {
 // order keeps endpoints in every Service. The earlier revisions get the label,
 // too: kubectl rollout undo starts pods from them.
 func (t *Target) prepare(ctx context.Context) error {
-	if err := t.deployments.History(t.record.Deployment).Label(ctx, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
+	if err := t.deployments.History(t.record.Deployment).Label(ctx, t.record.Stable.ReplicaSet, replicas.LabelOf(rollout.SideStable)); err != nil {
 		return err
 	}
-	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, labelOf(rollout.SideStable)); err != nil {
+	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, replicas.LabelOf(rollout.SideStable)); err != nil {
 		return err
 	}
 	if err := t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable)); err != nil {
@@ -239,12 +246,6 @@ func (t *Target) warm(ctx context.Context) error {
 		return err
 	}
 	return t.services.AimCanary(ctx, t.services.BySide(rollout.SidePrevious))
-}
-
-// labelOf returns the value of the version label for a side.
-func labelOf(s rollout.Side) *string {
-	value := string(s)
-	return &value
 }
 
 // RunJob runs a Job beside the workload; see jobs.Run.

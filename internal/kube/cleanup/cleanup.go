@@ -1,4 +1,10 @@
-package workload
+// Package cleanup removes what a rollout added around the user's Deployment, and
+// takes traffic away only from pods that others replace.
+//
+// What is removed, and from what, is read from the cluster: a person may have
+// restarted, changed or rolled back the Deployment since the record was written.
+// The record only says what was there before the release.
+package cleanup
 
 import (
 	"context"
@@ -21,12 +27,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// What is removed, and from what, is read from the cluster: a person may have
-// restarted, changed or rolled back the Deployment since the record was
-// written. The record only says what was there before the release.
-
-// A cleaner removes what a rollout added around the user's Deployment.
-type cleaner struct {
+// A Cleaner removes what one rollout added. Its methods are idempotent.
+type Cleaner struct {
 	cluster     *kube.Cluster
 	watch       *kube.Watch
 	deployments *replicas.Deployments
@@ -35,22 +37,23 @@ type cleaner struct {
 	record      *release.Record
 }
 
-func (t *Target) cleaner() cleaner {
-	return cleaner{t.cluster, t.watch, t.deployments, t.services, t.routes, t.record}
+// New returns the Cleaner of a recorded rollout.
+func New(c *kube.Cluster, w *kube.Watch, d *replicas.Deployments, s services.Set, r *routes.Set, record *release.Record) Cleaner {
+	return Cleaner{c, w, d, s, r, record}
 }
 
-// unroute takes the canary Service out of every route, and the pods that will be
+// Unroute takes the canary Service out of every route, and the pods that will be
 // stopped out of every user Service.
-func (t cleaner) unroute(ctx context.Context) error {
+func (t Cleaner) Unroute(ctx context.Context) error {
 	if err := t.routes.Write(ctx, router.Original); err != nil {
 		return err
 	}
-	return t.separate(ctx)
+	return t.Separate(ctx)
 }
 
-// separate takes the pods of the canary Deployment out of the user's Services: an
+// Separate takes the pods of the canary Deployment out of the user's Services: an
 // apply may have reset a selector.
-func (t cleaner) separate(ctx context.Context) error {
+func (t Cleaner) Separate(ctx context.Context) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil || len(doomed) == 0 {
 		return err
@@ -63,12 +66,11 @@ func (t cleaner) separate(ctx context.Context) error {
 	return nil
 }
 
-// stableServes returns an error if a user Service has no ready endpoints but the
-// canary's: to take the traffic from the canary would fail every request.
-func (t cleaner) stableServes(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, refillLimit)
-	defer cancel()
-	if err := t.serves(limited, func(_ int) error { return nil }); err != nil {
+// StableServes returns an error if a user Service has no ready endpoints but the
+// canary's: to take the traffic from the canary would fail every request. It waits
+// for them until ctx ends.
+func (t Cleaner) StableServes(ctx context.Context) error {
+	if err := t.serves(ctx, func(_ int) error { return nil }); err != nil {
 		return fmt.Errorf("take the traffic from the canary: %w; the route stays as it is", err)
 	}
 	return nil
@@ -77,7 +79,7 @@ func (t cleaner) stableServes(ctx context.Context) error {
 // serves waits until every user Service has ready endpoints besides the canary's,
 // and fits agrees with how many the canary has. The pods of a Deployment that a
 // person replaced have no version label, which the Services select: they get it.
-func (t cleaner) serves(ctx context.Context, fits func(own int) error) error {
+func (t Cleaner) serves(ctx context.Context, fits func(own int) error) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil {
 		return err
@@ -91,7 +93,7 @@ func (t cleaner) serves(ctx context.Context, fits func(own int) error) error {
 			}
 			if current, err := t.current(ctx); err == nil && !labelled {
 				labelled = true
-				if err := t.deployments.SetSide(ctx, t.record.Deployment, current, labelOf(rollout.SideStable)); err != nil {
+				if err := t.deployments.SetSide(ctx, t.record.Deployment, current, replicas.LabelOf(rollout.SideStable)); err != nil {
 					return err
 				}
 			}
@@ -105,7 +107,7 @@ func (t cleaner) serves(ctx context.Context, fits func(own int) error) error {
 }
 
 // doomed returns the UIDs of the ReplicaSets that the canary Deployment owns.
-func (t cleaner) doomed(ctx context.Context) ([]string, error) {
+func (t Cleaner) doomed(ctx context.Context) ([]string, error) {
 	var uids []string
 	sets, err := t.setsOf(ctx, t.record.CanaryDeployment())
 	for _, rs := range sets {
@@ -115,7 +117,7 @@ func (t cleaner) doomed(ctx context.Context) ([]string, error) {
 }
 
 // setsOf lists the ReplicaSets of a Deployment, none if it does not exist.
-func (t cleaner) setsOf(ctx context.Context, deployment string) ([]appsv1.ReplicaSet, error) {
+func (t Cleaner) setsOf(ctx context.Context, deployment string) ([]appsv1.ReplicaSet, error) {
 	var own []appsv1.ReplicaSet
 	err := kube.Retry(ctx, func(ctx context.Context) error {
 		own = nil
@@ -143,10 +145,10 @@ func (t cleaner) setsOf(ctx context.Context, deployment string) ([]appsv1.Replic
 	return own, nil
 }
 
-// clean stops the revision without traffic and leaves everything else as the
+// Clean stops the revision without traffic and leaves everything else as the
 // user wrote it. The old revision of a promoted release goes to the history of
 // the user's Deployment.
-func (t cleaner) clean(ctx context.Context, s rollout.State) error {
+func (t Cleaner) Clean(ctx context.Context, s rollout.State) error {
 	if err := t.unserved(ctx); err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ func (t cleaner) clean(ctx context.Context, s rollout.State) error {
 
 // unserved returns an error unless every user Service has ready endpoints, none
 // of them a pod that is to be stopped.
-func (t cleaner) unserved(ctx context.Context) error {
+func (t Cleaner) unserved(ctx context.Context) error {
 	if doomed, err := t.doomed(ctx); err != nil || len(doomed) == 0 {
 		return err
 	}
@@ -185,7 +187,7 @@ func (t cleaner) unserved(ctx context.Context) error {
 
 // retire stops the pods of the canary Deployment and returns its ReplicaSets,
 // without our label, to the history of the user's Deployment.
-func (t cleaner) retire(ctx context.Context) error {
+func (t Cleaner) retire(ctx context.Context) error {
 	canary := t.record.CanaryDeployment()
 	if err := t.watch.Until(ctx, t.stopCanary); err != nil {
 		return fmt.Errorf("stop the pods of deployment %s/%s: %w", t.record.Namespace, canary, err)
@@ -213,7 +215,7 @@ func (t cleaner) retire(ctx context.Context) error {
 }
 
 // stopCanary scales the canary Deployment to 0. It returns nil when no pod runs.
-func (t cleaner) stopCanary(ctx context.Context) error {
+func (t Cleaner) stopCanary(ctx context.Context) error {
 	d, err := t.deployments.Get(ctx, t.record.CanaryDeployment())
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -245,10 +247,10 @@ func (t cleaner) stopCanary(ctx context.Context) error {
 	return nil
 }
 
-// restore restores the recorded state after an abort, in the reverse order of
+// Restore restores the recorded state after an abort, in the reverse order of
 // prepare. It runs after the canary no longer answers and its drain window is
 // over.
-func (t cleaner) restore(ctx context.Context) error {
+func (t Cleaner) Restore(ctx context.Context) error {
 	if err := t.unpause(ctx); err != nil {
 		return err
 	}
@@ -266,7 +268,7 @@ func (t cleaner) restore(ctx context.Context) error {
 
 // unpause finishes a preparation that a signal or a kill interrupted: while its
 // labels differ, the Deployment cannot be resumed without a rolling update.
-func (t cleaner) unpause(ctx context.Context) error {
+func (t Cleaner) unpause(ctx context.Context) error {
 	user, err := t.deployments.Get(ctx, t.record.Deployment)
 	if apierrors.IsNotFound(err) || err == nil && !user.Spec.Paused {
 		return nil
@@ -278,12 +280,12 @@ func (t cleaner) unpause(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.deployments.SetSide(ctx, t.record.Deployment, current, labelOf(rollout.SideStable))
+	return t.deployments.SetSide(ctx, t.record.Deployment, current, replicas.LabelOf(rollout.SideStable))
 }
 
 // current returns the ReplicaSet that serves for the user's Deployment. It waits
 // for a rolling update to end.
-func (t cleaner) current(ctx context.Context) (string, error) {
+func (t Cleaner) current(ctx context.Context) (string, error) {
 	name := ""
 	err := t.watch.Until(ctx, func(ctx context.Context) error {
 		rs, err := t.deployments.History(t.record.Deployment).Current(ctx)
@@ -301,7 +303,7 @@ func (t cleaner) current(ctx context.Context) (string, error) {
 // plain removes what a rollout added around the user's Deployment, once only
 // one version has pods: the narrowed selectors, the canary Service, the version
 // label and our name among the owners of its fields.
-func (t cleaner) plain(ctx context.Context) error {
+func (t Cleaner) plain(ctx context.Context) error {
 	if err := t.services.Widen(ctx); err != nil {
 		return err
 	}
@@ -333,7 +335,7 @@ func (t cleaner) plain(ctx context.Context) error {
 
 // disown gives up our ownership of the fields that now have the user's values
 // again, so that their next server-side apply meets no conflict.
-func (t cleaner) disown(ctx context.Context) error {
+func (t Cleaner) disown(ctx context.Context) error {
 	return kube.Together(ctx,
 		func(ctx context.Context) error { return t.deployments.Disown(ctx, t.record.Deployment) },
 		t.services.Disown,
