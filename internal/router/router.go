@@ -75,6 +75,14 @@ type Preflighter interface {
 	Preflight(route Object, saved release.Route, s Split, header, value string, mark bool) (Object, error)
 }
 
+// An Unsplitter is a Router that can tell from a split what the route was before
+// it.
+type Unsplitter interface {
+	// Unsplit returns what Save would have returned before the route was split. It is
+	// saved itself if it has no canary Service, and an error if it is not a split.
+	Unsplit(saved release.Route, s Split) (release.Route, error)
+}
+
 // PreflightMark is the value of the response header that marks the answers to
 // test requests.
 const PreflightMark = "canary"

@@ -107,7 +107,7 @@ func Recall(record *release.Record) (Identity, error) {
 	id := Identity{Book: &probe.Book{}}
 	m := record.Markers
 	if m == nil || m.Marker == "" {
-		id.Why = "the earlier run could not distinguish the versions"
+		id.Why = "the record does not say how to distinguish the versions"
 		return id, nil
 	}
 	var err error

@@ -215,6 +215,9 @@ func (r *Run) Check(found *discover.Found) error {
 		reasons = append(reasons, found.Managed...)
 		hint = "make the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
 	}
+	if found.Lost != nil {
+		hint = r.lostHint(found)
+	}
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
 	}
@@ -233,6 +236,11 @@ func (r *Run) Check(found *discover.Found) error {
 		return exit.Refuse(hint, reasons...)
 	}
 	return nil
+}
+
+// lostHint says how to end a release that has no record any more.
+func (r *Run) lostHint(found *discover.Found) string {
+	return "to end it in favour of what the deployment runs now, type: " + r.Command("release", found.Record.Namespace, found.Record.Deployment)
 }
 
 // replaceHint names the way out when the stable version is down.

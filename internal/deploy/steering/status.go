@@ -222,8 +222,9 @@ func Forget(ctx context.Context, r *engine.Run, namespace, name string) (*view.D
 		return nil, err
 	}
 	r.Console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
-	for _, object := range left {
-		r.Console.Warn(fmt.Sprintf("left in the cluster: %s; once it gets no traffic, type: kubectl -n %s delete %s", object, namespace, object))
+	if len(left) > 0 {
+		r.Console.Warn(fmt.Sprintf("left in the cluster: %s; to end the release in favour of what the deployment runs now, type: %s",
+			strings.Join(left, ", "), r.Command(string(rollout.RequestRelease), namespace, name)))
 	}
 	return &view.Delivery{Asked: true}, nil
 }

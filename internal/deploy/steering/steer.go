@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/deploy/engine"
@@ -25,8 +26,14 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 	if request == rollout.RequestPromote && r.Cfg.Full {
 		request = rollout.RequestPromoteFull
 	}
-	record, err := r.Record(ctx, namespace, name)
+	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
 	if err != nil {
+		return nil, err
+	}
+	if record == nil && (request == rollout.RequestAbort || request == rollout.RequestRelease) {
+		return rebuild(ctx, r, namespace, name, request)
+	}
+	if record, err = r.Record(ctx, namespace, name); err != nil {
 		return nil, err
 	}
 	if err := allowed(r, record, request); err != nil {
@@ -61,6 +68,33 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 	if err := allowed(r, record, request); err != nil {
 		return nil, err
 	}
+	return take(ctx, r, record, lease, request)
+}
+
+// rebuild ends a release that has no record any more, by a record made from what is
+// live of it.
+func rebuild(ctx context.Context, r *engine.Run, namespace, name string, request rollout.Request) (*view.Delivery, error) {
+	lease, err := r.Acquire(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.ReleaseLease(ctx, lease)
+	r.Cfg.Deployment = name
+	found, err := r.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case found.Lost == nil:
+		_, err := r.Record(ctx, namespace, name) // the error that there is none
+		return nil, err
+	case found.Lost.Unfit != "":
+		return nil, exit.Refuse("docs/releases.md, The record, has the steps by hand", fmt.Sprintf("the release of deployment %s/%s has no record any more and cannot be ended: %s", namespace, name, found.Lost.Unfit))
+	}
+	record := found.Lost.Record
+	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
+	record.Entry = release.Entry(found.EntryPoint)
+	r.Console.Logf("the release has no record any more: ending what it left, %s", strings.Join(found.Lost.Left, ", "))
 	return take(ctx, r, record, lease, request)
 }
 

@@ -40,6 +40,7 @@ type Query struct {
 type Found struct {
 	Record     *release.Record // a fresh one, without plan and run
 	Previous   *release.Record // the newest release's record, nil if there is none
+	Lost       *Lost           // what a release without a record left, nil for nothing
 	EntryPoint EntryPoint
 	// Grace is the longest termination grace period of the live pods, in
 	// seconds.
@@ -96,6 +97,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	f.Record.Router = s.router.Name()
 	f.EntryPoint, f.Warnings = s.entryPoint(ctx, c, f.Record.Routes[0])
 	s.describeLive(f, d, q.Now)
+	f.Lost = s.lost(f, d, q.Now)
 	s.obstacles(f, d)
 	return f, nil
 }

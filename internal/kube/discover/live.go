@@ -80,7 +80,10 @@ func crashing(pod *corev1.Pod, after time.Time) bool {
 func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	r := f.Record
 	stop := func(format string, args ...any) { f.Obstacles = append(f.Obstacles, fmt.Sprintf(format, args...)) }
-	ours := f.Previous.Unfinished() || f.Previous.Warm()
+	ours := f.Previous.Unfinished() || f.Previous.Warm() || f.Lost != nil
+	if f.Lost != nil {
+		stop("%s", f.Lost.sentence(d.Name))
+	}
 	if d.Spec.Paused && !ours {
 		stop("deployment %s is paused, but not by a rollout; type: kubectl -n %s rollout resume deployment/%s", d.Name, s.ns, d.Name)
 	}

@@ -27,6 +27,7 @@ var (
 	_ router.Router      = Router{}
 	_ router.Preflighter = Router{}
 	_ router.Gatewayed   = Router{}
+	_ router.Unsplitter  = Router{}
 )
 
 // Name implements router.Router.
@@ -110,6 +111,24 @@ func (Router) Drift(route router.Object, saved release.Route, was router.Split) 
 		}
 	}
 	return ""
+}
+
+// Unsplit implements router.Unsplitter.
+func (Router) Unsplit(saved release.Route, s router.Split) (release.Route, error) {
+	ours, err := decodeRules(saved)
+	if err != nil {
+		return saved, err
+	}
+	for i, rule := range ours {
+		if ours[i].BackendRefs, err = unsplitRefs(rule.BackendRefs, s); err != nil {
+			return saved, fmt.Errorf("httproute %s rule %d: %w", saved.Name, rule.Index, err)
+		}
+	}
+	whole := saved
+	if whole.Rules, err = json.Marshal(ours); err != nil {
+		return saved, fmt.Errorf("record httproute %s: %w", saved.Name, err)
+	}
+	return whole, nil
 }
 
 func decodeRules(saved release.Route) ([]savedRule, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/candlefish/deploy-action/internal/router"
 )
@@ -42,6 +43,40 @@ func splitRefs(original json.RawMessage, to router.Split) ([]any, error) {
 			withWeight(m, to.CanaryService, own*int64(to.Weight)))
 	}
 	return split, nil
+}
+
+// unsplitRefs returns the refs that splitRefs made these from: without the canary
+// Service, its weight added to that of the Service, and all weights divided by
+// 100. Refs without the canary Service are returned as they are.
+func unsplitRefs(split json.RawMessage, s router.Split) (json.RawMessage, error) {
+	refs, err := decodeRefs(split)
+	if err != nil {
+		return nil, err
+	}
+	isCanary := func(ref any) bool { return refersTo(ref, s.CanaryService, s.Namespace) }
+	if !slices.ContainsFunc(refs, isCanary) {
+		return split, nil
+	}
+	var whole []any
+	for i, ref := range refs {
+		if isCanary(ref) {
+			continue
+		}
+		m, _ := ref.(map[string]any)
+		weight, _ := m["weight"].(int64)
+		if refersTo(ref, s.Service, s.Namespace) {
+			if i+1 == len(refs) || !isCanary(refs[i+1]) {
+				return nil, fmt.Errorf("service %s is not followed by service %s", s.Service, s.CanaryService)
+			}
+			canary, _ := refs[i+1].(map[string]any)["weight"].(int64)
+			weight += canary
+		}
+		if weight%100 != 0 {
+			return nil, fmt.Errorf("the weights are not those of a release")
+		}
+		whole = append(whole, withWeight(m, m["name"], weight/100))
+	}
+	return json.Marshal(whole)
 }
 
 // refersTo reports whether a backendRef names the Service in namespace.
