@@ -26,7 +26,12 @@ func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {
 		if d := byName(q.Deployment); d != nil {
 			return d, nil
 		}
-		return nil, fmt.Errorf("deployment %s/%s does not exist; %s", s.ns, q.Deployment, present(s.deployments))
+		return nil, fmt.Errorf("deployment %s/%s does not exist; %s", s.ns, q.Deployment, present(s.deploymentNames()))
+	}
+	if q.Service != "" {
+		if _, err := s.namedService(q.Service); err != nil {
+			return nil, err
+		}
 	}
 	if d := byName(q.DefaultDeployment); d != nil && q.Service == "" {
 		return d, nil
@@ -35,7 +40,11 @@ func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {
 	case 1:
 		return candidates[0], nil
 	case 0:
-		return nil, fmt.Errorf("no deployment in namespace %s gets traffic from an %s; name one with deployment-name (%s)", s.ns, s.router.Kind().Name, present(s.deployments))
+		through := ""
+		if q.Service != "" {
+			through = " through service " + q.Service
+		}
+		return nil, fmt.Errorf("no deployment in namespace %s gets traffic from an %s%s; name one with deployment-name (%s)", s.ns, s.router.Kind().Name, through, present(s.deploymentNames()))
 	default:
 		var names []string
 		for _, d := range candidates {
@@ -63,13 +72,32 @@ func (s *survey) routedDeployments(service string) []*appsv1.Deployment {
 	return candidates
 }
 
-func present(ds []appsv1.Deployment) string {
-	if len(ds) == 0 {
-		return "the namespace has none"
+// namedService returns the Service of that name.
+func (s *survey) namedService(name string) (corev1.Service, error) {
+	i := slices.IndexFunc(s.services, func(x corev1.Service) bool { return x.Name == name })
+	if i >= 0 {
+		return s.services[i], nil
 	}
 	var names []string
-	for _, d := range ds {
+	for _, service := range s.services {
+		if service.Labels[kube.LabelTarget] == "" { // the user's, not ours
+			names = append(names, service.Name)
+		}
+	}
+	return corev1.Service{}, fmt.Errorf("service %s/%s does not exist; %s", s.ns, name, present(names))
+}
+
+func (s *survey) deploymentNames() []string {
+	var names []string
+	for _, d := range s.deployments {
 		names = append(names, d.Name)
+	}
+	return names
+}
+
+func present(names []string) string {
+	if len(names) == 0 {
+		return "the namespace has none"
 	}
 	return "the namespace has " + strings.Join(names, ", ")
 }
@@ -115,13 +143,12 @@ func (s *survey) pickServices(d *appsv1.Deployment, q Query) (routed string, all
 
 func (s *survey) pickService(d *appsv1.Deployment, selecting []corev1.Service, q Query) (string, error) {
 	if q.Service != "" {
-		named := func(x corev1.Service) bool { return x.Name == q.Service }
-		i := slices.IndexFunc(s.services, named)
-		switch {
-		case i < 0:
-			return "", fmt.Errorf("service %s/%s does not exist", s.ns, q.Service)
-		case !slices.ContainsFunc(selecting, named):
-			return "", fmt.Errorf("service %s/%s selects %s, which the pods of deployment %s do not have", s.ns, q.Service, labels.FormatLabels(s.services[i].Spec.Selector), d.Name)
+		service, err := s.namedService(q.Service)
+		if err != nil {
+			return "", err
+		}
+		if !slices.ContainsFunc(selecting, func(x corev1.Service) bool { return x.Name == q.Service }) {
+			return "", fmt.Errorf("service %s/%s selects %s, which the pods of deployment %s do not have", s.ns, q.Service, labels.FormatLabels(service.Spec.Selector), d.Name)
 		}
 		return q.Service, nil
 	}

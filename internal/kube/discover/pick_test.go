@@ -37,6 +37,9 @@ func TestPickDeployment(t *testing.T) {
 	t.Parallel()
 	ours := namespace("web", "web-canary")
 	ours.deployments[1].Labels = map[string]string{kube.LabelTarget: "web"}
+	ours.services[1].Labels = map[string]string{kube.LabelTarget: "web"}
+	unrouted := namespace("web", "api")
+	unrouted.routes = unrouted.routes[:1]
 	for name, c := range map[string]struct {
 		s          *survey
 		q          Query
@@ -47,6 +50,9 @@ func TestPickDeployment(t *testing.T) {
 		"the default":         {namespace("web", "api"), Query{DefaultDeployment: "api"}, "api", ""},
 		"the only one":        {namespace("web"), Query{DefaultDeployment: "api"}, "web", ""},
 		"by its service":      {namespace("web", "api"), Query{Service: "api", DefaultDeployment: "web"}, "api", ""},
+		"a missing service":   {ours, Query{Service: "db", DefaultDeployment: "web"}, "", "service shop/db does not exist; the namespace has web\n"},
+		"no service at all":   {namespace(), Query{Service: "db"}, "", "service shop/db does not exist; the namespace has none"},
+		"no route to it":      {unrouted, Query{Service: "api"}, "", "no deployment in namespace shop gets traffic from an HTTPRoute through service api; "},
 		"several":             {namespace("web", "api"), Query{}, "", "several deployments in namespace shop get traffic from HTTPRoutes: web, api"},
 		"none":                {namespace(), Query{}, "", "no deployment in namespace shop gets traffic from an HTTPRoute"},
 		"not our own":         {ours, Query{}, "web", ""},
@@ -54,11 +60,24 @@ func TestPickDeployment(t *testing.T) {
 		d, err := c.s.pickDeployment(c.q)
 		switch {
 		case c.says != "":
-			if err == nil || !strings.Contains(err.Error(), c.says) {
+			if err == nil || !strings.Contains(err.Error()+"\n", c.says) {
 				t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
 			}
 		case err != nil || d.Name != c.want:
 			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func TestPickServiceOfANamedDeployment(t *testing.T) {
+	t.Parallel()
+	s := namespace("web", "api")
+	for service, want := range map[string]string{
+		"db":  "service shop/db does not exist; the namespace has web, api",
+		"api": "service shop/api selects app=api, which the pods of deployment web do not have",
+	} {
+		if _, _, err := s.pickServices(&s.deployments[0], Query{Deployment: "web", Service: service}); err == nil || err.Error() != want {
+			t.Errorf("service %s: %v, want %s", service, err, want)
 		}
 	}
 }
