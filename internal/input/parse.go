@@ -44,7 +44,7 @@ func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
 	}
 	problems = slices.DeleteFunc(problems, func(p Problem) bool {
 		d, ok := s.Def(p.Name)
-		return ok && d.RequiredFor != "" && values.settings[d.Name].Text == "" && p.Reason == isRequired && !values.holds(d.RequiredFor)
+		return ok && p.Reason == isRequired && (scan.misplaced && d.Positional || d.RequiredFor != "" && values.settings[d.Name].Text == "" && !values.holds(d.RequiredFor))
 	})
 	if scan.help {
 		return values, ErrHelp
@@ -133,6 +133,9 @@ type scanner struct {
 	problems Problems
 	help     bool
 	rest     []string
+	// misplaced: an argument without a flag was meant for another input, so the
+	// positional one need not be missed too.
+	misplaced bool
 }
 
 func (sc *scanner) run(args []string) {
@@ -155,11 +158,34 @@ func (sc *scanner) run(args []string) {
 func (sc *scanner) positional(arg string) {
 	for _, d := range sc.spec.Inputs {
 		if d.Positional && !strings.HasPrefix(arg, "-") {
+			if flag := sc.meant(d, arg); flag != "" {
+				sc.misplaced = true
+				sc.problems = append(sc.problems, Problem{Name: d.Name, Source: Source{Kind: "argument"}, Value: arg, Reason: "invalid format; did you mean " + flag + "?"})
+				return
+			}
 			sc.set(d, arg, Source{Kind: "argument"})
 			return
 		}
 	}
 	sc.refuse(arg, "is not an argument of "+sc.spec.Name)
+}
+
+// meant returns the flag that a person meant with an argument which the
+// positional input refuses: the enum that has such a value, or the switch of
+// that name. It returns "" if there is none.
+func (sc *scanner) meant(positional Def, arg string) string {
+	if _, err := positional.parse(strings.TrimSpace(arg)); err == nil {
+		return ""
+	}
+	for _, d := range sc.spec.Inputs {
+		if slices.Contains(d.Allowed, arg) {
+			return "--" + d.Name + " " + arg
+		}
+	}
+	if d, _, ok := sc.lookup(arg); ok && d.Kind == Bool {
+		return "--" + arg
+	}
+	return ""
 }
 
 func (sc *scanner) flag(arg string) {

@@ -126,6 +126,10 @@ func TestRefusals(t *testing.T) {
 		{[]string{"---rate=1"}, `---rate: is not a flag of demo; allowed: see --help`},
 		{[]string{"--"}, `--: is not an argument of demo; allowed: see --help`},
 		{[]string{"web:1", "web:2"}, `image (argument): is given twice with different values, first by argument`},
+		{[]string{"canary"}, `image (argument): "canary": invalid format; did you mean --strategy canary?`},
+		{[]string{"canary", "--image=web:1"}, `image (argument): "canary": invalid format; did you mean --strategy canary?`},
+		{[]string{"plan"}, `image (argument): "plan": invalid format; did you mean --plan?`},
+		{[]string{"rate"}, `image (argument): "rate": invalid format; allowed: an image with a tag or digest, such as registry.example/website:1.4.2`},
 		{[]string{"--rate=5", "--rate=6"}, `rate (flag --rate): is given twice with different values, first by flag --rate`},
 		{[]string{"--no-rollback", "--rollback-on-error"}, `rollback-on-error (flag --rollback-on-error): is given twice with different values, first by flag --no-rollback`},
 		{[]string{"--rate=0"}, `rate (flag --rate): "0": out of range; allowed: a whole number from 1 to 1000`},
@@ -181,6 +185,16 @@ func TestRequired(t *testing.T) {
 	_, err := s.Parse(nil, env())
 	if err == nil || !strings.Contains(err.Error(), "image: is required") || !strings.Contains(err.Error(), "--image, the action input or IMAGE") {
 		t.Errorf("Parse error = %v", err)
+	}
+}
+
+func TestMisplacedIsNotMissing(t *testing.T) {
+	t.Parallel()
+	s := testSpec()
+	s.Inputs[0].Required = true
+	_, err := s.Parse([]string{"canary"}, env())
+	if want := `image (argument): "canary": invalid format; did you mean --strategy canary?`; err == nil || err.Error() != want {
+		t.Errorf("Parse error\n got %v\nwant %s", err, want)
 	}
 }
 

@@ -86,3 +86,15 @@ func TestSpecSaysWhatComesLater(t *testing.T) {
 		}
 	}
 }
+
+// A command is an input. Typed as an argument it is no image either.
+func TestSpecTakesNoCommandAsTheImage(t *testing.T) {
+	t.Parallel()
+	for _, command := range commands() {
+		_, err := Spec().Parse([]string{command}, none)
+		want := `image (argument): "` + command + `": invalid format; did you mean --command ` + command + "?"
+		if err == nil || err.Error() != want || !errors.As(err, new(input.Problems)) {
+			t.Errorf("Parse(%s): error %v, want %s", command, err, want)
+		}
+	}
+}
