@@ -68,14 +68,17 @@ type Def struct {
 	// RequiredFor limits Required to values of other inputs, "name=value" with
 	// spaces between; "" is all.
 	RequiredFor string
-	Secret      bool   // never shown; masked before anything is printed
-	Env         string // the environment variable it falls back to, if any
-	Alias       string // another flag name for the same value
-	Off         string // the name of the switch that sets a Bool to false
-	Positional  bool   // may be given as the only argument without a flag
-	Group       string // the heading under which tables and help list it; "" for none
-	Help        string // one sentence, no full stop needed at the start of a table
-	Example     string // an example value
+	// OnlyFor limits the input to values of other inputs, in the form of
+	// RequiredFor: elsewhere another value than the default is an error.
+	OnlyFor    string
+	Secret     bool   // never shown; masked before anything is printed
+	Env        string // the environment variable it falls back to, if any
+	Alias      string // another flag name for the same value
+	Off        string // the name of the switch that sets a Bool to false
+	Positional bool   // may be given as the only argument without a flag
+	Group      string // the heading under which tables and help list it; "" for none
+	Help       string // one sentence, no full stop needed at the start of a table
+	Example    string // an example value
 }
 
 // An Output defines one output of a run.

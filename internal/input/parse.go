@@ -46,6 +46,7 @@ func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
 		d, ok := s.Def(p.Name)
 		return ok && p.Reason == isRequired && (scan.misplaced && d.Positional || d.RequiredFor != "" && values.settings[d.Name].Text == "" && !values.holds(d.RequiredFor))
 	})
+	problems = append(problems, values.idle(s.Inputs)...)
 	if scan.help {
 		return values, ErrHelp
 	}
@@ -78,6 +79,17 @@ func (d Def) read(flags map[string]given, getenv func(string) string) (Setting, 
 
 // isRequired is the reason of a problem with an unset input.
 const isRequired = "is required"
+
+// idle returns a problem for every input that would have no effect on this run.
+func (v Values) idle(defs []Def) Problems {
+	var problems Problems
+	for _, d := range defs {
+		if d.OnlyFor != "" && v.IsSet(d.Name) && v.settings[d.Name].Text != d.Default && !v.holds(d.OnlyFor) {
+			problems = append(problems, v.Problem(d.Name, "has an effect only with "+strings.ReplaceAll(d.OnlyFor, "=", " ")))
+		}
+	}
+	return problems
+}
 
 // holds reports whether inputs have values, given as "name=value" with spaces
 // between.

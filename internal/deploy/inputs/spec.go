@@ -12,6 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // Version is this tool's version in the probe stream and the report.
@@ -69,7 +70,7 @@ func releaseInputs() []input.Def {
 			Help: "What to do: release the image, or show, steer or end a release that any run started",
 		},
 		{
-			Name: "full", Kind: input.Bool, Default: "false",
+			Name: "full", Kind: input.Bool, Default: "false", OnlyFor: "command=" + string(rollout.RequestPromote),
 			Help: "With command promote: skip the remaining steps",
 		},
 		{

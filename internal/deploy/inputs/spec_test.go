@@ -98,3 +98,20 @@ func TestSpecTakesNoCommandAsTheImage(t *testing.T) {
 		}
 	}
 }
+
+// Without promote, full would have no effect, and somebody counts on one.
+func TestSpecTakesFullOnlyWithPromote(t *testing.T) {
+	t.Parallel()
+	const want = `full (flag --full): "true": has an effect only with command promote`
+	for _, args := range [][]string{{"--full", "--image=web:2"}, {"--full", "--command", "abort"}} {
+		_, err := Spec().Parse(args, none)
+		if err == nil || err.Error() != want || !errors.As(err, new(input.Problems)) {
+			t.Errorf("Parse(%q): error %v, want %s", args, err, want)
+		}
+	}
+	for _, args := range [][]string{{"--full", "--command", "promote"}, {"--full=false", "--command", "abort"}} {
+		if _, err := Spec().Parse(args, none); err != nil {
+			t.Errorf("Parse(%q): %v", args, err)
+		}
+	}
+}
