@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -153,6 +154,21 @@ func TestHeadline(t *testing.T) {
 		r := Result{Outcome: c.outcome, Status: c.status, ExitCode: c.exit}
 		if got := r.headline(); !strings.Contains(got, c.want) {
 			t.Errorf("%+v: %q, want %q in it", c, got, c.want)
+		}
+	}
+}
+
+// An early error may come before the deployment is known.
+func TestTarget(t *testing.T) {
+	t.Parallel()
+	for want, r := range map[string]Result{
+		"Could not run: shop/web":       {Namespace: "shop", Deployment: "web"},
+		"Could not run: namespace shop": {Namespace: "shop"},
+		"Could not run: web":            {Deployment: "web"},
+	} {
+		r.Status, r.ExitCode = StatusFailed, exit.CouldNotRun.Code()
+		if got, _, _ := strings.Cut(Text(r), "\n"); got != want {
+			t.Errorf("headline %q, want %q", got, want)
 		}
 	}
 }

@@ -11,10 +11,14 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-// target returns namespace/deployment.
+// target returns namespace/deployment. An early error may come before the
+// deployment is known.
 func (r Result) target() string {
-	if r.Namespace == "" {
+	switch {
+	case r.Namespace == "":
 		return r.Deployment
+	case r.Deployment == "":
+		return "namespace " + r.Namespace
 	}
 	return r.Namespace + "/" + r.Deployment
 }
