@@ -24,8 +24,7 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
 		f.Record.Namespace, f.Record.Deployment, cfg.Image, f.Record.Stable.Image)})
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
-	c.Logf("steps %s, %s each; then hand over without a restart, judge on for %s while the old version is warm, %s",
-		strings.Join(weights, ", "), cfg.StepDuration, p.Bake, ending(p))
+	c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
@@ -49,12 +48,21 @@ func WarnOfEnds(c *console.Console, worst time.Duration, now, tokenEnds time.Tim
 	}
 }
 
-// ending says what a plan does with the old version after the bake time.
+// ending says what a plan does with the old version after the hand-over.
 func ending(p rollout.Plan) string {
-	if p.KeepWarm > p.Bake {
-		return fmt.Sprintf("keep it warm until %s after the promotion; the next run or the command reap removes it", p.KeepWarm)
+	bake, old := "do not judge on (bake-time is 0s)", "the old version"
+	if p.Bake > 0 {
+		bake, old = fmt.Sprintf("judge on for %s while the old version is warm", p.Bake), "it"
 	}
-	return fmt.Sprintf("then drain (%s) and remove it", p.Drain)
+	if p.KeepWarm > p.Bake {
+		return fmt.Sprintf("%s, keep %s warm until %s after the promotion; the next run or the command reap removes it", bake, old, p.KeepWarm)
+	}
+	s := fmt.Sprintf("%s, then remove %s", bake, old)
+	if p.Drain > 0 {
+		// The drain window counts from the last request, so the bake time covers it.
+		s += fmt.Sprintf(", %s after its last request at the earliest", p.Drain)
+	}
+	return s
 }
 
 func stepWords(s rollout.Step) string {
