@@ -6,6 +6,7 @@ package power
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -49,11 +50,9 @@ func Of(c config.Config, m config.Metric, t Traffic, steps, weight int, dwell ti
 	p := Estimate{Weight: weight, Metric: m.Name, Canary: math.Floor(n), Seen: 1, Ratio: analysis.Number(math.Inf(1)), Enough: n >= m.MinSamples}
 	need := m.MinSamples
 	if m.Errors != nil {
-		limit := m.Errors.Limit()
 		p.Seen = seenErrors(*m.Errors, t, w, n, alpha)
-		broken := min(2*limit, 1)
-		p.Enough = p.Enough && p.Seen <= broken
-		need = max(need, requestsToSee(*m.Errors, t, w, broken, alpha))
+		p.Enough = p.Enough && p.Seen <= broken(*m.Errors)
+		need = max(need, requestsToSee(*m.Errors, t, w, broken(*m.Errors), alpha))
 	}
 	if m.Latency != nil && w < 1 {
 		spread := t.Spread
@@ -142,19 +141,37 @@ func (e Estimate) words(m config.Metric, dwell time.Duration, perSecond float64)
 		return s + ": nothing can be seen"
 	}
 	if m.Errors != nil && e.Seen < 1 {
-		s += fmt.Sprintf("; sees error rates from %s on", percent(e.Seen))
+		s += fmt.Sprintf("; detects error rates from %s on", percent(e.Seen))
 	}
 	if m.Latency != nil && !math.IsInf(float64(e.Ratio), 1) {
 		s += fmt.Sprintf("; latencies from %.2g times stable's on", float64(e.Ratio))
 	}
-	if !e.Enough {
-		what := fmt.Sprintf("%g requests", m.MinSamples)
-		if m.Errors != nil {
-			what += fmt.Sprintf(" and twice the error limit (%s)", percent(2*m.Errors.Limit()))
-		}
-		s += fmt.Sprintf("; too few for %s: hold the step for %v", what, time.Duration(e.Suggest*float64(time.Second)).Round(time.Second))
+	if e.Enough {
+		return s
 	}
-	return s
+	var missed []string
+	if e.Canary < m.MinSamples {
+		missed = append(missed, fmt.Sprintf("to pass the step (it takes %g)", m.MinSamples))
+	}
+	if m.Errors != nil && e.Seen > broken(*m.Errors) {
+		missed = append(missed, fmt.Sprintf("to detect an error rate of %s (the limit is %s)", percent(broken(*m.Errors)), percent(m.Errors.Limit())))
+	}
+	return s + "; too few " + strings.Join(missed, " and ") + ": " + e.advice()
 }
+
+// advice says what gives the step more requests.
+func (e Estimate) advice() string {
+	ways := []string{fmt.Sprintf("raise step-duration to %v", time.Duration(e.Suggest*float64(time.Second)).Round(time.Second))}
+	if e.Metric == config.ProbeMetric {
+		ways = append(ways, "probe-rate")
+	}
+	if e.Weight < 100 {
+		ways = append(ways, "the weight")
+	}
+	return strings.Join(ways, ", or ")
+}
+
+// broken is the error rate that every step should detect.
+func broken(l config.ErrorLimits) float64 { return min(2*l.Limit(), 1) }
 
 func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }

@@ -9,15 +9,33 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 )
 
+// A warning names what the step misses, and the inputs that change it.
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	users := config.Metric{Name: "users", MinSamples: 20, Errors: config.Default().Metrics[0].Errors}
+	for want, of := range map[string]struct {
+		metric config.Metric
+		rate   float64
+		weight int
+		dwell  time.Duration
+	}{
+		"; too few to pass the step (it takes 100) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 11m7s, or probe-rate, or the weight": {config.Default().Metrics[0], 3, 5, 5 * time.Minute},
+		"; too few to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 55s, or the weight":                                                      {users, 20, 5, 30 * time.Second},
+		"; too few to pass the step (it takes 20) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 12m4s":                                {users, 1, 100, 10 * time.Second},
+	} {
+		e, _ := Of(config.Default(), of.metric, Traffic{Rate: of.rate}, 4, of.weight, of.dwell)
+		if !strings.HasSuffix(e.Sentence, want) {
+			t.Errorf("%s at %d %%: %q, want at its end %q", of.metric.Name, of.weight, e.Sentence, want)
+		}
+	}
+}
+
 func TestPower(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
 	p, ok := Of(c, c.Metrics[0], Traffic{Rate: 3}, 4, 5, 5*time.Minute)
 	if !ok || p.Enough || p.Canary != 45 || p.Suggest < 600 {
 		t.Errorf("3 requests/s at 5 %%: %+v, want too few and a longer dwell", p)
-	}
-	if !strings.Contains(p.Sentence, "too few for 100 requests and twice the error limit (10 %): hold the step for") {
-		t.Errorf("sentence %q", p.Sentence)
 	}
 	p, _ = Of(c, c.Metrics[0], Traffic{Rate: 1000, Errors: .001}, 4, 25, 5*time.Minute)
 	if !p.Enough || p.Seen > .01 || p.Ratio > 1.6 {
