@@ -6,7 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
+
+	"k8s.io/klog/v2"
 
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/eks"
@@ -29,8 +33,16 @@ type Options struct {
 // patience bounds the requests to AWS, its retries included.
 const patience = 30 * time.Second
 
+// silence discards what client-go logs. While the API server is away, each of its
+// watches would write lines of its own to standard error, past the console and
+// the redactor; the run itself says what it waits for. klog has one logger per
+// process, which must not change while others use it.
+var silence = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+
 // Connect creates the connection to a cluster. It sends no request to it.
+// client-go logs nothing from now on.
 func Connect(ctx context.Context, o Options) (*kube.Cluster, error) {
+	silence()
 	k := kube.ConnectOptions{Kubeconfig: o.Kubeconfig, Context: o.Context}
 	if o.EKSCluster != "" {
 		var err error

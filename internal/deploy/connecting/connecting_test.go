@@ -13,6 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"k8s.io/client-go/informers"
+	"k8s.io/klog/v2"
 )
 
 // apiServer is the API server of cluster prod. It accepts tokens of a session
@@ -113,5 +116,44 @@ func TestConnectSaysWhatIsMissing(t *testing.T) {
 		if _, err := Connect(t.Context(), test.options); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%+v: error %v, want %q", test.options, err, test.says)
 		}
+	}
+}
+
+// A watch of an API server that is away fails again and again.
+func TestConnectSilencesWatches(t *testing.T) { //nolint:paralleltest // it replaces standard error
+	asked := make(chan struct{}, 100)
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		asked <- struct{}{}
+	}))
+	defer api.Close()
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf(`{"clusters":[{"name":"c","cluster":{"server":%q}}],"contexts":[{"name":"c","context":{"cluster":"c"}}],"current-context":"c"}`, api.URL)
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Connect(t.Context(), Options{Kubeconfig: kubeconfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(original *os.File) { os.Stderr = original }(os.Stderr)
+	os.Stderr = stderr
+	watches := informers.NewSharedInformerFactory(c.Typed, 0)
+	watches.Core().V1().Pods().Informer()
+	stop := make(chan struct{})
+	watches.Start(stop)
+	for range 4 { // the first failures are handled when the next request comes
+		<-asked
+	}
+	close(stop)
+	watches.Shutdown()
+	klog.Flush()
+	if text, err := os.ReadFile(stderr.Name()); err != nil || len(text) > 0 {
+		t.Errorf("%s on standard error, %v", text, err)
 	}
 }
