@@ -36,11 +36,13 @@ func RBAC(namespace, account string) string { return inputs.RBAC(namespace, acco
 
 // Main runs one deploy and returns its exit status.
 func Main(env action.Env, args []string) int {
-	return action.Run(env, args, Spec(), work)
+	return action.Run(env, args, Spec(), func(ctx context.Context, a *action.Action, values input.Values) (action.Result, error) {
+		return work(ctx, a, env.Program, values)
+	})
 }
 
 // work runs a deploy with valid inputs.
-func work(ctx context.Context, a *action.Action, values input.Values) (action.Result, error) {
+func work(ctx context.Context, a *action.Action, program string, values input.Values) (action.Result, error) {
 	cfg := inputs.ConfigOf(values)
 	if cfg.RunURL == "" {
 		cfg.RunURL = a.RunURL()
@@ -65,6 +67,7 @@ func work(ctx context.Context, a *action.Action, values input.Values) (action.Re
 				_, _ = fmt.Fprintln(log, a.Redact(text)) // best effort: only the report file is required
 			},
 			Started: started,
+			Program: program,
 		},
 		Signals: signals(ctx),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -25,6 +26,7 @@ type Run struct {
 	Action  *action.Action
 	Print   func(text string) // prints the final text and logs it
 	Started time.Time
+	Program string // see action.Env
 }
 
 // Attach is the command, in Command, that watches a release in the cluster.
@@ -33,19 +35,24 @@ const Attach = "attach"
 // Command returns what a person types to run a command on a target, in the way
 // this run was started.
 func (r *Run) Command(name, namespace, deployment string) string {
-	return Command(r.Action.Getenv, name, namespace, deployment)
+	return Command(r.Action.Getenv, r.Program, name, namespace, deployment)
 }
 
 // Command returns what a person types to run a command on a target. In the
-// environment of a mage target that is a mage target.
-func Command(getenv func(string) string, name, namespace, deployment string) string {
-	switch {
-	case getenv("CANDLEFISH_MAGE") != "":
+// environment of a mage target that is a mage target, elsewhere the program as it
+// was started. On a runner and in a Job nobody types; the person who reads the
+// hint has the program somewhere else.
+func Command(getenv func(string) string, program, name, namespace, deployment string) string {
+	if getenv(action.EnvMage) != "" {
 		return fmt.Sprintf("go tool mage deploy:%s -namespace=%s -deploymentName=%s", name, namespace, deployment)
-	case name == Attach:
-		return fmt.Sprintf("deploy --attach --namespace %s --deployment-name %s", namespace, deployment)
 	}
-	return fmt.Sprintf("deploy --command %s --namespace %s --deployment-name %s", name, namespace, deployment)
+	if program == "" || getenv("GITHUB_ACTIONS") == "true" || getenv(detached.EnvRun) != "" {
+		program = "deploy"
+	}
+	if name == Attach {
+		return fmt.Sprintf("%s --attach --namespace %s --deployment-name %s", program, namespace, deployment)
+	}
+	return fmt.Sprintf("%s --command %s --namespace %s --deployment-name %s", program, name, namespace, deployment)
 }
 
 // LookHint returns the command that shows the state when it is unknown.

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -9,17 +10,23 @@ import (
 
 func TestCommandNamesWhatThePersonTyped(t *testing.T) {
 	t.Parallel()
+	const abort, attach = " --command abort --namespace shop --deployment-name web", " --attach --namespace shop --deployment-name web"
 	for _, test := range []struct {
-		mage, name, want string
+		env, program, name, want string
 	}{
-		{"", "abort", "deploy --command abort --namespace shop --deployment-name web"},
-		{"", Attach, "deploy --attach --namespace shop --deployment-name web"},
-		{"1", "abort", "go tool mage deploy:abort -namespace=shop -deploymentName=web"},
-		{"1", Attach, "go tool mage deploy:attach -namespace=shop -deploymentName=web"},
+		{"", "", "abort", "deploy" + abort},
+		{"", "deploy", Attach, "deploy" + attach},
+		{"", "./bin/deploy", "abort", "./bin/deploy" + abort},
+		{"", "go run example/actions/deploy", Attach, "go run example/actions/deploy" + attach},
+		{"GITHUB_ACTIONS=true", "/deploy", "abort", "deploy" + abort},
+		{"CANDLEFISH_DETACHED_RUN={}", "/deploy", "abort", "deploy" + abort},
+		{"CANDLEFISH_MAGE=1", "/tmp/localdeploy", "abort", "go tool mage deploy:abort -namespace=shop -deploymentName=web"},
+		{"CANDLEFISH_MAGE=1", "/tmp/localdeploy", Attach, "go tool mage deploy:attach -namespace=shop -deploymentName=web"},
 	} {
-		getenv := func(name string) string { return map[string]string{"CANDLEFISH_MAGE": test.mage}[name] }
-		if got := Command(getenv, test.name, "shop", "web"); got != test.want {
-			t.Errorf("CANDLEFISH_MAGE=%s: Command(%s) = %q, want %q", test.mage, test.name, got, test.want)
+		variable, value, _ := strings.Cut(test.env, "=")
+		getenv := func(name string) string { return map[string]string{variable: value}[name] }
+		if got := Command(getenv, test.program, test.name, "shop", "web"); got != test.want {
+			t.Errorf("%s, started as %q: Command(%s) = %q, want %q", test.env, test.program, test.name, got, test.want)
 		}
 	}
 }

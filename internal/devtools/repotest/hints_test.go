@@ -34,7 +34,7 @@ func TestHintedTargetsExist(t *testing.T) {
 	}
 	hinted := hintedCommands()
 	for _, name := range hinted {
-		line := view.Command(func(string) string { return "1" }, name, "shop", "web")
+		line := view.Command(func(string) string { return "1" }, "", name, "shop", "web")
 		words := strings.Fields(strings.TrimPrefix(line, "go tool mage "))
 		taken, ok := options[words[0]]
 		if !ok {
