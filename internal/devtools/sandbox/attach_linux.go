@@ -77,6 +77,9 @@ func inspect(ctx context.Context, opts Options) (Status, error) {
 	if err == nil {
 		err = manifest.Ready(ctx, status.Serving.Kubeconfig)
 	}
+	if err == nil {
+		status.Curl, err = readCurl(ctx, *status.Serving)
+	}
 	if err != nil {
 		status.Problem = err.Error()
 	}

@@ -97,6 +97,8 @@ type Status struct {
 	Serving *Serving `json:"sandbox,omitempty"`
 	// Components are the sandbox's processes, in the order of their start.
 	Components []Component `json:"components,omitempty"`
+	// Curl are the commands that ask the entry points for what is deployed. The supervisor does not know them.
+	Curl []string `json:"-"`
 }
 
 // A Component is one process of the sandbox.
@@ -143,6 +145,9 @@ func (s Status) String() string {
 			{"addresses", t.Ranges.String()}} {
 			fmt.Fprintf(&b, "  %-13s %s\n", row[0], row[1])
 		}
+	}
+	for _, command := range s.Curl {
+		fmt.Fprintf(&b, "  %-13s %s\n", "try", command)
 	}
 	for _, c := range s.Components {
 		fmt.Fprintf(&b, "  %-24s %s\n", c.Name, c.State)

@@ -34,7 +34,11 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		if err != nil {
 			return err
 		}
-		return s.Close()
+		commands, err := s.Curl(ctx)
+		for _, command := range commands {
+			fmt.Fprintln(out, "sandbox: try", command)
+		}
+		return errors.Join(err, s.Close())
 	case "down":
 		return sandbox.Down(ctx, sandbox.Options{Progress: out})
 	case "status":
