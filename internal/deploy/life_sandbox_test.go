@@ -511,19 +511,3 @@ func TestAResetSelectorIsNoticed(t *testing.T) {
 		t.Errorf("version %s answers, want v1", got)
 	}
 }
-
-func TestForgetEndsARecord(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	out := w.deploy("--image", w.image("v2", nil), "--steps", "25:pause,100", "--step-duration", "2s").ends(0)
-	if !strings.Contains(out, "Paused") {
-		t.Fatalf("it is not paused:\n%s", out)
-	}
-	out = w.deploy("--command", "forget", "--deployment-name", sample.Name).ends(0)
-	if !strings.Contains(out, "left in the cluster: deployment/"+sample.Name+"-canary") {
-		t.Errorf("it does not name what is left:\n%s", out)
-	}
-	if maps := w.kubectl("get", "configmaps,leases", "-o", "name"); strings.Contains(maps, "-rollout") {
-		t.Errorf("forget left %s", maps)
-	}
-}

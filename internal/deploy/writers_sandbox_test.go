@@ -275,15 +275,48 @@ func TestARouteThatIsDeletedInAPause(t *testing.T) {
 	})
 }
 
-func TestACanaryThatIsDeletedInAPauseComesBack(t *testing.T) {
+func TestACanaryThatSomebodyDeletes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	before := w.spec()
-	w.paused(w.image("v2", nil))
-	w.kubectl("delete", "deployment", sample.Name+"-canary")
-	w.command("promote", "--full").ends(0)
-	if got := w.live(); got != "v2" {
-		t.Errorf("version %s answers, want v2", got)
-	}
-	w.plain(before, w.image("v2", nil))
+	canary := sample.Name + "-canary"
+	t.Run("in a pause, comes back", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		before := w.spec()
+		w.paused(w.image("v2", nil))
+		w.kubectl("delete", "deployment", canary)
+		w.command("promote", "--full").ends(0)
+		if got := w.live(); got != "v2" {
+			t.Errorf("version %s answers, want v2", got)
+		}
+		w.plain(before, w.image("v2", nil))
+	})
+	t.Run("while it is judged, loses its traffic", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		before := w.spec()
+		p := w.deploy("--image", w.image("v2", nil), "--steps", "25,100", "--step-duration", "60s")
+		p.reaches(atStep(25))
+		w.kubectl("delete", "deployment", canary)
+		p.ends(4)
+		if got := w.live(); got != "v1" {
+			t.Errorf("version %s answers, want v1", got)
+		}
+		w.plain(before, w.image("v1", nil))
+	})
+	t.Run("while it is warm, is gone", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		before := w.spec()
+		l := w.load(50)
+		w.deploy("--image", w.image("v2", nil), "--steps", "100", "--step-duration", "2s", "--bake-time", "2s", "--keep-warm", "1h").ends(0)
+		w.kubectl("delete", "deployment", canary, "--cascade=foreground")
+		out := w.command("abort").ends(1)
+		contains(t, w.typed(out, "rollback").ends(0), "the previous version is no longer warm")
+		if got := w.live(); got != "v1" {
+			t.Errorf("version %s answers, want v1", got)
+		}
+		w.command("promote").ends(0) // the rollback keeps the other one warm, like the release
+		l.unhurt(t)
+		w.plain(before, w.image("v1", nil))
+	})
 }

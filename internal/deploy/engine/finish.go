@@ -97,12 +97,7 @@ func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Leas
 			record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
 		return state, nil
 	}
-	target, err := workload.New(ctx, r.Cluster, record, lease)
-	if err != nil {
-		return state, err
-	}
-	defer target.Close()
-	live, err := target.Live(ctx)
+	live, err := r.Live(ctx, record, lease)
 	var drift *rollout.DriftError
 	if errors.As(err, &drift) {
 		return state, exit.Refuse(fmt.Sprintf("remove the backend %s from the route, or type: %s", record.CanaryService(), r.Command("forget", record.Namespace, record.Deployment)),
@@ -123,6 +118,16 @@ func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Leas
 	clean := rollout.CleanUp(record.State, now)
 	clean.Reason = state.Reason
 	return clean, nil
+}
+
+// Live reads what is left of a recorded release; see workload.Target.Live.
+func (r *Run) Live(ctx context.Context, record *release.Record, lease *kube.Lease) (workload.Live, error) {
+	target, err := workload.New(ctx, r.Cluster, record, lease)
+	if err != nil {
+		return workload.Live{}, err
+	}
+	defer target.Close()
+	return target.Live(ctx)
 }
 
 // Resume drives a recorded rollout from a state. judged starts a judge, which

@@ -60,8 +60,7 @@ func Status(ctx context.Context, r *engine.Run, namespace, name string) (*view.D
 		if err := present(ctx, r, namespace, name); err != nil {
 			return nil, err
 		}
-		r.Print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
-		return &view.Delivery{Asked: true}, nil
+		return unrecorded(ctx, r, namespace, name)
 	}
 	s, err := look(ctx, r, record)
 	if err != nil {
@@ -74,6 +73,25 @@ func Status(ctx context.Context, r *engine.Run, namespace, name string) (*view.D
 	}
 	r.Print(string(raw))
 	return shown(record), nil
+}
+
+// unrecorded shows a target without a record, and what a release left there.
+func unrecorded(ctx context.Context, r *engine.Run, namespace, name string) (*view.Delivery, error) {
+	left, err := r.Cluster.Ours(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	r.Print(fmt.Sprintf("deployment %s/%s: no release is recorded", namespace, name))
+	if len(left) > 0 {
+		r.Print("a release left " + leftHint(r, left, namespace, name))
+	}
+	return &view.Delivery{Asked: true}, nil
+}
+
+// leftHint lists what a release without a record left, with the command that ends
+// it.
+func leftHint(r *engine.Run, left []string, namespace, name string) string {
+	return fmt.Sprintf("%s; to end it in favour of what the deployment runs now, type: %s", strings.Join(left, ", "), r.Command(string(rollout.RequestRelease), namespace, name))
 }
 
 // look reads what is live of a recorded release.
@@ -223,8 +241,7 @@ func Forget(ctx context.Context, r *engine.Run, namespace, name string) (*view.D
 	}
 	r.Console.Logf("the record and the lease of deployment %s/%s are deleted", namespace, name)
 	if len(left) > 0 {
-		r.Console.Warn(fmt.Sprintf("left in the cluster: %s; to end the release in favour of what the deployment runs now, type: %s",
-			strings.Join(left, ", "), r.Command(string(rollout.RequestRelease), namespace, name)))
+		r.Console.Warn("left in the cluster: " + leftHint(r, left, namespace, name))
 	}
 	return &view.Delivery{Asked: true}, nil
 }

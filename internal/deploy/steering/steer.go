@@ -15,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -74,28 +75,43 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 // rebuild ends a release that has no record any more, by a record made from what is
 // live of it.
 func rebuild(ctx context.Context, r *engine.Run, namespace, name string, request rollout.Request) (*view.Delivery, error) {
+	if _, err := lost(ctx, r, namespace, name); err != nil { // before a lease is created
+		return nil, err
+	}
 	lease, err := r.Acquire(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
 	defer r.ReleaseLease(ctx, lease)
-	r.Cfg.Deployment = name
-	found, err := r.Survey(ctx)
+	found, err := lost(ctx, r, namespace, name)
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case found.Lost == nil:
-		_, err := r.Record(ctx, namespace, name) // the error that there is none
-		return nil, err
-	case found.Lost.Unfit != "":
-		return nil, exit.Refuse("docs/releases.md, The record, has the steps by hand", fmt.Sprintf("the release of deployment %s/%s has no record any more and cannot be ended: %s", namespace, name, found.Lost.Unfit))
 	}
 	record := found.Lost.Record
 	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Entry = release.Entry(found.EntryPoint)
 	r.Console.Logf("the release has no record any more: ending what it left, %s", strings.Join(found.Lost.Left, ", "))
 	return take(ctx, r, record, lease, request)
+}
+
+// lost surveys a target without a record. It returns an error unless a release left
+// something there that can be ended.
+func lost(ctx context.Context, r *engine.Run, namespace, name string) (*discover.Found, error) {
+	r.Cfg.Deployment = name
+	found, err := r.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case found.Lost == nil && found.Previous != nil:
+		return nil, fmt.Errorf("another run began a release of deployment %s/%s meanwhile", namespace, name)
+	case found.Lost == nil:
+		_, err := r.Record(ctx, namespace, name) // the error that there is none
+		return nil, err
+	case found.Lost.Unfit != "":
+		return nil, exit.Refuse("docs/releases.md, The record, has the steps by hand", fmt.Sprintf("the release of deployment %s/%s has no record any more and cannot be ended: %s", namespace, name, found.Lost.Unfit))
+	}
+	return found, nil
 }
 
 // finish ends a rollout whose driver died while it took no requests, and then
@@ -195,7 +211,21 @@ func warm(record *release.Record) bool {
 func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*view.Delivery, error) {
 	now := time.Now()
 	if warm(record) && !record.Reverted {
-		return r.Resume(ctx, record, lease, rollout.Revert(record.State, now, by), false)
+		live, err := r.Live(ctx, record, lease)
+		var drift *rollout.DriftError // does not concern the pods
+		switch {
+		case err != nil && !errors.As(err, &drift):
+			return nil, err
+		case live.Warm || drift != nil:
+			return r.Resume(ctx, record, lease, rollout.Revert(record.State, now, by), false)
+		case request == rollout.RequestAbort:
+			return nil, exit.Refuse("to release its image again, type: "+r.Command(string(rollout.RequestRollback), record.Namespace, record.Deployment),
+				fmt.Sprintf("abort: the previous version of deployment %s has no ready pods any more", record.Deployment))
+		}
+		if err := r.Finish(ctx, record.Namespace, record.Deployment, lease); err != nil {
+			return nil, err
+		}
+		return releasePrevious(ctx, r, record, lease)
 	}
 	if record.Unfinished() {
 		state := rollout.Resume(record.State, now, by)

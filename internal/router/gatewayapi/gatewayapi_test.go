@@ -164,6 +164,40 @@ func TestARestoredRouteIsByteForByteAsBefore(t *testing.T) {
 	}
 }
 
+// A record made from a split route is as good as the one that is lost.
+func TestASplitIsUndoneWithoutItsRecord(t *testing.T) {
+	t.Parallel()
+	for weight := 0; weight <= 100; weight++ {
+		route := object(t, twoRules)
+		live := written(t, route, save(t, route), to(weight))
+		whole, err := Router{}.Unsplit(save(t, live), to(0))
+		if err != nil {
+			t.Fatalf("%d %%: %v", weight, err)
+		}
+		if drift := (Router{}).Drift(live, whole, to(weight)); drift != "" {
+			t.Fatalf("%d %%: %s is no split of what was recovered, %s", weight, drift, whole.Rules)
+		}
+		plain := written(t, live, whole, router.Split{Namespace: "production", Service: "web", CanaryService: "web-canary", Weight: router.Original})
+		if text := encoded(plain); strings.Contains(text, "web-canary") {
+			t.Fatalf("%d %%: the canary is still in %s", weight, text)
+		}
+		if again, err := (Router{}).Unsplit(save(t, plain), to(0)); err != nil || encoded(again) != encoded(save(t, plain)) {
+			t.Fatalf("%d %%: a route without a canary became %s (%v)", weight, encoded(again), err)
+		}
+	}
+	for name, refs := range map[string]string{
+		"other weights":      `[{name: web, weight: 60}, {name: web-canary, weight: 25}]`,
+		"the canary first":   `[{name: web-canary, weight: 25}, {name: web, weight: 75}]`,
+		"a third, not ours":  `[{name: web, weight: 75}, {name: web-canary, weight: 25}, {name: legacy, weight: 7}]`,
+		"another in between": `[{name: web, weight: 75}, {name: legacy, weight: 100}, {name: web-canary, weight: 25}]`,
+	} {
+		route := object(t, `{metadata: {name: web, namespace: production}, spec: {rules: [{backendRefs: `+refs+`}]}}`)
+		if whole, err := (Router{}).Unsplit(save(t, route), to(0)); err == nil {
+			t.Errorf("%s: recovered %s", name, whole.Rules)
+		}
+	}
+}
+
 func TestAWriteStopsAtASecondWriter(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
