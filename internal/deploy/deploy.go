@@ -82,6 +82,12 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 	if r.Cluster, err = connect(ctx, cfg); err != nil {
 		return r.Conclude(nil, err)
 	}
+	err = r.Cluster.Reach(ctx, func(why error, until time.Time) {
+		out.Await(fmt.Sprintf("the API server to answer (%v)", why), until)
+	})
+	if err != nil {
+		return r.Conclude(nil, err)
+	}
 	switch {
 	case r.InCluster:
 		return detaching.InJob(ctx, r)

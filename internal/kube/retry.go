@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -32,6 +33,36 @@ func Retry(ctx context.Context, f func(context.Context) error) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// reachLimit bounds the wait for the first answer of an API server. Later ones are
+// waited for as long as the work that needs them: an upgrade of its control plane
+// takes a while.
+const reachLimit = 30 * time.Second
+
+// Reach returns once the API server answers, whatever it answers. It calls waiting
+// once, before it waits.
+func (c *Cluster) Reach(ctx context.Context, waiting func(why error, until time.Time)) error {
+	until := time.Now().Add(reachLimit)
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	waits := false
+	err := Retry(ctx, func(ctx context.Context) error {
+		err := c.Typed.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
+		var answer apierrors.APIStatus
+		if err == nil || errors.As(err, &answer) && !IsTransient(err) {
+			return nil
+		}
+		if !waits && IsTransient(err) {
+			waits = true
+			waiting(err, until)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reach the API server %s: %w", c.Host, err)
+	}
+	return nil
 }
 
 // IsTransient reports whether a retry can fix an error.

@@ -182,11 +182,7 @@ func (p *Progress) weight(s rollout.State, a rollout.Action, changed bool) {
 func (p *Progress) state() console.Event {
 	e := console.Event{Kind: console.KindState, Share: -1}
 	for _, pod := range p.Pods() {
-		side := rollout.SideStable
-		if pod.Side == rollout.SideCanary {
-			side = rollout.SideCanary
-		}
-		e.Pods = append(e.Pods, console.Pod{Name: pod.Name, Side: side, Ready: pod.Ready, Restarts: int(pod.Restarts), Reason: pod.Reason})
+		e.Pods = append(e.Pods, console.Pod{Name: pod.Name, Side: pod.Side, Ready: pod.Ready, Restarts: int(pod.Restarts), Reason: pod.Reason})
 	}
 	step, written := p.Monitor.Current()
 	c := step.Counts
