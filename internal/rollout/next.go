@@ -93,8 +93,11 @@ func inconclusive(p Plan, s State, o Observation, reason string) (State, Action)
 }
 
 // fail ends the rise or the bake: back to the old revision, or pause if the plan
-// says so.
+// says so or that revision cannot serve.
 func fail(p Plan, s State, o Observation, reason string) (State, Action) {
+	if s.Written && o.BackReady == 0 && (p.Replace || s.Phase == PhaseBaking) {
+		return end(s, o, PhasePaused, reason+"; the version to go back to has no ready pods")
+	}
 	if !p.Rollback {
 		return end(s, o, PhasePaused, reason)
 	}

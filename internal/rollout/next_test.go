@@ -40,7 +40,7 @@ type world struct {
 
 func (w *world) observe() Observation {
 	o := Observation{
-		Now: w.now, Done: w.done, Err: w.err, CanaryReady: 3, CanaryWanted: 3,
+		Now: w.now, Done: w.done, Err: w.err, CanaryReady: 3, CanaryWanted: 3, BackReady: 3,
 		Accepted: true, Preflight: SplitConfirmed, Split: SplitConfirmed, Verdict: VerdictPending, NewAnswers: settleAnswers,
 	}
 	if w.state.Stage == StageDwell && w.now.Sub(w.state.Since) >= w.plan.Steps[w.state.Step].Dwell {

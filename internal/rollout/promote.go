@@ -160,7 +160,7 @@ func settle(p Plan, s State, o Observation) (State, Action) {
 	if expired(o, until) {
 		return failed(s, o, fmt.Sprintf("only %d answers within %s after the promotion", o.NewAnswers, p.Propagation))
 	}
-	return s, wait(s, until, fmt.Sprintf("%d answers, all by the new revision", settleAnswers))
+	return s, wait(s, until, fmt.Sprintf("%d answers, all by the revision that the deployment has now", settleAnswers))
 }
 
 // settled goes on after the hand-over: a revert is cleaned up, a promotion bakes
@@ -173,13 +173,13 @@ func settled(p Plan, s State, o Observation) (State, Action) {
 	s.Reason = fmt.Sprintf("the new revision serves all traffic (%d answers, none by the old one)", o.NewAnswers)
 	s.Phase = PhaseBaking
 	switch {
-	case s.Back != "":
+	case s.Back != "" && o.BackReady > 0:
 		return startRevert(s, o, s.Back)
 	case s.Skip:
 		return baked(p, s, o)
-	case s.Hold != "":
-		s, a := end(enter(s, o, StageBake), o, PhasePaused, s.Hold)
-		s.Hold = ""
+	case s.Back != "" || s.Hold != "":
+		s, a := end(enter(s, o, StageBake), o, PhasePaused, s.Back+s.Hold)
+		s.Back, s.Hold = "", ""
 		return s, a
 	}
 	return bake(p, enter(s, o, StageBake), o)

@@ -115,6 +115,16 @@ func Promote(p Plan, s State, now time.Time, full bool) State {
 	return next
 }
 
+// Forward returns the state that gives all traffic to the canary of an unfinished
+// rollout, without a verdict: stable cannot serve.
+func Forward(p Plan, s State, now time.Time, reason string) State {
+	next := fresh(s, now)
+	next.Phase, next.Stage, next.Reason = PhaseProgressing, StagePrepare, reason
+	next.Full, next.Skip, next.Step = true, true, len(p.Steps)-1
+	next.Sized = next.Step
+	return next
+}
+
 // Revert returns the state that gives the traffic back to the warm revision of a
 // promoted rollout.
 func Revert(s State, now time.Time, reason string) State {

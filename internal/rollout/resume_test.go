@@ -24,6 +24,7 @@ func TestEveryStateGoesOnToAnEnd(t *testing.T) {
 		"Promote full": func(s State) State { return Promote(p, s, epoch, true) },
 		"Revert":       func(s State) State { return Revert(s, epoch, "asked") },
 		"CleanUp":      func(s State) State { return CleanUp(s, epoch) },
+		"Forward":      func(s State) State { return Forward(p, s, epoch, "stable is down") },
 	}
 	for _, phase := range phases {
 		for _, stage := range stages {
@@ -153,6 +154,38 @@ func TestAnAbortEndsWhenTheCanaryIsSilent(t *testing.T) {
 		}
 		if end := w.run(t); end.Phase != c.want {
 			t.Errorf("%s: ended %s, want %s: %s", name, end.Phase, c.want, end.Reason)
+		}
+	}
+}
+
+// Nothing takes the traffic from pods that serve to a version without any.
+func TestNobodyGoesBackToNothing(t *testing.T) {
+	t.Parallel()
+	bad := func(at Stage) func(*Observation, State) {
+		return func(o *Observation, s State) {
+			if o.BackReady = 0; s.Stage == at {
+				o.Verdict, o.Reason = VerdictFailed, "bad"
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		plan     Plan
+		at       Stage
+		want     Phase
+		leftover Leftover
+	}{
+		"a replacement":                    {plan().Replacing(), StageDwell, PhasePaused, LeftoverCanary},
+		"a replacement before its traffic": {plan().Replacing(), StagePreflight, PhaseAborted, ""},
+		"a bake":                           {plan(), StageBake, PhasePaused, LeftoverPrevious},
+		"a rise, whose stable may be back": {plan(), StageDwell, PhaseAborted, ""},
+	} {
+		w := &world{plan: c.plan, bend: bad(c.at)}
+		if c.at == StagePreflight {
+			w.bend = func(o *Observation, s State) { o.BackReady, o.Preflight = 0, SplitPending }
+		}
+		end := w.run(t)
+		if end.Phase != c.want || end.Leftover != c.leftover {
+			t.Errorf("%s: ended %s, left %q: %s", name, end.Phase, end.Leftover, end.Reason)
 		}
 	}
 }

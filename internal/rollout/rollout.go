@@ -241,6 +241,7 @@ type Observation struct {
 	CanaryReady  int // ready pods of the canary
 	CanaryWanted int // desired pods of the canary
 	CanaryNeeded int // pods that the canary needs for its weight, given the live size of stable
+	BackReady    int // ready endpoints of the version to go back to
 	// Trouble says why the canary's pods cannot serve: a crash, a failed image
 	// pull. It is empty if there is no problem.
 	Trouble string

@@ -38,7 +38,7 @@ func Allowed(s State, r Request) (reason string, ok bool) {
 	case s.Phase == PhasePaused && s.Leftover == LeftoverPrevious, s.warm(), s.Phase == PhaseBaking:
 		return allowed(s, r, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease)
 	case s.Phase == PhasePaused:
-		return allowed(s, r, RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback)
+		return allowed(s, r, RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease)
 	case s.Phase == PhaseProgressing, s.Phase == PhasePending:
 		return allowed(s, r, RequestPause, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback)
 	case s.Phase == PhasePromoting:
@@ -51,12 +51,6 @@ func Allowed(s State, r Request) (reason string, ok bool) {
 		return allowed(s, r, RequestAbort, RequestRollback, RequestRelease)
 	}
 	return allowed(s, r)
-}
-
-// Busy reports whether a rollout changes the cluster at this moment and takes no
-// request, if a process drives it.
-func Busy(s State) bool {
-	return s.Phase == PhaseReverting || s.Phase == PhaseCleaning || s.Phase == PhaseAborting
 }
 
 // warm reports whether a promoted rollout still has its old revision.

@@ -143,7 +143,7 @@ func TestWhatATerminalRolloutTakes(t *testing.T) {
 		state State
 		takes []Request
 	}{
-		"paused in the rise":    {State{Phase: PhasePaused, Leftover: LeftoverCanary}, []Request{RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback}},
+		"paused in the rise":    {State{Phase: PhasePaused, Leftover: LeftoverCanary}, []Request{RequestResume, RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease}},
 		"paused in the bake":    {State{Phase: PhasePaused, Leftover: LeftoverPrevious}, []Request{RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease}},
 		"promoted, warm":        {State{Phase: PhasePromoted, Leftover: LeftoverPrevious}, []Request{RequestPromote, RequestPromoteFull, RequestAbort, RequestRollback, RequestRelease}},
 		"promoted":              {State{Phase: PhasePromoted}, []Request{RequestRollback, RequestRelease}},

@@ -81,6 +81,22 @@ func NewConfirmer(from, to float64) *Confirmer {
 	}
 }
 
+// NewSettling returns a Confirmer for a share that may have been any other before,
+// for a while: the last answers have to agree with it, so many of them that they
+// exclude none and, if 500 suffice for that, half of it and twice as much.
+func NewSettling(to float64) *Confirmer {
+	c := NewConfirmer(to, to)
+	if to > 0 {
+		c.minN = minAnswers(0, to)
+	}
+	if twice := 2 * to; twice < 1 {
+		if n := firstDisjoint(c.minN, mixtureN+1, to, twice); n <= mixtureN {
+			c.minN = n
+		}
+	}
+	return c
+}
+
 func clamp(p float64) float64 { return min(max(p, leastP), 1-leastP) }
 
 // minAnswers returns the minimum number of answers for a confirmation.

@@ -376,3 +376,39 @@ func TestProgress(t *testing.T) {
 		t.Errorf("after it: %+v, was %+v", q, p)
 	}
 }
+
+// A process that goes on with a rollout does not know what the answers showed
+// before: another share for a while, or half of it for good.
+func TestSettlingNeedsTheLastAnswers(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	answers := func(c *Confirmer, share float64, n int) bool {
+		confirmed := false
+		for range n {
+			confirmed = c.Observe(r.Float64() < share) || confirmed
+		}
+		return confirmed
+	}
+	const tries = 200
+	wrong, late := 0, 0
+	for range tries {
+		for _, to := range []float64{.25, .5} {
+			c := NewSettling(to)
+			if answers(c, 2*to, 4*c.Needed()) {
+				wrong++
+			}
+			if !answers(c, to, 4*c.Needed()) {
+				late++
+			}
+			if answers(NewSettling(to), to/2, 4*c.Needed()) {
+				wrong++
+			}
+		}
+	}
+	if limit := 2 * tries * 3 / 100; wrong > limit || late > limit {
+		t.Errorf("of %d shares each, %d that differ were confirmed, %d that agree were not", 2*tries, wrong, late)
+	}
+	if c := NewSettling(1); answers(c, .99, 99) || !answers(c, 1, 100) {
+		t.Error("100 % needs 100 answers in a row")
+	}
+}

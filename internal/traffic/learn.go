@@ -24,13 +24,14 @@ const probePathHint = "set probe-path to a page that always works"
 
 // An Identity distinguishes the answers of the versions.
 type Identity struct {
-	Marker probe.Marker
-	Book   *probe.Book // the marker's values of each version
-	Status int         // the status of the stable version's answers
-	Size   int         // the largest body of these answers, in bytes
-	Why    string      // why the versions cannot be distinguished, "" if they can
-	Late   bool        // the canary's values are learnt from test requests
-	Before bool        // stable's values are learnt from all answers before the first weight
+	Marker   probe.Marker
+	Book     *probe.Book // the marker's values of each version
+	Status   int         // the status of the stable version's answers
+	Size     int         // the largest body of these answers, in bytes
+	Why      string      // why the versions cannot be distinguished, "" if they can
+	Late     bool        // the canary's values are learnt from test requests
+	Before   bool        // stable's values are learnt from all answers before the first weight
+	Recalled bool        // an earlier process has begun the rollout
 }
 
 // Learn sends a few requests to the entry point before the first change and
@@ -104,7 +105,7 @@ func Unknown(cfg Config) Identity {
 // Recall returns the identity that an earlier run recorded. While two versions
 // answer, stable's values cannot be learnt again.
 func Recall(record *release.Record) (Identity, error) {
-	id := Identity{Book: &probe.Book{}}
+	id := Identity{Book: &probe.Book{}, Recalled: true}
 	m := record.Markers
 	if m == nil || m.Marker == "" {
 		id.Why = "the record does not say how to distinguish the versions"
@@ -153,8 +154,9 @@ func (id Identity) TeachStable(replicaSets []string) {
 }
 
 // A relearning follows stable's values up to the first weight. Pods of an earlier
-// version that a rolling update has just replaced may still answer when Learn
-// asks: then every later answer would look like the canary's.
+// version that a rolling update has just replaced may still answer when Learn asks:
+// then every later answer would look like the canary's. A value that no longer
+// answers is forgotten: the canary may have it.
 type relearning struct {
 	answers int
 	last    map[string]int // by value, the number of the answer that had it last
@@ -175,21 +177,14 @@ func (r *relearning) answer(id Identity, value string, side rollout.Side) {
 		r.changed = true
 		id.Book.Learn(rollout.SideStable, value)
 	}
-}
-
-// end forgets the values that no longer answer. It reports whether stable's values
-// changed.
-func (r *relearning) end(id Identity) bool {
 	if !r.changed {
-		return false
+		return
 	}
-	for _, value := range id.Book.Values(rollout.SideStable) {
-		if r.last[value] <= r.answers-baselineAnswers {
-			id.Book.Forget(rollout.SideStable, value)
+	for _, known := range id.Book.Values(rollout.SideStable) {
+		if r.last[known] <= r.answers-baselineAnswers {
+			id.Book.Forget(rollout.SideStable, known)
 		}
 	}
-	r.changed = false
-	return true
 }
 
 // AwaitBaseline waits until stable has answered a number of probes without a

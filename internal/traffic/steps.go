@@ -149,6 +149,12 @@ func (c *confirmation) begin(weight int, at time.Time) {
 	}
 }
 
+// resume begins with the first weight of a process that goes on with a rollout: what
+// the answers showed before is not known.
+func (c *confirmation) resume(weight int, at time.Time) {
+	*c = confirmation{weight: weight, writtenAt: at, confirmer: stat.NewSettling(float64(weight) / 100)}
+}
+
 func (c *confirmation) begun() bool { return !c.writtenAt.IsZero() }
 
 // answer adds one answer to a request sent after the write. It reports whether

@@ -182,7 +182,7 @@ func (m *Monitor) answer(a probe.Answer) {
 		if m.share.answer(a) {
 			m.notify()
 		}
-		if !m.reverted {
+		if !m.reverted && !m.downStill(a) {
 			m.judge.answer(a, now)
 		}
 	}
@@ -192,6 +192,13 @@ func (m *Monitor) answer(a probe.Answer) {
 		m.notifiedAt = now
 		m.notify()
 	}
+}
+
+// downStill reports whether an answer may be one of a stable version that is down
+// and is being replaced: until the answers show the weight, its failures say
+// nothing of the canary.
+func (m *Monitor) downStill(a probe.Answer) bool {
+	return m.plan.Replace && !m.share.confirmed && a.Side != rollout.SideCanary
 }
 
 // ActionDone implements loop.Traffic.
@@ -205,10 +212,14 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 			m.preflight.podsExist()
 		}
 	case rollout.KindWeight:
-		if m.relearning.end(m.identity) {
+		if m.relearning.changed {
 			m.record.Markers = m.identity.Markers()
 		}
-		m.share.begin(a.Weight, at)
+		if m.identity.Recalled && !m.share.begun() {
+			m.share.resume(a.Weight, at)
+		} else {
+			m.share.begin(a.Weight, at)
+		}
 		m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
