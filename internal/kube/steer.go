@@ -61,6 +61,9 @@ func (c *Cluster) Renews(ctx context.Context, namespace, deployment, run string,
 	return holder != "" && again.After(renewed), err
 }
 
+// AskLimit bounds the time that a live run takes to take a request.
+const AskLimit = leaseDuration
+
 // Ask gives a request to the run that holds the target's lease, and returns when
 // the run has taken it. It returns ErrNobodyDrives if there is no holder, or if
 // the holder does not take it while a live one would have renewed its lease.
@@ -79,7 +82,7 @@ func (c *Cluster) Ask(ctx context.Context, namespace, deployment string, s rollo
 	if err := c.setRequest(ctx, namespace, deployment, string(raw)); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(leaseDuration); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(AskLimit); time.Now().Before(deadline); {
 		pending, held, err := c.request(ctx, namespace, deployment)
 		if err != nil || pending != string(raw) {
 			return err

@@ -70,6 +70,9 @@ func (t Cleaner) Separate(ctx context.Context) error {
 // canary's: to take the traffic from the canary would fail every request. It waits
 // for them until ctx ends.
 func (t Cleaner) StableServes(ctx context.Context) error {
+	if t.services.ReadyEndpoints() == 0 {
+		return nil // nor does the canary: there is nothing to take away
+	}
 	if err := t.serves(ctx, func(_ int) error { return nil }); err != nil {
 		return fmt.Errorf("take the traffic from the canary: %w; the route stays as it is", err)
 	}
@@ -185,8 +188,10 @@ func (t Cleaner) unserved(ctx context.Context) error {
 	return nil
 }
 
-// retire stops the pods of the canary Deployment and returns its ReplicaSets,
-// without our label, to the history of the user's Deployment.
+// retire stops the pods of the canary Deployment and frees its ReplicaSets, without
+// our label, for the history of the user's Deployment. They get there when its
+// labels are plain: until then its controller counts one revision too many, and
+// would delete one at the limit of the history.
 func (t Cleaner) retire(ctx context.Context) error {
 	canary := t.record.CanaryDeployment()
 	if err := t.watch.Until(ctx, t.stopCanary); err != nil {
@@ -205,9 +210,9 @@ func (t Cleaner) retire(ctx context.Context) error {
 	for _, rs := range sets {
 		err := t.deployments.RelabelReplicaSet(ctx, rs.Name, t.record.VersionBefore)
 		if err == nil {
-			err = t.deployments.Give(ctx, rs.Name, t.record.Deployment)
+			err = t.deployments.Free(ctx, rs.Name)
 		}
-		if err != nil && !apierrors.IsNotFound(err) { // with a history limit of 0 the controller deletes it at once
+		if err != nil && !apierrors.IsNotFound(err) { // a person deleted it
 			return err
 		}
 	}
@@ -328,6 +333,9 @@ func (t Cleaner) plain(ctx context.Context) error {
 		return err
 	}
 	if err := t.deployments.SetSide(ctx, t.record.Deployment, current, t.record.VersionBefore); err != nil {
+		return err
+	}
+	if err := t.deployments.History(t.record.Deployment).Return(ctx, current); err != nil {
 		return err
 	}
 	return t.disown(ctx)

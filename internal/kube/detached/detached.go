@@ -265,8 +265,11 @@ var ErrLost = errors.New("the job ended without a result")
 // result. A connection or a pod that is lost does not end it.
 func Attach(ctx context.Context, c *kube.Cluster, namespace, deployment string, print func(line string)) (Result, error) {
 	l := logs{cluster: c, namespace: namespace, job: Name(deployment), print: print, seen: map[string]time.Time{}}
-	for {
+	for there := false; ; there = true {
 		r, done, err := l.result(ctx, deployment)
+		if there && errors.Is(err, ErrNoJob) {
+			err = fmt.Errorf("job %s/%s was deleted: %w", namespace, l.job, ErrLost)
+		}
 		if done || err != nil {
 			return r, err
 		}

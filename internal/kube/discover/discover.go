@@ -48,6 +48,8 @@ type Found struct {
 	// Down says why the live version cannot serve, "" if it can. It prevents a
 	// rollout that compares the versions.
 	Down string
+	// Dead: no pod of the live version is ready, or all crash again and again.
+	Dead bool
 	// Obstacles are all other problems that prevent the start.
 	Obstacles []string
 	// Managed lists the objects that a GitOps tool would revert meanwhile.

@@ -59,6 +59,7 @@ func (s *survey) describeLive(f *Found, d *appsv1.Deployment, now time.Time) {
 		}
 		f.Grace = max(f.Grace, kube.Deref(pod.Spec.TerminationGracePeriodSeconds))
 	}
+	f.Dead = ready == 0 || crashed == pods
 	switch {
 	case ready < int(r.Replicas):
 		f.Down = fmt.Sprintf("deployment %s has %d of %d pods ready: the stable version is not ready", d.Name, ready, r.Replicas)

@@ -38,7 +38,8 @@ func New(c *kube.Cluster, w *kube.Watch, namespace, label string) *Deployments {
 }
 
 // Drift returns who changed the pod template of a Deployment that should be, but
-// for the version label, that of its ReplicaSet; "" if it is. It needs nothing
+// for the version label, that of its ReplicaSet, or that it was scaled to 0; "" for
+// nothing. It needs nothing
 // that this process wrote: another process may have written it.
 func (d *Deployments) Drift(name, replicaSet string) string {
 	return drift(d.watch.Deployment(name), d.watch.ReplicaSet(replicaSet), name, d.label)
@@ -53,6 +54,8 @@ func drift(deployment *appsv1.Deployment, rs *appsv1.ReplicaSet, name, label str
 		return fmt.Sprintf("deployment %s no longer has the replicaset from before the release", name)
 	case !sameTemplate(labelled(rs.Spec.Template, label, nil), labelled(deployment.Spec.Template, label, nil)):
 		return fmt.Sprintf("%s changed the pod template of deployment %s", kube.LastWriter(deployment), name)
+	case kube.Deref(deployment.Spec.Replicas) == 0:
+		return fmt.Sprintf("deployment %s was scaled to 0", name)
 	}
 	return ""
 }

@@ -21,13 +21,16 @@ func TestDriftIsWhatDiffersFromTheReplicaSet(t *testing.T) {
 		}
 		return labels
 	}
+	two := int32(2)
 	deployment := func(t corev1.PodTemplateSpec) *appsv1.Deployment {
 		return &appsv1.Deployment{
 			ObjectMeta: metav1.ObjectMeta{Name: "web", UID: "d", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "helm", Time: &metav1.Time{}}}},
-			Spec:       appsv1.DeploymentSpec{Template: t},
+			Spec:       appsv1.DeploymentSpec{Template: t, Replicas: &two},
 		}
 	}
-	controls := true
+	controls, none := true, int32(0)
+	off := deployment(template("web:1", app()))
+	off.Spec.Replicas = &none
 	rs := &appsv1.ReplicaSet{
 		ObjectMeta: metav1.ObjectMeta{Name: "web-1", OwnerReferences: []metav1.OwnerReference{{UID: "d", Controller: &controls}}},
 		Spec:       appsv1.ReplicaSetSpec{Template: template("web:1", app("pod-template-hash", "1", "version", "stable"))},
@@ -43,6 +46,7 @@ func TestDriftIsWhatDiffersFromTheReplicaSet(t *testing.T) {
 		"not labelled yet":             {deployment(template("web:1", app())), rs, ""},
 		"an image":                     {deployment(template("web:2", app("version", "stable"))), rs, `field manager "helm" changed the pod template of deployment web`},
 		"a label":                      {deployment(template("web:1", app("version", "stable", "tier", "a"))), rs, "changed the pod template"},
+		"scaled to 0":                  {off, rs, "deployment web was scaled to 0"},
 		"a deployment that is gone":    {nil, rs, "deployment web was deleted"},
 		"a deployment created again":   {again, rs, "no longer has the replicaset"},
 		"a replicaset that is gone":    {deployment(template("web:1", app())), nil, "no longer has the replicaset"},

@@ -78,7 +78,13 @@ func (h History) Return(ctx context.Context, current string) error {
 	if err := h.DropEqual(ctx, owner.Spec.Template, current); err != nil {
 		return err
 	}
-	return h.eachIdle(ctx, current, func(rs *appsv1.ReplicaSet) error { return h.Give(ctx, rs.Name, h.deployment) })
+	return h.eachIdle(ctx, current, func(rs *appsv1.ReplicaSet) error {
+		err := h.Give(ctx, rs.Name, h.deployment)
+		if apierrors.IsNotFound(err) {
+			return nil // the controller deleted it, beyond the history limit
+		}
+		return err
+	})
 }
 
 // Label sets the version label on the templates of the idle ReplicaSets, or

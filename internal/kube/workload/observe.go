@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/health"
+	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -28,6 +30,7 @@ func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observat
 	if t.record.Canary.UID != "" {
 		t.observePods(ctx, s, &o, time.Now())
 	}
+	o.BackReady = backReady(t.services, t.record, s)
 	o.Accepted = t.routes.Accepted()
 	if o.Drift = t.drift(s); o.Drift != "" {
 		if err := t.lease.Check(ctx); errors.Is(err, rollout.ErrFenced) {
@@ -35,6 +38,21 @@ func (t *Target) Observe(ctx context.Context, s rollout.State) (rollout.Observat
 		}
 	}
 	return o, nil
+}
+
+// backReady counts the ready endpoints of the version to go back to: stable behind
+// the user's Services, after the hand-over the warm revision behind the canary
+// Service.
+func backReady(set services.Set, record *release.Record, s rollout.State) int {
+	if s.Phase != rollout.PhaseProgressing {
+		return set.ReadyEndpoints()
+	}
+	least := math.MaxInt
+	for _, service := range record.Services {
+		ready, _ := set.Endpoints(service.Name, []string{record.Canary.UID})
+		least = min(least, ready)
+	}
+	return least
 }
 
 // observePods adds the state of the canary's pods.
@@ -149,6 +167,9 @@ func viewOf(pod *corev1.Pod, label string) PodView {
 		if c.State.Waiting != nil {
 			v.Reason = c.State.Waiting.Reason
 		}
+	}
+	if pod.DeletionTimestamp != nil {
+		v.Ready, v.Reason = false, "Terminating"
 	}
 	if c := kube.PodCondition(pod, corev1.PodReady); v.Reason == "" && !v.Ready && c != nil {
 		v.Reason = c.Reason

@@ -69,7 +69,8 @@ func (Router) Save(route router.Object, service string) (release.Route, bool, er
 }
 
 // Write implements router.Router. It does not change rules that another client
-// changed, and names them in the error.
+// changed, and names them in the error; but a way back to the Service takes the
+// canary's traffic, whatever weights somebody gave the two.
 func (Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
 	patch := jsonpatch.Guarded(text(child(route, "metadata"), "resourceVersion"))
 	ours, err := decodeRules(saved)
@@ -89,7 +90,7 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 		if reflect.DeepEqual(have, want) {
 			continue
 		}
-		if !rule.isOurs(have, to) {
+		if !rule.isOurs(have, to) && (to.Weight > 0 || !rule.differsInWeights(have, to)) {
 			return patch, &router.ConflictError{What: fmt.Sprintf("the backends of httproute %s rule %d", saved.Name, rule.Index)}
 		}
 		patch = patch.Replace(fmt.Sprintf("/spec/rules/%d/backendRefs", rule.Index), want)
@@ -155,4 +156,24 @@ func (r savedRule) isOurs(refs []any, to router.Split) bool {
 		}
 	}
 	return false
+}
+
+// differsInWeights reports whether refs are a split of the recorded backendRefs but
+// for the weights of the Service and the canary Service.
+func (r savedRule) differsInWeights(refs []any, to router.Split) bool {
+	to.Weight = 0
+	want, err := r.wanted(to)
+	if err != nil || len(want) != len(refs) {
+		return false
+	}
+	for i := range refs {
+		have, ok := refs[i].(map[string]any)
+		if ok && (refersTo(have, to.Service, to.Namespace) || refersTo(have, to.CanaryService, to.Namespace)) {
+			have = withWeight(have, have["name"], want[i].(map[string]any)["weight"].(int64))
+		}
+		if !ok || !reflect.DeepEqual(have, want[i]) {
+			return false
+		}
+	}
+	return true
 }

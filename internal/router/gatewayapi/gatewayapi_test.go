@@ -222,6 +222,30 @@ func TestAWriteStopsAtASecondWriter(t *testing.T) {
 	}
 }
 
+// Whatever weights somebody gave the two versions, an abort takes the canary's
+// traffic; the way up does not overwrite them.
+func TestOnlyTheWayBackOverwritesWeights(t *testing.T) {
+	t.Parallel()
+	saved := save(t, object(t, twoRules))
+	edited := func(key string, value int64) router.Object {
+		live := written(t, object(t, twoRules), saved, to(25))
+		list(rule(live, 2), "backendRefs")[1].(map[string]any)[key] = value
+		return live
+	}
+	var conflict *router.ConflictError
+	if _, err := (Router{}).Write(edited("weight", 60), saved, to(50)); !errors.As(err, &conflict) {
+		t.Errorf("to 50 %%: %v, want a conflict", err)
+	}
+	for _, weight := range []int{0, router.Original} {
+		if back := written(t, edited("weight", 60), saved, to(weight)); (Router{}).Drift(back, saved, to(weight)) != "" {
+			t.Errorf("to %d: %s", weight, encoded(rule(back, 2)))
+		}
+	}
+	if _, err := (Router{}).Write(edited("port", 81), saved, to(0)); !errors.As(err, &conflict) {
+		t.Errorf("with another port: %v, want a conflict", err)
+	}
+}
+
 func TestDriftIsAboutOurRulesAlone(t *testing.T) {
 	t.Parallel()
 	route := object(t, twoRules)
