@@ -35,7 +35,7 @@ type Kind string
 const (
 	KindStart   Kind = "start"   // Message: the task; Steps
 	KindStep    Kind = "step"    // Step of Steps starts; Weight is planned, not yet written
-	KindWeight  Kind = "weight"  // Weight was written
+	KindWeight  Kind = "weight"  // Weight is being written
 	KindWait    Kind = "wait"    // Await, Until
 	KindState   Kind = "state"   // Pods, Stable, Canary, Unattributed, Share
 	KindMessage Kind = "message" // Message

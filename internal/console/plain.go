@@ -50,7 +50,7 @@ func (p *Plain) Observe(e Event) {
 		p.open = true
 		p.last = p.m.now
 	case KindWeight:
-		p.line(fmt.Sprintf("weight %d written", p.m.weight))
+		p.line(fmt.Sprintf("writing weight %d", p.m.weight))
 	case KindWait:
 		if p.m.await != was.await || !p.m.until.Equal(was.until) {
 			p.say(p.m.awaiting())

@@ -99,7 +99,7 @@ func TestASignalToTheWatcherLeavesOrAborts(t *testing.T) {
 		t.Errorf("it does not say that the release goes on:\n%s", out)
 	}
 	aborts := w.deploy("--attach", "--when-cancelled", "abort")
-	aborts.reaches("weight 25 written")
+	aborts.reaches("answers to show a share of 25 %")
 	at := time.Now()
 	if err := aborts.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

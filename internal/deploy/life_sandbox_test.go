@@ -70,6 +70,7 @@ func TestReleasesInAnyOrder(t *testing.T) {
 			if limit != "10" {
 				order = order[:3]
 			}
+			previous := w.image("v1", nil)
 			for i, tag := range order {
 				image := w.image(tag, nil)
 				p := w.deploy("--image", image, "--steps", "50,100", "--step-duration", "2s", "--bake-time", "2s")
@@ -78,6 +79,10 @@ func TestReleasesInAnyOrder(t *testing.T) {
 					t.Fatalf("version %s answers after the release of %s", got, tag)
 				}
 				w.plain(before, image)
+				if history := w.kubectl("get", "replicasets", "-o", "jsonpath={.items[?(@.spec.replicas==0)].spec.template.spec.containers[0].image}"); limit != "0" && !strings.Contains(history, previous) {
+					t.Errorf("%s is not in the history: %s", previous, history)
+				}
+				previous = image
 				if i == 2 {
 					w.kubectl("rollout", "restart", "deployment/"+sample.Name)
 					w.kubectl("rollout", "status", "deployment/"+sample.Name, "--timeout=2m")
@@ -282,7 +287,7 @@ func (w *world) crashed(times int32) {
 	few := func(p corev1.Pod) bool {
 		return len(p.Status.ContainerStatuses) == 0 || p.Status.ContainerStatuses[0].RestartCount < times
 	}
-	for slices.ContainsFunc(w.pods(), few) {
+	for pods := w.pods(); len(pods) == 0 || slices.ContainsFunc(pods, few); pods = w.pods() {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not every pod restarted %d times within 3 minutes", times)
 		}
@@ -431,16 +436,24 @@ func TestAFixShipsWhenStableIsDown(t *testing.T) {
 	for name, env := range map[string]map[string]string{
 		"errors":  {"ERROR_RATE": "1"},
 		"crashes": {"CRASH_AFTER": "20s"},
+		"no-pods": {"CRASH_AFTER": "1ms"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			down := w.image("down-"+name, env)
+			if name == "no-pods" {
+				w.kubectl("patch", "deployment", sample.Name, "--type=merge", "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`)
+			}
 			w.kubectl("set", "image", "deployment/"+sample.Name, fmt.Sprintf("*=%s", down))
-			w.kubectl("rollout", "status", "deployment/"+sample.Name, "--timeout=2m")
-			if name == "crashes" {
+			switch name {
+			case "no-pods":
 				w.crashed(2)
-			} else {
+			case "crashes":
+				w.settled()
+				w.crashed(2)
+			default:
+				w.settled()
 				w.answers(http.StatusInternalServerError) // the gateway follows later than the pods
 			}
 			fix := w.image("fix", nil)
@@ -453,6 +466,42 @@ func TestAFixShipsWhenStableIsDown(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An abort to a stable version without pods never ended, and no later release
+// could start.
+func TestOnlyTheCanaryServes(t *testing.T) {
+	t.Parallel()
+	half := map[string]string{"ERROR_RATE": "0.5", "ERRORS_AFTER": "12s"}
+	// dead returns a target whose stable version has no pods that stay ready, and
+	// whose canary answers half of all requests.
+	dead := func(t *testing.T) *world {
+		t.Parallel()
+		w := newWorld(t)
+		w.kubectl("patch", "deployment", sample.Name, "--type=merge", "-p", `{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}`)
+		w.kubectl("set", "image", "deployment/"+sample.Name, "*="+w.image("dead", map[string]string{"CRASH_AFTER": "1ms"}))
+		w.crashed(2)
+		out := w.deploy("--image", w.image("half-later", half), "--when-stable-is-down", "replace", "--step-duration", "30s").ends(3)
+		contains(t, out, "the version to go back to has no ready pods")
+		return w
+	}
+	t.Run("and a fix ships", func(t *testing.T) {
+		w := dead(t)
+		fix := []string{"--image", w.image("fix", nil), "--step-duration", "3s", "--bake-time", "3s"}
+		contains(t, w.deploy(fix...).ends(1), "only the canary", "when-stable-is-down: replace")
+		w.deploy(append(fix, "--when-stable-is-down", "replace")...).ends(0)
+		if got := w.live(); got != "fix" {
+			t.Errorf("version %s answers, want fix", got)
+		}
+	})
+	t.Run("and is kept by the named command", func(t *testing.T) {
+		w := dead(t)
+		out := w.deploy("--image", w.image("fix", nil)).ends(1)
+		w.typed(out, "release").ends(0)
+		if got := w.kubectl("get", "deployments", "-o", "jsonpath={.items[*].spec.template.spec.containers[0].image}"); got != w.image("half-later", half) {
+			t.Errorf("the deployments have the images %s, want the canary's", got)
+		}
+	})
 }
 
 // A second workload behind the Service would get no traffic (findings A1).

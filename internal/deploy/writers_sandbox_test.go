@@ -212,13 +212,38 @@ func TestResumeOverwritesNothing(t *testing.T) {
 		w := newWorld(t)
 		w.paused(w.image("v2", nil))
 		w.kubectl("patch", "httproute", sample.Name, "--type=json", "--field-manager=helm", "-p",
-			`[{"op":"replace","path":"/spec/rules/0/backendRefs/0/weight","value":50},{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":50}]`)
+			`[{"op":"replace","path":"/spec/rules/0/backendRefs/1/weight","value":60}]`)
 		out := w.command("resume").ends(3)
-		contains(t, out, `"helm"`, "changed the backends")
+		contains(t, out, `"helm"`, "changed the backends", "Paused at weight 25")
 		w.typed(out, "abort").ends(0)
 		if got := w.live(); got != "v1" {
 			t.Errorf("version %s answers, want v1", got)
 		}
+	})
+	t.Run("a scale to nothing", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.paused(w.image("v2", nil))
+		w.kubectl("scale", "deployment", sample.Name, "--replicas=0")
+		out := w.command("resume").ends(3)
+		contains(t, out, "was scaled to 0")
+		w.kubectl("scale", "deployment", sample.Name, "--replicas=2")
+		w.settled()
+		w.typed(out, "resume").ends(0)
+	})
+	t.Run("a selector that is reset is narrowed again", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		before := w.spec()
+		l := w.load(50)
+		w.paused(w.image("v2", nil))
+		w.kubectl("patch", "service", sample.Name, "--type=json", "-p", `[{"op":"remove","path":"/spec/selector/version"}]`)
+		w.command("resume").ends(0)
+		if got := w.live(); got != "v2" {
+			t.Errorf("version %s answers, want v2", got)
+		}
+		l.unhurt(t)
+		w.plain(before, w.image("v2", nil))
 	})
 	t.Run("a selector", func(t *testing.T) {
 		t.Parallel()

@@ -20,7 +20,7 @@ const (
 	BadInput                  // the inputs are wrong; nothing was changed
 	GateRefused               // a gate refused
 	Aborted                   // the rollout was aborted; stable is serving
-	AbortFailed               // the abort failed too; the state is unknown
+	AbortFailed               // the abort failed too, or nothing serves after it
 )
 
 var statuses = []struct{ word, meaning string }{
@@ -29,7 +29,7 @@ var statuses = []struct{ word, meaning string }{
 	BadInput:    {"bad-input", "bad input; nothing was changed"},
 	GateRefused: {"refused", "a gate refused"},
 	Aborted:     {"aborted", "aborted; stable is serving"},
-	AbortFailed: {"abort-failed", "the abort failed; the state is unknown: check it now"},
+	AbortFailed: {"abort-failed", "the abort failed, or nothing serves after it: check it now"},
 }
 
 // Code returns the exit status of the process.

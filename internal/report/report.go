@@ -75,6 +75,9 @@ type Result struct {
 	Route         string `json:"route"`    // kind/name of the route that splits the traffic
 	Strategy      string `json:"strategy"` // canary, blue-green, rolling
 	PreviousImage string `json:"previous_image"`
+	// Weight is the last weight that the rollout decided on, in percent, also in an
+	// earlier process.
+	Weight int `json:"weight"`
 	// ServingImage is the image of the Deployment at the end, if another writer gave
 	// it one that is neither of the two.
 	ServingImage string `json:"serving_image,omitempty"`

@@ -108,7 +108,7 @@ func TestGoldens(t *testing.T) {
 	t.Parallel()
 	paused := aborted()
 	paused.Outcome, paused.Paused, paused.RolledBack, paused.ExitCode, paused.PodFailure = rollout.PhasePaused, true, false, 3, nil
-	paused.Weights = paused.Weights[:2]
+	paused.Weights, paused.Weight = paused.Weights[:2], paused.Weights[1].Weight
 	failed := aborted()
 	failed.Outcome, failed.ExitCode, failed.Reason, failed.Hint = rollout.PhaseFailed, 5, "the gateway accepted weight 0, but the canary still answers", "set the weight of web-canary in HTTPRoute/web to 0"
 	for name, r := range map[string]Result{

@@ -40,7 +40,7 @@ func (r Result) headline() string {
 		}
 		return "Aborted, stable is serving"
 	case rollout.PhasePaused:
-		return fmt.Sprintf("Paused at weight %d, waiting for a decision", r.lastWeight())
+		return fmt.Sprintf("Paused at weight %d, waiting for a decision", r.Weight)
 	case rollout.PhaseFailed:
 		return "STATE UNKNOWN: neither the release nor its abort could be finished"
 	case rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseBaking, rollout.PhaseReverting, rollout.PhaseCleaning, rollout.PhaseAborting:
@@ -63,13 +63,6 @@ var statusWords = map[exit.Status]string{
 	exit.AbortFailed: "STATE UNKNOWN: neither the release nor its abort could be finished",
 }
 
-func (r Result) lastWeight() int {
-	if len(r.Weights) == 0 {
-		return 0
-	}
-	return r.Weights[len(r.Weights)-1].Weight
-}
-
 // verdict returns the headline with what serves now and the failed requests.
 func (r Result) verdict(w writer) string {
 	s := r.headline() + ": " + w.code(r.target())
@@ -80,6 +73,10 @@ func (r Result) verdict(w writer) string {
 			s += " serves " + w.code(serves)
 		}
 	case rollout.PhasePaused:
+		if r.Weight == 0 {
+			s += " gives the new version no traffic"
+			break
+		}
 		s += " is split between " + w.code(r.PreviousImage) + " and " + w.code(r.Image)
 	default: // the serving image is unknown, or nothing was changed
 	}

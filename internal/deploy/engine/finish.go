@@ -92,6 +92,13 @@ func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Le
 func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
 	now, by := time.Now(), "run "+r.ID.String()
 	state := rollout.Resume(record.State, now, by)
+	if state.Phase == rollout.PhaseAborting && record.State.Written {
+		if alone, err := alone(ctx, r, record, lease); err != nil {
+			return state, err
+		} else if alone {
+			return forward(r, record, now)
+		}
+	}
 	if state.Phase == rollout.PhaseAborting {
 		r.Console.Logf("found the unfinished rollout of run %s (%s): %s at weight %d since %s; finishing it first",
 			record.Run, record.Image, record.State.Phase, record.State.Weight, record.State.Since.Format(time.RFC3339))
@@ -120,6 +127,35 @@ func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Leas
 	return clean, nil
 }
 
+// alone reports whether only the canary of an unfinished release can serve.
+func alone(ctx context.Context, r *Run, record *release.Record, lease *kube.Lease) (bool, error) {
+	found, err := discover.Find(ctx, r.Cluster, discover.Query{
+		Namespace: record.Namespace, Deployment: record.Deployment, Service: record.Service, Container: record.Container,
+		VersionLabel: record.VersionLabel, Image: record.Image, Router: record.Router, Now: time.Now(),
+	})
+	if err != nil || !found.Dead {
+		return false, nil //nolint:nilerr // what is gone cannot be compared; the abort says what it misses
+	}
+	live, err := r.Live(ctx, record, lease)
+	var drift *rollout.DriftError
+	if err != nil && !errors.As(err, &drift) {
+		return false, err
+	}
+	return live.Warm, nil
+}
+
+// forward gives all traffic to the canary of an unfinished release, if the inputs
+// allow it: stable is down, and to go back to it would fail every request.
+func forward(r *Run, record *release.Record, now time.Time) (rollout.State, error) {
+	if !r.Cfg.Replace && r.Cfg.Command != string(rollout.RequestRelease) {
+		return record.State, exit.Refuse(fmt.Sprintf("to keep the canary, type: %s; or %s", r.Command("release", record.Namespace, record.Deployment), replaceHint),
+			fmt.Sprintf("the rollout of run %s cannot go back: deployment %s has no pods that stay ready, and only the canary %s serves", record.Run, record.Deployment, record.Image))
+	}
+	r.Console.Warn(fmt.Sprintf("deployment %s has no pods that stay ready, and only the canary %s of run %s serves: it takes all traffic, without a judgement", record.Deployment, record.Image, record.Run))
+	record.Plan.Bake, record.Plan.KeepWarm = 0, 0 // nobody judges it, and nobody goes back to what is down
+	return rollout.Forward(record.Plan, record.State, now, "stable is down, so the canary of run "+record.Run.String()+" was kept"), nil
+}
+
 // Live reads what is left of a recorded release; see workload.Target.Live.
 func (r *Run) Live(ctx context.Context, record *release.Record, lease *kube.Lease) (workload.Live, error) {
 	target, err := workload.New(ctx, r.Cluster, record, lease)
@@ -133,7 +169,7 @@ func (r *Run) Live(ctx context.Context, record *release.Record, lease *kube.Leas
 // Resume drives a recorded rollout from a state. judged starts a judge, which
 // the way up and the bake need.
 func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Lease, state rollout.State, judged bool) (*view.Delivery, error) {
-	identity, err := r.recall(ctx, record, state)
+	identity, err := recall(ctx, r, record, state)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +192,7 @@ func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Le
 // recall returns the recorded identity of the versions. On the way back to stable
 // the Deployment's answers may no longer be those of the record: a person may have
 // restarted it, or given it another image.
-func (r *Run) recall(ctx context.Context, record *release.Record, state rollout.State) (traffic.Identity, error) {
+func recall(ctx context.Context, r *Run, record *release.Record, state rollout.State) (traffic.Identity, error) {
 	identity, err := traffic.Recall(record)
 	if err != nil || state.Phase != rollout.PhaseAborting {
 		return identity, err

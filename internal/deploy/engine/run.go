@@ -216,7 +216,7 @@ func (r *Run) Check(found *discover.Found) error {
 		hint = "make the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
 	}
 	if found.Lost != nil {
-		hint = r.lostHint(found)
+		hint = "to end it in favour of what the deployment runs now, type: " + r.Command("release", found.Record.Namespace, found.Record.Deployment)
 	}
 	if found.EntryPoint.URL == "" {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
@@ -231,16 +231,14 @@ func (r *Run) Check(found *discover.Found) error {
 	}
 	if found.Down != "" && !r.Cfg.Replace {
 		reasons, hint = append(reasons, found.Down), replaceHint
+		if !found.Dead {
+			hint = "wait until its pods are ready; or " + replaceHint
+		}
 	}
 	if len(reasons) > 0 {
 		return exit.Refuse(hint, reasons...)
 	}
 	return nil
-}
-
-// lostHint says how to end a release that has no record any more.
-func (r *Run) lostHint(found *discover.Found) string {
-	return "to end it in favour of what the deployment runs now, type: " + r.Command("release", found.Record.Namespace, found.Record.Deployment)
 }
 
 // replaceHint names the way out when the stable version is down.

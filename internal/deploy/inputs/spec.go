@@ -245,7 +245,7 @@ func probeInputs() []input.Def {
 		},
 		{
 			Name: "probe-rate", Kind: input.Int, Default: "50", Range: &input.Range{Min: 1, Max: 1000},
-			Help: "Probe requests per second",
+			Help: "Probe requests per second while it judges; to confirm a weight it sends up to 400 a second",
 		},
 		{
 			Name: "probe-timeout", Kind: input.Duration, Default: "5s", Range: seconds(0.001, 300),

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,12 +39,13 @@ func Steer(ctx context.Context, r *engine.Run, namespace, name string) (*view.De
 		return nil, err
 	}
 	if err := allowed(r, record, request); err != nil {
-		if !rollout.Busy(record.State) {
+		if !busy(record.State) {
 			return nil, err
 		}
 		return finish(ctx, r, record, request, err)
 	}
 	by := "run " + r.ID.String()
+	r.Console.Await("the run that holds the lease, if it is alive, to take the request", time.Now().Add(kube.AskLimit))
 	err = r.Cluster.Ask(ctx, namespace, name, rollout.Steer{Request: request, By: by})
 	switch {
 	case err == nil:
@@ -145,6 +147,15 @@ func finish(ctx context.Context, r *engine.Run, record *release.Record, request 
 		return nil, err
 	}
 	return take(ctx, r, record, lease, request)
+}
+
+// busy reports whether a rollout takes no request at all as long as a process drives
+// it.
+func busy(s rollout.State) bool {
+	return !s.Phase.Terminal() && !slices.ContainsFunc(rollout.Requests(), func(r rollout.Request) bool {
+		_, ok := rollout.Allowed(s, r)
+		return ok
+	})
 }
 
 // fulfilled reports whether a rollout ended as a request asked.
@@ -335,5 +346,5 @@ func followed(s, before rollout.State, request rollout.Request) bool {
 
 // shown returns the delivery that shows a record.
 func shown(record *release.Record) *view.Delivery {
-	return &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true}
+	return &view.Delivery{State: record.State, Previous: record.PreviousImage, Asked: true, Record: record}
 }

@@ -17,6 +17,9 @@ import (
 // ShowPlan shows the plan before the first change.
 func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	p := cfg.Plan(time.Duration(f.Grace) * time.Second)
+	if f.Down != "" && cfg.Replace {
+		p = p.Replacing()
+	}
 	var weights []string
 	for _, s := range p.Steps {
 		weights = append(weights, stepWords(s))
@@ -199,6 +202,15 @@ func statsOf(c traffic.Counts) console.Stats {
 
 // actionWords describes an action.
 func actionWords(s rollout.State, a rollout.Action) string {
+	if s.Reverted {
+		switch a.Kind {
+		case rollout.KindHandOver:
+			return "handing the deployment back to the previous version, without a restart"
+		case rollout.KindWarm:
+			return "pointing the canary service at the version that goes"
+		default: // as on the way up
+		}
+	}
 	switch a.Kind {
 	case rollout.KindPrepare:
 		return "preparing version labels, selectors and the canary service"

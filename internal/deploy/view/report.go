@@ -56,11 +56,12 @@ func (r *Run) Conclude(d *Delivery, err error) (action.Result, error) {
 	}
 	r.Console.End()
 	r.Print(report.Text(result))
-	a := action.Result{Status: end.Status, Outputs: r.outputs(result, d, end.Status, path), Summary: report.Markdown(result), Hint: end.Hint}
+	// Text and summary have the hint.
+	a := action.Result{Status: end.Status, Outputs: r.outputs(result, d, end.Status, path), Summary: report.Markdown(result)}
 	if end.Status == exit.Done {
 		return a, nil
 	}
-	return a, end
+	return a, &exit.Error{Status: end.Status, Err: end.Err}
 }
 
 // concludeCommand ends a command that drove no rollout.
@@ -136,8 +137,14 @@ func (r *Run) answered(d *Delivery) *exit.Error {
 	s := d.State
 	end := &exit.Error{Status: exit.Done, Err: fmt.Errorf("the release is %s", s.Phase)}
 	back := r.Cfg.Command == string(rollout.RequestAbort) || r.Cfg.Command == string(rollout.RequestRollback)
+	on := r.Cfg.Command == string(rollout.RequestPromote)
+	goesBack := s.Phase == rollout.PhaseAborting || s.Phase == rollout.PhaseReverting || s.Phase == rollout.PhaseAborted
 	switch {
 	case r.Cfg.Command == inputs.CommandStatus || r.Cfg.Command == inputs.CommandHistory:
+	case s.Phase == rollout.PhasePaused && d.Record != nil:
+		end.Hint = r.pausedHint(d.Record, s)
+	case on && goesBack:
+		end.Status, end.Err = exit.CouldNotRun, fmt.Errorf("the request to promote came too late, the release goes back: %s", s.Reason)
 	case s.Phase == rollout.PhaseFailed:
 		end.Status, end.Err = exit.AbortFailed, errors.New(s.Reason)
 	case back && s.Phase == rollout.PhasePromoted:
@@ -168,20 +175,26 @@ func (r *Run) outcome(d *Delivery) (exit.Status, string) {
 		return exit.Done, ""
 	case s.Phase == rollout.PhaseAborted:
 		return exit.Aborted, ""
-	case s.Phase == rollout.PhasePaused && s.Leftover == rollout.LeftoverPrevious:
-		return exit.GateRefused, fmt.Sprintf("the previous version is warm; to go back, type: %s; to end it: %s", kind("rollback"), kind("promote"))
-	case s.Phase == rollout.PhasePaused && s.Conflict:
-		return exit.GateRefused, fmt.Sprintf("nobody judges it while it is paused at %d %%; to go back, type: %s; or undo that change, then type: %s", s.Weight, kind("abort"), kind("resume"))
+	case s.Phase == rollout.PhasePaused && s.Asked:
+		return exit.Done, r.pausedHint(record, s)
 	case s.Phase == rollout.PhasePaused:
-		status := exit.GateRefused
-		if s.Asked {
-			status = exit.Done
-		}
-		return status, fmt.Sprintf("nobody judges it while it is paused at %d %%; type: %s, %s or %s", s.Weight, kind("resume"), kind("promote"), kind("abort"))
+		return exit.GateRefused, r.pausedHint(record, s)
 	case !s.Phase.Terminal():
 		return exit.CouldNotRun, "left as it is, for the next process of this run; type: " + kind("status")
 	}
 	return exit.AbortFailed, LookHint(record) + "; the next run continues from stage " + string(s.Stage) + "; see: " + kind("status")
+}
+
+// pausedHint returns what to type while a release is paused.
+func (r *Run) pausedHint(record *release.Record, s rollout.State) string {
+	kind := func(name string) string { return r.Command(name, record.Namespace, record.Deployment) }
+	switch {
+	case s.Leftover == rollout.LeftoverPrevious:
+		return fmt.Sprintf("the previous version is warm; to go back, type: %s; to end it: %s", kind("rollback"), kind("promote"))
+	case s.Conflict:
+		return fmt.Sprintf("nobody judges it while it is paused at %d %%; to go back, type: %s; or undo that change, then type: %s", s.Weight, kind("abort"), kind("resume"))
+	}
+	return fmt.Sprintf("nobody judges it while it is paused at %d %%; type: %s, %s or %s", s.Weight, kind("resume"), kind("promote"), kind("abort"))
 }
 
 // result returns the single source of the report, the summary, the outputs and
@@ -237,7 +250,7 @@ func (d *Delivery) describe(r *report.Result) {
 	if other := d.replaced(); other != nil {
 		r.ServingImage, r.ImageDigests = other.Image, nil
 	}
-	r.Unserved = d.unserved()
+	r.Weight, r.Unserved = d.State.Weight, d.unserved()
 	r.Warnings = append(r.Warnings, d.State.Unconfirmed...)
 	for _, object := range d.Missing {
 		r.Warnings = append(r.Warnings, object+" no longer exists")
@@ -396,6 +409,8 @@ func (r *Run) statusWord(d *Delivery, status exit.Status) string {
 	case s.Phase == rollout.PhasePaused:
 		return "paused"
 	case d.Asked && (s.Phase == "" || slices.Contains([]string{inputs.CommandStatus, inputs.CommandHistory}, r.Cfg.Command)):
+		return status.String()
+	case d.unserved():
 		return status.String()
 	case s.Phase == rollout.PhaseAborted && status == exit.Done && s.Reverted:
 		return "rolled-back"

@@ -64,8 +64,10 @@ func LookHint(record *release.Record) string {
 type Delivery struct {
 	Found   *discover.Found
 	Planned bool // a dry run
-	// Asked: the run did what a command asked for.
-	Asked bool
+	// Asked: the run did what a command asked for, to the release of Record if it is
+	// not nil.
+	Asked  bool
+	Record *release.Record
 	// Unchanged: the image was already released; nothing was changed.
 	Unchanged bool
 	// Previous is the image that served before the release.
