@@ -20,7 +20,10 @@ import (
 const (
 	fuzzCount   = "5000x" // a time instead of a count sometimes ends in the fuzzer's own "context deadline exceeded"
 	testTimeout = "60m"   // go test's own limit of ten minutes is for one package
-	downTime    = time.Minute
+	// sideBySide is how many tests of a package run at once. On the sandbox they
+	// mostly wait, for dwells, drains and the gateway.
+	sideBySide = "3"
+	downTime   = time.Minute
 )
 
 // Test runs everything that a change must pass: format, generated files, tidy
@@ -212,7 +215,7 @@ func (t *testRun) all(ctx context.Context, pkgs []pkg, s *running) {
 		t.fail("go test", errors.New("not begun"))
 		return
 	}
-	args := []string{"-p=1", "-shuffle=on", "-count=1", "-timeout=" + testTimeout}
+	args := []string{"-p=1", "-parallel=" + sideBySide, "-shuffle=on", "-count=1", "-timeout=" + testTimeout}
 	for _, p := range pkgs {
 		if s.up || !p.needsSandbox() {
 			args = append(args, p.ImportPath)
