@@ -229,6 +229,7 @@ func TestResumeOverwritesNothing(t *testing.T) {
 		contains(t, out, "was scaled to 0")
 		w.kubectl("scale", "deployment", sample.Name, "--replicas=2")
 		w.settled()
+		w.answers(http.StatusOK) // the gateway follows later than the pods
 		w.typed(out, "resume").ends(0)
 	})
 	t.Run("a selector that is reset is narrowed again", func(t *testing.T) {
@@ -308,7 +309,7 @@ func TestACanaryThatSomebodyDeletes(t *testing.T) {
 		w := newWorld(t)
 		before := w.spec()
 		w.paused(w.image("v2", nil))
-		w.kubectl("delete", "deployment", canary)
+		w.kubectl("delete", "deployment", canary, "--cascade=foreground") // its ReplicaSet's name comes back
 		w.command("promote", "--full").ends(0)
 		if got := w.live(); got != "v2" {
 			t.Errorf("version %s answers, want v2", got)

@@ -139,6 +139,7 @@ type confirmation struct {
 	writtenAt time.Time // requests sent before it do not count
 	confirmer *stat.Confirmer
 	confirmed bool
+	settling  bool      // the first weight of a process that goes on with a rollout
 	followed  time.Time // when the gateway likely started to follow the weight
 }
 
@@ -152,7 +153,7 @@ func (c *confirmation) begin(weight int, at time.Time) {
 // resume begins with the first weight of a process that goes on with a rollout: what
 // the answers showed before is not known.
 func (c *confirmation) resume(weight int, at time.Time) {
-	*c = confirmation{weight: weight, writtenAt: at, confirmer: stat.NewSettling(float64(weight) / 100)}
+	*c = confirmation{weight: weight, writtenAt: at, settling: true, confirmer: stat.NewSettling(float64(weight) / 100)}
 }
 
 func (c *confirmation) begun() bool { return !c.writtenAt.IsZero() }

@@ -194,11 +194,12 @@ func (m *Monitor) answer(a probe.Answer) {
 	}
 }
 
-// downStill reports whether an answer may be one of a stable version that is down
-// and is being replaced: until the answers show the weight, its failures say
+// downStill reports whether an answer may be one of a version that was down before
+// this process wrote a weight: a stable version that is being replaced, or a canary
+// that somebody removed in a pause. Until the answers show the weight, failures say
 // nothing of the canary.
 func (m *Monitor) downStill(a probe.Answer) bool {
-	return m.plan.Replace && !m.share.confirmed && a.Side != rollout.SideCanary
+	return (m.plan.Replace || m.share.settling) && !m.share.confirmed && a.Side != rollout.SideCanary
 }
 
 // ActionDone implements loop.Traffic.
@@ -262,7 +263,7 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	o.SinceCanary = m.share.since
 	step := m.steps.newest()
 	if step == nil {
-		if !m.plan.Replace { // stable fails anyway
+		if !m.plan.Replace && !m.identity.Recalled { // what fails already does not tell of the preparations
 			o.Verdict, o.Reason = m.steps.preparing(m.cfg.ErrorRate)
 		}
 		return o

@@ -68,6 +68,12 @@ func start(t *testing.T, g *fakeGateway) (*Monitor, *release.Record) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startAs(t, g, id)
+}
+
+// startAs is start with an identity.
+func startAs(t *testing.T, g *fakeGateway, id Identity) (*Monitor, *release.Record) {
+	t.Helper()
 	record := newRecord()
 	m, err := Start(t.Context(), g.config(), record, id)
 	if err != nil {
@@ -136,6 +142,42 @@ func TestAnEarlierVersionIsNotTakenForStable(t *testing.T) {
 	}
 	if side := m.identity.Book.Side("v0"); side != rollout.SideCanary {
 		t.Errorf("an answer of v0, which no longer serves, counts for %s: a release that goes back to it is not seen", side)
+	}
+}
+
+// What fails when a process goes on with a rollout was there before its first
+// weight: somebody removed the canary, say, and it is coming back.
+func TestFailuresFromBeforeAResumedWeight(t *testing.T) {
+	t.Parallel()
+	for _, recalled := range []bool{false, true} {
+		t.Run(fmt.Sprint(recalled), func(t *testing.T) {
+			t.Parallel()
+			g := newGateway(t)
+			id, err := Learn(t.Context(), g.config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			id.Recalled = recalled
+			m, _ := startAs(t, g, id)
+			g.signs.Store(false)
+			g.failing.Store(true)
+			s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved, Weight: 50, Written: true}
+			m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, s, time.Now())
+			o := until(t, m, s, "200 answers", func(o rollout.Observation) bool { return o.SinceCanary >= 200 || o.Verdict == rollout.VerdictFailed })
+			if failed := o.Verdict == rollout.VerdictFailed; failed == recalled {
+				t.Errorf("the verdict is %s: %s", o.Verdict, o.Reason)
+			}
+			if !recalled {
+				return
+			}
+			g.signs.Store(true)
+			g.failing.Store(false)
+			g.weight.Store(50)
+			until(t, m, s, "the share of 50 %", func(o rollout.Observation) bool { return o.Split == rollout.SplitConfirmed })
+			g.signs.Store(false)
+			g.failing.Store(true)
+			until(t, m, s, "a failed verdict", func(o rollout.Observation) bool { return o.Verdict == rollout.VerdictFailed })
+		})
 	}
 }
 

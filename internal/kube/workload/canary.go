@@ -157,7 +157,8 @@ func (c canary) deployment(user *appsv1.Deployment, replicas int32) *appsv1.Depl
 // deleted the canary Deployment since the last time, and this run created it
 // again.
 func (c canary) note(ctx context.Context, canary *appsv1.Deployment) error {
-	if rs := c.watch.ReplicaSet(c.record.Canary.ReplicaSet); rs != nil && metav1.IsControlledBy(rs, canary) {
+	// The new ReplicaSet has the name of the old one: that is the template's hash.
+	if rs := c.watch.ReplicaSet(c.record.Canary.ReplicaSet); rs != nil && string(rs.UID) == c.record.Canary.UID && metav1.IsControlledBy(rs, canary) {
 		return nil
 	}
 	sets, err := c.cluster.Typed.AppsV1().ReplicaSets(c.record.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(canary.Spec.Selector)})
