@@ -148,27 +148,39 @@ func (s Set) Disown(ctx context.Context) error {
 	return nil
 }
 
-// Drift returns who changed a selector of a user Service, or "": from what this
-// process wrote, or before that in more than the labels that narrow it. A
-// selector that somebody reset is narrowed again.
+// Drift returns who changed a selector that this process wrote, or, before it wrote
+// one, that of a user Service in more than the labels that narrow it; "" for
+// nothing. A selector that somebody reset is narrowed again.
 func (s Set) Drift() string {
 	s.written.mu.Lock()
 	defer s.written.mu.Unlock()
+	for name, w := range s.written.selectors {
+		live := s.watch.Service(name)
+		behind := live != nil && !kube.NotOlder(live.ResourceVersion, w.version)
+		if d := differs(name, live, behind || live != nil && maps.Equal(live.Spec.Selector, w.selector)); d != "" {
+			return d
+		}
+	}
 	for _, user := range s.record.Services {
+		if _, wrote := s.written.selectors[user.Name]; wrote {
+			continue
+		}
 		live := s.watch.Service(user.Name)
-		w, wrote := s.written.selectors[user.Name]
-		same := false
-		switch {
-		case live == nil:
-			return fmt.Sprintf("service %s was deleted", user.Name)
-		case wrote:
-			same = !kube.NotOlder(live.ResourceVersion, w.version) || maps.Equal(live.Spec.Selector, w.selector)
-		default:
-			same = maps.Equal(s.widened(live.Spec.Selector, user.Selector), user.Selector)
+		if d := differs(user.Name, live, live != nil && maps.Equal(s.widened(live.Spec.Selector, user.Selector), user.Selector)); d != "" {
+			return d
 		}
-		if !same {
-			return fmt.Sprintf("%s changed the selector of service %s", kube.LastWriter(live), user.Name)
-		}
+	}
+	return ""
+}
+
+// differs says who deleted a Service, live being nil then, or changed its selector;
+// "" if it is the same.
+func differs(name string, live *corev1.Service, same bool) string {
+	switch {
+	case live == nil:
+		return fmt.Sprintf("service %s was deleted", name)
+	case !same:
+		return fmt.Sprintf("%s changed the selector of service %s", kube.LastWriter(live), name)
 	}
 	return ""
 }
