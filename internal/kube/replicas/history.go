@@ -90,14 +90,11 @@ func (h History) Return(ctx context.Context, current string) error {
 // Label sets the version label on the templates of the idle ReplicaSets, or
 // removes it for nil. It leaves a value that no release writes.
 func (h History) Label(ctx context.Context, current string, value *string) error {
-	var idle []appsv1.ReplicaSet
-	err := kube.Retry(ctx, func(ctx context.Context) (err error) {
-		idle, err = h.idle(ctx, current)
+	idle, err := h.listIdle(ctx, current)
+	if err != nil {
 		return err
-	})
-	if err == nil {
-		err = kube.Each(ctx, len(idle), kube.AtOnce, func(ctx context.Context, i int) error { return h.labelIdle(ctx, idle[i].Name, value) })
 	}
+	err = kube.Each(ctx, len(idle), kube.AtOnce, func(ctx context.Context, i int) error { return h.labelIdle(ctx, idle[i].Name, value) })
 	if err != nil {
 		return fmt.Errorf("label the history of deployment %s/%s: %w", h.ns, h.deployment, err)
 	}
@@ -179,15 +176,22 @@ func (h History) Current(ctx context.Context) (*appsv1.ReplicaSet, error) {
 	return current, nil
 }
 
-func (h History) eachIdle(ctx context.Context, except string, f func(*appsv1.ReplicaSet) error) error {
-	var idle []appsv1.ReplicaSet
-	err := kube.Retry(ctx, func(ctx context.Context) error {
-		var err error
+// listIdle is idle with retries.
+func (h History) listIdle(ctx context.Context, except string) (idle []appsv1.ReplicaSet, err error) {
+	err = kube.Retry(ctx, func(ctx context.Context) (err error) {
 		idle, err = h.idle(ctx, except)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("list the history of deployment %s/%s: %w", h.ns, h.deployment, err)
+		return nil, fmt.Errorf("list the history of deployment %s/%s: %w", h.ns, h.deployment, err)
+	}
+	return idle, nil
+}
+
+func (h History) eachIdle(ctx context.Context, except string, f func(*appsv1.ReplicaSet) error) error {
+	idle, err := h.listIdle(ctx, except)
+	if err != nil {
+		return err
 	}
 	for i := range idle {
 		if err := f(&idle[i]); err != nil {
