@@ -63,7 +63,11 @@ type Upload struct {
 	// Alias is the name in the deploy's address: at most 37 of a-z, 0-9 and -,
 	// such as pr-12.
 	Alias string
+	// Title is kept by Netlify and returned with each deploy: it is what tells whose
+	// deploy an alias serves.
 	Title string
+	// Commit is the hash of the commit that was built; empty means none.
+	Commit string
 	// Progress is called at each change of phase and then every three seconds, by
 	// one goroutine at a time; nil means none.
 	Progress func(Progress)
@@ -103,6 +107,8 @@ type Deploy struct {
 	Error     string // the reason if the state is error
 	CommitRef string
 	Created   time.Time
+	Published time.Time // when it became ready; zero if it never did
+	Draft     bool      // never served under its alias
 }
 
 // Stats count what a publication did.

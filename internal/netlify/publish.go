@@ -210,6 +210,9 @@ func (p *publication) compare(ctx context.Context) (*models.Deploy, error) {
 		ctx, stop := withTimeout(ctx, int64(len(p.site.Files))*100)
 		defer stop()
 		params := operations.NewUpdateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithDeployID(p.deploy.ID).WithDeploy(request)
+		if p.Commit != "" {
+			params.SetCommitRef(&p.Commit)
+		}
 		resp, err := p.ops.UpdateSiteDeploy(params, p.auth)
 		if err == nil {
 			got = resp.Payload
@@ -324,9 +327,10 @@ func (p *publication) cancel(ctx context.Context, why error) error {
 // deployOf translates Netlify's model.
 func deployOf(m *models.Deploy) Deploy {
 	d := Deploy{
-		ID: m.ID, SiteID: m.SiteID, Alias: m.Branch, Title: m.Title, State: m.State, Error: m.ErrorMessage, CommitRef: m.CommitRef,
+		ID: m.ID, SiteID: m.SiteID, Alias: m.Branch, Title: m.Title, State: m.State, Error: m.ErrorMessage, CommitRef: m.CommitRef, Draft: m.Draft,
 	}
 	d.Created, _ = time.Parse(time.RFC3339, m.CreatedAt)
+	d.Published, _ = time.Parse(time.RFC3339, m.PublishedAt)
 	d.URL, d.AliasURL = addresses(m)
 	return d
 }

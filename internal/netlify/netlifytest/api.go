@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/netlify/open-api/v2/go/models"
 )
@@ -202,6 +203,9 @@ func (a api) update(c *call) error {
 	if err != nil {
 		return err
 	}
+	if ref := c.URL.Query().Get("commit_ref"); ref != "" {
+		d.CommitRef = ref
+	}
 	d.plan(in, a.s.have, a.s.opts.Behaviour)
 	c.json(http.StatusOK, d.Deploy)
 	return nil
@@ -216,6 +220,7 @@ func (a api) poll(c *call) error {
 	}
 	if d.look(a.s.have, a.s.opts.Behaviour) {
 		d.rules = a.s.rulesOf(d)
+		d.PublishedAt = a.s.opts.Now().UTC().Format(time.RFC3339)
 		if at := a.s.aliases[d.Branch]; at != nil && d.Branch != "" {
 			at.now = d
 		}
@@ -287,7 +292,7 @@ func (a api) remove(c *call) error {
 	a.s.deploys = slices.DeleteFunc(a.s.deploys, func(o *deploy) bool { return o == d })
 	for _, at := range a.s.aliases {
 		if at.now == d {
-			at.now = nil
+			at.now = a.s.fallback(at.name)
 		}
 	}
 	c.WriteHeader(http.StatusNoContent)

@@ -54,6 +54,9 @@ type Behaviour struct {
 	Fail string
 	// Stuck deploys are processed forever.
 	Stuck bool
+	// Fallback makes an alias serve its deploy before the one that is deleted, if
+	// there is any; otherwise it answers 404.
+	Fallback bool
 	// Lose is how often each deploy loses the first content that it required
 	// after all uploads, and requires it again.
 	Lose int
@@ -235,9 +238,24 @@ func (s *Server) Add(branch, title string, created time.Time) string {
 	return d.ID
 }
 
+// fallback returns what an alias serves after its deploy was deleted, nil for nothing.
+// It requires the lock.
+func (s *Server) fallback(name string) *deploy {
+	if !s.opts.Behaviour.Fallback {
+		return nil
+	}
+	for _, d := range slices.Backward(s.deploys) {
+		if d.Branch == name && d.State == "ready" {
+			return d
+		}
+	}
+	return nil
+}
+
 // A Deploy is a deploy for a test to inspect.
 type Deploy struct {
 	ID, Alias, Title, State string
+	Commit                  string
 	Draft, Async            bool
 	Files, Functions        map[string]string
 	// Retries are the X-Nf-Retry-Count headers of uploaded functions, empty if absent.
@@ -256,7 +274,7 @@ func (s *Server) Deploys() []Deploy {
 			schedules[f.Name] = f.Cron
 		}
 		out = append(out, Deploy{
-			ID: d.ID, Alias: d.Branch, Title: d.Title, State: d.State, Draft: d.Draft,
+			ID: d.ID, Alias: d.Branch, Title: d.Title, State: d.State, Commit: d.CommitRef, Draft: d.Draft,
 			Files: d.files, Functions: d.functions, Retries: slices.Clone(d.retries), Schedules: schedules,
 		})
 	}
