@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -77,6 +78,14 @@ func TestWebhook(t *testing.T) {
 		{"says nothing", "application/json", `{}`, 200, nil, `it says ""`},
 		{"is broken", "application/json", `{`, 200, nil, "read its answer"},
 		{"is a page", "text/html", `<h1>successful</h1>`, 200, nil, "text/html"},
+		{"says it twice", "application/json", `{"verdict":"failed","verdict":"successful"}`, 200, nil, "twice"},
+		{"says it in two cases", "application/json", `{"verdict":"failed","Verdict":"successful"}`, 200, nil, "twice"},
+		{"says it in capitals", "application/json", `{"Verdict":"successful"}`, 200, nil, `it says ""`},
+		{"says two things", "application/json", `{"verdict":"successful"}{"verdict":"failed"}`, 200, nil, "more than one"},
+		{"says a list", "application/json", `["successful"]`, 200, nil, "read its answer"},
+		{"says true", "application/json", `{"verdict":true}`, 200, nil, "verdict is no text"},
+		{"says too much", "application/json", `{"verdict":"successful","reason":"` + strings.Repeat("x", 64<<10) + `"}`, 200, nil, "larger than 64 KiB"},
+		{"was created", "application/json", `{"verdict":"successful"}`, 201, nil, "201"},
 		{"is down", "application/json", `{"verdict":"successful"}`, 503, nil, "503"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -112,6 +121,37 @@ func TestWebhook(t *testing.T) {
 	// HMAC-SHA256 of "0." under "key", by openssl dgst.
 	if got, want := Sign("key", time.Unix(0, 0), nil), "sha256=85841b4efc3cd7776c3c8f9b7cca9e281c550e5d19889d78e9e669c6337f000d"; got != want {
 		t.Errorf("signature %q", got)
+	}
+}
+
+// A redirect is an answer that is no pass, wherever it leads: body and signature are for
+// the one server, and a GET of another page says nothing about the release.
+func TestWebhookFollowsNoRedirect(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 304, 307, 308} {
+		var elsewhere atomic.Int32
+		other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			elsewhere.Add(1)
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"verdict":"successful"}`)
+		}))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", other.URL)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			if status != http.StatusNotModified {
+				_, _ = io.WriteString(w, `{"verdict":"successful"}`)
+			}
+		}))
+		a, err := Webhook(t.Context(), http.DefaultClient, server.URL, "k3y", release, time.Unix(0, 0))
+		if err == nil || !strings.Contains(err.Error(), "redirect is not followed") || a.Passed != nil {
+			t.Errorf("%d: %+v, %v", status, a, err)
+		}
+		if n := elsewhere.Load(); n != 0 {
+			t.Errorf("%d: the other server was asked %d times", status, n)
+		}
+		server.Close()
+		other.Close()
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/jsonkeys"
 )
 
 // The headers of a webhook. The signature is that of "timestamp.body", so that a
@@ -23,6 +25,9 @@ const (
 	HeaderSignature = "X-Candlefish-Signature-256" // sha256=HEX
 	HeaderTimestamp = "X-Candlefish-Timestamp"     // seconds since 1970
 )
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 64 << 10
 
 // Sign is the value of HeaderSignature for a body sent at a time: the HMAC-SHA256
 // under secret.
@@ -35,8 +40,9 @@ func Sign(secret string, at time.Time, body []byte) string {
 
 // Webhook posts the release to a server and reads its verdict: {"verdict":
 // "successful", "failed" or "inconclusive", "reason": "..."} with status 200. Any
-// other answer is an error. Errors do not repeat the URL's query, which may hold
-// a secret.
+// other answer is an error, a redirect too: it is not followed, since the body and its
+// signature are for this server and no other. Errors do not repeat the URL's query,
+// which may hold a secret.
 func Webhook(ctx context.Context, client *http.Client, address, secret string, r Release, now time.Time) (Answer, error) {
 	where := cleaned(address)
 	body, err := json.Marshal(r)
@@ -50,7 +56,9 @@ func Webhook(ctx context.Context, client *http.Client, address, secret string, r
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set(HeaderTimestamp, fmt.Sprint(now.Unix()))
 	req.Header.Set(HeaderSignature, Sign(secret, now, body))
-	resp, err := client.Do(req)
+	asking := *client
+	asking.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := asking.Do(req)
 	if err != nil {
 		var e *url.Error
 		if errors.As(err, &e) {
@@ -59,9 +67,15 @@ func Webhook(ctx context.Context, client *http.Client, address, secret string, r
 		return Answer{}, fmt.Errorf("ask %s: %w", where, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return Answer{}, fmt.Errorf("ask %s: %w", where, err)
+	}
+	if len(raw) > maxAnswer {
+		return Answer{}, fmt.Errorf("ask %s: the answer is larger than 64 KiB", where)
+	}
+	if resp.StatusCode/100 == 3 {
+		return Answer{}, fmt.Errorf("ask %s: %s: a redirect is not followed; give the address that answers", where, resp.Status)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return Answer{Output: lastLines(string(raw))}, fmt.Errorf("ask %s: %s", where, resp.Status)
@@ -77,12 +91,12 @@ func decode(contentType string, raw []byte) (Answer, error) {
 	if kind, _, err := mime.ParseMediaType(contentType); err != nil || kind != "application/json" {
 		return Answer{Output: lastLines(string(raw))}, fmt.Errorf("it answers %q, want application/json", contentType)
 	}
-	var said struct{ Verdict, Reason string }
-	if err := json.Unmarshal(raw, &said); err != nil {
+	said, err := fields(raw)
+	if err != nil {
 		return Answer{Output: lastLines(string(raw))}, fmt.Errorf("read its answer: %w", err)
 	}
-	answer := Answer{Reason: firstLine(said.Reason)}
-	switch said.Verdict {
+	answer := Answer{Reason: firstLine(said.reason)}
+	switch said.verdict {
 	case "successful":
 		passed := true
 		answer.Passed = &passed
@@ -90,9 +104,33 @@ func decode(contentType string, raw []byte) (Answer, error) {
 		answer.Passed = new(bool)
 	case "inconclusive":
 	default:
-		return answer, fmt.Errorf("it says %q, want successful, failed or inconclusive", said.Verdict)
+		return answer, fmt.Errorf("it says %q, want successful, failed or inconclusive", said.verdict)
 	}
 	return answer, nil
+}
+
+// saying is what a webhook answers.
+type saying struct{ verdict, reason string }
+
+// fields reads the answer by its exact keys. encoding/json would take "Verdict" for
+// verdict, and of two the last.
+func fields(raw []byte) (s saying, err error) {
+	if err := jsonkeys.UniqueFold(raw); err != nil {
+		return s, err
+	}
+	var object map[string]any
+	if err := json.Unmarshal(raw, &object); err != nil {
+		return s, err
+	}
+	for key, to := range map[string]*string{"verdict": &s.verdict, "reason": &s.reason} {
+		value, ok := object[key]
+		if text, isText := value.(string); isText {
+			*to = text
+		} else if ok && value != nil {
+			return s, fmt.Errorf("%s is no text", key)
+		}
+	}
+	return s, nil
 }
 
 func firstLine(s string) string {

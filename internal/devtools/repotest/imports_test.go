@@ -72,7 +72,7 @@ func own(t *testing.T) []pkg {
 var (
 	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch"}
 	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/router", "internal/source", "internal/traffic"}
-	support  = []string{"internal/redact", "internal/tail"}
+	support  = []string{"internal/jsonkeys", "internal/redact", "internal/tail"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
 	edge     = []string{"internal/action", "internal/input"}
