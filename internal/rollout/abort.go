@@ -27,11 +27,11 @@ func abort(p Plan, s State, o Observation) (State, Action) {
 	if o.Interrupted != "" && s.QuickBy.IsZero() {
 		s.QuickBy = o.Now.Add(p.QuickAbort)
 	}
+	if s.Stage == StageAbortWeight && undone(s, o) {
+		return act(s)
+	}
 	switch s.Stage {
 	case StageAbortWeight:
-		if o.Done != StageAbortWeight {
-			return act(s)
-		}
 		return abortAccepted(p, enter(s, o, StageAbortAccepted), o)
 	case StageAbortAccepted:
 		return abortAccepted(p, s, o)
@@ -73,19 +73,11 @@ func abortAccepted(p Plan, s State, o Observation) (State, Action) {
 
 func abortObserved(p Plan, s State, o Observation) (State, Action) {
 	switch o.Split {
-	case SplitConfirmed:
-		s = seen(s, o)
-		if !s.QuickBy.IsZero() {
-			return quickEnd(s, o, "")
+	case SplitConfirmed, SplitBlind:
+		if o.Split == SplitBlind {
+			s.Unconfirmed = append(s.Unconfirmed, "weight 0: the versions cannot be distinguished")
 		}
-		return abortDrain(p, enter(s, o, StageAbortDrain), o)
-	case SplitBlind:
-		s.Unconfirmed = append(s.Unconfirmed, "weight 0: the versions cannot be distinguished")
-		s = seen(s, o)
-		if !s.QuickBy.IsZero() {
-			return quickEnd(s, o, "")
-		}
-		return abortDrain(p, enter(s, o, StageAbortDrain), o)
+		return abortDrain(p, enter(seen(s, o), o, StageAbortDrain), o)
 	case SplitPending:
 	}
 	until := abortDeadline(p, s)

@@ -12,25 +12,19 @@ func progress(p Plan, s State, o Observation) (State, Action) {
 	if stopped {
 		return s, a
 	}
+	if undone(s, o) {
+		return act(s)
+	}
 	switch s.Stage {
 	case StagePrepare:
-		if o.Done != StagePrepare {
-			return act(s)
-		}
 		return act(enter(s, o, StageScale))
 	case StageScale:
-		if o.Done != StageScale {
-			return act(s)
-		}
 		return ready(p, enter(s, o, StageReady), o)
 	case StageReady:
 		return ready(p, s, o)
 	case StagePreflight:
 		return preflight(p, s, o)
 	case StageWeight:
-		if o.Done != StageWeight {
-			return act(s)
-		}
 		return accepted(p, enter(s, o, StageAccepted), o)
 	case StageAccepted:
 		return accepted(p, s, o)

@@ -15,20 +15,17 @@ func clean(p Plan, s State, o Observation) (State, Action) {
 	if o.Interrupted != "" && s.Stage != StageClean {
 		return leave(s, o, LeftoverPrevious, "interrupted by "+o.Interrupted+" before the old one was removed")
 	}
+	if undone(s, o) {
+		return act(s)
+	}
 	switch s.Stage {
 	case StageUnroute:
-		if o.Done != StageUnroute {
-			return act(s)
-		}
 		return unused(p, enter(s, o, StageUnused), o)
 	case StageUnused:
 		return unused(p, s, o)
 	case StageDrain:
 		return drain(p, s, o)
 	case StageClean:
-		if o.Done != StageClean {
-			return act(s)
-		}
 		s.Leftover = ""
 		if s.Reverted {
 			return end(s, o, PhaseAborted, s.Reason)

@@ -37,7 +37,6 @@ func Next(p Plan, s State, o Observation) (State, Action) {
 
 // alarms checks the reasons to stop that apply at every stage of the rise.
 func alarms(p Plan, s State, o Observation) (State, Action, bool) {
-	stop := func(s State, a Action) (State, Action, bool) { return s, a, true }
 	switch {
 	case o.Interrupted != "" && p.Linger:
 		return stop(s, Action{Kind: KindStop})
@@ -59,6 +58,9 @@ func alarms(p Plan, s State, o Observation) (State, Action, bool) {
 	}
 	return steered(p, s, o)
 }
+
+// stop returns a decision that takes precedence over all others.
+func stop(s State, a Action) (State, Action, bool) { return s, a, true }
 
 // conflict pauses because of another writer.
 func conflict(s State, o Observation) (State, Action) {
@@ -153,32 +155,32 @@ func seen(s State, o Observation) State {
 	return s
 }
 
+// kinds are the acting stages with what they do.
+func kinds(stage Stage) (kind Kind, acts bool) {
+	kind, acts = map[Stage]Kind{
+		StagePrepare: KindPrepare, StageScale: KindScale, StageWeight: KindWeight, StageAbortWeight: KindWeight,
+		StageHandOver: KindHandOver, StageReturn: KindReturn, StageWarm: KindWarm, StageRevert: KindRevert,
+		StageUnroute: KindUnroute, StageClean: KindClean, StageAbortRemove: KindRestore,
+	}[stage]
+	return kind, acts
+}
+
+// undone reports whether s is in an acting stage whose action has not completed
+// yet: it is repeated.
+func undone(s State, o Observation) bool {
+	_, acts := kinds(s.Stage)
+	return acts && o.Done != s.Stage
+}
+
 // act returns the action of an acting stage.
 func act(s State) (State, Action) {
-	a := Action{Stage: s.Stage}
-	switch s.Stage {
-	case StagePrepare:
-		a.Kind = KindPrepare
-	case StageScale:
-		a.Kind = KindScale
-	case StageWeight, StageAbortWeight:
-		a.Kind, a.Weight = KindWeight, s.Weight
-	case StageHandOver:
-		a.Kind = KindHandOver
-	case StageReturn:
-		a.Kind = KindReturn
-	case StageWarm:
-		a.Kind = KindWarm
-	case StageRevert:
-		a.Kind, a.Weight = KindRevert, 100
-	case StageUnroute:
-		a.Kind = KindUnroute
-	case StageClean:
-		a.Kind = KindClean
-	case StageAbortRemove:
-		a.Kind = KindRestore
-	default:
+	kind, acts := kinds(s.Stage)
+	if !acts {
 		panic("rollout: stage " + string(s.Stage) + " has no action")
+	}
+	a := Action{Stage: s.Stage, Kind: kind}
+	if kind == KindWeight || kind == KindRevert {
+		a.Weight = s.Weight
 	}
 	return s, a
 }

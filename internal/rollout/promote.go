@@ -33,30 +33,21 @@ func promote(p Plan, s State, o Observation) (State, Action) {
 			return leave(s, o, LeftoverPromotion, "interrupted by "+o.Interrupted)
 		}
 	}
+	if undone(s, o) {
+		return act(s)
+	}
 	switch s.Stage {
 	case StageRevert:
-		if o.Done != StageRevert {
-			return act(s)
-		}
 		return reverted(p, enter(s, o, StageAccepted), o)
 	case StageAccepted, StageObserved:
 		return reverted(p, s, o)
 	case StageHandOver:
-		if o.Done != StageHandOver {
-			return act(s)
-		}
 		return act(enter(s, o, StageReturn))
 	case StageReturn:
-		if o.Done != StageReturn {
-			return act(s)
-		}
 		return returned(p, enter(s, o, StageReturned), o)
 	case StageReturned:
 		return returned(p, s, o)
 	case StageWarm:
-		if o.Done != StageWarm {
-			return act(s)
-		}
 		return settle(p, enter(s, o, StageSettle), o)
 	case StageSettle:
 		return settle(p, s, o)
@@ -110,10 +101,10 @@ func reverted(p Plan, s State, o Observation) (State, Action) {
 	}
 	s.Stage = StageObserved
 	switch o.Split {
-	case SplitConfirmed:
-		return act(enter(seen(s, o), o, StageHandOver))
-	case SplitBlind:
-		s.Unconfirmed = append(s.Unconfirmed, "the way back: the versions cannot be distinguished")
+	case SplitConfirmed, SplitBlind:
+		if o.Split == SplitBlind {
+			s.Unconfirmed = append(s.Unconfirmed, "the way back: the versions cannot be distinguished")
+		}
 		return act(enter(seen(s, o), o, StageHandOver))
 	case SplitPending:
 	}
@@ -214,20 +205,15 @@ func bake(p Plan, s State, o Observation) (State, Action) {
 func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
 	switch {
 	case o.Drift != "":
-		s, a := conflict(s, o)
-		return s, a, true
+		return stop(conflict(s, o))
 	case o.Request == RequestAbort || o.Request == RequestRollback:
-		s, a := startRevert(s, o, fmt.Sprintf("%s by %s", o.Request, o.By))
-		return s, a, true
+		return stop(startRevert(s, o, fmt.Sprintf("%s by %s", o.Request, o.By)))
 	case o.Trouble != "":
-		s, a := fail(p, s, o, o.Trouble)
-		return s, a, true
+		return stop(fail(p, s, o, o.Trouble))
 	case o.Verdict == VerdictFailed:
-		s, a := fail(p, s, o, o.Reason)
-		return s, a, true
+		return stop(fail(p, s, o, o.Reason))
 	case o.Request == RequestPromote || o.Request == RequestPromoteFull || o.Request == RequestRelease:
-		s, a := baked(p, s, o)
-		return s, a, true
+		return stop(baked(p, s, o))
 	}
 	return s, Action{}, false
 }

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A Request is what a person asks of a rollout, from any machine.
@@ -70,19 +71,16 @@ func allowed(s State, r Request, these ...Request) (string, bool) {
 	return fmt.Sprintf("the rollout is %s: it takes %s", state, list(these)), false
 }
 
+// list joins requests as a sentence does.
 func list(rs []Request) string {
-	text := ""
-	for i, r := range rs {
-		switch {
-		case i == 0:
-		case i == len(rs)-1:
-			text += " or "
-		default:
-			text += ", "
-		}
-		text += string(r)
+	text, last := "", len(rs)-1
+	for _, r := range rs[:last] {
+		text += string(r) + ", "
 	}
-	return text
+	if last > 0 {
+		text = strings.TrimSuffix(text, ", ") + " or "
+	}
+	return text + string(rs[last])
 }
 
 // steered follows a person's request during the rise.
@@ -91,11 +89,9 @@ func steered(p Plan, s State, o Observation) (State, Action, bool) {
 	switch o.Request {
 	case RequestPause:
 		s.Asked = true
-		s, a := end(s, o, PhasePaused, by)
-		return s, a, true
+		return stop(end(s, o, PhasePaused, by))
 	case RequestAbort, RequestRollback:
-		s, a := startAbort(s, o, by)
-		return s, a, true
+		return stop(startAbort(s, o, by))
 	case RequestPromoteFull:
 		s.Full = true
 	case RequestPromote:
@@ -106,6 +102,5 @@ func steered(p Plan, s State, o Observation) (State, Action, bool) {
 	if s.Stage != StageDwell && s.Stage != StagePause {
 		return s, Action{}, false // it counts from the next dwell on
 	}
-	s, a := advance(p, s, o)
-	return s, a, true
+	return stop(advance(p, s, o))
 }

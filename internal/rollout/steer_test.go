@@ -170,3 +170,17 @@ func TestWhatATerminalRolloutTakes(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRefusalNamesWhatIsTaken(t *testing.T) {
+	t.Parallel()
+	for want, state := range map[string]State{
+		"the rollout is Aborted: it takes release":                                    {Phase: PhaseAborted},
+		"the rollout is Promoted: it takes rollback or release":                       {Phase: PhasePromoted},
+		"the rollout is Failed, left: the abort: it takes abort, rollback or release": {Phase: PhaseFailed, Leftover: LeftoverAbort},
+		"the rollout is Cleaning (drain): wait until it ends":                         {Phase: PhaseCleaning, Stage: StageDrain},
+	} {
+		if got, _ := Allowed(state, RequestResume); got != want {
+			t.Errorf("refused with %q, want %q", got, want)
+		}
+	}
+}
