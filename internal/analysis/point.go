@@ -1,70 +1,13 @@
 package analysis
 
-import (
-	"fmt"
-	"math"
-	"strconv"
-	"time"
+import "github.com/candlefish/deploy-action/internal/analysis/evidence"
 
-	"github.com/candlefish/deploy-action/internal/rollout"
+// What the judge is fed with is defined where it is turned into evidence.
+type (
+	// A Point is what a source measured of one version.
+	Point = evidence.Point
+	// A Bucket is latencies within bounds.
+	Bucket = evidence.Bucket
+	// A Number is a float64 whose JSON can say NaN, +Inf and -Inf.
+	Number = evidence.Number
 )
-
-// A Point is what a source measured of one version: what was added since the
-// point before it, or a value at that time. Which of the fields count depends on
-// what the metric is judged by.
-type Point struct {
-	// At is the end of the time that the point is about, by the source's
-	// clock.
-	At   time.Time    `json:"at"`
-	Side rollout.Side `json:"version"`
-	// Total requests and the Failed ones among them, since the point before.
-	Total  float64 `json:"total,omitempty"`
-	Failed float64 `json:"failed,omitempty"`
-	// Latency of the requests that did not fail, since the point before.
-	Latency []Bucket `json:"latency,omitempty"`
-	// Value of a gauge, such as a share of a limit. NaN stands for a value
-	// that the source itself does not know.
-	Value *Number `json:"value,omitempty"`
-	// Subject is what has the value where a version has several, such as a
-	// pod; the worst one counts.
-	Subject string `json:"subject,omitempty"`
-}
-
-// A Bucket is N latencies over Over and up to Upto, in seconds. A single latency
-// is a bucket whose bounds are the same. Upto may be infinite.
-type Bucket struct {
-	Over Number  `json:"over"`
-	Upto Number  `json:"upto"`
-	N    float64 `json:"n"`
-}
-
-// A Number is a float64 whose JSON can say NaN, +Inf and -Inf, as strings.
-type Number float64
-
-// MarshalJSON writes what is no finite number as a string.
-func (n Number) MarshalJSON() ([]byte, error) {
-	f := float64(n)
-	switch {
-	case math.IsNaN(f):
-		return []byte(`"NaN"`), nil
-	case math.IsInf(f, 1):
-		return []byte(`"+Inf"`), nil
-	case math.IsInf(f, -1):
-		return []byte(`"-Inf"`), nil
-	}
-	return strconv.AppendFloat(nil, f, 'g', -1, 64), nil
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (n *Number) UnmarshalJSON(b []byte) error {
-	s := string(b)
-	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
-		s = s[1 : len(s)-1]
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return fmt.Errorf("number %q: want a number, NaN, +Inf or -Inf", s)
-	}
-	*n = Number(f)
-	return nil
-}

@@ -20,7 +20,7 @@ type series struct {
 	counts    *counts
 	latencies *latencies
 	gauges    *gauges
-	evidence  evidence
+	evidence  strongest
 
 	problem   string // why the source could not be read last time
 	problemAt time.Time
@@ -42,7 +42,7 @@ func (s *series) begin(at time.Time, weight float64, previous []stat.HistBlock) 
 	s.counts.begin(weight)
 	s.latencies.begin(at, weight, previous)
 	s.gauges.begin()
-	s.evidence = evidence{}
+	s.evidence = strongest{}
 }
 
 func (s *series) add(p Point) {
@@ -100,11 +100,11 @@ func (s *series) measured() Measured {
 	return m
 }
 
-// evidence is the most that each check has had against the canary in a step.
-type evidence map[Check]float64
+// strongest is the most evidence that each check has had against the canary in a step.
+type strongest map[Check]float64
 
 // p turns evidence into a p-value that never rises again within the step.
-func (e evidence) p(check Check, now float64) float64 {
+func (e strongest) p(check Check, now float64) float64 {
 	e[check] = max(e[check], now)
 	return stat.PValue(e[check])
 }

@@ -26,6 +26,7 @@ type Config struct {
 	MaxExtensions *int               `json:"max-extensions,omitempty" jsonschema:"minimum=0,maximum=20" help:"How often a dwell that ended inconclusive is repeated. Default: 2."`
 	Then          rollout.Policy     `json:"then,omitempty" jsonschema:"enum=hold,enum=abort" help:"What follows when no extension is left: hold for a person, or abort. Default: hold."`
 	Stale         Duration           `json:"stale,omitempty" help:"Maximum age of a metric's newest data, and how far in the future it may be. Default: 30s; longer for sources that are late by their nature."`
+	WarmUp        *Duration          `json:"warm-up,omitempty" help:"How long at most a canary's first answers count for errors but not for latency, so that cold caches and compilers are no slowness. It ends sooner if they have settled. 0s for none. Default: 45s."`
 	Metrics       []Metric           `json:"metrics,omitempty" help:"What is measured. The metric probe, the stream of requests that the tool sends itself, is always judged, named here or not."`
 	Groups        map[string]float64 `json:"groups,omitempty" help:"Weight of each group of metrics in the score. Default: 1."`
 	Score         *Score             `json:"score,omitempty" help:"Limits for the score of the metrics, from 0 to 100."`
@@ -49,6 +50,7 @@ type Metric struct {
 
 	Errors  *ErrorLimits   `json:"errors,omitempty" help:"The metric counts requests; their failures keep these limits. An empty object stands for the inputs' limits."`
 	Latency *LatencyLimits `json:"latency,omitempty" help:"The metric has latencies, which keep these limits. An empty object stands for the inputs' limits."`
+	Answers *AnswerLimits  `json:"answers,omitempty" help:"Answers that are no errors and still not what they should be. The metric probe alone has them."`
 	Limit   *GaugeLimit    `json:"limit,omitempty" help:"The metric is a value, which keeps this limit."`
 
 	Critical *bool   `json:"critical,omitempty" help:"Whether failing this metric fails the step at once, rather than lowering the score. Default: true."`
@@ -75,6 +77,18 @@ type LatencyLimits struct {
 	Ratio float64   `json:"ratio,omitempty" jsonschema:"minimum=1" help:"Maximum canary/stable latency ratio, at the same time."`
 	Floor *Duration `json:"floor,omitempty" help:"Minimum difference in latency that counts. Default: 5ms."`
 	P95   *Duration `json:"p95,omitempty" help:"Maximum 95th percentile of the canary's latencies; 0s for no such limit."`
+}
+
+// AnswerLimits are the shares of the canary's answers, in percent, that may be wrong
+// without being errors. 100 switches a check off.
+type AnswerLimits struct {
+	Status   *float64 `json:"status,omitempty" jsonschema:"minimum=0,maximum=100" help:"Maximum share of answers with another status than before the release, in percent. Default: 1."`
+	Redirect *float64 `json:"redirect,omitempty" jsonschema:"minimum=0,maximum=100" help:"Maximum share of redirects where there was none, in percent. Default: 1."`
+	Empty    *float64 `json:"empty,omitempty" jsonschema:"minimum=0,maximum=100" help:"Maximum share of answers without a body where there was one, in percent. Default: 1."`
+	Smaller  *float64 `json:"smaller,omitempty" jsonschema:"minimum=0,maximum=100" help:"Maximum share of bodies less than a quarter of the smallest one before the release, in percent. Default: 1."`
+	Type     *float64 `json:"content-type,omitempty" jsonschema:"minimum=0,maximum=100" help:"Maximum share of answers with another content type than before the release, in percent. Default: 1."`
+	Expect   *float64 `json:"expect,omitempty" jsonschema:"minimum=0,maximum=100" help:"Maximum share of answers that miss an expectation of the input probe-expect, in percent. Default: 1."`
+	Faster   float64  `json:"faster,omitempty" jsonschema:"minimum=1" help:"Answers that are this many times faster than stable's, at the same time, are suspicious: the step is inconclusive. Default: 5."`
 }
 
 // A GaugeLimit is what a value of the canary has to keep.

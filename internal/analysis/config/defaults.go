@@ -26,6 +26,9 @@ func (c Config) WithDefaults(base Metric) Config {
 	if c.Then == "" {
 		c.Then = rollout.PolicyHold
 	}
+	if c.WarmUp == nil {
+		c.WarmUp = new(Duration(45 * time.Second))
+	}
 	if c.Score == nil {
 		c.Score = &Score{Pass: 95, Marginal: 75}
 	}
@@ -53,6 +56,9 @@ func (m Metric) withDefaults(base Metric) Metric {
 	}
 	m.Errors = m.Errors.from(base.Errors)
 	m.Latency = m.Latency.from(base.Latency)
+	if m.Name == ProbeMetric {
+		m.Answers = m.Answers.withDefaults()
+	}
 	if m.Critical == nil {
 		m.Critical = new(true)
 	}
@@ -118,6 +124,20 @@ func (l *LatencyLimits) from(base *LatencyLimits) *LatencyLimits {
 	}
 	if n.Ratio == 0 {
 		n.Ratio = 1.5
+	}
+	return &n
+}
+
+func (l *AnswerLimits) withDefaults() *AnswerLimits {
+	if l == nil {
+		l = &AnswerLimits{}
+	}
+	n := *l
+	for _, of := range []**float64{&n.Status, &n.Redirect, &n.Empty, &n.Smaller, &n.Type, &n.Expect} {
+		*of = cmp.Or(*of, new(1.0))
+	}
+	if n.Faster == 0 {
+		n.Faster = 5
 	}
 	return &n
 }
