@@ -71,7 +71,7 @@ func (l *lab) second(weight int) {
 				continue
 			}
 			at := Number(a.latency(r))
-			p.Latency = append(p.Latency, Bucket{at, at, 1})
+			p.Latency = append(p.Latency, Bucket{Over: at, Upto: at, N: 1})
 		}
 		l.judge.Add(l.metric, p)
 	}
