@@ -20,8 +20,10 @@ type Event struct {
 	Number   int
 	HeadSHA  string // may be empty
 	HeadRepo string // the commit's repository; empty if it was deleted
-	Fork     bool   // the commit is in another repository, or in a deleted one
-	RunID    int64  // of workflow_run
+	// HeadBranch is the commit's branch, of workflow_run; may be empty.
+	HeadBranch string
+	Fork       bool  // the commit is in another repository, or in a deleted one
+	RunID      int64 // of workflow_run
 	// Trigger and Conclusion are the event and the conclusion of that run.
 	Trigger, Conclusion string
 	Closed              bool // whether the pull request is
@@ -51,6 +53,7 @@ type wireEvent struct {
 		Event          string    `json:"event"`
 		Conclusion     string    `json:"conclusion"`
 		HeadSHA        string    `json:"head_sha"`
+		HeadBranch     string    `json:"head_branch"`
 		HeadRepository *wireRepo `json:"head_repository"`
 		Repository     *wireRepo `json:"repository"`
 	} `json:"workflow_run"`
@@ -123,7 +126,7 @@ func workflowRunEvent(e *Event, w wireEvent) error {
 	case r.Repository == nil || r.Repository.FullName != e.Repo:
 		return errors.New("workflow_run.repository is not the repository")
 	}
-	e.RunID, e.Trigger, e.Conclusion = r.ID, r.Event, r.Conclusion
+	e.RunID, e.Trigger, e.Conclusion, e.HeadBranch = r.ID, r.Event, r.Conclusion, r.HeadBranch
 	return e.head("workflow_run.head", r.HeadSHA, r.HeadRepository)
 }
 

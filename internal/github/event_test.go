@@ -40,8 +40,8 @@ func TestParseEvent(t *testing.T) {
 		{"pull_request.reopened.json", pull("reopened")},
 		{"pull_request.closed.json", pull("closed")},
 		{"pull_request.opened.fork.json", forked},
-		{"workflow_run.completed.json", Event{Name: "workflow_run", Action: "completed", Repo: octo, HeadSHA: run, HeadRepo: octo, RunID: 289782451, Trigger: "repository_dispatch", Conclusion: "success"}},
-		{"workflow_run.completed.fork.json", Event{Name: "workflow_run", Action: "completed", Repo: octo, HeadSHA: run, HeadRepo: "mallory/octo-repo", Fork: true, RunID: 289782451, Trigger: "pull_request", Conclusion: "success"}},
+		{"workflow_run.completed.json", Event{Name: "workflow_run", Action: "completed", Repo: octo, HeadSHA: run, HeadRepo: octo, HeadBranch: "master", RunID: 289782451, Trigger: "repository_dispatch", Conclusion: "success"}},
+		{"workflow_run.completed.fork.json", Event{Name: "workflow_run", Action: "completed", Repo: octo, HeadSHA: run, HeadRepo: "mallory/octo-repo", HeadBranch: "master", Fork: true, RunID: 289782451, Trigger: "pull_request", Conclusion: "success"}},
 		{"workflow_dispatch.json", Event{Name: "workflow_dispatch", Repo: octo}},
 		{"schedule.json", Event{Name: "schedule", Repo: octo}},
 	} {

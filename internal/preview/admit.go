@@ -4,13 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/github"
+	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 )
 
-// admit finds the pull request of a workflow_run, and refuses forks: a run of a fork's
-// pull request has no secrets, and a run with secrets must not use a fork's code.
+// workflowRun is the event of a run that uses what another run built.
+const workflowRun = "workflow_run"
+
+// admit finds the pull request of a workflow_run, and refuses what must not be published
+// with secrets at hand: a fork's code, a build that is not the pull request's, and an
+// artifact with more in it than files.
 func (s *session) admit(ctx context.Context, k *reconcile.Reconciler) error {
 	if s.key.Number == 0 {
 		if err := s.findPullRequest(ctx, k); err != nil {
@@ -27,27 +34,85 @@ func (s *session) admit(ctx context.Context, k *reconcile.Reconciler) error {
 	if s.commit == "" {
 		s.commit = pr.Head
 	}
-	if !pr.Fork {
-		return nil
+	s.untrusted = pr.Fork || s.event.Name == workflowRun
+	if s.event.Name == workflowRun {
+		if err := refused(otherBuild(pr, s.event, s.commit)); err != nil {
+			return err
+		}
 	}
-	return refused(forkRefusal(s.key, s.event.Name, s.v.Bool("allow-forks"), k.Backend != nil || s.v.String("functions") != ""))
+	if pr.Fork {
+		if err := refused(forkRefusal(s.key, s.event.Name, s.v.Bool("allow-forks"), k.Backend != nil || s.v.String("functions") != "")); err != nil {
+			return err
+		}
+	}
+	if s.untrusted && k.Host != nil {
+		if err := build.CheckUntrusted(s.v.String("dir"), build.Untrusted); err != nil {
+			return refused(err.Error())
+		}
+	}
+	return nil
 }
 
-// findPullRequest finds the open pull request of the commit.
+// findPullRequest finds the open pull request that a workflow_run built. GitHub lists a
+// commit that two repositories have only for its own one, so the open ones are searched too.
 func (s *session) findPullRequest(ctx context.Context, k *reconcile.Reconciler) error {
 	prs, err := k.Forge.WithHead(ctx, s.key.Repository, s.commit)
 	if err != nil {
 		return err
 	}
+	found := s.built(prs)
+	if len(found) == 0 {
+		if prs, err = k.Forge.Open(ctx, s.key.Repository); err != nil {
+			return err
+		}
+		found = s.built(prs)
+	}
+	switch len(found) {
+	case 0:
+		return refused(fmt.Sprintf("no open pull request of %s is at commit %s of %s", s.key.Repository, reconcile.Short(s.commit), head(s.event.HeadRepo, s.event.HeadBranch)))
+	case 1:
+		s.key.Number = found[0]
+		return nil
+	}
+	return refused(fmt.Sprintf("%s has several open pull requests of %s, %v: set pr-number", s.key.Repository, head(s.event.HeadRepo, s.event.HeadBranch), found))
+}
+
+// built lists the open pull requests whose head is what the event's run built.
+func (s *session) built(prs []reconcile.PullRequest) []int {
+	var numbers []int
 	for _, pr := range prs {
-		if pr.Open && pr.Head == s.commit {
-			s.key.Number = pr.Number
+		if pr.Open && pr.Head == s.commit && sameHead(pr, s.event) {
+			numbers = append(numbers, pr.Number)
 		}
 	}
-	if s.key.Number == 0 {
-		return refused(fmt.Sprintf("no open pull request of %s is at commit %s", s.key.Repository, reconcile.Short(s.commit)))
+	return numbers
+}
+
+// sameHead reports whether a run was for the branch of a pull request. The commit alone says
+// nothing: anybody can push somebody else's commit to a fork.
+func sameHead(pr reconcile.PullRequest, e github.Event) bool {
+	return e.HeadRepo != "" && strings.EqualFold(pr.HeadRepo, e.HeadRepo) && pr.Branch != "" && pr.Branch == e.HeadBranch
+}
+
+func head(repo, branch string) string {
+	if repo == "" {
+		return "a deleted repository"
 	}
-	return nil
+	return repo + ":" + branch
+}
+
+// otherBuild returns why the artifact of a workflow_run is not the build of a pull request's
+// commit, empty if it is. A number or a commit that came with the artifact proves nothing.
+func otherBuild(pr reconcile.PullRequest, e github.Event, commit string) string {
+	switch {
+	case e.Conclusion != "success":
+		return fmt.Sprintf("the run that built %s did not succeed: its conclusion is %q", pr.Key, e.Conclusion)
+	case commit != e.HeadSHA:
+		return fmt.Sprintf("commit: the run built %s, not %s", reconcile.Short(e.HeadSHA), reconcile.Short(commit))
+	case !sameHead(pr, e):
+		return fmt.Sprintf("the run built %s, and %s is from %s", head(e.HeadRepo, e.HeadBranch), pr.Key, head(pr.HeadRepo, pr.Branch))
+	}
+	return ""
 }
 
 // refused is the error of a refused run, nil without a reason.

@@ -21,7 +21,8 @@ func (s *session) forge() (githubForge, error) {
 }
 
 func pullRequest(pr github.PullRequest) reconcile.PullRequest {
-	return reconcile.PullRequest{Key: reconcile.Key{Repository: pr.Repo, Number: pr.Number}, Open: pr.Open(), Head: pr.HeadSHA, Fork: pr.Fork, Author: pr.Author}
+	return reconcile.PullRequest{Key: reconcile.Key{Repository: pr.Repo, Number: pr.Number}, Open: pr.Open(), Head: pr.HeadSHA,
+		HeadRepo: pr.HeadRepo, Branch: pr.HeadRef, Fork: pr.Fork, Author: pr.Author}
 }
 
 // PullRequest implements reconcile.Forge.

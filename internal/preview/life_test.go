@@ -353,33 +353,6 @@ func TestMainByEvents(t *testing.T) {
 	}
 }
 
-func TestForksAreRefusedAndTaken(t *testing.T) {
-	t.Parallel()
-	p := newPeer(t)
-	p.github.AddPull(repo, githubtest.Pull{Number: 1, HeadSHA: sha1, HeadRef: "f", HeadRepo: "mallory/website"})
-	run := fmt.Sprintf(`{"action":"completed","repository":{"full_name":%q},"workflow_run":{"id":5,"event":"pull_request","conclusion":"success","head_sha":%q,"head_repository":{"full_name":"mallory/website"},"repository":{"full_name":%q}}}`, repo, sha1, repo)
-	for _, c := range []struct {
-		name, event, kind string
-		inputs            map[string]string
-		code              int
-		want              string
-	}{
-		{"in its own run", pullEvent("opened", "open", "mallory/website"), "pull_request", nil, 3, "has no secrets"},
-		{"by pull_request_target", pullEvent("opened", "open", "mallory/website"), "pull_request_target", map[string]string{"allow-forks": "true"}, 3, "must not take its code"},
-		{"by workflow_run, not allowed", run, "workflow_run", nil, 3, "allow-forks is not set"},
-		{"with functions", run, "workflow_run", map[string]string{"allow-forks": "true", "functions": "x"}, 3, "may not"},
-		{"by workflow_run, allowed", run, "workflow_run", map[string]string{"allow-forks": "true", "parts": "frontend"}, 0, ""},
-	} {
-		r := p.step(c.inputs, p.event(c.event), c.kind).Run(Main)
-		if r.Code != c.code || !strings.Contains(r.Log, c.want) {
-			t.Errorf("%s: %d, want %d with %q\n%s", c.name, r.Code, c.code, c.want, r.Log)
-		}
-	}
-	if n := len(p.netlify.Deploys()); n != 1 {
-		t.Errorf("%d deploys, want the allowed one", n)
-	}
-}
-
 // What a stack hands back may be secret, and so may what a failure says.
 func TestStackOutputsStaySecret(t *testing.T) {
 	t.Parallel()

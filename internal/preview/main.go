@@ -18,6 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 )
 
@@ -33,6 +34,9 @@ type session struct {
 	key    reconcile.Key
 	commit string
 	runID  string
+	// untrusted says that the build came from another run: an artifact, which may be a
+	// stranger's.
+	untrusted bool
 }
 
 // run is a run with valid inputs.
@@ -114,12 +118,18 @@ func (s *session) missing() error {
 	if s.v.String("api-code") != "" && s.v.String("api-image") != "" {
 		errs = append(errs, errors.New("api-code and api-image: only one of them is allowed"))
 	}
-	findable := s.event.Name == "workflow_run" && s.commit != "" // the pull request, by its commit
+	findable := s.event.Name == workflowRun && s.commit != "" // the pull request, by its commit
 	if s.key.Number == 0 && s.goal != reconcile.GoalSweep && !findable {
 		errs = append(errs, errors.New("pr-number: required if the event is not a pull request's"))
 	}
 	if (s.v.String("netlify-auth-token") == "") != (s.v.String("netlify-site-id") == "") {
 		errs = append(errs, errors.New("netlify-auth-token and netlify-site-id: both or neither"))
+	}
+	if s.goal == reconcile.GoalUp && s.hasFrontend() {
+		// Before anything is said in public, and before anything is created.
+		if err := build.Check(s.v.String("dir")); err != nil {
+			errs = append(errs, fmt.Errorf("dir: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -131,7 +141,7 @@ func (s *session) reconcile(ctx context.Context, k *reconcile.Reconciler) (actio
 		return s.concludeSweep(swept, err)
 	}
 	if err := s.admit(ctx, k); err != nil {
-		return action.Result{Outputs: map[string]string{"status": "refused"}}, err
+		return action.Result{}, err
 	}
 	var r reconcile.Result
 	var err error
@@ -149,7 +159,7 @@ func (s *session) reconcile(ctx context.Context, k *reconcile.Reconciler) (actio
 // desired is the desired state of the preview.
 func (s *session) desired(now time.Time) reconcile.Desired {
 	return reconcile.Desired{
-		Key: s.key, Commit: s.commit, Dir: s.v.String("dir"), Functions: s.v.String("functions"), Config: s.v.String("netlify-config"),
+		Key: s.key, Commit: s.commit, Dir: s.v.String("dir"), Untrusted: s.untrusted, Functions: s.v.String("functions"), Config: s.v.String("netlify-config"),
 		Expires: now.Add(s.v.Duration("expires")), RunID: s.runID, RunURL: s.a.RunURL(), Links: s.v.Int("links"),
 	}
 }

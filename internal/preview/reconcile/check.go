@@ -2,59 +2,43 @@ package reconcile
 
 import (
 	"context"
-	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/preview/build"
 )
 
 // manifestPath is the file of each frontend that contains its commit.
-const manifestPath = "/build-manifest.json"
+const manifestPath = "/" + build.ManifestName
 
-// writeManifest adds commit and API address to the build's manifest, and keeps its other
-// keys.
-func writeManifest(d Desired, apiURL string, now time.Time) error {
-	file := filepath.Join(d.Dir, filepath.Base(manifestPath))
-	manifest := map[string]any{}
-	raw, err := os.ReadFile(file)
-	if err == nil {
-		err = json.Unmarshal(raw, &manifest)
-	} else if os.IsNotExist(err) {
-		err = nil
-		if _, e := os.Stat(d.Dir); e != nil {
-			err = e
+// prepare looks whether there is a build to publish, and adds commit and API address to its
+// manifest. It changes nothing of a build that it refuses.
+func prepare(d Desired, apiURL string, now time.Time) error {
+	if d.Untrusted {
+		if err := build.CheckUntrusted(d.Dir, build.Untrusted); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("read the build %s: %w", d.Dir, err)
+	if err := build.Check(d.Dir); err != nil {
+		return err
 	}
-	if manifest["commitSha"] == d.Commit && manifest["apiUrl"] == apiURL {
-		return nil // unchanged, so that nothing has to be uploaded
-	}
-	for name, value := range map[string]any{
+	return build.WriteManifest(d.Dir, map[string]any{
 		"buildId": fmt.Sprintf("preview-%d-%d", d.Number, now.Unix()), "prNumber": d.Number, "commitSha": d.Commit,
 		"buildTime": now.UTC().Format(time.RFC3339), "apiUrl": apiURL,
-	} {
-		manifest[name] = value
-	}
-	if raw, err = json.MarshalIndent(manifest, "", "  "); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	return os.WriteFile(file, append(raw, '\n'), 0o644)
+	}, "commitSha", "apiUrl")
 }
 
 // commitOf reads the commit from a manifest, empty without one.
 func commitOf(body string) string {
-	var m struct{ CommitSha string }
-	if json.Unmarshal([]byte(body), &m) != nil {
+	m, err := build.Parse([]byte(body))
+	if err != nil {
 		return ""
 	}
-	return m.CommitSha
+	return m.Text("commitSha")
 }
 
 // liveTimeout bounds the time from when the host says that a part is live until it

@@ -75,10 +75,13 @@ type Backend interface {
 // A PullRequest is the state of a pull request.
 type PullRequest struct {
 	Key
-	Open   bool
-	Head   string // commit
-	Fork   bool
-	Author string
+	Open bool
+	Head string // commit
+	// HeadRepo and Branch are where the commit is; the repository is empty if it was
+	// deleted.
+	HeadRepo, Branch string
+	Fork             bool
+	Author           string
 }
 
 // A Forge hosts the pull requests.

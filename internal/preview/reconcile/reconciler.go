@@ -29,6 +29,7 @@ type Desired struct {
 	Key
 	Commit    string
 	Dir       string // the built frontend
+	Untrusted bool   // strangers made the build: bounded, and without links
 	Functions string // its functions
 	Config    string // its netlify.toml
 	Expires   time.Time

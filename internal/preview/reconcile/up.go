@@ -178,7 +178,7 @@ func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *Result) bool {
 func (k *Reconciler) publish(ctx context.Context, d Desired, r *Result) *Site {
 	began := k.Now()
 	r.Frontend = Part{Name: "Frontend", Status: StatusFailed}
-	if err := writeManifest(d, r.API.URL, k.Now()); err != nil {
+	if err := prepare(d, r.API.URL, k.Now()); err != nil {
 		r.Frontend.Detail = err.Error()
 		return nil
 	}
