@@ -111,8 +111,11 @@ type Record struct {
 	Markers   *Markers  `json:"marker,omitempty"`
 	Baselines Baselines `json:"baseline,omitempty"`
 	// Preflight is the value of the request header that routes to the canary
-	// before it gets traffic; "" for no preflight route.
+	// whatever its weight; "" for no preflight route.
 	Preflight string `json:"preflight,omitempty"`
+	// PreflightStable is the value that routes to stable. With it the preflight
+	// routes stay until the hand-over; if it is "", they go at the first weight.
+	PreflightStable string `json:"preflight_stable,omitempty"`
 	// MarkPreflight: the gateway marks the answers to test requests, because the
 	// versions cannot be distinguished otherwise.
 	MarkPreflight bool          `json:"mark_preflight,omitempty"`

@@ -66,13 +66,22 @@ type Router interface {
 	Drift(route Object, saved release.Route, was Split) string
 }
 
-// A Preflighter is a Router that can route test requests to the canary before
-// it gets traffic.
+// A Preflighter is a Router that can route test requests to one version alone,
+// whatever the weights.
 type Preflighter interface {
 	// Preflight returns a route, beside the user's, that takes only the requests
-	// with this header and sends them to the canary. With mark, their answers carry
-	// the header with the value PreflightMark.
-	Preflight(route Object, saved release.Route, s Split, header, value string, mark bool) (Object, error)
+	// with one of the pins' values in this header and sends them to its Service.
+	Preflight(route Object, saved release.Route, s Split, header string, pins ...Pin) (Object, error)
+	// Room reports whether a route can have so many pins.
+	Room(route Object, saved release.Route, pins int) bool
+}
+
+// A Pin is a header value that leads to one Service alone.
+type Pin struct {
+	Value   string // of the request header
+	Service string // in the namespace of the route
+	// Mark is the value of the same header in the answers, "" for no such header.
+	Mark string
 }
 
 // An Unsplitter is a Router that can tell from a split what the route was before
@@ -83,9 +92,11 @@ type Unsplitter interface {
 	Unsplit(saved release.Route, s Split) (release.Route, error)
 }
 
-// PreflightMark is the value of the response header that marks the answers to
-// test requests.
-const PreflightMark = "canary"
+// The values of the response header that marks the answers to test requests.
+const (
+	PreflightMark = "canary"
+	StableMark    = "stable"
+)
 
 // A Gatewayed is a Router whose routes are attached to gateways, which have
 // addresses.

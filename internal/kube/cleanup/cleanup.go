@@ -45,6 +45,9 @@ func New(c *kube.Cluster, w *kube.Watch, d *replicas.Deployments, s services.Set
 // Unroute takes the canary Service out of every route, and the pods that will be
 // stopped out of every user Service.
 func (t Cleaner) Unroute(ctx context.Context) error {
+	if err := t.routes.ClosePreflight(ctx); err != nil {
+		return err
+	}
 	if err := t.routes.Write(ctx, router.Original); err != nil {
 		return err
 	}

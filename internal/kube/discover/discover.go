@@ -50,6 +50,9 @@ type Found struct {
 	Down string
 	// Dead: no pod of the live version is ready, or all crash again and again.
 	Dead bool
+	// Unpinned says why test requests cannot be routed to each version during the
+	// whole rollout, "" if they can.
+	Unpinned string
 	// Obstacles are all other problems that prevent the start.
 	Obstacles []string
 	// Managed lists the objects that a GitOps tool would revert meanwhile.
@@ -96,7 +99,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if f.Record.Routes, err = s.pickRoutes(f.Record.Service, q); err != nil {
 		return nil, err
 	}
-	f.Record.Router = s.router.Name()
+	f.Record.Router, f.Unpinned = s.router.Name(), s.unpinned(f.Record.Routes)
 	f.EntryPoint, f.Warnings = s.entryPoint(ctx, c, f.Record.Routes[0])
 	s.describeLive(f, d, q.Now)
 	f.Lost = s.lost(f, d, q.Now)

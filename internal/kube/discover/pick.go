@@ -7,10 +7,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
 )
 
 // pickDeployment returns the named Deployment, or the only one behind a route.
@@ -193,4 +195,22 @@ func (s *survey) pickRoutes(service string, q Query) ([]release.Route, error) {
 		return nil, fmt.Errorf("%s %s/%s does not exist", kind, s.ns, q.Route)
 	}
 	return nil, fmt.Errorf("no %s in namespace %s points at service %s", kind.Name, s.ns, service)
+}
+
+// pinnedVersions is how many versions get test requests of their own.
+const pinnedVersions = 2
+
+// unpinned says why no preflight route can lead to both versions, "" if one can.
+func (s *survey) unpinned(routes []release.Route) string {
+	preflighter, ok := s.router.(router.Preflighter)
+	if !ok {
+		return fmt.Sprintf("the router %s has no routes for test requests", s.router.Name())
+	}
+	for _, saved := range routes {
+		i := slices.IndexFunc(s.routes, func(r unstructured.Unstructured) bool { return r.GetName() == saved.Name })
+		if i >= 0 && !preflighter.Room(s.routes[i].Object, saved, pinnedVersions) {
+			return fmt.Sprintf("%s %s has too many rules or matches: a route beside it for each version would be over the limit of the API", s.router.Kind(), saved.Name)
+		}
+	}
+	return ""
 }

@@ -143,3 +143,27 @@ func TestPickRoutes(t *testing.T) {
 		}
 	}
 }
+
+// A route with many rules has no room for test requests to each version, and the
+// release goes on without them.
+func TestUnpinnedNamesTheRouteWithoutRoom(t *testing.T) {
+	t.Parallel()
+	s := namespace("web")
+	routes, err := s.pickRoutes("web", Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.unpinned(routes); got != "" {
+		t.Errorf("one rule: %q", got)
+	}
+	spec := s.routes[0].Object["spec"].(map[string]any)
+	for range 8 {
+		spec["rules"] = append(spec["rules"].([]any), spec["rules"].([]any)[0])
+	}
+	if routes, err = s.pickRoutes("web", Query{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.unpinned(routes); !strings.Contains(got, "httproute web has too many rules") {
+		t.Errorf("nine rules: %q", got)
+	}
+}

@@ -21,15 +21,18 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-// PreflightHeader is the request header that routes to the canary before it
-// gets traffic. A gateway learns of pods and of weights from different watches;
-// only a request shows whether it knows the pods. The value is a secret of the
-// run, so users cannot reach the canary by accident.
+// PreflightHeader is the request header that routes to one version alone. A gateway
+// learns of pods and of weights from different watches; only a request shows whether
+// it knows the canary's pods. The values are secrets of the run, so users cannot
+// reach the canary by accident.
 const PreflightHeader = "X-Candlefish-Preflight"
 
-// PreflightMark is the value of the header in the answers to marked test
-// requests.
-const PreflightMark = router.PreflightMark
+// PreflightMark and StableMark are the values of the header in the answers to marked
+// test requests.
+const (
+	PreflightMark = router.PreflightMark
+	StableMark    = router.StableMark
+)
 
 // A Set is the user's routes of a release and the preflight routes beside them.
 type Set struct {
@@ -244,8 +247,23 @@ func (r *Set) differs(route *unstructured.Unstructured, saved release.Route, w w
 // preflightName returns the name of the preflight route beside a user's route.
 func preflightName(route string) string { return route + "-preflight" }
 
+// pins returns what the preflight routes send where: the canary's test requests,
+// and stable's if the record has a value for them.
+func (r *Set) pins() []router.Pin {
+	pins := []router.Pin{{Value: r.record.Preflight, Service: r.record.CanaryService(), Mark: PreflightMark}}
+	if r.record.PreflightStable != "" {
+		pins = append(pins, router.Pin{Value: r.record.PreflightStable, Service: r.record.Service, Mark: StableMark})
+	}
+	for i := range pins {
+		if !r.record.MarkPreflight {
+			pins[i].Mark = ""
+		}
+	}
+	return pins
+}
+
 // OpenPreflight creates, beside each of the user's routes, one that sends only
-// the requests with PreflightHeader to the canary Service.
+// the requests with PreflightHeader, each to one version.
 func (r *Set) OpenPreflight(ctx context.Context) error {
 	preflighter, ok := r.router.(router.Preflighter)
 	if !ok || r.record.Preflight == "" {
@@ -266,7 +284,7 @@ func (r *Set) createPreflight(ctx context.Context, p router.Preflighter, saved r
 	if err != nil {
 		return err
 	}
-	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.record.Preflight, r.record.MarkPreflight)
+	object, err := p.Preflight(user.Object, saved, r.split(0), PreflightHeader, r.pins()...)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ import (
 const (
 	PreflightHeader = routes.PreflightHeader
 	PreflightMark   = routes.PreflightMark
+	StableMark      = routes.StableMark
 )
 
 // A Target is the workload of a rollout. It implements loop.Target. Pods may
@@ -131,6 +132,10 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 	case rollout.KindWeight:
 		return t.weight(ctx, a.Weight)
 	case rollout.KindHandOver:
+		// After it both Services have other pods.
+		if err := t.routes.ClosePreflight(ctx); err != nil {
+			return err
+		}
 		if err := t.handOver().run(ctx); err != nil {
 			return err
 		}
@@ -193,6 +198,9 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 	}
 	if err := t.routes.Write(ctx, weight); err != nil {
 		return err
+	}
+	if weight > 0 && t.record.PreflightStable != "" {
+		return nil // test requests go on until the hand-over
 	}
 	return t.routes.ClosePreflight(ctx)
 }

@@ -60,44 +60,82 @@ func (Router) URL(gateway router.Object, listener string) string {
 	return ""
 }
 
+// The Gateway API's limits of an HTTPRoute.
+const (
+	maxRules   = 16
+	maxMatches = 128 // of all rules together
+)
+
+// Room implements router.Preflighter: each pin needs the recorded rules once.
+func (Router) Room(route router.Object, saved release.Route, pins int) bool {
+	ours, err := decodeRules(saved)
+	if err != nil {
+		return false
+	}
+	all, matches := rules(route), 0
+	for _, rule := range ours {
+		if rule.Index < len(all) {
+			matches += max(1, len(list(all[rule.Index], "matches")))
+		}
+	}
+	return len(ours)*pins <= maxRules && matches*pins <= maxMatches
+}
+
 // Preflight implements router.Preflighter. The new route has only the recorded
-// rules; it adds the header to every match and sends all their requests to the
-// canary. Filters and timeouts stay, so test requests see what users get. The
-// gateway prefers the more specific match, so the user's route needs no change.
-func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header, value string, mark bool) (router.Object, error) {
+// rules, once for each pin; it adds the header to every match and sends all their
+// requests to the pin's Service. Filters and timeouts stay, so test requests see what
+// users get. The gateway prefers the more specific match, so the user's route needs
+// no change.
+func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header string, pins ...router.Pin) (router.Object, error) {
 	ours, err := decodeRules(saved)
 	if err != nil {
 		return nil, err
 	}
 	all := rules(route)
 	var narrowed []any
-	for _, rule := range ours {
-		if rule.Index >= len(all) {
-			return nil, fmt.Errorf("rule %d of httproute %s is gone", rule.Index, saved.Name)
+	for _, pin := range pins {
+		for _, rule := range ours {
+			if rule.Index >= len(all) {
+				return nil, fmt.Errorf("rule %d of httproute %s is gone", rule.Index, saved.Name)
+			}
+			user, _ := all[rule.Index].(map[string]any)
+			own, err := pinned(user, rule, s, header, pin)
+			if err != nil {
+				return nil, err
+			}
+			narrowed = append(narrowed, own)
 		}
-		refs, err := decodeRefs(rule.BackendRefs)
-		if err != nil {
-			return nil, err
-		}
-		user, _ := all[rule.Index].(map[string]any)
-		own := maps.Clone(user)
-		own["matches"] = withHeader(list(user, "matches"), header, value)
-		own["backendRefs"] = toCanary(refs, s)
-		if mark {
-			own["filters"] = withMark(list(user, "filters"), header)
-		}
-		narrowed = append(narrowed, own)
 	}
 	spec := maps.Clone(child(route, "spec"))
 	spec["rules"] = narrowed
 	return router.Object{"apiVersion": route["apiVersion"], "kind": route["kind"], "spec": spec}, nil
 }
 
-func toCanary(refs []any, s router.Split) []any {
+// pinned returns a user's rule for the requests of one pin.
+func pinned(user map[string]any, rule savedRule, s router.Split, header string, pin router.Pin) (map[string]any, error) {
+	refs, err := decodeRefs(rule.BackendRefs)
+	if err != nil {
+		return nil, err
+	}
+	own := maps.Clone(user)
+	if own == nil {
+		own = map[string]any{}
+	}
+	delete(own, "name") // unique in a route
+	own["matches"] = withHeader(list(user, "matches"), header, pin.Value)
+	own["backendRefs"] = toService(refs, s, pin.Service)
+	if pin.Mark != "" {
+		own["filters"] = withMark(list(user, "filters"), header, pin.Mark)
+	}
+	return own, nil
+}
+
+// toService returns the refs of the split's Service, renamed to another one.
+func toService(refs []any, s router.Split, service string) []any {
 	var own []any
 	for _, ref := range refs {
 		if m, ok := ref.(map[string]any); ok && refersTo(ref, s.Service, s.Namespace) {
-			own = append(own, withWeight(m, s.CanaryService, 1))
+			own = append(own, withWeight(m, service, 1))
 		}
 	}
 	return own
@@ -105,8 +143,8 @@ func toCanary(refs []any, s router.Split) []any {
 
 // withMark adds a response header to the filters of a rule. A rule has at most one
 // filter of a kind.
-func withMark(filters []any, name string) []any {
-	set := map[string]any{"name": name, "value": router.PreflightMark}
+func withMark(filters []any, name, value string) []any {
+	set := map[string]any{"name": name, "value": value}
 	var marked []any
 	found := false
 	for _, f := range filters {

@@ -346,11 +346,73 @@ func TestSplitRefsDividesTheShare(t *testing.T) {
 	}
 }
 
+// The pins of the tests.
+var (
+	toCanary = router.Pin{Value: "s3cret", Service: "web-canary"}
+	toStable = router.Pin{Value: "other", Service: "web"}
+	marked   = router.Pin{Value: "s3cret", Service: "web-canary", Mark: router.PreflightMark}
+)
+
+// Test requests can be sent to each version: the user's rules are there once for
+// each, and a rule's name, which is unique in a route, only once.
+func TestThePreflightRouteHasRulesForEachVersion(t *testing.T) {
+	t.Parallel()
+	user := object(t, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: production}
+spec:
+  rules:
+  - name: api
+    matches: [{path: {type: PathPrefix, value: /api}}]
+    backendRefs: [{name: web, port: 80}, {name: legacy, port: 80, weight: 3}]
+`)
+	got, err := Router{}.Preflight(user, save(t, user), to(0), "X-P", toCanary, toStable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := object(t, `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+spec:
+  rules:
+  - matches: [{path: {type: PathPrefix, value: /api}, headers: [{type: Exact, name: X-P, value: s3cret}]}]
+    backendRefs: [{name: web-canary, port: 80, weight: 1}]
+  - matches: [{path: {type: PathPrefix, value: /api}, headers: [{type: Exact, name: X-P, value: other}]}]
+    backendRefs: [{name: web, port: 80, weight: 1}]
+`)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Preflight (-want +got):\n%s", diff)
+	}
+}
+
+// A route has at most 16 rules and 128 matches, so not every one has room for the
+// rules of two versions.
+func TestRoomForPins(t *testing.T) {
+	t.Parallel()
+	route := func(rules, matches int) router.Object {
+		list := make([]any, rules)
+		for i := range list {
+			list[i] = map[string]any{"matches": make([]any, matches), "backendRefs": []any{map[string]any{"name": "web"}}}
+		}
+		return router.Object{"metadata": map[string]any{"name": "web"}, "spec": map[string]any{"rules": list}}
+	}
+	for _, c := range []struct {
+		rules, matches, pins int
+		want                 bool
+	}{{1, 0, 2, true}, {8, 8, 2, true}, {9, 1, 2, false}, {9, 1, 1, true}, {8, 9, 2, false}, {5, 3, 3, true}, {6, 1, 3, false}} {
+		object := route(c.rules, c.matches)
+		if got := (Router{}).Room(object, save(t, object), c.pins); got != c.want {
+			t.Errorf("Room of %d rules with %d matches for %d pins = %v, want %v", c.rules, c.matches, c.pins, got, c.want)
+		}
+	}
+}
+
 func TestThePreflightRouteTakesTestRequestsAlone(t *testing.T) {
 	t.Parallel()
 	user := object(t, twoRules)
 	before, saved := encoded(user), save(t, user)
-	got, err := Router{}.Preflight(user, saved, to(0), "X-Candlefish-Preflight", "s3cret", false)
+	got, err := Router{}.Preflight(user, saved, to(0), "X-Candlefish-Preflight", toCanary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -427,8 +489,9 @@ func FuzzRoute(f *testing.F) {
 		Router{}.Accepted(route, 1)
 		Router{}.Drift(route, saved, split)
 		Router{}.Gateways(route)
-		_, _ = Router{}.Preflight(route, saved, split, "x", "y", false)
-		_, _ = Router{}.Preflight(route, saved, split, "x", "y", true)
+		_, _ = Router{}.Preflight(route, saved, split, "x", toCanary, toStable)
+		_, _ = Router{}.Preflight(route, saved, split, "x", marked)
+		Router{}.Room(route, saved, 2)
 	})
 }
 
@@ -451,7 +514,7 @@ spec:
     backendRefs: [{name: web, port: 80}]
 `)
 	before := encoded(user)
-	got, err := Router{}.Preflight(user, save(t, user), to(0), "X-P", "s3cret", true)
+	got, err := Router{}.Preflight(user, save(t, user), to(0), "X-P", marked)
 	if err != nil {
 		t.Fatal(err)
 	}
