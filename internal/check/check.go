@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -139,6 +140,21 @@ func Prepare(checks []config.CustomCheck, e Env) []string {
 		}
 		if err := c.prepare(e); err != nil {
 			wrong = append(wrong, fmt.Sprintf("check %s: %v", c.Name, err))
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
+}
+
+// Misplaced returns what is wrong with the weights at which checks run: one that is no
+// step of the plan, so that the check would not run there, or never.
+func Misplaced(checks []config.CustomCheck, steps []int) []string {
+	var wrong []string
+	for _, k := range checks {
+		for _, w := range k.At {
+			if !slices.Contains(steps, w) {
+				wrong = append(wrong, fmt.Sprintf("check %s: at: %d %% is no step of this rollout, whose weights are %s", k.Name, w, strings.Trim(fmt.Sprint(steps), "[]")))
+			}
 		}
 	}
 	slices.Sort(wrong)

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis/config"
@@ -42,9 +43,16 @@ func (c Config) Validate(p config.Problems) {
 	}
 	p.Want(set == 1, "", fmt.Sprintf("a check with %d ways to run", set), "one of command, job and webhook")
 	p.Want(c.Webhook == "" || c.SecretEnv != "", "secret-env", `""`, "the variable with the secret that signs the webhook")
+	p.Want(c.Webhook == "" || isServer(c.Webhook), "webhook", "no address of a server", "a URL of http or https with a host") // which may hold a secret
 	p.Want(c.Timeout > 0 && c.Timeout <= config.Duration(time.Hour), "timeout", time.Duration(c.Timeout), "over 0s and at most 1h")
 	p.OneOf("on-error", c.OnError, rollout.PolicyFail, rollout.PolicyHold, rollout.PolicyExtend, rollout.PolicyIgnore)
 	for _, w := range c.At {
 		p.Want(w >= 1 && w <= 100, "at", w, "weights from 1 to 100")
 	}
+}
+
+// isServer reports whether address can be asked.
+func isServer(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }

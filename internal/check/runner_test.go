@@ -104,6 +104,22 @@ func TestPrepareFindsWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestMisplacedNamesWeightsThatAreNoStep(t *testing.T) {
+	t.Parallel()
+	all := []config.CustomCheck{
+		Config{Name: "late", Command: []string{"true"}, At: []int{25, 90, 7}}.Check(),
+		Config{Name: "always", Command: []string{"true"}}.Check(),
+		Config{Name: "end", Command: []string{"true"}, At: []int{100}}.Check(),
+	}
+	want := []string{
+		"check late: at: 7 % is no step of this rollout, whose weights are 5 25 100",
+		"check late: at: 90 % is no step of this rollout, whose weights are 5 25 100",
+	}
+	if diff := cmp.Diff(want, Misplaced(all, []int{5, 25, 100})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestNeedsJobs(t *testing.T) {
 	t.Parallel()
 	command, job := Config{Command: []string{"true"}}.Check(), Config{Job: "job.yaml"}.Check()

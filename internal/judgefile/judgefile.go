@@ -1,13 +1,13 @@
 // Package judgefile reads the YAML file that says how a rollout is judged, and has the
 // table of all sources that may stand in it.
 //
-// Keys that nobody knows, and keys that are there twice, are refused. The judge's part
-// of the file is config.Config; a metric's source and a check are decoded into what
-// their own packages say.
+// Keys that nobody knows, in another case of letters too, and keys that are there twice
+// are refused. The judge's part of the file is config.Config; a metric's source and a
+// check are decoded into what their own packages say. All that is wrong is said at
+// once, each with its line and column.
 package judgefile
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -16,30 +16,29 @@ import (
 
 // Load reads an analysis file. Metrics without limits of their own take those of
 // base. Without a path the probe stream alone is judged, by base. All that is
-// wrong with the file is in one error.
+// wrong with the file is in one error, a line for each.
 func Load(path string, base config.Metric) (config.Config, error) {
-	f := file{config: config.Config{Version: config.Version}}
-	if path != "" {
-		raw, err := os.ReadFile(path)
-		if err != nil {
-			return f.config, fmt.Errorf("read the analysis file: %w", err)
-		}
-		if f, err = parse(raw); err != nil {
-			return f.config, fmt.Errorf("the analysis file is refused: %w", err)
-		}
+	if path == "" {
+		c := config.Config{Version: config.Version}.WithDefaults(base)
+		return c, c.Validate()
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return config.Config{}, fmt.Errorf("read the analysis file: %w", err)
+	}
+	f, err := parse(raw)
+	if err != nil {
+		return config.Config{}, fmt.Errorf("the analysis file is refused: %w", err)
 	}
 	c := f.config.WithDefaults(base)
-	err := errors.Join(f.misplaced(c.Metrics), c.Validate())
-	if err != nil {
-		return c, fmt.Errorf("the analysis file is refused:\n%w", err)
-	}
-	return c, nil
+	f.validate(c)
+	return c, f.decoder.err()
 }
 
 // misplaced names the metrics that do not have one source, or the probe stream with
 // one, and what is wrong with sources beyond the first. The file's own metrics are the
 // last of all.
-func (f file) misplaced(metrics []config.Metric) error {
+func (f *file) misplaced(metrics []config.Metric) []config.Problem {
 	p, found := config.NewProblems()
 	added := len(metrics) - len(f.sources)
 	for i, sources := range f.sources {
@@ -54,5 +53,5 @@ func (f file) misplaced(metrics []config.Metric) error {
 			sources[k].Validate(m, at)
 		}
 	}
-	return errors.Join(found()...)
+	return found()
 }

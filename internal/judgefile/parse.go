@@ -1,12 +1,13 @@
 package judgefile
 
 import (
-	"bytes"
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/check"
@@ -18,120 +19,123 @@ import (
 type file struct {
 	config  config.Config
 	sources [][]source.Config // of each metric; the first one is in config
+	decoder decoder
 }
 
-// An object is a JSON object that is not decoded yet. Like encoding/json, its methods
-// take a key in any case of letters.
-type object map[string]any
-
-// take removes a key and returns its value; nil if there is none.
-func (o object) take(key string) (value any) {
-	for k, v := range o {
-		if strings.EqualFold(k, key) {
-			value = v
-			delete(o, k)
-		}
-	}
-	return value
-}
-
-// parse reads YAML. Sources and checks are taken out of the document and decoded by
-// themselves, since config.Config does not know what they hold.
-func parse(raw []byte) (file, error) {
-	var f file
-	document, err := objectOf(raw)
+// parse reads YAML and remembers all that is wrong with it. An error is what ends the
+// reading. Sources and checks are decoded into their own types, since config.Config
+// does not know what they hold.
+func parse(raw []byte) (*file, error) {
+	f := &file{decoder: decoder{places: map[string]place{}}}
+	root, second, err := treeOf(raw)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
-	if f.sources, err = takeSources(document); err != nil {
-		return f, err
+	if second > 0 {
+		f.decoder.misplace(&yaml.Node{Line: second, Column: 1}, "", "followed by a second document", "one document")
 	}
-	checks, err := takeChecks(document)
-	if err != nil {
-		return f, err
+	if root == nil || root.ShortTag() == "!!null" {
+		return f, nil
 	}
-	if document != nil {
-		err = decode(document, &f.config)
-	} else { // nothing, or what is no object
-		err = yaml.UnmarshalStrict(raw, &f.config)
-	}
-	if err != nil {
-		return f, err
-	}
-	f.config.Checks = checks
-	for i, all := range f.sources {
-		if len(all) > 0 {
-			f.config.Metrics[i].Source = all[0]
-		}
-	}
+	f.decoder.object(root, reflect.ValueOf(&f.config).Elem(), "", map[string]reader{"metrics": f.metrics, "checks": f.checks})
 	return f, nil
 }
 
-// objectOf is the document of a YAML file; nil when it is no object.
-func objectOf(raw []byte) (object, error) {
-	text, err := yaml.YAMLToJSONStrict(raw)
-	if err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var document any
-	if err := d.Decode(&document); err != nil {
-		return nil, err
-	}
-	o, _ := document.(map[string]any)
-	return o, nil
-}
-
-// decode decodes strictly, with YAML's rules: a number may stand for a text.
-func decode(value, into any) error {
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return yaml.UnmarshalStrict(raw, into)
-}
-
-// takeSources takes the sources out of each metric.
-func takeSources(document object) ([][]source.Config, error) {
-	metrics := document.take("metrics")
-	if metrics == nil {
-		return nil, nil
-	}
-	document["metrics"] = metrics // of any type: decoding it says what is wrong
-	list, _ := metrics.([]any)
-	all := make([][]source.Config, len(list))
-	for i, item := range list {
-		m, _ := item.(map[string]any)
+// metrics reads the list of metrics.
+func (f *file) metrics(n *yaml.Node, path string) {
+	d := &f.decoder
+	for i, item := range d.items(n, path) {
+		var m config.Metric
+		var sources []source.Config
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.note(at, item, item)
+		special := map[string]reader{}
 		for _, kind := range kinds {
-			settings := object(m).take(kind.Key)
-			if settings == nil {
-				continue
+			special[kind.Key] = func(n *yaml.Node, path string) {
+				c := kind.New()
+				d.object(n, reflect.ValueOf(c).Elem(), path, nil)
+				sources = append(sources, c)
 			}
-			c := kind.New()
-			if err := decode(settings, c); err != nil {
-				return nil, fmt.Errorf("metrics[%d].%s: %w", i, kind.Key, err)
-			}
-			all[i] = append(all[i], c)
 		}
+		d.object(item, reflect.ValueOf(&m).Elem(), at, special)
+		if len(sources) > 0 {
+			m.Source = sources[0]
+		}
+		f.config.Metrics, f.sources = append(f.config.Metrics, m), append(f.sources, sources)
 	}
-	return all, nil
 }
 
-// takeChecks takes the checks out of the document, if they are a list.
-func takeChecks(document object) ([]config.CustomCheck, error) {
-	checks := document.take("checks")
-	list, ok := checks.([]any)
-	if !ok && checks != nil {
-		document["checks"] = checks // decoding it says what is wrong
-	}
-	var all []config.CustomCheck
-	for i, item := range list {
+// checks reads the list of checks.
+func (f *file) checks(n *yaml.Node, path string) {
+	d := &f.decoder
+	for i, item := range d.items(n, path) {
 		var c check.Config
-		if err := decode(item, &c); err != nil {
-			return nil, fmt.Errorf("checks[%d]: %w", i, err)
-		}
-		all = append(all, c.Check())
+		at := fmt.Sprintf("%s[%d]", path, i)
+		d.note(at, item, item)
+		d.object(item, reflect.ValueOf(&c).Elem(), at, nil)
+		f.config.Checks = append(f.config.Checks, c.Check())
 	}
-	return all, nil
+}
+
+// validate adds what is wrong with the settings to what is wrong with the file. c has
+// the defaults, and so may have metrics before the file's own.
+func (f *file) validate(c config.Config) {
+	added := len(c.Metrics) - len(f.sources)
+	for _, p := range append(f.misplaced(c.Metrics), c.Problems()...) {
+		p.Path = renumbered(p.Path, added)
+		if !f.decoder.covers(p.Path) {
+			f.decoder.found = append(f.decoder.found, problem{Problem: p, place: f.decoder.placeOf(p.Path)})
+		}
+	}
+}
+
+// renumbered is a path with the number that a metric has in the file.
+func renumbered(path string, added int) string {
+	rest, ok := strings.CutPrefix(path, "metrics[")
+	if !ok {
+		return path
+	}
+	var i int
+	if n, err := fmt.Sscanf(rest, "%d]", &i); n != 1 || err != nil {
+		return path
+	}
+	_, field, _ := strings.Cut(rest, "]")
+	if i < added {
+		return "the inputs' limits of " + config.ProbeMetric + field
+	}
+	return fmt.Sprintf("metrics[%d]%s", i-added, field)
+}
+
+// covers says whether a field could not be read, or what it is in: that it has not what
+// it needs is then no news.
+func (d *decoder) covers(path string) bool {
+	return slices.ContainsFunc(d.found, func(p problem) bool {
+		return p.unread && (p.Path == "" || path == p.Path || strings.HasPrefix(path, p.Path+".") || strings.HasPrefix(path, p.Path+"["))
+	})
+}
+
+// placeOf is where a path stands, or what it would stand in.
+func (d *decoder) placeOf(path string) place {
+	for path != "" {
+		if at, ok := d.places[path]; ok {
+			return at
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return place{1, 1}
+}
+
+// err is all that is wrong, in the order of the file; nil for nothing.
+func (d *decoder) err() error {
+	if len(d.found) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.found, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	})
+	var lines []string
+	for _, p := range d.found {
+		lines = append(lines, fmt.Sprintf("line %d, column %d: %v", p.line, p.column, p.Problem))
+	}
+	return fmt.Errorf("the analysis file is refused:\n%s", strings.Join(lines, "\n"))
 }

@@ -1,26 +1,28 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"math"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // Validate names everything that is wrong with a Config that has its defaults.
-func (c Config) Validate() error {
+func (c Config) Validate() error { return Joined(c.Problems()) }
+
+// Problems are all that is wrong with a Config that has its defaults.
+func (c Config) Problems() []Problem {
 	p, found := NewProblems()
 	p.Want(c.Version == Version, "version", c.Version, fmt.Sprint(Version))
 	p.Want(c.Alpha > 0 && c.Alpha <= .2, "alpha", c.Alpha, "over 0 and at most 0.2")
 	p.Want(*c.MaxExtensions >= 0 && *c.MaxExtensions <= 20, "max-extensions", *c.MaxExtensions, "0 to 20")
 	p.OneOf("then", c.Then, rollout.PolicyHold, rollout.PolicyAbort)
 	p.Want(c.Stale >= 0, "stale", time.Duration(c.Stale), "over 0s")
-	p.Want(c.Score.Pass >= c.Score.Marginal && c.Score.Marginal >= 0 && c.Score.Pass <= 100, "score", *c.Score, "0 <= marginal <= pass <= 100")
-	for name, w := range c.Groups {
-		p.Want(w > 0, "groups."+name, w, "over 0")
-	}
+	p.Want(c.Score.Pass >= c.Score.Marginal && c.Score.Marginal >= 0 && c.Score.Pass <= 100, "score",
+		fmt.Sprintf("pass %v, marginal %v", c.Score.Pass, c.Score.Marginal), "0 <= marginal <= pass <= 100")
+	c.validateGroups(p)
 	names := map[string]bool{}
 	for i, m := range c.Metrics {
 		at := p.At(fmt.Sprintf("metrics[%d]", i))
@@ -37,19 +39,32 @@ func (c Config) Validate() error {
 			k.Program.Validate(at)
 		}
 	}
-	return errors.Join(found()...)
+	return found()
+}
+
+// validateGroups reports what is wrong with the weights of groups. One for no metric
+// is most likely a name that is misspelt.
+func (c Config) validateGroups(p Problems) {
+	for _, name := range slices.Sorted(maps.Keys(c.Groups)) {
+		w := c.Groups[name]
+		p.Want(w > 0 && finite(w), "groups."+name, w, "over 0")
+		used := slices.ContainsFunc(c.Metrics, func(m Metric) bool { return m.Group == name })
+		p.Want(used, "groups."+name, "a group of no metric", "a metric with this group")
+	}
 }
 
 // validate reports what is wrong with m, its name and source aside.
 func (m Metric) validate(p Problems, groups map[string]float64) {
-	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 	p.Want(m.Weight > 0 && finite(m.Weight), "weight", m.Weight, "over 0")
 	p.Want(m.MinSamples >= 1 && finite(m.MinSamples), "min-samples", m.MinSamples, "1 or more")
 	_, known := groups[m.Group]
 	p.Want(m.Group == "" || len(groups) == 0 || known, "group", fmt.Sprintf("%q", m.Group), "one of groups")
 	p.Want(m.Baseline == "previous" || m.Baseline == "stable", "baseline", fmt.Sprintf("%q", m.Baseline), `"stable" or "previous"`)
-	for name, policy := range map[string]rollout.Policy{"on-no-data": m.OnNoData, "on-nan": m.OnNaN, "on-few-samples": m.OnFewSamples} {
-		p.OneOf(name, policy, rollout.PolicyFail, rollout.PolicyHold, rollout.PolicyExtend, rollout.PolicyIgnore)
+	for _, of := range []struct {
+		name   string
+		policy rollout.Policy
+	}{{"on-no-data", m.OnNoData}, {"on-nan", m.OnNaN}, {"on-few-samples", m.OnFewSamples}} {
+		p.OneOf(of.name, of.policy, rollout.PolicyFail, rollout.PolicyHold, rollout.PolicyExtend, rollout.PolicyIgnore)
 	}
 	if l := m.Errors; l != nil {
 		p.Want(*l.Rate >= 0 && *l.Rate < 100, "errors.rate", *l.Rate, "0 to less than 100")
@@ -62,12 +77,28 @@ func (m Metric) validate(p Problems, groups map[string]float64) {
 		p.Want(*l.Floor >= 0, "latency.floor", time.Duration(*l.Floor), "0s or more")
 		p.Want(*l.P95 >= 0, "latency.p95", time.Duration(*l.P95), "0s or more")
 	}
-	if l := m.Limit; l != nil {
-		p.Want(l.Max != nil || l.Min != nil, "limit", "empty", "max or min")
-		p.Want(l.Max == nil || l.Min == nil, "limit", "both max and min", "one of them")
-		p.Want(l.For >= 0, "limit.for", time.Duration(l.For), "0s or more")
+	if m.Limit != nil {
+		m.Limit.validate(p.At("limit"))
 	}
 	if m.Name == ProbeMetric {
 		p.Want(m.Limit == nil, "limit", "set", "errors and latency for the probe stream")
+	}
+}
+
+// validate reports what is wrong with a limit. A value that is back within the limit
+// only when it is past it would never fail a step.
+func (l GaugeLimit) validate(p Problems) {
+	p.Want(l.Max != nil || l.Min != nil, "", "empty", "max or min")
+	p.Want(l.Max == nil || l.Min == nil, "", "both max and min", "one of them")
+	p.Want(l.For >= 0, "for", time.Duration(l.For), "0s or more")
+	p.number("max", l.Max)
+	p.number("min", l.Min)
+	p.number("clear", l.Clear)
+	switch {
+	case l.Clear == nil || l.Max != nil && l.Min != nil:
+	case l.Max != nil:
+		p.Want(*l.Clear <= *l.Max, "clear", *l.Clear, fmt.Sprintf("at most max, which is %v: a value beyond it would count as back within the limit", *l.Max))
+	case l.Min != nil:
+		p.Want(*l.Clear >= *l.Min, "clear", *l.Clear, fmt.Sprintf("at least min, which is %v: a value beyond it would count as back within the limit", *l.Min))
 	}
 }

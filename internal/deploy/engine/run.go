@@ -80,7 +80,11 @@ func urgent(getenv func(string) string) bool {
 // Env returns the part of this run's environment that sources and checks may
 // use.
 func (r *Run) Env() judging.Env {
-	return judging.Env{Getenv: r.Action.Getenv, Mask: r.Action.Mask, Redact: r.Action.Redact}
+	e := judging.Env{Getenv: r.Action.Getenv, Mask: r.Action.Mask, Redact: r.Action.Redact}
+	for _, s := range r.Cfg.Steps {
+		e.Steps = append(e.Steps, s.Weight)
+	}
+	return e
 }
 
 // Deliver runs one release: it surveys the cluster, plans, takes the lease,

@@ -99,15 +99,23 @@ type Env struct {
 	Getenv func(string) string
 	Mask   func(secret string)      // removes a secret from all output
 	Redact func(text string) string // removes the secrets from a text
+	Steps  []int                    // the weights of the plan
 }
 
-// Prepare refuses checks that cannot run, before the first change.
+// Prepare refuses checks that cannot run, before the first change. All reasons
+// are in one error; it has the status of bad input if the file does not fit the
+// plan.
 func (r Rules) Prepare(e Env) error {
-	wrong := check.Prepare(r.config.Checks, check.Env{Getenv: e.Getenv, Mask: e.Mask, ValidJob: jobs.Valid})
-	if len(wrong) > 0 {
-		return exit.Refuse(fileHint, wrong...)
+	misplaced := check.Misplaced(r.config.Checks, e.Steps)
+	wrong := slices.Concat(misplaced, check.Prepare(r.config.Checks, check.Env{Getenv: e.Getenv, Mask: e.Mask, ValidJob: jobs.Valid}))
+	if len(wrong) == 0 {
+		return nil
 	}
-	return nil
+	refused := exit.Refuse(fileHint, wrong...)
+	if len(misplaced) > 0 {
+		refused.Status = exit.BadInput
+	}
+	return refused
 }
 
 // Judge makes the monitor judge the release by these rules and record it in a

@@ -83,6 +83,38 @@ func TestPrepareRefusesChecksThatCannotRun(t *testing.T) {
 	}
 }
 
+// A file that does not fit the plan is bad input, whatever else is missing.
+func TestPrepareRefusesChecksAtNoStep(t *testing.T) {
+	t.Parallel()
+	r, err := load(t, "version: 1\nchecks: [{name: gate, webhook: https://gate.example, secret-env: GATE_SECRET, at: [25, 30]}]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := func(secret string, steps ...int) Env {
+		return Env{Getenv: func(string) string { return secret }, Mask: func(string) {}, Redact: func(s string) string { return s }, Steps: steps}
+	}
+	for _, c := range []struct {
+		env    Env
+		status exit.Status
+		says   []string
+	}{
+		{env("s3cret", 5, 25, 30, 100), exit.Done, nil},
+		{env("s3cret", 5, 25, 100), exit.BadInput, []string{"30 % is no step", "5 25 100"}},
+		{env("", 5, 25, 100), exit.BadInput, []string{"30 % is no step", "GATE_SECRET"}},
+		{env("", 5, 25, 30, 100), exit.CouldNotRun, []string{"GATE_SECRET"}},
+	} {
+		err := r.Prepare(c.env)
+		if status, _ := exit.Of(err); status != c.status {
+			t.Errorf("steps %v: %v, status %s, want %s", c.env.Steps, err, status, c.status)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v does not say %q", err, part)
+			}
+		}
+	}
+}
+
 func TestSightIsPerStep(t *testing.T) {
 	t.Parallel()
 	r, err := load(t, "version: 1\nmetrics: [{name: users, http: {url: 'http://x/${version}', total: $.t, failed: $.f}, errors: {}}]\n")

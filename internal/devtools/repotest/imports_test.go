@@ -164,8 +164,8 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
 	"github.com/aws/smithy-go":                            {"internal/aws"},
-	"go.yaml.in/yaml/v3":                                  {"internal/aws"},     // a format: of templates, whose tags sigs.k8s.io/yaml loses
-	"github.com/BurntSushi/toml":                          {"internal/netlify"}, // a format
+	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/judgefile"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of a file whose errors have lines
+	"github.com/BurntSushi/toml":                          {"internal/netlify"},                   // a format
 	"github.com/go-openapi/runtime":                       {"internal/netlify"},
 	"github.com/go-openapi/strfmt":                        {"internal/netlify"},
 	"github.com/netlify/open-api/v2":                      {"internal/netlify"},
@@ -190,7 +190,7 @@ var fences = map[string][]string{
 	"k8s.io/klog/v2":                                      {"internal/deploy/connecting"}, // to silence it
 	"k8s.io/utils":                                        {"internal/kube"},
 	"sigs.k8s.io/gateway-api":                             {"internal/kube"},
-	"sigs.k8s.io/yaml":                                    {"internal/judgefile", "internal/devtools/sandbox"}, // a format, no outside system
+	"sigs.k8s.io/yaml":                                    {"internal/devtools/sandbox"}, // a format, no outside system
 	"sigs.k8s.io/structured-merge-diff/v6":                {"internal/kube"},
 }
 

@@ -51,12 +51,15 @@ func (*Config) Key() string { return fileKey }
 func (c *Config) StaleAfter() time.Duration { return 4*time.Minute + 2*time.Duration(c.Period) }
 
 // Validate implements config.Source.
-func (c *Config) Validate(_ config.Metric, p config.Problems) {
+func (c *Config) Validate(m config.Metric, p config.Problems) {
 	p.Want(c.Preset == "" || c.Preset == "alb" || c.Preset == "lambda", "cloudwatch.preset", fmt.Sprintf("%q", c.Preset), "alb or lambda")
 	p.Want(c.Preset != "alb" || c.LoadBalancer != "", "cloudwatch.load-balancer", `""`, "app/NAME/ID")
 	p.Want(c.Preset != "lambda" || c.Function != "" && c.Alias != "", "cloudwatch", "without function or alias", "both")
 	p.Want((c.Preset != "") != (c.Total+c.Failed+c.Value != ""), "cloudwatch", "without or with both of preset and metrics", "one of them")
 	p.Want(c.Stable != c.Canary, "cloudwatch", "the same for both versions", "stable and canary, which differ")
+	source.Paired(p, fileKey, c.Total, c.Failed)
+	latency := c.Preset != "" && m.Limit != nil // see metrics
+	source.Measures{Requests: c.Total+c.Failed != "" || c.Preset != "" && !latency, Value: c.Value != "" || latency}.Validate(m, p, fileKey)
 }
 
 // Open implements source.Config.

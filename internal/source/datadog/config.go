@@ -28,9 +28,13 @@ func (*Config) Key() string { return fileKey }
 func (*Config) StaleAfter() time.Duration { return 4 * time.Minute }
 
 // Validate implements config.Source.
-func (c *Config) Validate(_ config.Metric, p config.Problems) {
+func (c *Config) Validate(m config.Metric, p config.Problems) {
 	p.Want(!c.Empty(), "datadog", "without a query", "total and failed, or value")
 	p.Want(c.Latency == "", "datadog.latency-buckets", "set", "a value with a limit: Datadog has no histogram to compare")
+	source.Paired(p, fileKey, c.Total, c.Failed)
+	has := c.Measures()
+	has.Latency = false
+	has.Validate(m, p, fileKey)
 }
 
 // Open implements source.Config.

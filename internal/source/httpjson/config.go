@@ -32,9 +32,11 @@ func (*Config) Key() string { return fileKey }
 func (*Config) StaleAfter() time.Duration { return 0 }
 
 // Validate implements config.Source.
-func (c *Config) Validate(_ config.Metric, p config.Problems) {
+func (c *Config) Validate(m config.Metric, p config.Problems) {
 	p.Want(c.URL != "", "http.url", `""`, "the endpoint's address")
 	p.Want(c.Total+c.Failed+c.Value != "", "http", "without a path", "total and failed, or value")
+	source.Paired(p, fileKey, c.Total, c.Failed)
+	source.Measures{Requests: c.Total+c.Failed != "", Value: c.Value != ""}.Validate(m, p, fileKey)
 }
 
 // Open implements source.Config.

@@ -58,7 +58,7 @@ func (*Config) StaleAfter() time.Duration { return 2 * time.Minute }
 func (c *Config) Validate(m config.Metric, p config.Problems) {
 	p.Want(slices.Contains([]string{CPU, Memory, Restarts, OOMKills}, c.Resource), "kubernetes.resource", fmt.Sprintf("%q", c.Resource), "cpu, memory, restarts or oom-kills")
 	p.Want(c.Of == "" || c.Of == OfLimits || c.Of == OfRequests, "kubernetes.of", fmt.Sprintf("%q", c.Of), "limits or requests")
-	p.Want(m.Limit != nil, "limit", "missing", "a limit for what pods use")
+	source.Measures{Value: true}.Validate(m, p, fileKey)
 }
 
 // Permissions implements source.Permitted.

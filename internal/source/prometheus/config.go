@@ -32,9 +32,21 @@ func (*Config) Key() string { return fileKey }
 func (*Config) StaleAfter() time.Duration { return 0 }
 
 // Validate implements config.Source.
-func (c *Config) Validate(_ config.Metric, p config.Problems) {
+func (c *Config) Validate(m config.Metric, p config.Problems) {
 	p.Want(c.URL != "", "prometheus.url", `""`, "the server's address")
 	p.Want((c.Gateway != "") == c.Empty(), "prometheus", "without or with both of gateway and queries", "one of them")
+	source.Paired(p, fileKey, c.Total, c.Failed)
+	p.Want(c.Gateway == "" || m.Limit == nil, "limit", "set", "no limit: a gateway's queries count requests and have no value")
+	c.measures(m).Validate(m, p, fileKey)
+}
+
+// measures are what is asked for. A gateway is asked for what the metric is judged by.
+func (c *Config) measures(m config.Metric) source.Measures {
+	if c.Gateway == "" {
+		return c.Measures()
+	}
+	histogram := c.Gateway != string(HAProxy) && c.Gateway != string(NGINXGatewayFabric)
+	return source.Measures{Requests: m.Errors != nil || !histogram, Latency: histogram && m.Latency != nil}
 }
 
 // Open implements source.Config.
