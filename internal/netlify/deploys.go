@@ -71,7 +71,7 @@ func (a *Account) Deploys(ctx context.Context, siteID, alias string) ([]Deploy, 
 			if !seen[m.ID] && (alias == "" || m.Branch == alias) {
 				seen[m.ID] = true
 				d := deployOf(m)
-				d.Error = c.secrets.String(d.Error)
+				d.Error = c.secrets.String(printable(d.Error))
 				all = append(all, d)
 			}
 		}

@@ -29,9 +29,10 @@ func describeFunctions(request *models.DeployFiles, functions []site.Function) {
 }
 
 func functionConfig(c site.FunctionConfig) models.FunctionConfig {
-	m := models.FunctionConfig{DisplayName: c.DisplayName, Generator: c.Generator, BuildData: c.BuildData, Priority: c.Priority}
+	m := models.FunctionConfig{DisplayName: c.DisplayName, Generator: c.Generator, BuildData: c.BuildData, Priority: c.Priority,
+		Routes: []*models.FunctionRoute{}, ExcludedRoutes: []*models.ExcludedFunctionRoute{}} // null is no array
 	for _, r := range c.Routes {
-		m.Routes = append(m.Routes, &models.FunctionRoute{Pattern: r.Pattern, Literal: r.Literal, Expression: r.Expression, Methods: r.Methods, PreferStatic: r.PreferStatic})
+		m.Routes = append(m.Routes, &models.FunctionRoute{Pattern: r.Pattern, Literal: r.Literal, Expression: r.Expression, Methods: append([]string{}, r.Methods...), PreferStatic: r.PreferStatic})
 	}
 	for _, r := range c.ExcludedRoutes {
 		m.ExcludedRoutes = append(m.ExcludedRoutes, &models.ExcludedFunctionRoute{Pattern: r.Pattern, Literal: r.Literal, Expression: r.Expression})

@@ -13,10 +13,11 @@
 //  4. wait until Netlify says that the deploy is ready. [Account.Serves] checks whether
 //     it also answers with the right commit.
 //
-// Three rules. A deploy that does not become ready is cancelled, on a context that the
+// Four rules. Creating a deploy is repeated only after looking for the one that a request
+// without an answer may have made. A deploy that does not become ready is cancelled, on a context that the
 // caller's end does not reach, and the error says whether that worked. Transient
 // failures are retried within one deadline, and no more often than Netlify's rate limit
-// allows. No error contains the token.
+// allows, by the clock of Netlify's Date header. No error contains the token.
 package netlify
 
 import (
@@ -64,7 +65,8 @@ type Upload struct {
 	// such as pr-12.
 	Alias string
 	// Title is kept by Netlify and returned with each deploy: it is what tells whose
-	// deploy an alias serves.
+	// deploy an alias serves, and whether an unanswered request made a deploy. Make
+	// it differ from those of other runs.
 	Title string
 	// Commit is the hash of the commit that was built; empty means none.
 	Commit string
@@ -119,8 +121,9 @@ type Stats struct {
 	Required      int // contents and functions that Netlify lacked
 	Uploads       int // files and functions that were uploaded
 	UploadedBytes int64
-	Requests      map[string]int // by kind: create, update, poll, file, function, cancel; including retries
+	Requests      map[string]int // by kind: create, update, poll, file, function, list, cancel; including retries
 	Retries       int
+	Twins         int // deploys that unanswered requests made, and that were cancelled
 	Hashing       time.Duration
 	Uploading     time.Duration
 }

@@ -57,15 +57,18 @@ type publication struct {
 	site     *site.Site
 	deploy   Deploy
 	stats    Stats
+
+	createdAfter time.Time // by our clock
+	doubtful     bool      // whether a request to create it may have made another one
 }
 
 // Publish publishes a folder and returns when Netlify says that it is ready. It ends
 // with ctx, and after 20 minutes at the latest.
 //
 // On an error it returns the deploy as far as it came, with an ID if it was created;
-// that deploy was cancelled, or the error says that it was not. If the response to a
-// create request was lost, an empty deploy with the same title and alias may be left
-// behind.
+// that deploy was cancelled, or the error says that it was not. If the answer to a create
+// request was lost or was a 5xx, the deploy that it made is used if Netlify lists it;
+// one that appears later is cancelled.
 func (a *Account) Publish(ctx context.Context, u Upload) (Deploy, Stats, error) {
 	if err := u.check(); err != nil {
 		return Deploy{}, Stats{}, fmt.Errorf("publish: %w", err)
@@ -100,12 +103,23 @@ func (p *publication) run(ctx context.Context) error {
 		return err
 	}
 	if err := p.create(ctx); err != nil {
-		return err
+		return p.andTwins(ctx, err)
 	}
 	if err := p.complete(ctx); err != nil {
-		return p.cancel(ctx, err)
+		return p.andTwins(ctx, p.cancel(ctx, err))
+	}
+	if err := p.endTwins(ctx); err != nil && p.Log != nil {
+		p.Log.WarnContext(ctx, "an empty deploy may be left behind under the alias", "error", err)
 	}
 	return nil
+}
+
+// andTwins ends a failed publication's twins, and adds to its error what remains.
+func (p *publication) andTwins(ctx context.Context, why error) error {
+	if err := p.endTwins(ctx); err != nil {
+		return fmt.Errorf("%w (an empty deploy may be left behind: %v)", why, err) //nolint:errorlint // why is the cause
+	}
+	return why
 }
 
 // complete brings a deploy that was created to ready.
@@ -146,31 +160,10 @@ func (p *publication) hash(ctx context.Context) error {
 // deployFiles is the part that every request for the deploy needs: its alias, and that
 // it is no draft.
 func (p *publication) deployFiles() *models.DeployFiles {
-	return &models.DeployFiles{Branch: p.Alias, Draft: false}
-}
-
-func (p *publication) create(ctx context.Context) error {
-	p.reporter.phase(PhaseComparing, len(p.site.Files), 0)
-	err := p.do(ctx, "create", func(ctx context.Context, _ int) error {
-		ctx, stop := withTimeout(ctx, 0)
-		defer stop()
-		params := operations.NewCreateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithTitle(&p.Title).WithDeploy(p.deployFiles())
-		resp, err := p.ops.CreateSiteDeploy(params, p.auth)
-		if err != nil {
-			return err
-		}
-		p.observe(resp.Payload)
-		return nil
-	})
-	switch {
-	case statusOf(err) == 404:
-		return fmt.Errorf("create a deploy: there is no site %q, or the token has no access to it: %w", p.SiteID, err)
-	case err != nil:
-		return fmt.Errorf("create a deploy: %w", err)
-	case p.deploy.ID == "":
-		return errors.New("create a deploy: Netlify names no ID")
+	return &models.DeployFiles{
+		Branch: p.Alias, Draft: false,
+		Environment: []*models.DeployEnvironmentVariable{}, FunctionSchedules: []*models.FunctionSchedule{}, // null is no array
 	}
-	return nil
 }
 
 // observe records what Netlify says of the deploy.
@@ -183,7 +176,7 @@ func (p *publication) observe(m *models.Deploy) {
 	if d.ID == "" { // a sparse response does not unset it
 		d.ID = p.deploy.ID
 	}
-	d.Error = p.secrets.String(d.Error)
+	d.Error, d.State = p.secrets.String(printable(d.Error)), printable(d.State)
 	p.deploy = d
 	p.reporter.state(d.State)
 }
@@ -283,7 +276,7 @@ func (p *publication) wrap(doing string, err error) error {
 }
 
 // await polls the deploy until it is ready, and uploads again what Netlify keeps
-// requiring.
+// requiring, a few times.
 func (p *publication) await(ctx context.Context) error {
 	listed, reuploads := 0, 0
 	for n := 0; p.deploy.State != "ready"; n++ {
@@ -295,33 +288,57 @@ func (p *publication) await(ctx context.Context) error {
 			listed = 0
 			continue
 		}
-		if listed++; listed >= staleLists && reuploads < maxReuploads {
-			listed, reuploads = 0, reuploads+1
-			if err := p.upload(ctx, got); err != nil {
-				return err
-			}
+		if listed++; listed < staleLists {
+			continue
+		}
+		if reuploads == maxReuploads {
+			return fmt.Errorf("Netlify still requires %s after %d rounds of uploads", p.named(got), 1+reuploads) //nolint:staticcheck // a name
+		}
+		listed, reuploads = 0, reuploads+1
+		if err := p.upload(ctx, got); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// named lists what a deploy requires: digests, and one file or function of each.
+func (p *publication) named(required *models.Deploy) string {
+	names := map[string]string{}
+	for _, f := range p.site.Files {
+		names[f.SHA1] = f.Path
+	}
+	for _, f := range p.site.Functions {
+		names[f.SHA256] = f.Name
+	}
+	var all []string
+	for _, digest := range slices.Concat(required.Required, required.RequiredFunctions) {
+		all = append(all, fmt.Sprintf("%s (%q)", digest, names[digest]))
+	}
+	return site.Some(all)
 }
 
 // cancel cancels a deploy after an error, even if ctx has ended.
 func (p *publication) cancel(ctx context.Context, why error) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()
-	var err error
-	for range 2 {
-		p.count("cancel", err != nil)
-		params := operations.NewCancelSiteDeployParamsWithContext(ctx).WithDeployID(p.deploy.ID)
-		_, err = p.ops.CancelSiteDeploy(params, p.auth)
-		if err == nil || !isTransient(err) {
-			break
-		}
-	}
+	err := p.cancelOne(ctx, p.deploy.ID)
 	if err == nil {
 		return fmt.Errorf("%w (deploy %s was cancelled)", why, p.deploy.ID)
 	}
 	return fmt.Errorf("%w (deploy %s could not be cancelled and may be left behind: %v)", why, p.deploy.ID, p.sanitize(err)) //nolint:errorlint // why is the cause
+}
+
+// cancelOne cancels a deploy, with one retry.
+func (p *publication) cancelOne(ctx context.Context, id string) (err error) {
+	for range 2 {
+		p.count("cancel", err != nil)
+		_, err = p.ops.CancelSiteDeploy(operations.NewCancelSiteDeployParamsWithContext(ctx).WithDeployID(id), p.auth)
+		if err == nil || !isTransient(err) {
+			break
+		}
+	}
+	return err
 }
 
 // deployOf translates Netlify's model.

@@ -60,6 +60,12 @@ func (c *call) count(kind string, retry bool) {
 // do sends a request of a kind until it succeeds, fails permanently, or was tried often
 // enough. The number passed to once counts the retries.
 func (c *call) do(ctx context.Context, kind string, once func(ctx context.Context, retries int) error) error {
+	return c.doUnless(ctx, kind, once, nil)
+}
+
+// doUnless is do for a request that must not take effect twice: done is called before
+// each further try, and reports whether none is needed.
+func (c *call) doUnless(ctx context.Context, kind string, once func(ctx context.Context, retries int) error, done func(context.Context) (bool, error)) error {
 	failures, waits := 0, 0
 	for {
 		c.count(kind, failures+waits > 0)
@@ -80,6 +86,12 @@ func (c *call) do(ctx context.Context, kind string, once func(ctx context.Contex
 		}
 		if waitErr := c.wait(ctx, pause); waitErr != nil {
 			return fmt.Errorf("%w; before that: %w", waitErr, err)
+		}
+		if done == nil {
+			continue
+		}
+		if is, doneErr := done(ctx); is || doneErr != nil {
+			return doneErr
 		}
 	}
 }

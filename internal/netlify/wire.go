@@ -13,7 +13,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/go-openapi/runtime"
 	openapi "github.com/go-openapi/runtime/client"
@@ -36,8 +38,12 @@ type client struct {
 	ops     operations.ClientService
 	auth    runtime.ClientAuthInfoWriter
 	http    *http.Client // for pages, not for the API
+	wire    *transport
 	secrets *redact.Redactor
 }
+
+// skew is how far Netlify's clock is ahead of ours, by its last answer; 0 before one.
+func (c *client) skew() time.Duration { return time.Duration(c.wire.skew.Load()) }
 
 func (a *Account) open() (*client, error) {
 	if a.Token == "" {
@@ -49,7 +55,7 @@ func (a *Account) open() (*client, error) {
 	}
 	pages := a.httpClient()
 	secrets := redact.New(a.Token)
-	w := &transport{next: pages.Transport, log: cmp.Or(a.Log, slog.New(slog.DiscardHandler)), secrets: secrets}
+	w := &transport{next: pages.Transport, now: a.now, log: cmp.Or(a.Log, slog.New(slog.DiscardHandler)), secrets: secrets}
 	if w.next == nil {
 		w.next = http.DefaultTransport
 	}
@@ -65,6 +71,7 @@ func (a *Account) open() (*client, error) {
 		ops:     operations.New(rt, strfmt.Default),
 		auth:    openapi.BearerToken(a.Token),
 		http:    pages,
+		wire:    w,
 		secrets: secrets,
 	}, nil
 }
@@ -98,8 +105,10 @@ func onlyHTTP1() *http.Protocols {
 // bodies as something else.
 type transport struct {
 	next    http.RoundTripper
+	now     func() time.Time
 	log     *slog.Logger
 	secrets *redact.Redactor
+	skew    atomic.Int64 // see client.skew
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -119,6 +128,9 @@ func (w *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		w.log.DebugContext(ctx, "netlify request", "method", req.Method, "path", req.URL.Path, "took", time.Since(started))
 		return nil, err
+	}
+	if at, ok := dateOf(resp.Header); ok {
+		w.skew.Store(int64(at.Sub(w.now())))
 	}
 	w.log.DebugContext(ctx, "netlify request", "method", req.Method, "path", req.URL.Path, "status", resp.StatusCode, "took", time.Since(started))
 	if resp.StatusCode/100 == 2 {
@@ -142,7 +154,28 @@ func message(raw []byte) string {
 	} else if strings.HasPrefix(text, "<") {
 		text = "" // an HTML page
 	}
-	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "\uFFFD")), " ")
+	return printable(text)
+}
+
+// printable makes one line of a text of Netlify's: without control characters, which a
+// terminal would obey, and without those that change the direction of text.
+func printable(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// dateOf returns the time at which a server says that it answered.
+func dateOf(h http.Header) (time.Time, bool) {
+	at, err := http.ParseTime(h.Get("Date"))
+	return at, err == nil
 }
 
 // A StatusError is Netlify's refusal of a request.
@@ -174,8 +207,12 @@ func (e *StatusError) Temporary() bool {
 	return e.Status >= 500
 }
 
-// retryAfter returns how long Netlify asks us to wait, 0 if it does not.
+// retryAfter returns how long Netlify asks us to wait, 0 if it does not. Points in time
+// count from the answer's own Date: our clock may be wrong. Now is used without one.
 func (e *StatusError) retryAfter(now time.Time) time.Duration {
+	if at, ok := dateOf(e.header); ok {
+		now = at
+	}
 	if v, err := strconv.ParseInt(e.header.Get("X-RateLimit-Reset"), 10, 64); err == nil && e.Status == http.StatusTooManyRequests {
 		return max(time.Unix(v, 0).Sub(now), time.Second)
 	}

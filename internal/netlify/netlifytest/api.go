@@ -34,8 +34,10 @@ func (s *Server) routes() http.Handler {
 		"POST /api/v1/deploys/{id}/cancel":             {"cancel", a.cancel},
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", s.opts.Now().UTC().Format(http.TimeFormat))
 			c := &call{ResponseWriter: w, Request: r, op: op.name}
-			if s.met(c) {
+			f := s.fault(c)
+			if !s.authorized(c, f) || f.fails() && s.fail(c, f, op.answer) {
 				return
 			}
 			if err := op.answer(c); err != nil {
@@ -97,42 +99,75 @@ func (c *call) json(status int, v any) {
 	_ = json.NewEncoder(c.ResponseWriter).Encode(v) // a client that went away
 }
 
-// met counts a request, and answers for a fault or a wrong token.
-func (s *Server) met(c *call) bool {
+// fault counts a request, and returns the fault that it meets, if any.
+func (s *Server) fault(c *call) Fault {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.requests[c.op]++
 	n := s.requests[c.op]
 	i := slices.IndexFunc(s.faults, func(f Fault) bool { return f.Op == c.op && n >= f.From && n < f.From+f.Times })
-	var f Fault
-	if i >= 0 {
-		f = s.faults[i]
+	if i < 0 {
+		return Fault{}
 	}
-	s.mu.Unlock()
-	switch {
-	case f.Reset:
-		reset(c.ResponseWriter)
+	return s.faults[i]
+}
+
+// authorized checks the token, which a server that fails may not come to.
+func (s *Server) authorized(c *call, f Fault) bool {
+	token, ok := strings.CutPrefix(c.Request.Header.Get("Authorization"), "Bearer ")
+	if ok && token != "" && (s.opts.Token == "" || token == s.opts.Token) || f.fails() {
 		return true
-	case f.Hold != nil:
+	}
+	c.refuse(refusal{http.StatusUnauthorized, "Access Denied"})
+	return false
+}
+
+// fail applies a fault, and reports whether that was the answer.
+func (s *Server) fail(c *call, f Fault, answer func(*call) error) bool {
+	if f.Hold != nil {
 		select {
 		case <-f.Hold:
+			return false
 		case <-c.Request.Context().Done():
 			return true
 		}
-	case f.Status != 0:
-		_, _ = io.Copy(io.Discard, c.Body)
-		for k, v := range f.Header {
-			c.ResponseWriter.Header()[k] = v
-		}
-		c.refuse(refusal{f.Status, f.Message})
+	}
+	if f.Done {
+		_ = answer(&call{ResponseWriter: nowhere{}, Request: c.Request, op: c.op})
+		s.hide(c.op, f.Lists)
+	}
+	if f.Reset {
+		reset(c.ResponseWriter)
 		return true
 	}
-	token, ok := strings.CutPrefix(c.Request.Header.Get("Authorization"), "Bearer ")
-	if !ok || token == "" || s.opts.Token != "" && token != s.opts.Token {
-		c.refuse(refusal{http.StatusUnauthorized, "Access Denied"})
-		return true
+	_, _ = io.Copy(io.Discard, c.Body)
+	for k, v := range f.Header {
+		c.ResponseWriter.Header()[k] = v
 	}
-	return false
+	c.refuse(refusal{f.Status, f.Message})
+	return true
 }
+
+// hide keeps the newest deploy out of some lists, if it was just created.
+func (s *Server) hide(op string, lists int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if op == "create" && len(s.deploys) > 0 {
+		s.deploys[len(s.deploys)-1].hidden = lists
+	}
+}
+
+// nowhere is where the answer to a request goes that is not answered.
+type nowhere struct{}
+
+// Header implements http.ResponseWriter.
+func (nowhere) Header() http.Header { return http.Header{} }
+
+// Write implements http.ResponseWriter.
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// WriteHeader implements http.ResponseWriter.
+func (nowhere) WriteHeader(int) {}
 
 // reset resets a connection as a crashed server does.
 func reset(w http.ResponseWriter) {
@@ -161,23 +196,33 @@ func (a api) the(c *call) (*deploy, error) {
 	return nil, errNotFound
 }
 
-// body reads the JSON of a request.
-func (c *call) body() (models.DeployFiles, error) {
+// body reads the JSON of a request, which must be what the swagger describes.
+func (a api) body(c *call) (models.DeployFiles, error) {
 	var in struct {
 		models.DeployFiles
 		Files     map[string]string `json:"files"`
 		Functions map[string]string `json:"functions"`
 		Zip       any               `json:"zip"`
 	}
-	if err := json.NewDecoder(c.Body).Decode(&in); err != nil {
-		return in.DeployFiles, refusal{http.StatusBadRequest, err.Error()}
+	raw, err := io.ReadAll(c.Body)
+	if err == nil && !json.Valid(raw) {
+		return in.DeployFiles, refusal{http.StatusBadRequest, "not JSON"}
+	}
+	if err == nil {
+		err = checkBody(raw, a.s.opts.CLI)
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &in)
+	}
+	if err != nil {
+		return in.DeployFiles, refusal{http.StatusUnprocessableEntity, err.Error()}
 	}
 	in.DeployFiles.Files, in.DeployFiles.Functions = in.Files, in.Functions
 	return in.DeployFiles, nil
 }
 
 func (a api) create(c *call) error {
-	in, err := c.body()
+	in, err := a.body(c)
 	if err != nil {
 		return err
 	}
@@ -193,7 +238,7 @@ func (a api) create(c *call) error {
 }
 
 func (a api) update(c *call) error {
-	in, err := c.body()
+	in, err := a.body(c)
 	if err != nil {
 		return err
 	}
@@ -308,6 +353,10 @@ func (a api) list(c *call) error {
 	q := c.URL.Query()
 	all := []models.Deploy{}
 	for _, d := range slices.Backward(a.s.deploys) {
+		if d.hidden > 0 {
+			d.hidden--
+			continue
+		}
 		if b, state := q.Get("branch"), q.Get("state"); (b == "" || b == d.Branch) && (state == "" || state == d.State) {
 			all = append(all, d.Deploy)
 		}

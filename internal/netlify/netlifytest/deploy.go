@@ -25,6 +25,7 @@ type deploy struct {
 	lost      int
 	retries   []string // X-Nf-Retry-Count of functions
 	rules     rules
+	hidden    int // lists that do not have it yet
 }
 
 func (d *deploy) enter(state string) { d.State, d.looks = state, 0 }

@@ -128,6 +128,7 @@ func TestUnexpectedRequests(t *testing.T) {
 		{"GET", "/sites/site/deploys", "wrong", "", 401, false},
 		{"GET", "/sites/other/deploys", "right", "", 404, false},
 		{"POST", "/sites/site/deploys", "right", "{", 400, false},
+		{"POST", "/sites/site/deploys", "right", `{"environment": null}`, 422, false},
 		{"DELETE", "/sites/site/deploys/nothing", "right", "", 404, false},
 	} {
 		before := len(r.said)

@@ -40,7 +40,10 @@ type Options struct {
 	// Also answers requests that the server does not implement, and reports
 	// whether it did; may be nil.
 	Also func(http.ResponseWriter, *http.Request) bool
-	// Now is the clock of the deploys; nil means the system's.
+	// CLI takes the fields too that netlify-cli sends and the swagger of Netlify's Go
+	// client lacks.
+	CLI bool
+	// Now is the clock of the deploys and of the Date header; nil means the system's.
 	Now func() time.Time
 	// Behaviour is how deploys behave.
 	Behaviour Behaviour
@@ -75,9 +78,15 @@ type Fault struct {
 	Message     string
 	// Reset resets the connection instead.
 	Reset bool
+	// Done carries the request out nevertheless. Lists is how many lists of deploys
+	// do not have yet what a create request made.
+	Done  bool
+	Lists int
 	// Hold delays the response until it is closed or the client disconnects.
 	Hold <-chan struct{}
 }
+
+func (f Fault) fails() bool { return f.Reset || f.Hold != nil || f.Status != 0 }
 
 // A Server is a Netlify server.
 type Server struct {
