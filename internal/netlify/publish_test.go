@@ -211,13 +211,18 @@ func TestCancelInTheMiddle(t *testing.T) {
 			t.Parallel()
 			s, a, _ := setup(t, netlifytest.Behaviour{}, netlifytest.Fault{Op: op, Times: 99, Hold: make(chan struct{})})
 			ctx, stop := context.WithCancelCause(t.Context())
-			done := make(chan error)
+			done := make(chan error, 1)
 			go func() {
 				_, _, err := a.Publish(ctx, small(t))
 				done <- err
 			}()
 			for s.Requests()[op] == 0 {
-				time.Sleep(time.Millisecond)
+				select {
+				case err := <-done:
+					t.Fatalf("it ended before: %v", err)
+				default:
+					time.Sleep(time.Millisecond)
+				}
 			}
 			stop(fmt.Errorf("signal: %w", context.Canceled))
 			err := <-done
