@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/browser"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 )
 
@@ -15,8 +16,9 @@ type chromium struct {
 	options browser.Options
 }
 
-// pageChecker returns the browser, nil if no input asks for one. A missing browser that
-// an input asks for is an error: a skipped check must not look like a passed one.
+// pageChecker returns the browser, nil if no input asks for one or the goal looks at no
+// page: a clean-up must not depend on it. A missing browser that an input asks for is an
+// input error: a skipped check must not look like a passed one.
 func (s *session) pageChecker() (reconcile.PageChecker, error) {
 	c := chromium{
 		checker: browser.Checker{Logf: s.a.Printf},
@@ -25,11 +27,12 @@ func (s *session) pageChecker() (reconcile.PageChecker, error) {
 			MaxDiff: s.v.Float("max-visual-diff") / 100,
 		},
 	}
-	if !c.options.Accessibility && !c.options.Visual {
+	if s.goal != reconcile.GoalUp || !c.options.Accessibility && !c.options.Visual {
 		return nil, nil
 	}
 	if err := c.checker.Available(); err != nil {
-		return nil, fmt.Errorf("accessibility and visual need a browser, which the action's image does not contain; run the program on a machine with one: %w", err)
+		return nil, &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("accessibility and visual: this machine has no browser: %w", err),
+			Hint: "in a workflow, use actions/pr-preview-browser instead of actions/pr-preview: its image contains Chromium"}
 	}
 	return c, nil
 }
