@@ -2,8 +2,6 @@ package repotest
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,11 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rhysd/actionlint"
-
 	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview"
 )
 
 const root = "../../.."
@@ -60,7 +57,8 @@ func blocks(t *testing.T) []block {
 			t.Fatal(err)
 		}
 		for _, m := range fenced.FindAllStringSubmatch(string(text), -1) {
-			found = append(found, block{file, m[1], m[2]})
+			text := regexp.MustCompile("(?m)^"+m[1]).ReplaceAllString(m[3], "")
+			found = append(found, block{file, m[2], text})
 		}
 	}
 	if len(found) == 0 {
@@ -69,95 +67,8 @@ func blocks(t *testing.T) []block {
 	return found
 }
 
-// examples returns the example workflows as blocks.
-func examples(t *testing.T) []block {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "examples/*.yml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d examples, %v", len(files), err)
-	}
-	var found []block
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = append(found, block{file, "yaml", string(text)})
-	}
-	return found
-}
-
-var fenced = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
-
-// Every workflow that the documents show, every example and every one of this
-// repository passes actionlint, which also compares the inputs given to this action and the
-// outputs taken from it with action.yml.
-func TestWorkflows(t *testing.T) {
-	t.Parallel()
-	project := t.TempDir()
-	workflows := filepath.Join(project, ".github", "workflows")
-	for _, dir := range []string{filepath.Join(project, ".git"), workflows} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
-	}
-	copyFile(t, filepath.Join(root, "action.yml"), filepath.Join(project, "action.yml"))
-	copyFile(t, filepath.Join(root, "Dockerfile"), filepath.Join(project, "Dockerfile"))
-	if err := os.MkdirAll(filepath.Join(project, "actions", "pr-preview"), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	copyFile(t, filepath.Join(root, "actions/pr-preview/action.yml"), filepath.Join(project, "actions/pr-preview/action.yml"))
-	// Its entrypoint is in the image; actionlint looks for it beside the file.
-	if err := os.WriteFile(filepath.Join(project, "actions/pr-preview/pr-preview"), nil, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	var files []string
-	for _, b := range append(blocks(t), examples(t)...) {
-		if b.lang == "yaml" && strings.Contains(b.text, "uses:") {
-			// The action of this commit stands in for the released one.
-			text := strings.NewReplacer("candlefish/deploy-action@v1", "./", "candlefish/deploy-action/actions/pr-preview@v1", "./actions/pr-preview").Replace(b.text)
-			file := filepath.Join(workflows, fmt.Sprintf("shown-%d.yml", len(files)))
-			if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
-				t.Fatal(err)
-			}
-			files = append(files, file)
-		}
-	}
-	own, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range own {
-		copied := filepath.Join(workflows, filepath.Base(file))
-		copyFile(t, file, copied)
-		files = append(files, copied)
-	}
-	if len(files) < 2 {
-		t.Fatalf("%d workflows, want the README's and CI's at least", len(files))
-	}
-	linter, err := actionlint.NewLinter(io.Discard, &actionlint.LinterOptions{WorkingDir: project})
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := linter.LintFiles(files, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range found {
-		t.Errorf("%v", f)
-	}
-}
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	text, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, text, 0o666); err != nil {
-		t.Fatal(err)
-	}
-}
+// fenced matches a code block, in an item of a list too: its indentation, language and text.
+var fenced = regexp.MustCompile("(?ms)^( *)```([a-z]*)\n(.*?)^ *```$")
 
 var mageLine = regexp.MustCompile(`(?m)^(?:[A-Z_]+=\S+ )*go tool mage (?:-h )?([a-zA-Z:]+)`)
 
@@ -193,9 +104,9 @@ func TestShownTargetsExist(t *testing.T) {
 	}
 }
 
-var deployLine = regexp.MustCompile(`(?m)^go run \./actions/deploy (.+)$`)
+var programLine = regexp.MustCompile(`(?m)^go run \./actions/(deploy|pr-preview) (.+)$`)
 
-// Every command line of the deploy that the documents show is valid.
+// Every command line of a program that the documents show is valid.
 func TestShownCommandsParse(t *testing.T) {
 	t.Parallel()
 	shown := 0
@@ -203,9 +114,13 @@ func TestShownCommandsParse(t *testing.T) {
 		if b.lang != "sh" {
 			continue
 		}
-		for _, m := range deployLine.FindAllStringSubmatch(b.text, -1) {
+		for _, m := range programLine.FindAllStringSubmatch(b.text, -1) {
 			shown++
-			_, err := deploy.Spec().Parse(strings.Fields(m[1]), func(string) string { return "" })
+			spec := deploy.Spec()
+			if m[1] == "pr-preview" {
+				spec = preview.Spec()
+			}
+			_, err := spec.Parse(strings.Fields(m[2]), func(string) string { return "" })
 			if err != nil && !errors.Is(err, input.ErrHelp) {
 				t.Errorf("%s shows %s: %v", b.file, m[0], err)
 			}
@@ -213,6 +128,21 @@ func TestShownCommandsParse(t *testing.T) {
 	}
 	if shown == 0 {
 		t.Error("the documents show no command")
+	}
+}
+
+// Every shell command that the documents show is valid to a shell.
+func TestShownCommandsAreShell(t *testing.T) {
+	t.Parallel()
+	for _, b := range blocks(t) {
+		if b.lang != "sh" {
+			continue
+		}
+		cmd := exec.CommandContext(t.Context(), "bash", "-n")
+		cmd.Stdin = strings.NewReader(b.text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s\n%s", b.file, err, out, b.text)
+		}
 	}
 }
 
@@ -256,38 +186,4 @@ func anchors(text string) []string {
 		all = append(all, strings.ReplaceAll(notASlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
 	}
 	return all
-}
-
-var (
-	usesLine = regexp.MustCompile(`(?m)^\s*(?:- )?uses: (\S+)`)
-	pinned   = regexp.MustCompile(`@[0-9a-f]{40}$`)
-	baseLine = regexp.MustCompile(`(?m)^ARG BUILDER=(\S+)`)
-)
-
-// What the project itself runs is named by its content: actions by commit, the
-// base image by digest.
-func TestActionsAndImagesArePinned(t *testing.T) {
-	t.Parallel()
-	workflows, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.yml"))
-	if err != nil || len(workflows) == 0 {
-		t.Fatalf("%d workflows, %v", len(workflows), err)
-	}
-	for _, file := range workflows {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range usesLine.FindAllStringSubmatch(string(text), -1) {
-			if !strings.HasPrefix(m[1], "./") && !pinned.MatchString(m[1]) {
-				t.Errorf("%s uses %s, which is no commit", file, m[1])
-			}
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m := baseLine.FindStringSubmatch(string(text)); m == nil || !strings.Contains(m[1], "@sha256:") {
-		t.Errorf("the Dockerfile's base image is %q, want a digest", m)
-	}
 }
