@@ -15,6 +15,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/inventory"
+	"github.com/candlefish/deploy-action/internal/exit"
 )
 
 // functions is a proxy before moto_server. Without a container engine moto stores a
@@ -24,16 +25,17 @@ type functions struct {
 	url    string
 	stop   func()
 	server *http.Server
-	code   string
+	code   string   // the module that has the handler
+	env    []string // of the function, beside this process's
 	moto   http.Handler
 }
 
-func newFunctions(ctx context.Context, endpoint string, stop func(), code string) (*functions, error) {
+func newFunctions(ctx context.Context, endpoint string, stop func(), folder, module string) (*functions, error) {
 	to, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, err
 	}
-	path, err := filepath.Abs(code)
+	path, err := find(folder, module)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +51,20 @@ func newFunctions(ctx context.Context, endpoint string, stop func(), code string
 	f.server = &http.Server{Handler: f, ReadHeaderTimeout: closeLimit}
 	go func() { _ = f.server.Serve(l) }() // until close
 	return f, nil
+}
+
+// find returns the path of a module, as Lambda finds a handler's in its code.
+func find(folder, module string) (string, error) {
+	for _, ext := range []string{".mjs", ".js", ".cjs"} {
+		path, err := filepath.Abs(filepath.Join(folder, module+ext))
+		if err != nil {
+			return "", err
+		}
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("api-code: %s has no %s.mjs, .js or .cjs; without accounts only a folder with JavaScript runs", folder, module)}
 }
 
 // runner calls a handler as Lambda does and prints its result.
@@ -89,7 +105,7 @@ func (f *functions) call(ctx context.Context, path string) (lambdaAnswer, error)
 		return lambdaAnswer{}, err
 	}
 	cmd := exec.CommandContext(ctx, "node", "--input-type=module", "-e", runner, f.code, string(event))
-	cmd.Env = append(os.Environ(), "COMMIT_SHA="+commit, fmt.Sprintf("PR_NUMBER=%d", number))
+	cmd.Env = append(os.Environ(), f.env...)
 	out, err := cmd.Output()
 	if err != nil {
 		return lambdaAnswer{}, fmt.Errorf("run the function in node: %w", err)

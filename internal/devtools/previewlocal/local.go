@@ -7,7 +7,6 @@ package previewlocal
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,15 +21,18 @@ import (
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
+	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 	"github.com/candlefish/deploy-action/internal/preview"
 )
 
-// The preview of the local run.
+// The preview of the local run, unless arguments say otherwise.
 const (
 	repository = "you/sample"
 	number     = 1
 	commit     = "5a3c1e0000000000000000000000000000000001"
+	sampleSite = "testdata/preview/site"
+	sampleAPI  = "testdata/preview/api"
 )
 
 // Main runs the use case if it is configured, and otherwise demonstrates a preview. It
@@ -47,85 +49,93 @@ func Main(ctx context.Context, env action.Env, args []string) int {
 		fmt.Fprintf(env.Stderr, "Error: goal %s needs GITHUB_TOKEN: without it there is no preview\n", goal)
 		return exit.BadInput.Code()
 	}
-	if err := show(ctx, env, args); err != nil {
+	values, err := preview.Spec().Parse(args, env.Getenv)
+	if err != nil {
+		return preview.Main(env, args) // which reports what is wrong, or shows the help
+	}
+	if err := show(ctx, env, args, values); err != nil {
 		fmt.Fprintln(env.Stderr, "Error:", err)
-		return exit.CouldNotRun.Code()
+		code, _ := exit.Of(err)
+		return code.Code()
 	}
 	return exit.Done.Code()
 }
 
-// A demo is the local servers and the sample.
+// A demo is the local servers and what is shown on them.
 type demo struct {
 	out     io.Writer
 	github  *githubtest.Server
 	netlify *netlifytest.Server
-	api     *functions // nil without moto_server
+	api     *functions // nil without moto_server or without an API
 	dir     string     // of this run
+	own     []string   // arguments that take the place of the user's
+	number  int
 	env     action.Env
 }
 
 // show brings a preview up and down, and verifies that nothing is left.
-func show(ctx context.Context, env action.Env, args []string) error {
-	l, err := newDemo(ctx, env)
+func show(ctx context.Context, env action.Env, args []string, v input.Values) error {
+	l, err := newDemo(ctx, env, v)
 	if err != nil {
 		return err
 	}
 	defer l.close()
 	fmt.Fprintln(l.out, "nothing is configured (no GITHUB_TOKEN): running a preview on local servers instead of GitHub, Netlify and AWS")
-	if l.api == nil {
+	if l.api == nil && apiCode(v) != "" {
 		fmt.Fprintln(l.out, "moto_server is not installed, so the API part is skipped; to install it: pip install 'moto[server]'")
 	}
 	if code := l.run(args); code != 0 {
 		return fmt.Errorf("the preview did not come up (exit status %d)", code)
 	}
-	fmt.Fprintf(l.out, "\nthe site is at %s\n", l.netlify.SiteURL("pr-"+strconv.Itoa(number)))
+	fmt.Fprintf(l.out, "\nthe site is at %s\n", l.netlify.SiteURL("pr-"+strconv.Itoa(l.number)))
 	if console.TerminalWidth(os.Stdout)() > 0 { // somebody can press Ctrl-C
 		fmt.Fprintln(l.out, "press Ctrl-C to close the pull request and remove the preview")
 		<-ctx.Done()
 	}
-	l.github.ChangePull(repository, number, func(p *githubtest.Pull) { p.State = "closed" })
+	l.github.ChangePull(repository, l.number, func(p *githubtest.Pull) { p.State = "closed" })
 	fmt.Fprintln(l.out, "\nthe pull request is closed")
 	l.env.Notify = nil // the signal that ended the wait must not end this run
-	if code := l.run([]string{"--goal", "down"}); code != 0 {
+	if code := l.run([]string{"--goal", "down", "--pr-number", strconv.Itoa(l.number)}); code != 0 {
 		return fmt.Errorf("the preview did not come down (exit status %d)", code)
 	}
 	return l.verifyGone(context.WithoutCancel(ctx))
 }
 
-func newDemo(ctx context.Context, env action.Env) (*demo, error) {
-	l := &demo{out: env.Stdout}
-	var err error
+func newDemo(ctx context.Context, env action.Env, v input.Values) (_ *demo, err error) {
+	l := &demo{out: env.Stdout, number: number}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
+	if v.IsSet("pr-number") {
+		l.number = v.Int("pr-number")
+	}
 	if l.dir, err = os.MkdirTemp("", "preview-"); err != nil {
 		return nil, err
 	}
-	if err := os.CopyFS(filepath.Join(l.dir, "site"), os.DirFS("testdata/preview/site")); err != nil {
-		return nil, errors.Join(fmt.Errorf("the sample is missing, run this in the repository's folder: %w", err), os.RemoveAll(l.dir))
+	if err := l.takeSite(v); err != nil {
+		return nil, err
 	}
 	if l.github, err = githubtest.New(githubtest.Options{}); err != nil {
 		return nil, err
 	}
-	l.github.AddPull(repository, githubtest.Pull{Number: number, HeadSHA: commit, HeadRef: "feature"})
+	head := commit
+	if v.IsSet("commit") {
+		head = v.String("commit")
+	}
+	l.github.AddPull(repository, githubtest.Pull{Number: l.number, HeadSHA: head, HeadRef: "feature"})
 	if l.netlify, err = netlifytest.New(netlifytest.Options{}); err != nil {
 		return nil, err
 	}
 	vars := map[string]string{
-		"GITHUB_TOKEN": rand.Text(), "GITHUB_API_URL": l.github.URL(), "GITHUB_REPOSITORY": repository, "PR_NUMBER": strconv.Itoa(number),
+		"GITHUB_TOKEN": rand.Text(), "GITHUB_API_URL": l.github.URL(), "GITHUB_REPOSITORY": repository, "PR_NUMBER": strconv.Itoa(l.number),
 		"NETLIFY_AUTH_TOKEN": rand.Text(), "NETLIFY_API_URL": l.netlify.URL(), "NETLIFY_PREVIEW_SITE_ID": "site",
 	}
-	if endpoint, stop, err := awstest.Serve(ctx); err == nil {
-		if l.api, err = newFunctions(ctx, endpoint, stop, "testdata/preview/api/index.mjs"); err != nil {
+	if code := apiCode(v); code != "" {
+		if err := l.serveAPI(ctx, vars, v, code, head); err != nil {
 			return nil, err
 		}
-		vars["AWS_ENDPOINT_URL"], vars["AWS_REGION"] = l.api.url, "us-east-1"
-		vars["AWS_ACCESS_KEY_ID"], vars["AWS_SECRET_ACCESS_KEY"] = rand.Text(), rand.Text()
-		// The SDK reads them from the process's environment.
-		for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
-			if err := os.Setenv(name, vars[name]); err != nil {
-				return nil, err
-			}
-		}
-	} else if ctx.Err() != nil {
-		return nil, err
 	}
 	l.env = env
 	l.env.Getenv = func(name string) string {
@@ -137,13 +147,81 @@ func newDemo(ctx context.Context, env action.Env) (*demo, error) {
 	return l, nil
 }
 
-// run is one run of the action.
-func (l *demo) run(args []string) int {
-	own := []string{"--dir", filepath.Join(l.dir, "site"), "--report-dir", l.dir}
-	if l.api != nil {
-		own = append(own, "--api-code", "testdata/preview/api", "--api-handler", "index.handler")
+// takeSite copies the site, which a run adds its manifest to: the user's, or the sample.
+func (l *demo) takeSite(v input.Values) error {
+	from := sampleSite
+	if v.IsSet("dir") {
+		from = v.String("dir")
 	}
-	return preview.Main(l.env, append(own, args...))
+	site := filepath.Join(l.dir, "site")
+	if err := os.CopyFS(site, os.DirFS(from)); err != nil {
+		if !v.IsSet("dir") {
+			return fmt.Errorf("the sample is missing, run this in the repository's folder: %w", err)
+		}
+		return &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("dir: %w", err)}
+	}
+	reports := l.dir
+	if v.IsSet("report-dir") {
+		reports = v.String("report-dir")
+	}
+	l.own = append(l.own, "--dir", site, "--report-dir", reports)
+	return nil
+}
+
+// apiCode is the folder of the API's code: the user's; the sample's beside the sample; none
+// beside the user's own site.
+func apiCode(v input.Values) string {
+	switch {
+	case v.String("parts") == "frontend":
+		return ""
+	case v.IsSet("api-code") || v.IsSet("dir"):
+		return v.String("api-code")
+	}
+	return sampleAPI
+}
+
+// serveAPI starts the servers of the API, if moto_server is there, and adds what a run needs
+// to know of them to vars.
+func (l *demo) serveAPI(ctx context.Context, vars map[string]string, v input.Values, code, head string) error {
+	endpoint, stop, err := awstest.Serve(ctx)
+	if err != nil {
+		return ctx.Err() // without moto_server there is no API
+	}
+	module, _, _ := strings.Cut(v.String("api-handler"), ".")
+	if l.api, err = newFunctions(ctx, endpoint, stop, code, module); err != nil {
+		stop()
+		return err
+	}
+	l.api.env = []string{"COMMIT_SHA=" + head, fmt.Sprintf("PR_NUMBER=%d", l.number)}
+	l.own = append(l.own, "--api-code", code)
+	vars["AWS_ENDPOINT_URL"], vars["AWS_REGION"] = l.api.url, "us-east-1"
+	vars["AWS_ACCESS_KEY_ID"], vars["AWS_SECRET_ACCESS_KEY"] = rand.Text(), rand.Text()
+	// The SDK reads them from the process's environment.
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		if err := os.Setenv(name, vars[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run is one run of the action, with what the demo puts in the place of the user's arguments.
+func (l *demo) run(args []string) int {
+	return preview.Main(l.env, append(slices.Clone(l.own), without(args, "dir", "report-dir", "api-code")...))
+}
+
+// without returns args without some flags and their values.
+func without(args []string, names ...string) (rest []string) {
+	for i := 0; i < len(args); i++ {
+		name, _, joined := strings.Cut(strings.TrimPrefix(args[i], "--"), "=")
+		switch {
+		case !slices.Contains(names, name):
+			rest = append(rest, args[i])
+		case !joined:
+			i++ // its value
+		}
+	}
+	return rest
 }
 
 // verifyGone verifies that no resource is left.
@@ -170,8 +248,12 @@ func (l *demo) verifyGone(ctx context.Context) error {
 const closeLimit = 10 * time.Second
 
 func (l *demo) close() {
-	l.github.Close()
-	_ = l.netlify.Close()
+	if l.github != nil {
+		l.github.Close()
+	}
+	if l.netlify != nil {
+		_ = l.netlify.Close()
+	}
 	if l.api != nil {
 		l.api.close()
 	}

@@ -70,9 +70,12 @@ func blocks(t *testing.T) []block {
 // fenced matches a code block, in an item of a list too: its indentation, language and text.
 var fenced = regexp.MustCompile("(?ms)^( *)```([a-z]*)\n(.*?)^ *```$")
 
-var mageLine = regexp.MustCompile(`(?m)^(?:[A-Z_]+=\S+ )*go tool mage (?:-h )?([a-zA-Z:]+)`)
+var mageLine = regexp.MustCompile(`(?m)^(?:[A-Z_]+=\S+ )*go tool mage (?:-h )?([a-zA-Z:]+)(.*)$`)
 
-// Every mage target that the documents show exists.
+// optionWord matches an option of a target, outside the quotes of another one.
+var optionWord = regexp.MustCompile(` -([a-zA-Z]+)=(?:"[^"]*"|\S+)`)
+
+// Every mage target that the documents show exists and takes the options shown.
 func TestShownTargetsExist(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), "go", "tool", "mage", "-l")
@@ -88,6 +91,7 @@ func TestShownTargetsExist(t *testing.T) {
 		}
 	}
 	shown := 0
+	options := targetOptions(t)
 	for _, b := range blocks(t) {
 		if b.lang != "sh" {
 			continue
@@ -96,6 +100,11 @@ func TestShownTargetsExist(t *testing.T) {
 			shown++
 			if !slices.Contains(targets, strings.ToLower(m[1])) {
 				t.Errorf("%s shows the target %s; there are %q", b.file, m[1], targets)
+			}
+			for _, option := range optionWord.FindAllStringSubmatch(m[2], -1) {
+				if !slices.Contains(options[strings.ToLower(m[1])], option[1]) {
+					t.Errorf("%s shows %q; the target takes %q", b.file, m[0], options[strings.ToLower(m[1])])
+				}
 			}
 		}
 	}

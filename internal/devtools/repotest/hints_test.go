@@ -20,18 +20,7 @@ import (
 // the options as the hint writes them.
 func TestHintedTargetsExist(t *testing.T) {
 	t.Parallel()
-	magefile, err := parse.PrimaryPackage("go", root, []string{"magefile.go"}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	options := map[string][]string{} // by target
-	for _, f := range magefile.Funcs {
-		name := strings.ToLower(f.TargetName())
-		options[name] = []string{}
-		for _, arg := range f.OptionalArgs() {
-			options[name] = append(options[name], arg.Name)
-		}
-	}
+	options := targetOptions(t)
 	hinted := hintedCommands()
 	for _, name := range hinted {
 		line := view.Command(func(string) string { return "1" }, "", name, "shop", "web")
@@ -52,6 +41,24 @@ func TestHintedTargetsExist(t *testing.T) {
 			t.Errorf("the deploy hints at the command %q, which is none of %q", name, hinted)
 		}
 	}
+}
+
+// targetOptions returns the options of each mage target, whose name is in lower case.
+func targetOptions(t *testing.T) map[string][]string {
+	t.Helper()
+	magefile, err := parse.PrimaryPackage("go", root, []string{"magefile.go"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := map[string][]string{} // by target
+	for _, f := range magefile.Funcs {
+		name := strings.ToLower(f.TargetName())
+		options[name] = []string{}
+		for _, arg := range f.OptionalArgs() {
+			options[name] = append(options[name], arg.Name)
+		}
+	}
+	return options
 }
 
 // hintedCommands returns the commands that a hint may name.
