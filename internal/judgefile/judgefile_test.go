@@ -12,12 +12,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/check"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source/cloudwatch"
 	"github.com/candlefish/deploy-action/internal/source/httpjson"
+	"github.com/candlefish/deploy-action/internal/source/prometheus"
 )
 
 func write(t *testing.T, text string) string {
@@ -163,6 +165,59 @@ func TestConfigIsRecordedWithItsSources(t *testing.T) {
 	}
 }
 
+// A recording is kept as an artifact: no secret of the file, of a source's error, of a
+// check's output or of the run may be anywhere in it.
+func TestRecordingKeepsNoSecret(t *testing.T) {
+	t.Parallel()
+	const planted, known = "pl4nted", "kn0wn-s3cret"
+	c, err := Load(write(t, strings.ReplaceAll(`
+version: 1
+metrics:
+- {name: prom, prometheus: {url: "https://bob:SECRET@SECRET@prom.example/x?apikey=SECRET&b=SECRET#SECRET", gateway: traefik}}
+- {name: http, http: {url: "https://SECRET'SECRET@stats.example/${version}?SECRET", value: $.a, authorization-env: STATS_AUTH}, limit: {max: 1}}
+- {name: quoted, http: {url: " HTTPS://u:a?SECRET/SECRET@stats.example/${version}", value: "$.a"}, limit: {max: 1}}
+- {name: apm, datadog: {value: "avg:x{url:http://u:SECRET@y.example/z?k=SECRET,version:${version}}"}, limit: {max: 1}}
+- {name: cw, cloudwatch: {namespace: N, value: V, dimensions: {URL: "https://SECRET@z.example", V: "${version}"}, stable: a, canary: b}, limit: {max: 1}}
+checks:
+- {name: hook, webhook: "https://u:SECRET@qa.example/SECRET/?t=SECRET", secret-env: HOOK}
+- {name: smoke, command: [./smoke, "--token=SECRET", "-H", "Authorization: Bearer SECRET"], at: [5]}
+`, "SECRET", planted)), config.Metric{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file strings.Builder
+	r := recording.New(&file, recording.Start{Target: "shop/web", Image: "https://u:" + planted + "@registry.example/web:2", Steps: 1, Config: c,
+		Redact: func(s string) string { return strings.ReplaceAll(s, known, "***") }})
+	now, one := time.Unix(1_780_000_000, 0), analysis.Number(2)
+	r.Begin(analysis.Begin{Weight: 5, At: now})
+	r.Confirmed(now)
+	text := "GET https://u:" + planted + "@x.example/a?b=" + planted + ": Authorization: Bearer " + planted + "0123456789abcdef, " + known
+	r.Add("http", analysis.Point{At: now, Side: rollout.SideCanary, Value: &one, Subject: `up{url="http://u:` + planted + `@y.example", key="` + known + `"}`})
+	r.Problem("prom", text, now)
+	r.Custom(analysis.Finding{Metric: "smoke", Check: analysis.CheckCustom, Verdict: rollout.VerdictFailed, Sentence: text, Output: []string{"fine", text}})
+	r.Look(analysis.Moment{Now: now.Add(time.Minute), Elapsed: time.Minute, Dwell: time.Minute})
+	if err := r.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(file.String()) {
+		if strings.Contains(line, planted) || strings.Contains(line, known) {
+			t.Errorf("a secret is in\n%s", line)
+		}
+	}
+	for _, part := range []string{"prom.example/x", "stats.example/${version}", `"name":"smoke","at":[5]`, "STATS_AUTH", `"fine"`} {
+		if !strings.Contains(file.String(), part) {
+			t.Errorf("%q is not there any more", part)
+		}
+	}
+	// What is told the judge has its secrets, and it can be judged again without.
+	if src := c.Metrics[1].Source.(*prometheus.Config); !strings.Contains(src.URL, planted) {
+		t.Errorf("the running judge's own settings were changed: %q", src.URL)
+	}
+	if _, steps, err := recording.Replay(strings.NewReader(file.String()), nil); err != nil || len(steps) != 1 {
+		t.Errorf("it cannot be judged again: %d steps, %v", len(steps), err)
+	}
+}
+
 // FuzzParse: nothing panics, each problem has a place inside the file, and what is
 // taken is valid.
 func FuzzParse(f *testing.F) {
@@ -199,9 +254,9 @@ func FuzzParse(f *testing.F) {
 func TestProblemsHavePlaces(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, want string }{
-		{"all at once", "version: 1\nalpha: high\nthen: pass\nmetric: []\nchecks:\n- name: a\n  at: [x, 5]\n", `line 2, column 8: alpha is "high": want a number
+		{"all at once", "version: 1\nalpha: high\nthen: pass\nscore: {mean: 5}\nchecks:\n- name: a\n  at: [x, 5]\n", `line 2, column 8: alpha is "high": want a number
 line 3, column 7: then is "pass": want one of ["hold" "abort"]
-line 4, column 1: metric is not a known key: want one of alpha, checks, groups, max-extensions, metrics, score, stale, then, version
+line 4, column 9: score.mean is not a known key: want one of marginal, pass
 line 6, column 3: checks[0] is a check with 0 ways to run: want one of command, job and webhook
 line 7, column 8: checks[0].at[0] is "x": want a whole number`},
 		{"another letter case beside", "version: 1\nalpha: 0.01\nAlpha: 0.2\n", `line 3, column 1: Alpha is not a known key: want alpha`},

@@ -4,7 +4,7 @@ import "reflect"
 
 // Deep returns a copy of v with clean applied to every string in it. Use it before
 // rendering: a secret that is escaped for Markdown or JSON is not recognized any more.
-// It reaches exported fields only, and leaves the keys of maps as they are.
+// It reaches exported fields only, in what interfaces hold too, and leaves the keys of maps as they are.
 func Deep[T any](v T, clean func(string) string) T {
 	return deep(reflect.ValueOf(&v).Elem(), clean).Interface().(T)
 }
@@ -20,6 +20,10 @@ func deep(v reflect.Value, clean func(string) string) reflect.Value {
 			p := reflect.New(v.Type().Elem())
 			p.Elem().Set(deep(v.Elem(), clean))
 			out.Set(p)
+		}
+	case reflect.Interface:
+		if !v.IsNil() {
+			out.Set(deep(v.Elem(), clean))
 		}
 	case reflect.Slice:
 		if !v.IsNil() {

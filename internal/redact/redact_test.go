@@ -92,12 +92,17 @@ func TestDeep(t *testing.T) {
 		Map   map[string]string
 		Empty []string
 		N     int
+		Any   any
+		None  any
 	}
 	text := "s3cret b"
-	in := outer{"s3cret", []inner{{&text, "s3cret"}}, map[string]string{"k": "a s3cret"}, nil, 7}
+	in := outer{"s3cret", []inner{{&text, "s3cret"}}, map[string]string{"k": "a s3cret"}, nil, 7, &inner{Text: &text}, nil}
 	got := Deep(in, func(s string) string { return strings.ReplaceAll(s, "s3cret", "***") })
 	if got.Name != "***" || *got.List[0].Text != "*** b" || got.Map["k"] != "a ***" || got.Empty != nil || got.N != 7 {
 		t.Errorf("Deep = %+v", got)
+	}
+	if held := got.Any.(*inner); *held.Text != "*** b" || got.None != nil {
+		t.Errorf("what an interface holds: %+v, %v", *held.Text, got.None)
 	}
 	if in.Name != "s3cret" || text != "s3cret b" || in.Map["k"] != "a s3cret" || got.List[0].hidden != "s3cret" {
 		t.Errorf("the original changed: %+v", in)

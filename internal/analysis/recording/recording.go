@@ -2,7 +2,7 @@
 // a line, and judges such a recording again.
 //
 // A recording needs nothing but the judge to be replayed: no source, no check and
-// no cluster. Fed with the same points and asked at the same moments, a Judge says
+// no cluster. So it has none of their secrets either. Fed with the same points and asked at the same moments, a Judge says
 // the same.
 package recording
 
@@ -17,6 +17,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/redact"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -45,6 +46,9 @@ type Start struct {
 	// Stale is, by metric, the age limit of its data that its source needs.
 	// A replay has the settings of a source and not what they mean.
 	Stale map[string]config.Duration `json:"stale,omitempty"`
+	// Redact takes the secrets of this run out of a text; nil for those alone
+	// that look like one.
+	Redact func(string) string `json:"-"`
 }
 
 // Points are what a metric's source yielded.
@@ -72,8 +76,9 @@ type Look struct {
 // is kept and returned by Err.
 type Recorder struct {
 	*analysis.Judge
-	out *json.Encoder
-	err error
+	out   *json.Encoder
+	clean cleaner
+	err   error
 }
 
 // New returns a Judge for the rollout of s that writes to w.
@@ -84,13 +89,13 @@ func New(w io.Writer, s Start) *Recorder {
 			s.Stale[m.Name] = config.Duration(m.Source.StaleAfter())
 		}
 	}
-	r := &Recorder{Judge: analysis.NewJudge(s.Config, s.Steps), out: json.NewEncoder(w)}
+	r := &Recorder{Judge: analysis.NewJudge(s.Config, s.Steps), out: json.NewEncoder(w), clean: cleaner{s.Redact, redact.New()}}
 	r.write(Event{Start: &s})
 	return r
 }
 
 func (r *Recorder) write(e Event) {
-	if err := r.out.Encode(e); err != nil && r.err == nil {
+	if err := r.out.Encode(r.clean.event(e)); err != nil && r.err == nil {
 		r.err = fmt.Errorf("record the analysis: %w", err)
 	}
 }

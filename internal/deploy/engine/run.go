@@ -327,7 +327,7 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 		target.Continues(c.record.State)
 	}
 	if c.judged {
-		if err := r.Cfg.Rules.Judge(c.monitor, filepath.Join(r.Cfg.ReportDir, view.AnalysisFile), c.record); err != nil {
+		if err := r.Cfg.Rules.Judge(c.monitor, filepath.Join(r.Cfg.ReportDir, view.AnalysisFile), c.record, r.Env()); err != nil {
 			return nil, err
 		}
 		defer func() {

@@ -119,10 +119,10 @@ func (r Rules) Prepare(e Env) error {
 }
 
 // Judge makes the monitor judge the release by these rules and record it in a
-// file.
-func (r Rules) Judge(m *traffic.Monitor, path string, record *release.Record) error {
+// file, without the secrets of e.
+func (r Rules) Judge(m *traffic.Monitor, path string, record *release.Record, e Env) error {
 	return m.Judge(path, recording.Start{
-		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: judgedSteps(record.Plan), Config: r.config,
+		Target: record.Namespace + "/" + record.Deployment, Image: record.Image, Steps: judgedSteps(record.Plan), Config: r.config, Redact: e.Redact,
 	})
 }
 

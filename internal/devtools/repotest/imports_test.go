@@ -91,6 +91,7 @@ var rules = []struct {
 	who []string
 	may []string
 }{
+	{[]string{"internal/analysis/recording"}, slices.Concat(domain, []string{"internal/redact"})},
 	{domain, domain},
 	{loaders, []string{"internal/analysis", "internal/check", "internal/source"}},
 	{support, nil},
