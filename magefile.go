@@ -121,6 +121,17 @@ func (Bench) Deploy(ctx context.Context, only *string) error {
 // Judge measures the judge on simulated rollouts; it takes about ten minutes.
 func (Bench) Judge(ctx context.Context) error { return target(ctx, "bench:judge") }
 
+// Trial measures the judge on rollouts simulated by a second generator.
+//
+// -runs is the number of rollouts per row, -step the dwell of each step, as in
+// -step=300s, -rate the requests per second. -only takes healthy, sick, or a part of
+// the names of the rows. -flags takes the rest, as in -flags="--pinned=false --seed=2",
+// "--record=FILE" to record latencies, and "--replay=FILE" for rows with those.
+func (Bench) Trial(ctx context.Context, runs, step, rate, only, flags *string) error {
+	args := gobuild.Flags("runs", runs, "step", step, "rate", rate, "only", only)
+	return target(ctx, "bench:trial", append(args, gobuild.Split(flags)...)...)
+}
+
 // Soak releases good and bad images for -duration under load, with kills and a
 // user's changes between them; it fails if a request was lost or something is left.
 //

@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/bench/judgebench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/previewbench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/soakbench"
+	"github.com/candlefish/deploy-action/internal/devtools/bench/trialbench"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
 	"github.com/candlefish/deploy-action/internal/devtools/figures"
 	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
@@ -43,6 +44,7 @@ var targets = map[string]target{
 	"bench:judge":   plain(judgebench.Run),
 	"bench:preview": plain(previewbench.Run),
 	"bench:soak":    soakbench.Run,
+	"bench:trial":   trialbench.Run,
 	"build":         plain(build.Build),
 	"figures":       figures.Run,
 	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
