@@ -11,6 +11,8 @@ import (
 
 	"github.com/netlify/open-api/v2/go/models"
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
+
+	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
 
 // clockSlack is how much earlier than our first request Netlify may say that a deploy
@@ -25,7 +27,7 @@ func (p *publication) create(ctx context.Context) error {
 	p.createdAfter = p.now()
 	err := p.doUnless(ctx, "create", p.createOnce, p.adopt)
 	switch {
-	case statusOf(err) == http.StatusNotFound:
+	case wire.StatusOf(err) == http.StatusNotFound:
 		return fmt.Errorf("create a deploy: there is no site %q, or the token has no access to it: %w", p.SiteID, err)
 	case err != nil:
 		return fmt.Errorf("create a deploy: %w", err)
@@ -42,7 +44,7 @@ func (p *publication) createOnce(ctx context.Context, _ int) error {
 	p.doubtful = true // until the answer says otherwise
 	params := operations.NewCreateSiteDeployParamsWithContext(ctx).WithSiteID(p.SiteID).WithTitle(&p.Title).WithDeploy(p.deployFiles())
 	resp, err := p.ops.CreateSiteDeploy(params, p.auth)
-	if status := statusOf(err); err == nil || status/100 == 4 && status != http.StatusRequestTimeout {
+	if status := wire.StatusOf(err); err == nil || status/100 == 4 && status != http.StatusRequestTimeout {
 		p.doubtful = before
 	}
 	if err != nil {

@@ -2,7 +2,6 @@ package netlify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/netlify/open-api/v2/go/models"
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
+
+	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
 
 const (
@@ -71,7 +72,7 @@ func (a *Account) Deploys(ctx context.Context, siteID, alias string) ([]Deploy, 
 			if !seen[m.ID] && (alias == "" || m.Branch == alias) {
 				seen[m.ID] = true
 				d := deployOf(m)
-				d.Error = c.secrets.String(printable(d.Error))
+				d.Error = c.secrets.String(wire.Printable(d.Error))
 				all = append(all, d)
 			}
 		}
@@ -98,7 +99,7 @@ func (c *call) page(ctx context.Context, siteID, alias string, page int32) ([]*m
 		}
 		return err
 	})
-	if statusOf(err) == 404 {
+	if wire.StatusOf(err) == 404 {
 		return nil, fmt.Errorf("there is no such site, or the token has no access to it: %w", err)
 	}
 	return got, err
@@ -117,7 +118,7 @@ func (a *Account) Delete(ctx context.Context, d Deploy) error {
 		_, err := c.ops.DeleteSiteDeploy(params, c.auth)
 		return err
 	})
-	if err != nil && statusOf(err) != http.StatusNotFound {
+	if err != nil && wire.StatusOf(err) != http.StatusNotFound {
 		return fmt.Errorf("delete %s: %w", describe(d), err)
 	}
 	return nil
@@ -148,7 +149,7 @@ func (a *Account) Gone(ctx context.Context, d Deploy) (gone bool, why string, er
 	switch {
 	case err == nil:
 		left = append(left, fmt.Sprintf("Netlify's API still has deploy %s, %q", d.ID, state))
-	case statusOf(err) != http.StatusNotFound:
+	case wire.StatusOf(err) != http.StatusNotFound:
 		return false, "", fmt.Errorf("look for %s: %w", describe(d), err)
 	}
 	var answered int
@@ -199,7 +200,7 @@ func (c *client) visit(ctx context.Context, address string, follow bool) (int, s
 	defer stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, "", &permanentError{errors.New("not an address")}
+		return 0, "", wire.Permanent("not an address")
 	}
 	req.Header.Set("Cache-Control", "no-cache")
 	req.Header.Set("User-Agent", userAgent)

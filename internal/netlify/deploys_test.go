@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/netlify/open-api/v2/go/models"
 
@@ -131,30 +130,6 @@ func TestAddresses(t *testing.T) {
 	} {
 		if own, alias := addresses(&c.m); own != c.own || alias != c.alias {
 			t.Errorf("%+v: %q, %q", c.m, own, alias)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	for _, c := range []struct {
-		status     int
-		name, text string
-		want       time.Duration
-	}{
-		{429, "X-RateLimit-Reset", fmt.Sprint(now.Unix() + 9), 9 * time.Second},
-		{429, "X-RateLimit-Reset", fmt.Sprint(now.Unix() - 9), time.Second},
-		{429, "X-RateLimit-Reset", "soon", 0},
-		{500, "X-RateLimit-Reset", fmt.Sprint(now.Unix() + 9), 0},
-		{503, "Retry-After", "7", 7 * time.Second},
-		{503, "Retry-After", "-7", 0},
-		{503, "Retry-After", "Tue, 24 Nov 2026 12:01:00 GMT", time.Minute},
-	} {
-		e := &StatusError{Status: c.status, header: map[string][]string{}}
-		e.header.Set(c.name, c.text)
-		if got := e.retryAfter(now); got != c.want {
-			t.Errorf("%+v: %s", c, got)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
 
 	"github.com/candlefish/deploy-action/internal/netlify/site"
+	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
 
 // describeFunctions adds names, digests, schedules and routes of functions to a
@@ -41,7 +42,7 @@ func functionConfig(c site.FunctionConfig) models.FunctionConfig {
 }
 
 // functionParams is the upload of one function.
-func functionParams(ctx context.Context, deploy string, f site.Function, b *body, retries int) *operations.UploadDeployFunctionParams {
+func functionParams(ctx context.Context, deploy string, f site.Function, b *wire.Body, retries int) *operations.UploadDeployFunctionParams {
 	params := operations.NewUploadDeployFunctionParamsWithContext(ctx).WithDeployID(deploy).WithName(f.Name).WithFileBody(b).WithRuntime(&f.Runtime)
 	if f.Mode != "" {
 		params.SetInvocationMode(&f.Mode)

@@ -14,6 +14,7 @@ import (
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
 
 	"github.com/candlefish/deploy-action/internal/netlify/site"
+	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
 
 const (
@@ -176,7 +177,7 @@ func (p *publication) observe(m *models.Deploy) {
 	if d.ID == "" { // a sparse response does not unset it
 		d.ID = p.deploy.ID
 	}
-	d.Error, d.State = p.secrets.String(printable(d.Error)), printable(d.State)
+	d.Error, d.State = p.secrets.String(wire.Printable(d.Error)), wire.Printable(d.State)
 	p.deploy = d
 	p.reporter.state(d.State)
 }
@@ -269,7 +270,7 @@ func (p *publication) rejected() error {
 
 // wrap adds what was being done to an error, and explains a deploy that is gone.
 func (p *publication) wrap(doing string, err error) error {
-	if statusOf(err) == 404 {
+	if wire.StatusOf(err) == 404 {
 		return fmt.Errorf("%s: deploy %s is gone: it or its site was deleted: %w", doing, p.deploy.ID, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
@@ -334,7 +335,7 @@ func (p *publication) cancelOne(ctx context.Context, id string) (err error) {
 	for range 2 {
 		p.count("cancel", err != nil)
 		_, err = p.ops.CancelSiteDeploy(operations.NewCancelSiteDeployParamsWithContext(ctx).WithDeployID(id), p.auth)
-		if err == nil || !isTransient(err) {
+		if err == nil || !wire.IsTransient(err) {
 			break
 		}
 	}

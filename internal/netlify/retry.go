@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
 
 // Retries of requests, as netlify-cli retries uploads.
@@ -98,12 +100,12 @@ func (c *call) doUnless(ctx context.Context, kind string, once func(ctx context.
 
 // pause returns the time until the next try after an error, and whether there is one.
 func (c *call) pause(err error, failures, waits *int) (time.Duration, bool) {
-	var refusal *StatusError
+	var refusal *wire.StatusError
 	var requested time.Duration // by Netlify
 	if errors.As(err, &refusal) {
-		requested = refusal.retryAfter(c.now())
+		requested = refusal.RetryAfter(c.now())
 	}
-	if statusOf(err) == 429 && *waits < maxWaits {
+	if wire.StatusOf(err) == 429 && *waits < maxWaits {
 		*waits++
 		if requested == 0 {
 			requested = backoff(*waits)
@@ -111,7 +113,7 @@ func (c *call) pause(err error, failures, waits *int) (time.Duration, bool) {
 		return requested + c.jitter(time.Second), true
 	}
 	*failures++
-	if !isTransient(err) || *failures >= maxTries {
+	if !wire.IsTransient(err) || *failures >= maxTries {
 		return 0, false
 	}
 	pause := backoff(*failures)

@@ -15,6 +15,7 @@ import (
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
 
 	"github.com/candlefish/deploy-action/internal/netlify/site"
+	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
 
 // A job is one upload.
@@ -126,9 +127,9 @@ func (p *publication) put(ctx context.Context, j job, retries int) error {
 	defer stop()
 	from, err := j.open()
 	if err != nil {
-		return permanent("%w", err)
+		return wire.Permanent("%w", err)
 	}
-	b := &body{ReadCloser: from, name: j.name, size: j.size, digest: j.digest, hash: j.hash(), progress: func(n int64) { p.reporter.add(0, n) }}
+	b := &wire.Body{ReadCloser: from, Name: j.name, Size: j.size, Digest: j.digest, Hash: j.hash(), Progress: func(n int64) { p.reporter.add(0, n) }}
 	if j.kind == "function" {
 		_, err = p.ops.UploadDeployFunction(functionParams(ctx, p.deploy.ID, j.function, b, retries), p.auth)
 	} else {
@@ -136,7 +137,7 @@ func (p *publication) put(ctx context.Context, j job, retries int) error {
 		_, err = p.ops.UploadDeployFile(params, p.auth)
 	}
 	if err != nil {
-		p.reporter.add(0, -b.mute())
+		p.reporter.add(0, -b.Mute())
 	}
 	return err
 }
