@@ -3,6 +3,7 @@ package probe
 import (
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -30,7 +31,13 @@ type Answer struct {
 	Side    rollout.Side  // who answered, according to the Marker
 	Value   string        // the marker's value, cut to 128 bytes; untrusted
 	Err     string        // transport error without the URL; empty when Status is not 0
-	Failed  bool          // the result of Failed with the stream's baseline
+	Failed  bool          // the result of Failed with the page's baseline
+	Page    int           // the index of what was asked for
+	// Pinned is the version that the request was sent to alone; "" for a request as
+	// users send it.
+	Pinned rollout.Side
+	// Wrong says in which ways an answer that did not fail is not what it should be.
+	Wrong []evidence.Wrong
 	// Retried counts the connections beyond the first that the HTTP client used
 	// for this request: the server closed a kept-alive connection and the client
 	// sent the request again, as every client does with a GET.

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptrace"
@@ -24,6 +25,9 @@ import (
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/candlefish/deploy-action/internal/probe/expect"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 const (
@@ -36,11 +40,18 @@ const (
 	// retryHeader carries the retry count from our transport through vegeta, which
 	// keeps only the response's headers.
 	retryHeader = "X-Candlefish-Probe-Retried"
+	// sizeHeader carries the size of the body in the same way.
+	sizeHeader = "X-Candlefish-Probe-Size"
 )
 
 // Config configures a Stream.
 type Config struct {
 	Target Target
+	// Pages are what the stream asks for, at random by their weights; none stands for
+	// the Target's URL.
+	Pages []Page
+	// Pins are the headers that lead a request to one version alone; see Pin.
+	Pins map[rollout.Side]http.Header
 	// Rate is in requests per second, 1 to 1000.
 	Rate int
 	// Timeout of one request, including its body. 0 means 5 s.
@@ -50,7 +61,8 @@ type Config struct {
 	MaxInFlight int
 	Marker      Marker
 	Book        *Book
-	// Baseline is the target's status before the change, 0 if unknown. See Failed.
+	// Baseline is the Target's status before the change without Pages, 0 if unknown.
+	// See Failed.
 	Baseline int
 	Version  string // of this tool, for the User-Agent
 	// OnAnswer receives every answer, one at a time, roughly in order of arrival.
@@ -106,6 +118,7 @@ type Stream struct {
 	idle     func()
 	stop     context.CancelFunc
 	done     chan struct{}
+	choice   *choice
 
 	marker                        atomic.Pointer[Marker]
 	rate                          atomic.Int64 // per second
@@ -131,7 +144,7 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 	c = c.withDefaults()
 	ctx, stop := context.WithCancel(ctx)
 	tr := c.Target.transport(c.MaxInFlight)
-	s := &Stream{conf: c, stop: stop, idle: tr.CloseIdleConnections, done: make(chan struct{})}
+	s := &Stream{conf: c, stop: stop, idle: tr.CloseIdleConnections, done: make(chan struct{}), choice: newChoice(c)}
 	s.Mark(c.Marker)
 	s.SetRate(c.Rate)
 	s.attacker = vegeta.NewAttacker(
@@ -140,12 +153,17 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 		vegeta.MaxWorkers(uint64(c.MaxInFlight)),
 		vegeta.MaxBody(maxBody),
 	)
-	targeter := vegeta.NewStaticTargeter(vegeta.Target{Method: http.MethodGet, URL: c.Target.URL, Header: c.Target.header(c.Version)})
 	pace := &pacer{ctx: ctx, sched: schedule{rand: rand.N[time.Duration]}, rate: &s.rate, missed: &s.missed}
-	results := s.attacker.Attack(targeter, pace, 0, "")
+	results := s.attacker.Attack(s.target, pace, 0, "")
 	context.AfterFunc(ctx, func() { s.attacker.Stop() })
 	s.deliver(results)
 	return s, nil
+}
+
+// target chooses the next request; it implements vegeta.Targeter.
+func (s *Stream) target(t *vegeta.Target) error {
+	*t = s.choice.next(s.Rate())
+	return nil
 }
 
 // deliver passes answers from vegeta's attack to the callback through a bounded
@@ -183,7 +201,12 @@ func (s *Stream) answer(r *vegeta.Result) Answer {
 		a.Value = m.Value(r.Headers, r.Body)
 	}
 	a.Side = s.conf.Book.Side(a.Value)
-	a.Failed = Failed(a.Status, s.conf.Baseline)
+	page := s.choice.take(&a, r.URL)
+	a.Failed = Failed(a.Status, page.Before.Status)
+	if !a.Failed {
+		size, _ := strconv.ParseInt(r.Headers.Get(sizeHeader), 10, 64)
+		a.Wrong = expect.Wrong(page.Before, page.Path, expect.Answer{Status: a.Status, Header: r.Headers, Body: r.Body, Size: size})
+	}
 	return a
 }
 
@@ -255,9 +278,9 @@ func (s *schedule) next(elapsed time.Duration) (wait time.Duration, missed uint6
 	return wait, missed
 }
 
-// counting is a transport that records in each response how often its request
-// was sent again on another connection. net/http does that by itself for a GET,
-// and hides it.
+// counting is a transport that records in each response the size of its body, and how
+// often its request was sent again on another connection. net/http does that by
+// itself for a GET, and hides it.
 type counting struct{ *http.Transport }
 
 // RoundTrip implements http.RoundTripper.
@@ -275,6 +298,25 @@ func (c counting) RoundTrip(req *http.Request) (*http.Response, error) {
 		if n.Load() > 1 {
 			res.Header.Set(retryHeader, strconv.FormatInt(n.Load()-1, 10))
 		}
+		res.Header.Del(sizeHeader)
+		res.Body = &sized{ReadCloser: res.Body, header: res.Header}
 	}
 	return res, err
+}
+
+// sized is a body that sets the sizeHeader when it was read to its end.
+type sized struct {
+	io.ReadCloser
+	header http.Header
+	n      int64
+}
+
+// Read implements io.Reader.
+func (b *sized) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n += int64(n)
+	if errors.Is(err, io.EOF) {
+		b.header.Set(sizeHeader, strconv.FormatInt(b.n, 10))
+	}
+	return n, err
 }

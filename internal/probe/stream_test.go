@@ -218,7 +218,7 @@ func TestStreamTimeoutAndDrain(t *testing.T) {
 
 func TestStreamSlowCallbackDropsAreCounted(t *testing.T) {
 	t.Parallel()
-	s := &Stream{conf: Config{}, stop: func() {}, idle: func() {}, done: make(chan struct{})}
+	s := &Stream{choice: newChoice(Config{}), conf: Config{}, stop: func() {}, idle: func() {}, done: make(chan struct{})}
 	hold := make(chan struct{})
 	var delivered int
 	s.conf.OnAnswer = func(Answer) { <-hold; delivered++ }

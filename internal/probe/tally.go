@@ -2,12 +2,14 @@ package probe
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -85,6 +87,9 @@ type SideCounts struct {
 	Failed  int64     `json:"failed"`
 	Retried int64     `json:"retried"` // answers that needed more than one connection
 	Newest  time.Time `json:"newest"`  // when the latest answer arrived
+	// Wrong are the answers that did not fail and still were not what they should
+	// be, in each way.
+	Wrong map[evidence.Wrong]int64 `json:"wrong,omitempty"`
 	// Latency of the answers that did not fail.
 	Latency Latencies `json:"latency,omitempty"`
 }
@@ -94,8 +99,23 @@ func (s SideCounts) Merge(o SideCounts) SideCounts {
 	return SideCounts{
 		Total: s.Total + o.Total, Failed: s.Failed + o.Failed, Retried: s.Retried + o.Retried,
 		Newest:  later(s.Newest, o.Newest),
+		Wrong:   addWrong(s.Wrong, o.Wrong),
 		Latency: s.Latency.Merge(o.Latency),
 	}
+}
+
+// addWrong returns the sum of both.
+func addWrong(a, b map[evidence.Wrong]int64) map[evidence.Wrong]int64 {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
+	sum := map[evidence.Wrong]int64{}
+	for _, m := range []map[evidence.Wrong]int64{a, b} {
+		for kind, n := range m {
+			sum[kind] += n
+		}
+	}
+	return sum
 }
 
 // A Failure is one failed request in full.
@@ -203,6 +223,12 @@ func (t *Tally) Add(a Answer) {
 		c.fail(Failure{At: a.Sent, Side: a.Side, Status: a.Status, Err: a.Err})
 		return
 	}
+	for _, kind := range a.Wrong {
+		if s.Wrong == nil {
+			s.Wrong = map[evidence.Wrong]int64{}
+		}
+		s.Wrong[kind]++
+	}
 	if s.hist == nil {
 		s.hist = hdrhistogram.New(1, longest.Microseconds(), 2)
 	}
@@ -250,7 +276,7 @@ func (c *cell) counts() Counts {
 	out := [sides]SideCounts{}
 	for i := range c.sides {
 		out[i] = c.sides[i].SideCounts
-		out[i].Latency = latencies(c.sides[i].hist)
+		out[i].Latency, out[i].Wrong = latencies(c.sides[i].hist), maps.Clone(out[i].Wrong)
 	}
 	r := Counts{Unattributed: out[index(rollout.SideUnattributed)], Stable: out[index(rollout.SideStable)], Canary: out[index(rollout.SideCanary)]}
 	r.First, r.Last = ends(slices.Concat(c.first, c.last))

@@ -77,6 +77,7 @@ type Sample struct {
 	Status int
 	Header http.Header
 	Body   []byte // at most 64 KiB
+	Size   int64  // of the whole body, in bytes
 }
 
 // Fetch sends one request to t, as the stream does, on a new connection.
@@ -106,7 +107,11 @@ func Fetch(ctx context.Context, t Target, version string) (Sample, error) {
 	if err != nil {
 		return Sample{}, fmt.Errorf("probe: read body: %s", cleanError(err.Error()))
 	}
-	return Sample{Status: res.StatusCode, Header: res.Header, Body: body}, nil
+	rest, err := io.Copy(io.Discard, res.Body)
+	if err != nil {
+		return Sample{}, fmt.Errorf("probe: read body: %s", cleanError(err.Error()))
+	}
+	return Sample{Status: res.StatusCode, Header: res.Header, Body: body, Size: int64(len(body)) + rest}, nil
 }
 
 func noRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -71,6 +71,19 @@ type Markers struct {
 	Canary []string `json:"canary,omitempty"`
 	// Status is the status of stable's answers before the first change.
 	Status int `json:"status"`
+	// Answers are more about them, by path. Older records have none.
+	Answers []Answers `json:"answers,omitempty"`
+}
+
+// Answers is what stable answered to one path of the probes before the first change.
+type Answers struct {
+	Path   string `json:"path"`
+	Status int    `json:"status"` // 0 if it is not known
+	// Type is the content type without parameters, "" if it is not always the same.
+	Type string `json:"type,omitempty"`
+	// Smallest and Largest are the sizes of the bodies, in bytes.
+	Smallest int64 `json:"smallest,omitempty"`
+	Largest  int64 `json:"largest,omitempty"`
 }
 
 // Baselines are the latencies of a release by step and metric. The next release

@@ -180,7 +180,7 @@ var fences = map[string][]string{
 	"github.com/prometheus/client_model":                  {"internal/source/gateway"},
 	"github.com/prometheus/common":                        {"internal/source/gateway", "internal/source/prometheus"},
 	"github.com/sethvargo/go-githubactions":               {"internal/action"},
-	"github.com/theory/jsonpath":                          {"internal/source/httpjson"},
+	"github.com/theory/jsonpath":                          {"internal/source/httpjson", "internal/probe/expect"}, // a format
 	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench", "internal/devtools/bench/soakbench"},
 	"golang.org/x/sync":                                   {"internal/kube"},
 	"golang.org/x/sys":                                    {"internal/devtools/sandbox"},
