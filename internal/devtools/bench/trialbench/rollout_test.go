@@ -162,6 +162,18 @@ func TestPoints(t *testing.T) {
 	}
 }
 
+// Answers to requests from before a weight are nobody's business.
+func TestAnswersToEarlierRequests(t *testing.T) {
+	t.Parallel()
+	second := func(*rand.Rand) effect { return func(_ request, a *answer) { a.latency = 1 } }
+	j, _ := run(healthy("x", second), usual(), 8, always(rollout.VerdictSuccessful))
+	for i, p := range j.points {
+		if j.steps[i] >= 0 && p.Total > 0 && p.At.Sub(j.begins[j.steps[i]].At) < time.Second {
+			t.Errorf("%g answers after a second came %s after the weight", p.Total, p.At.Sub(j.begins[j.steps[i]].At))
+		}
+	}
+}
+
 // Lost requests that were pinned are the canary's, others nobody's.
 func TestLostRequestsAreUnattributedUnlessPinned(t *testing.T) {
 	t.Parallel()
