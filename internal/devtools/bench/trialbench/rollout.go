@@ -16,7 +16,7 @@ import (
 const (
 	before      = 20.0 // seconds of stable alone
 	propagation = 60.0 // seconds for a weight to be seen
-	pinnedShare = 0.2  // of the requests
+	pinnedShare = 0.2  // of the requests while a step is judged
 )
 
 // A judge is asked about a rollout: analysis.Judge, and in tests one that writes down
@@ -87,7 +87,7 @@ func simulate(s row, o options, i int) outcome {
 func newTrial(s row, o options, r *rand.Rand, j judge, causes []cause) *trial {
 	t := &trial{row: s, config: config.Default(), feed: newFeed(j), traffic: traffic{
 		r: r, rate: cmp.Or(s.perSecond, o.rate), usePinned: o.pinned, dwell: o.step.Seconds(),
-		step: -1, main: pacer{r: r}, pinned: pacer{r: r},
+		step: -1, leaving: pacer{r: r},
 	}}
 	t.effects = append(t.effects, s.shape(r), failing(both, s.errors)(r))
 	for _, c := range causes {

@@ -85,8 +85,9 @@ func (s *scribe) totals(step int) map[source]*analysis.Point {
 	return sums
 }
 
-// A step's unpinned requests are split by its weight, and of 400 a second until it is
-// seen and 50 a second afterwards a fifth is pinned: below 50 % to the canary.
+// A step's unpinned requests are split by its weight; they are up to 400 a second until
+// it is seen, and 50 a second afterwards, of which a fifth is pinned: below 50 % to the
+// canary.
 func TestTrafficOfSteps(t *testing.T) {
 	t.Parallel()
 	o := usual()
@@ -110,7 +111,7 @@ func TestTrafficOfSteps(t *testing.T) {
 		if b.Weight >= 50 {
 			toCanary, toStable = toStable, toCanary
 		}
-		near(t, fmt.Sprintf("share of pinned requests at %d %%", b.Weight), toCanary/(toCanary+unpinned), pinnedShare, 0.01)
+		near(t, fmt.Sprintf("share of pinned requests of 50/s at %d %%", b.Weight), toCanary/(300*50), pinnedShare, 0.01)
 		if toStable != 0 {
 			t.Errorf("%g pinned requests go to the other side at %d %%", toStable, b.Weight)
 		}

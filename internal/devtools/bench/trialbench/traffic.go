@@ -11,14 +11,15 @@ import (
 // A traffic is all requests of one rollout, on their way through a gateway that
 // follows its route late.
 type traffic struct {
-	r            *rand.Rand
-	rate         float64 // per second, pinned requests included
-	usePinned    bool
-	effects      []effect
-	dwell        float64
-	now          float64
-	main, pinned pacer
-	onTheWay     arrivals
+	r         *rand.Rand
+	rate      float64 // per second, pinned requests included
+	usePinned bool
+	effects   []effect
+	dwell     float64
+	now       float64
+	leaving   pacer
+	credit    float64 // of pinned requests; each takes 1
+	onTheWay  arrivals
 
 	step           int // -1 before the first weight
 	weight, former float64
@@ -37,7 +38,7 @@ func (t *traffic) write(step int, weight, lag float64) {
 	t.followed, t.confirmed = t.now, false
 	t.confirmer = stat.NewConfirmer(t.former, weight)
 	if step == 0 {
-		t.first, t.pinned.due = t.follows, t.now
+		t.first = t.follows
 	}
 }
 
@@ -49,47 +50,43 @@ func (t *traffic) pace() float64 {
 	return max(t.rate, min(float64(t.confirmer.Needed()), confirmRate))
 }
 
-// pinnedNow reports whether a share of the requests is pinned, and to whom.
-func (t *traffic) pinnedNow() (rollout.Side, bool) {
-	if !t.usePinned || t.step < 0 {
-		return "", false
-	}
-	if t.weight < 0.5 {
-		return rollout.SideCanary, true
-	}
-	return rollout.SideStable, true
-}
-
 // next goes on to the next answer, or to a time if none comes before it.
 func (t *traffic) next(until float64) (arrival, bool) {
 	for {
-		p, toPinned := &t.main, false
-		side, pinned := t.pinnedNow()
-		if pinned && t.pinned.due < t.main.due {
-			p, toPinned = &t.pinned, true
-		}
-		if len(t.onTheWay) > 0 && t.onTheWay[0].at <= min(p.due, until) {
+		due := t.leaving.due
+		if len(t.onTheWay) > 0 && t.onTheWay[0].at <= min(due, until) {
 			x := heap.Pop(&t.onTheWay).(arrival)
 			t.now = x.at
 			return x, true
 		}
-		if p.due > until {
+		if due > until {
 			t.now = until
 			return arrival{}, false
 		}
 		rate := t.pace()
-		switch {
-		case toPinned:
-			rate *= pinnedShare
-		case pinned:
-			rate *= 1 - pinnedShare
+		t.now = max(t.now, t.leaving.next(rate))
+		if side, ok := t.pin(rate); ok {
+			t.send(side, true)
+		} else {
+			t.send(t.route(), false)
 		}
-		t.now = max(t.now, p.next(rate))
-		if !toPinned {
-			side = t.route()
-		}
-		t.send(side, toPinned)
 	}
+}
+
+// pin reports whether the request of now is pinned, and to whom. The number of pinned
+// requests per second is fixed, so the more there are in all, the fewer of them.
+func (t *traffic) pin(rate float64) (rollout.Side, bool) {
+	if !t.usePinned || t.step < 0 {
+		return "", false
+	}
+	if t.credit += pinnedShare * t.rate / rate; t.credit < 1 {
+		return "", false
+	}
+	t.credit--
+	if t.weight < 0.5 {
+		return rollout.SideCanary, true
+	}
+	return rollout.SideStable, true
 }
 
 // route chooses who serves a request of now.

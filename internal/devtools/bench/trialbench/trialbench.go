@@ -16,8 +16,9 @@
 // is extended as the plan's policy says. The steps are 5, 25, 50 and 100 % unless a
 // row says otherwise; before the first weight stable serves alone for 20 s.
 //
-// With -pinned, a fifth of the requests is pinned: to the canary below 50 %, to stable
-// from 50 % on. Who should have answered them is known even if no answer comes.
+// With -pinned, a fifth of the requests is pinned, by count and not at random: to the
+// canary below 50 %, to stable from 50 % on. Who should have answered them is known
+// even if no answer comes.
 //
 // # How each process is made
 //
