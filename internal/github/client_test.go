@@ -218,7 +218,7 @@ func TestForbidden(t *testing.T) {
 	calls := map[string]func(*Client) error{
 		"pull-requests: write": func(c *Client) error { _, err := c.CreateComment(t.Context(), shop, 7, "x"); return err },
 		"deployments: write":   func(c *Client) error { _, err := c.Deploy(t.Context(), shop, "pr-7", sha1, "", nil); return err },
-		"administers":          func(c *Client) error { return c.DeleteEnvironment(t.Context(), shop, "pr-7") },
+		"administers":          func(c *Client) error { _, err := c.DeleteEnvironment(t.Context(), shop, "pr-7"); return err },
 	}
 	for want, do := range calls {
 		c, _, _ := open(t, githubtest.Options{ReadOnly: true})
@@ -339,8 +339,9 @@ func TestBadNamesAreNotSent(t *testing.T) {
 	_, err3 := c.PullRequestsOf(ctx, shop, "main")
 	_, err4 := c.BranchExists(ctx, shop, "")
 	_, err5 := c.Deploy(ctx, shop, "", sha1, "", nil)
-	_, err6 := c.DeactivateDeployments(ctx, shop, "")
-	errs = append(errs, err1, err2, err3, err4, err5, err6, c.DeleteEnvironment(ctx, shop, ".."))
+	_, err6 := c.DeactivateDeployments(ctx, shop, "", every)
+	_, err7 := c.DeleteEnvironment(ctx, shop, "..")
+	errs = append(errs, err1, err2, err3, err4, err5, err6, err7)
 	if i := slices.Index(errs, nil); i >= 0 || c.Requests() != 0 {
 		t.Errorf("the one at %d is not refused; %d requests", i, c.Requests())
 	}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	gh "github.com/google/go-github/v62/github"
 )
@@ -64,6 +66,58 @@ func (c *Client) Comments(ctx context.Context, repo string, n int, marker string
 	slices.SortFunc(found.Ours, func(a, b Comment) int { return cmp.Compare(a.ID, b.ID) })
 	found.Ours = slices.CompactFunc(found.Ours, func(a, b Comment) bool { return a.ID == b.ID })
 	return found, c.minimized(ctx, o, found.Ours)
+}
+
+// WriteComment makes body the one comment of ours with the marker: it edits the oldest,
+// deletes others, and creates one if there is none. Changed reports whether anything was
+// written. After a failure that may pass it looks whether the comment was created anyway,
+// and otherwise creates it again.
+func (c *Client) WriteComment(ctx context.Context, repo string, n int, marker, body string) (one Comment, changed bool, err error) {
+	for failures := 0; ; failures++ {
+		edited := false
+		one, changed, edited, err = c.writeComment(ctx, repo, n, marker, body)
+		_, isTransient := errors.AsType[*transientError](err)
+		deleted := edited && errors.Is(err, ErrNotFound) // by somebody, since it was listed
+		if !isTransient && !deleted || failures == maxRetries {
+			return one, changed, err
+		}
+		if pause := firstPause << failures; !c.fits(ctx, pause) {
+			return one, changed, err
+		} else if waitErr := c.wait(ctx, pause); waitErr != nil {
+			return one, changed, errors.Join(err, waitErr)
+		}
+	}
+}
+
+// writeComment writes the comment once; edited reports whether there was one to edit.
+func (c *Client) writeComment(ctx context.Context, repo string, n int, marker, body string) (one Comment, changed, edited bool, err error) {
+	found, err := c.Comments(ctx, repo, n, marker)
+	if err != nil {
+		return Comment{}, false, false, err
+	}
+	if len(found.Ours) == 0 {
+		one, err = c.CreateComment(ctx, repo, n, body)
+		return one, true, false, err
+	}
+	for _, extra := range found.Ours[1:] {
+		if err := c.DeleteComment(ctx, repo, extra.ID); err != nil {
+			return Comment{}, false, false, fmt.Errorf("delete a second comment of ours: %w", err)
+		}
+	}
+	if one = found.Ours[0]; one.Body == body {
+		return one, false, true, nil
+	}
+	one, err = c.EditComment(ctx, repo, one.ID, body)
+	return one, true, true, err
+}
+
+func (c *Client) wait(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-c.after(pause):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // CreateComment creates a comment. It is not retried if GitHub may have created it: call

@@ -101,6 +101,55 @@ func TestLifeOfAComment(t *testing.T) {
 	}
 }
 
+// A create that failed may have been done: the comment is looked for before it is created
+// again, and in the end there is exactly one.
+func TestWriteCommentAfterFailures(t *testing.T) {
+	t.Parallel()
+	post, patch := githubtest.Fault{Method: "POST", Path: "/comments"}, githubtest.Fault{Method: "PATCH", Path: "/comments"}
+	with := func(f githubtest.Fault, times int, do githubtest.Failure) githubtest.Fault {
+		f.Times, f.Do = times, do
+		return f
+	}
+	for name, test := range map[string]struct {
+		before string // the comment, "" for none
+		fault  githubtest.Fault
+		fails  string
+		posts  int
+	}{
+		"one 502":                  {"", with(post, 1, githubtest.Answer(502, "")), "", 2},
+		"three 502":                {"", with(post, 3, githubtest.Answer(502, "")), "", 4},
+		"made, the answer is lost": {"", with(post, 1, githubtest.Lost()), "", 1},
+		"always 502":               {"", with(post, 0, githubtest.Answer(502, "")), "502 Bad Gateway", 4},
+		"forbidden":                {"", with(post, 0, githubtest.Forbidden("no")), "403", 1},
+		"edited":                   {marker + "\nold", githubtest.Fault{Path: "-"}, "", 0},
+		"edited after a 502":       {marker + "\nold", with(patch, 1, githubtest.Answer(502, "")), "", 0},
+		"deleted in the meantime":  {marker + "\nold", with(patch, 1, githubtest.Answer(404, `{"message":"Not Found"}`)), "", 0},
+		"unchanged":                {marker + "\nnew", githubtest.Fault{Path: "-"}, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, server, _ := open(t, githubtest.Options{})
+			if test.before != "" {
+				for range 2 { // a second one of ours goes
+					server.AddComment(shop, githubtest.Comment{Number: 7, Author: githubtest.Bot, Body: test.before})
+				}
+			}
+			server.Inject(test.fault)
+			one, changed, err := c.WriteComment(t.Context(), shop, 7, marker, marker+"\nnew")
+			if (err == nil) != (test.fails == "") || err != nil && !strings.Contains(err.Error(), test.fails) {
+				t.Errorf("error %v, want %q", err, test.fails)
+			}
+			all := server.Comments(shop, 7)
+			if err == nil && (len(all) != 1 || all[0].Body != marker+"\nnew" || one.ID != all[0].ID || changed && name == "unchanged") {
+				t.Errorf("changed %t, %+v, all: %+v", changed, one, all)
+			}
+			if got := count(server, "POST /repos/acme/shop/issues/7/comments"); got != test.posts {
+				t.Errorf("%d creates, want %d", got, test.posts)
+			}
+		})
+	}
+}
+
 func TestCommentLength(t *testing.T) {
 	t.Parallel()
 	c, _, _ := open(t, githubtest.Options{})

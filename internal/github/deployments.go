@@ -2,10 +2,10 @@ package github
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 
 	gh "github.com/google/go-github/v62/github"
 )
@@ -46,7 +46,8 @@ func (c *Client) Deploy(ctx context.Context, repo, env, sha, description string,
 
 // DeploymentStatus sets the state of a deployment: queued, in_progress, success, failure,
 // error or inactive. With success, GitHub sets the environment's earlier deployments
-// inactive, except transient ones such as Deploy's: call DeactivateDeployments for these.
+// inactive, except transient ones such as Deploy's: call DeactivateDeployments
+// for these.
 func (c *Client) DeploymentStatus(ctx context.Context, repo string, id int64, state, envURL, logURL, description string) error {
 	owner, name, err := split(repo)
 	if err != nil {
@@ -56,18 +57,26 @@ func (c *Client) DeploymentStatus(ctx context.Context, repo string, id int64, st
 		State: &state, EnvironmentURL: optional(envURL), LogURL: optional(logURL),
 		Description: optional(cut(description)), AutoInactive: new(true),
 	}
-	_, _, err = call(ctx, c, create("deployments", "set deployment %d of %s to %s", id, repo, state), func() (*gh.DeploymentStatus, *gh.Response, error) {
+	o := write("deployments", "set deployment %d of %s to %s", id, repo, state)
+	o.once = state != inactive // which is the same twice
+	_, _, err = call(ctx, c, o, func() (*gh.DeploymentStatus, *gh.Response, error) {
 		return c.gh.Repositories.CreateDeploymentStatus(ctx, owner, name, id, request)
 	})
 	return err
 }
 
-// DeactivateDeployments sets all deployments of the environment inactive, except the given
-// ones, and returns how many it changed.
-func (c *Client) DeactivateDeployments(ctx context.Context, repo, env string, except ...int64) (int, error) {
+// A Deployment is a deployment as GitHub lists it.
+type Deployment struct {
+	ID      int64
+	Payload json.RawMessage // what Deploy was given
+}
+
+// DeactivateDeployments sets the environment's deployments that match inactive, and returns
+// the IDs of those that match.
+func (c *Client) DeactivateDeployments(ctx context.Context, repo, env string, match func(Deployment) bool) ([]int64, error) {
 	owner, name, err := environment(repo, env)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var ids []int64
 	_, err = pages(ctx, c, read("deployments", "list the deployments to %q of %s", env, repo), func(page gh.ListOptions) ([]*gh.Deployment, *gh.Response, error) {
@@ -76,33 +85,45 @@ func (c *Client) DeactivateDeployments(ctx context.Context, repo, env string, ex
 		if d.GetID() <= 0 || d.GetEnvironment() != env {
 			return fmt.Errorf("got deployment %d to %q", d.GetID(), d.GetEnvironment())
 		}
-		if !slices.Contains(except, d.GetID()) {
+		if match(Deployment{d.GetID(), d.Payload}) {
 			ids = append(ids, d.GetID())
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	done := 0
 	for _, id := range ids {
-		changed, err := c.deactivate(ctx, repo, id)
-		if err != nil {
-			return done, err
-		}
-		if changed {
-			done++
+		if err := c.deactivate(ctx, repo, id); err != nil {
+			return ids, err
 		}
 	}
-	return done, nil
+	return ids, nil
 }
 
-func (c *Client) deactivate(ctx context.Context, repo string, id int64) (changed bool, err error) {
+func (c *Client) deactivate(ctx context.Context, repo string, id int64) error {
 	state, err := c.deploymentState(ctx, repo, id)
 	if err != nil || state == inactive {
-		return false, err
+		return err
 	}
-	return true, c.DeploymentStatus(ctx, repo, id, inactive, "", "", "")
+	return c.DeploymentStatus(ctx, repo, id, inactive, "", "", "")
+}
+
+// DeleteDeployment deletes a deployment, which must be inactive. One that does not exist is
+// no error.
+func (c *Client) DeleteDeployment(ctx context.Context, repo string, id int64) error {
+	owner, name, err := split(repo)
+	if err != nil {
+		return err
+	}
+	_, _, err = call(ctx, c, write("deployments", "delete deployment %d of %s", id, repo), func() (struct{}, *gh.Response, error) {
+		resp, err := c.gh.Repositories.DeleteDeployment(ctx, owner, name, id)
+		return struct{}{}, resp, err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // deploymentState returns the newest state, empty if there is none.
@@ -126,22 +147,22 @@ func (c *Client) deploymentState(ctx context.Context, repo string, id int64) (st
 	return newest[0].GetState(), nil
 }
 
-// DeleteEnvironment deletes an environment with its settings. One that does not exist is
-// no error. With GITHUB_TOKEN, which never administers a repository, the error is always a
+// DeleteEnvironment deletes an environment with its settings, and reports whether there was
+// one. With GITHUB_TOKEN, which never administers a repository, the error is always a
 // *ForbiddenError.
-func (c *Client) DeleteEnvironment(ctx context.Context, repo, env string) error {
+func (c *Client) DeleteEnvironment(ctx context.Context, repo, env string) (existed bool, err error) {
 	owner, name, err := environment(repo, env)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, _, err = call(ctx, c, write(administrator, "delete environment %q of %s", env, repo), func() (struct{}, *gh.Response, error) {
 		resp, err := c.gh.Repositories.DeleteEnvironment(ctx, owner, name, url.PathEscape(env))
 		return struct{}{}, resp, err
 	})
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 func environment(repo, env string) (owner, name string, err error) {

@@ -48,20 +48,33 @@ func TestLifeOfAnEnvironment(t *testing.T) {
 		}
 		return all
 	}
-	if n, err := c.DeactivateDeployments(ctx, shop, env, second); n != 1 || err != nil || !cmp.Equal(states(), []string{"inactive", "success"}) {
-		t.Errorf("all but the second: %d, error %v, states %v", n, err, states())
+	but := func(d Deployment) bool { return d.ID != second }
+	if ids, err := c.DeactivateDeployments(ctx, shop, env, but); !cmp.Equal(ids, []int64{first}) || err != nil || !cmp.Equal(states(), []string{"inactive", "success"}) {
+		t.Errorf("all but the second: %v, error %v, states %v", ids, err, states())
 	}
-	for _, want := range []int{1, 0} {
-		if n, err := c.DeactivateDeployments(ctx, shop, env); n != want || err != nil || !cmp.Equal(states(), []string{"inactive", "inactive"}) {
-			t.Errorf("all: %d, error %v, want %d, states %v", n, err, want, states())
+	if err := c.DeleteDeployment(ctx, shop, second); err == nil || !strings.Contains(err.Error(), "cannot delete an active deployment") {
+		t.Errorf("delete an active one: %v", err)
+	}
+	ofSeven := func(d Deployment) bool { return string(d.Payload) == `{"pr":7}` }
+	for range 2 {
+		if ids, err := c.DeactivateDeployments(ctx, shop, env, ofSeven); len(ids) != 2 || err != nil || !cmp.Equal(states(), []string{"inactive", "inactive"}) {
+			t.Errorf("all: %v, error %v, states %v", ids, err, states())
+		}
+	}
+	for _, existed := range []bool{true, false} {
+		if got, err := c.DeleteEnvironment(ctx, shop, env); got != existed || err != nil || len(server.Environments(shop)) != 0 {
+			t.Errorf("existed %t, error %v, environments %v", got, err, server.Environments(shop))
 		}
 	}
 	for range 2 {
-		if err := c.DeleteEnvironment(ctx, shop, env); err != nil || len(server.Environments(shop)) != 0 {
-			t.Errorf("error %v, environments %v", err, server.Environments(shop))
+		if err := c.DeleteDeployment(ctx, shop, first); err != nil || len(server.Deployments(shop)) != 1 {
+			t.Errorf("delete the first: %v, left %v", err, server.Deployments(shop))
 		}
 	}
 }
+
+// every selects all deployments.
+func every(Deployment) bool { return true }
 
 func TestDeactivateOverManyPages(t *testing.T) {
 	t.Parallel()
@@ -75,13 +88,16 @@ func TestDeactivateOverManyPages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	server.Inject(githubtest.Fault{Method: "POST", Skip: 100, Times: 1, Do: githubtest.Answer(502, "")})
-	n, err := c.DeactivateDeployments(t.Context(), shop, "pr-7")
-	if n != 100 || err == nil || !strings.Contains(err.Error(), "to inactive: 502") {
-		t.Errorf("%d, error %v, want 100 and the trouble", n, err)
+	server.Inject(githubtest.Fault{Method: "POST", Skip: 100, Times: 4, Do: githubtest.Answer(502, "")})
+	if _, err := c.DeactivateDeployments(t.Context(), shop, "pr-7", every); err == nil || !strings.Contains(err.Error(), "to inactive: 502") {
+		t.Errorf("error %v, want the trouble", err)
 	}
-	if n, err := c.DeactivateDeployments(t.Context(), shop, "pr-7"); n != 104 || err != nil {
-		t.Errorf("%d, error %v, want the other 104", n, err)
+	ids, err := c.DeactivateDeployments(t.Context(), shop, "pr-7", every)
+	if len(ids) != 204 || err != nil {
+		t.Errorf("%d, error %v, want all 204", len(ids), err)
+	}
+	if got := server.Deployments(shop)[204].State(); got != "inactive" {
+		t.Errorf("the last one is %q", got)
 	}
 	if got := server.Deployments(shop)[0].State(); got != "" {
 		t.Errorf("that of production is %q", got)
@@ -94,7 +110,7 @@ func TestDeleteEnvironmentWithoutTheRight(t *testing.T) {
 	if _, err := c.Deploy(t.Context(), shop, "pr-7", sha1, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	err := c.DeleteEnvironment(t.Context(), shop, "pr-7")
+	_, err := c.DeleteEnvironment(t.Context(), shop, "pr-7")
 	refused, ok := errors.AsType[*ForbiddenError](err)
 	if !ok || !strings.Contains(refused.Hint, "administers the repository") || refused.What != `delete environment "pr-7" of acme/shop` || len(server.Environments(shop)) != 1 {
 		t.Errorf("error %v (%+v)", err, refused)

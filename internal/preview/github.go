@@ -2,8 +2,8 @@ package preview
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/github"
@@ -11,13 +11,17 @@ import (
 )
 
 // A githubForge is GitHub as the reconciler's Forge.
-type githubForge struct{ client *github.Client }
+type githubForge struct {
+	client *github.Client
+	// environments is the input; empty means one per pull request.
+	environments string
+}
 
 var _ reconcile.Forge = githubForge{}
 
 func (s *session) forge() (githubForge, error) {
 	client, err := github.New(github.Options{Token: s.v.String("github-token"), BaseURL: s.v.URL("github-api-url").String(), Now: time.Now, After: time.After})
-	return githubForge{client}, err
+	return githubForge{client, s.v.String("environments")}, err
 }
 
 func pullRequest(pr github.PullRequest) reconcile.PullRequest {
@@ -75,30 +79,51 @@ func (f githubForge) PreviousComment(ctx context.Context, k reconcile.Key, marke
 
 // Comment implements reconcile.Forge. Of several comments of ours the oldest stays.
 func (f githubForge) Comment(ctx context.Context, k reconcile.Key, marker, body string) (string, bool, error) {
-	found, err := f.client.Comments(ctx, k.Repository, k.Number, marker)
-	if err != nil {
-		return "", false, err
+	c, changed, err := f.client.WriteComment(ctx, k.Repository, k.Number, marker, body)
+	return c.URL, changed, err
+}
+
+// The values of the input environments.
+const (
+	environmentEach = "per-pull-request"
+	environmentOne  = "one"
+	environmentNone = "none"
+)
+
+// sharedEnvironment is the one environment of all previews, with environmentOne.
+const sharedEnvironment = "preview"
+
+// environment is where a preview's deployments are recorded; empty means nowhere.
+func (f githubForge) environment(k reconcile.Key) string {
+	switch f.environments {
+	case environmentNone:
+		return ""
+	case environmentOne:
+		return sharedEnvironment
 	}
-	if len(found.Ours) == 0 {
-		c, err := f.client.CreateComment(ctx, k.Repository, k.Number, body)
-		return c.URL, true, err
+	return k.Environment()
+}
+
+// A payload is what a deployment says of itself.
+type payload struct {
+	Number int `json:"pr_number"`
+}
+
+// ofPull selects the deployments of a pull request.
+func ofPull(number int) func(github.Deployment) bool {
+	return func(d github.Deployment) bool {
+		var p payload
+		return json.Unmarshal(d.Payload, &p) == nil && p.Number == number
 	}
-	for _, extra := range found.Ours[1:] {
-		if err := f.client.DeleteComment(ctx, k.Repository, extra.ID); err != nil {
-			return "", false, fmt.Errorf("delete a second comment of ours: %w", err)
-		}
-	}
-	c := found.Ours[0]
-	if c.Body == body {
-		return c.URL, false, nil
-	}
-	c, err = f.client.EditComment(ctx, k.Repository, c.ID, body)
-	return c.URL, true, err
 }
 
 // RecordDeployment implements reconcile.Forge.
 func (f githubForge) RecordDeployment(ctx context.Context, o reconcile.Owner, url, logURL string, ready bool) error {
-	id, err := f.client.Deploy(ctx, o.Repository, o.Environment(), o.Commit, "Preview of the pull request", map[string]any{"pr_number": o.Number})
+	env := f.environment(o.Key)
+	if env == "" {
+		return nil
+	}
+	id, err := f.client.Deploy(ctx, o.Repository, env, o.Commit, "Preview of the pull request", payload{o.Number})
 	if err != nil {
 		return err
 	}
@@ -109,20 +134,60 @@ func (f githubForge) RecordDeployment(ctx context.Context, o reconcile.Owner, ur
 	if err := f.client.DeploymentStatus(ctx, o.Repository, id, state, url, logURL, text); err != nil {
 		return err
 	}
-	_, err = f.client.DeactivateDeployments(ctx, o.Repository, o.Environment(), id)
+	ours := ofPull(o.Number)
+	_, err = f.client.DeactivateDeployments(ctx, o.Repository, env, func(d github.Deployment) bool { return d.ID != id && (env != sharedEnvironment || ours(d)) })
 	return err
 }
 
-// RetireEnvironment implements reconcile.Forge. Deleting the environment requires an
+// RetireEnvironment implements reconcile.Forge. An environment of the pull request's own is
+// retired with environmentOne too: the input may have changed since it was made.
+func (f githubForge) RetireEnvironment(ctx context.Context, k reconcile.Key) (reconcile.Retired, error) {
+	if f.environments == environmentNone {
+		return reconcile.Retired{}, nil
+	}
+	own, err := f.retireOwn(ctx, k)
+	if err != nil || f.environments != environmentOne {
+		return own, err
+	}
+	ids, err := f.client.DeactivateDeployments(ctx, k.Repository, sharedEnvironment, ofPull(k.Number))
+	if err != nil {
+		return own, err
+	}
+	for _, id := range ids {
+		// Or the one environment lists the deployments of all pull requests for ever.
+		if err := f.client.DeleteDeployment(ctx, k.Repository, id); err != nil {
+			return own, err
+		}
+	}
+	if own.Kept != "" {
+		return own, nil
+	}
+	n := len(ids) + own.Deployments
+	return reconcile.Retired{Name: sharedEnvironment, Deployments: n, Gone: n > 0}, nil
+}
+
+// retireOwn retires the environment of one pull request. Deleting it requires an
 // administrator's token; without one it stays, with all its deployments inactive.
-func (f githubForge) RetireEnvironment(ctx context.Context, k reconcile.Key) error {
-	if _, err := f.client.DeactivateDeployments(ctx, k.Repository, k.Environment()); err != nil {
-		return err
+func (f githubForge) retireOwn(ctx context.Context, k reconcile.Key) (reconcile.Retired, error) {
+	env := k.Environment()
+	ids, err := f.client.DeactivateDeployments(ctx, k.Repository, env, func(github.Deployment) bool { return true })
+	r := reconcile.Retired{Name: env, Deployments: len(ids)}
+	if err != nil || len(ids) == 0 {
+		return r, err // the first deployment makes the environment
 	}
-	err := f.client.DeleteEnvironment(ctx, k.Repository, k.Environment())
-	var forbidden *github.ForbiddenError
-	if errors.As(err, &forbidden) {
-		return nil
+	for range 2 { // the second time proves that it is gone
+		existed, err := f.client.DeleteEnvironment(ctx, k.Repository, env)
+		if _, ok := errors.AsType[*github.ForbiddenError](err); ok {
+			r.Kept = "the token may not delete environments (set environments to one or none)"
+			return r, nil
+		}
+		if err != nil {
+			return r, err
+		}
+		r.Gone = !existed
 	}
-	return err
+	if !r.Gone {
+		r.Kept = "it was deleted, and GitHub still has it"
+	}
+	return r, nil
 }

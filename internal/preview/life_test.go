@@ -88,16 +88,26 @@ func (p *peer) function(ctx context.Context, name string) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
-// reconciler is a run of its own.
-func (p *peer) reconciler() *reconcile.Reconciler {
+func (p *peer) client() *github.Client {
 	p.t.Helper()
 	client, err := github.New(github.Options{Token: "t", BaseURL: p.github.URL(), Now: time.Now, After: time.After})
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return client
+}
+
+func (p *peer) account() *netlify.Account {
+	return &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}
+}
+
+// reconciler is a run of its own.
+func (p *peer) reconciler() *reconcile.Reconciler {
+	p.t.Helper()
+	client := p.client()
 	b := *p.backend
 	b.runID = fmt.Sprintf("%d.1", p.runs.Add(1))
-	return &reconcile.Reconciler{Forge: githubForge{client}, Host: netlifyHost{account: &netlify.Account{Token: "t", BaseURL: p.netlify.URL()}, site: "site"}, Backend: &b, Fetcher: p,
+	return &reconcile.Reconciler{Forge: githubForge{client: client}, Host: netlifyHost{account: p.account(), site: "site"}, Backend: &b, Fetcher: p,
 		Now: time.Now, After: time.After, Logf: func(string, ...any) {}, Mask: func(string) {}, Redact: func(s string) string { return s }}
 }
 
@@ -210,7 +220,7 @@ func TestWholeLife(t *testing.T) {
 	if left := p.left(); len(left) != 0 {
 		t.Errorf("left in the end: %q", left)
 	}
-	if body := p.github.Comments(repo, 1)[0].Body; !strings.Contains(body, "🧹 Preview Environment Cleaned Up") || !strings.Contains(body, "Nothing is left") {
+	if body := p.github.Comments(repo, 1)[0].Body; !strings.Contains(body, "🧹 Preview Environment Cleaned Up") || !strings.Contains(body, "Verified as gone: Frontend, API. The environment `preview/pr-1` stays") {
 		t.Errorf("the comment: %s", body)
 	}
 	for _, d := range p.github.Deployments(repo) {
@@ -267,6 +277,7 @@ func TestAllAtOnce(t *testing.T) {
 	if err != nil || len(stacks) != 2 {
 		t.Fatalf("%v, %d stacks", err, len(stacks))
 	}
+	p.close(1)
 	if _, err := p.reconciler().Down(t.Context(), reconcile.Key{Repository: repo, Number: 1}, "90.1", ""); err != nil {
 		t.Error(err)
 	}
@@ -304,6 +315,15 @@ func TestCommentsOnGitHub(t *testing.T) {
 	if err != nil || r.Frontend.Status != reconcile.StatusReady || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
 		t.Errorf("with a token that may only read: %v, %+v", err, r.Warnings)
 	}
+}
+
+func readReport(t *testing.T, r actiontest.Result) string {
+	t.Helper()
+	raw, err := os.ReadFile(r.Outputs["report"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }
 
 // A whole run of the action, on the runner's files.

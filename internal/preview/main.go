@@ -148,6 +148,9 @@ func (s *session) reconcile(ctx context.Context, k *reconcile.Reconciler) (actio
 	switch s.goal {
 	case reconcile.GoalDown:
 		r, err = k.Down(ctx, s.key, s.runID, s.a.RunURL())
+		if err == nil && r.Superseded != "" && !s.event.Closed {
+			err = &exit.Error{Status: exit.GateRefused, Err: fmt.Errorf("nothing was removed: %s of %s", r.Superseded, s.key), Hint: "to remove its preview although it is open, set remove-open: true"}
+		}
 	case reconcile.GoalStatus:
 		r, err = k.Status(ctx, s.key)
 	default:
@@ -171,7 +174,8 @@ func (s *session) reconciler(ctx context.Context) (*reconcile.Reconciler, error)
 		return nil, err
 	}
 	k := &reconcile.Reconciler{Forge: forge, Fetcher: newFetcher(), Now: time.Now, After: time.After,
-		Logf: s.a.Printf, Mask: s.a.Mask, Redact: s.a.Redact}
+		Logf: s.a.Printf, Mask: s.a.Mask, Redact: s.a.Redact,
+		EvenOpen: s.v.Bool("remove-open"), Partial: s.v.String("parts") != "all"}
 	if k.Pages, err = s.pageChecker(); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,9 @@ func (s *session) conclude(r reconcile.Result, err error) (action.Result, error)
 			s.a.Print(out.Summary)
 		}
 	}
+	if r.Superseded != "" {
+		s.a.Annotate(action.Annotation{Level: action.Notice, Title: "pr-preview", Message: "superseded: " + r.Superseded})
+	}
 	for _, w := range r.Warnings {
 		s.a.Annotate(action.Annotation{Level: action.Warning, Title: "pr-preview", Message: w})
 	}
@@ -75,6 +78,9 @@ func failureOf(r reconcile.Result) error {
 	for _, p := range r.Failed() {
 		parts = append(parts, fmt.Errorf("%s: %s: %s", p.Name, p.Status, p.Detail))
 	}
+	if r.CommentError != "" {
+		parts = append(parts, fmt.Errorf("the comment was not written: %s", r.CommentError))
+	}
 	if len(parts) == 0 {
 		return nil
 	}
@@ -87,10 +93,11 @@ func statusOf(r reconcile.Result, err error) string {
 	is := func(s reconcile.Status) bool { return r.Frontend.Status == s || r.API.Status == s }
 	switch {
 	case err != nil:
-		return "failed"
+		status, _ := exit.Of(err)
+		return status.String()
 	case r.Superseded != "":
 		return "superseded"
-	case len(failed) > 0 && (is(reconcile.StatusReady) || is(reconcile.StatusRemoved)):
+	case (len(failed) > 0 || r.CommentError != "") && (is(reconcile.StatusReady) || is(reconcile.StatusRemoved)):
 		return "partial"
 	case len(failed) > 0:
 		return "failed"
@@ -124,11 +131,17 @@ func (s *session) concludeSweep(swept reconcile.SweepResult, err error) (action.
 func sweepRemaining(swept reconcile.SweepResult) []string {
 	var left []string
 	for _, orphan := range swept.Orphans {
+		if orphan.Error != "" {
+			left = append(left, fmt.Sprintf("#%d: %s", orphan.Number, orphan.Error))
+		}
 		if orphan.Removed == nil {
 			continue
 		}
 		for _, p := range orphan.Removed.Failed() {
 			left = append(left, fmt.Sprintf("#%d %s: %s", orphan.Number, p.Name, p.Detail))
+		}
+		if said := orphan.Removed.CommentError; said != "" {
+			left = append(left, fmt.Sprintf("#%d: the comment was not written: %s", orphan.Number, said))
 		}
 	}
 	return left
@@ -138,19 +151,27 @@ func sweepSummary(repository string, swept reconcile.SweepResult) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### Sweep of the previews of %s\n\nPreviews that are still needed: %d.\n\n", repository, swept.Kept)
 	for _, orphan := range swept.Orphans {
-		outcome := "would be removed"
-		if orphan.Removed != nil {
-			outcome = "removed"
-			if len(orphan.Removed.Failed()) > 0 {
-				outcome = "not gone"
-			}
-		}
-		fmt.Fprintf(&b, "- #%d: %s; %s\n", orphan.Number, orphan.Why, outcome)
+		fmt.Fprintf(&b, "- #%d: %s; %s\n", orphan.Number, orphan.Why, outcomeOf(orphan, swept.DryRun))
 	}
 	for _, f := range swept.Foreign {
 		fmt.Fprintf(&b, "- left alone: %s\n", f)
 	}
 	return b.String()
+}
+
+// outcomeOf says what became of one orphan.
+func outcomeOf(o reconcile.Orphan, dryRun bool) string {
+	switch {
+	case dryRun:
+		return "would be removed"
+	case o.Error != "":
+		return "not removed: " + o.Error
+	case o.Removed == nil || o.Removed.Superseded != "":
+		return "kept"
+	case len(o.Removed.Failed()) > 0:
+		return "not gone"
+	}
+	return "removed"
 }
 
 // writeReport writes the JSON report and returns its path.

@@ -63,6 +63,13 @@ func goalInputs() []input.Def {
 			Help: "Publish the frontend of a fork's pull request, from a workflow_run that built it without secrets; its API code and functions are never used",
 		},
 		{
+			Name: "environments", Kind: input.Enum, Default: environmentEach, Allowed: []string{environmentEach, environmentOne, environmentNone},
+			Help: "Environments on GitHub: one per pull request, preview/pr-N, which only an administrator's token can delete; one for all, preview; or none",
+		},
+		{
+			Name: "remove-open", Kind: input.Bool, Default: "false", Help: "With goal down: remove the preview although its pull request is open",
+		},
+		{
 			Name: "delete", Kind: input.Bool, Default: "false", Help: "Let a sweep remove the orphaned previews instead of only listing them",
 		},
 		{

@@ -184,6 +184,19 @@ func (repo *repository) supersede(by *Deployment) {
 	}
 }
 
+// delete refuses an active deployment, unless it is the only one.
+func (a deploymentsAPI) delete(repo *repository, r *http.Request) answer {
+	d := repo.deployment(r)
+	switch {
+	case d == nil:
+		return notFound
+	case d.State() != "inactive" && len(repo.deployments) > 1:
+		return refuse(http.StatusUnprocessableEntity, "We cannot delete an active deployment unless it is the only deployment in a given environment.")
+	}
+	repo.deployments = slices.DeleteFunc(repo.deployments, func(o *Deployment) bool { return o == d })
+	return answer{status: http.StatusNoContent}
+}
+
 func (a deploymentsAPI) deleteEnvironment(repo *repository, r *http.Request) answer {
 	name := r.PathValue("environment")
 	switch {

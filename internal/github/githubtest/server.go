@@ -176,6 +176,7 @@ func (s *Server) routes() *http.ServeMux {
 		"DELETE " + repo + "/issues/comments/{id}":       comments.delete,
 		"GET " + repo + "/deployments":                   deployments.list,
 		"POST " + repo + "/deployments":                  deployments.create,
+		"DELETE " + repo + "/deployments/{id}":           deployments.delete,
 		"GET " + repo + "/deployments/{id}/statuses":     deployments.statuses,
 		"POST " + repo + "/deployments/{id}/statuses":    deployments.createStatus,
 		"DELETE " + repo + "/environments/{environment}": deployments.deleteEnvironment,

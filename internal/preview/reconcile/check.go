@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,6 +82,54 @@ func (v visitor) site(ctx context.Context, d Desired, p *Part) {
 		v.links(ctx, p, d.Links)
 	}
 }
+
+// ended visits the address of a preview that was removed. It is over if the address does not
+// know the page, or shows a page of somebody else's: each deploy of ours has a manifest with
+// its commit. A foreign deploy may have been made of the same build. Anything else that it
+// answers proves nothing, and is asked again until the caches have followed. It reports the
+// check, and whether the address answers with something else.
+func (v visitor) ended(ctx context.Context, address string, commits []string, foreign bool) (c Check, answers bool) {
+	limit, cancel := context.WithTimeout(ctx, liveTimeout)
+	defer cancel()
+	c = Check{Name: "address"}
+	for {
+		status, body, err := v.fetcher.Get(limit, address+manifestPath)
+		ours := err == nil && status == http.StatusOK && commitOf(body) != "" && slices.Contains(commits, commitOf(body))
+		switch {
+		case err == nil && isGone(status):
+			return v.elsewhere(ctx, address)
+		case err == nil && status == http.StatusOK && (!ours || foreign):
+			c.OK, c.Detail = true, address+" answers, with a deploy that is not this preview's"
+			return c, true
+		case ours:
+			c.Detail = address + " still shows commit " + Short(commitOf(body))
+		default:
+			c.Detail = address + " could not be verified: " + answer(status, "", err)
+		}
+		select {
+		case <-limit.Done():
+			return c, false
+		case <-v.after(time.Second):
+		}
+	}
+}
+
+// elsewhere visits the front page of an address without a manifest.
+func (v visitor) elsewhere(ctx context.Context, address string) (c Check, answers bool) {
+	status, _, err := v.fetcher.Get(ctx, address+"/")
+	c = Check{"address", true, address + " answers " + answer(status, "", err)}
+	switch {
+	case err != nil:
+		c.OK, c.Detail = false, address+" could not be verified: "+err.Error()
+	case !isGone(status):
+		c.Detail += ", without a manifest of this preview"
+		answers = true
+	}
+	return c, answers
+}
+
+// isGone reports whether a status says that there is no such page.
+func isGone(status int) bool { return status == http.StatusNotFound || status == http.StatusGone }
 
 // api checks the API's health. The commit is verified only if the function reports
 // it.

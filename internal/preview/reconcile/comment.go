@@ -1,10 +1,7 @@
 package reconcile
 
 import (
-	"encoding/json"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,70 +14,25 @@ const Marker = "<!-- candlefish:pr-preview -->"
 // maxComment is GitHub's limit, in characters.
 const maxComment = 65536
 
-// A state is what a comment tells the next run, in a line that people do not see.
-type state struct {
-	Version int    `json:"v"`
-	Commit  string `json:"commit"`
-	Run     string `json:"run"`
-	Goal    Goal   `json:"goal"`
-}
-
-var stateLine = regexp.MustCompile(`(?m)^<!-- candlefish:pr-preview:state (\{.*\}) -->$`)
-
-// stateOf reads the state in a comment. It is empty without one, or if somebody edited
-// it.
-func stateOf(body string) state {
-	var l state
-	if m := stateLine.FindStringSubmatch(body); m != nil && json.Unmarshal([]byte(m[1]), &l) == nil && l.Version == 1 {
-		return l
-	}
-	return state{}
-}
-
-// newerThan reports whether the comment is by a later run than the given one. Run ids
-// are ID.ATTEMPT on GitHub, and others have no order.
-func (l state) newerThan(run string) bool {
-	theirs, ok := runOrder(l.Run)
-	ours, ok2 := runOrder(run)
-	return ok && ok2 && (theirs[0] > ours[0] || theirs[0] == ours[0] && theirs[1] > ours[1])
-}
-
-// runOrder splits a run id into run and attempt.
-func runOrder(run string) (id [2]int64, ok bool) {
-	a, b, found := strings.Cut(run, ".")
-	if !found {
-		return id, false
-	}
-	for i, s := range []string{a, b} {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			return id, false
-		}
-		id[i] = n
-	}
-	return id, true
-}
-
 // Summary renders a result for people, as the comment shows it.
 func Summary(r Result, runID string) string {
 	text := stateLine.ReplaceAllString(body(r, runID, state{}), "")
 	return strings.TrimPrefix(strings.TrimPrefix(text, Marker), "\n\n")
 }
 
-// body renders the comment about a result: with the marker, and cut at GitHub's limit
-// with a note that says so.
+// body renders the comment about a result, after a state that earlier runs left: with the
+// marker, and cut at GitHub's limit with a note that says so.
 func body(r Result, runID string, before state) string {
-	hidden, err := json.Marshal(state{1, r.Commit, runID, r.Goal})
-	if err != nil {
-		panic("preview: encode strings: " + err.Error())
-	}
+	now := before.after(r, runID)
 	var b strings.Builder
-	// An HTML comment must not contain "--".
-	fmt.Fprintf(&b, "%s\n<!-- candlefish:pr-preview:state %s -->\n", Marker, strings.ReplaceAll(string(hidden), "--", "- -"))
-	if r.Goal == GoalDown {
-		writeRemoval(&b, r)
-	} else {
-		writeEnvironment(&b, r, before)
+	fmt.Fprintf(&b, "%s\n%s\n", Marker, now.line())
+	switch {
+	case r.Superseded != "":
+		writeSuperseded(&b, r)
+	case r.Goal == GoalDown:
+		writeRemoval(&b, r, before)
+	default:
+		writeEnvironment(&b, r, before, now)
 	}
 	text := b.String()
 	const cutOff = "\n\n*This comment is longer than GitHub allows; the run's summary has the rest.*\n"
@@ -90,49 +42,122 @@ func body(r Result, runID string, before state) string {
 	return text
 }
 
-func writeEnvironment(b *strings.Builder, r Result, before state) {
+// writeSuperseded reports a run that another event overtook: what it saw before says nothing
+// about the preview of now.
+func writeSuperseded(b *strings.Builder, r Result) {
 	b.WriteString("## 🎭 Preview Environment\n\n")
-	switch failed := r.Failed(); {
+	if r.Goal == GoalDown {
+		fmt.Fprintf(b, "**Superseded**: %s, so its preview stays.%s\n\n", report.Escape(r.Superseded), runLink(r))
+		return
+	}
+	fmt.Fprintf(b, "**Superseded** at %s: %s. This run reports nothing about the preview.%s\n\n", report.Code(Short(r.Commit)), report.Escape(r.Superseded), runLink(r))
+	writeParts(b, r, state{})
+}
+
+func writeEnvironment(b *strings.Builder, r Result, before, now state) {
+	b.WriteString("## 🎭 Preview Environment\n\n")
+	commit, failed, ready := report.Code(Short(r.Commit)), r.Failed(), r.with(StatusReady)
+	switch {
+	case len(failed) == 0 && len(ready) == 1 && r.apart(before) != "":
+		fmt.Fprintf(b, "**The %s is ready** at %s. %s%s\n\n", ready[0].Name, commit, verdict(r), r.apart(before))
 	case len(failed) == 0:
-		fmt.Fprintf(b, "**Ready** at %s. Everything below was verified.\n\n", report.Code(Short(r.Commit)))
-	case len(failed) == 1 && (r.Frontend.Status == StatusReady || r.API.Status == StatusReady):
-		fmt.Fprintf(b, "**Partly ready** at %s: the %s is not.\n\n", report.Code(Short(r.Commit)), failed[0].Name)
+		fmt.Fprintf(b, "**Ready** at %s. %s\n\n", commit, verdict(r))
+	case len(failed) == 1 && len(ready) > 0:
+		fmt.Fprintf(b, "**Partly ready** at %s: the %s is not.\n\n", commit, failed[0].Name)
 	default:
-		fmt.Fprintf(b, "**Not ready** at %s.\n\n", report.Code(Short(r.Commit)))
+		fmt.Fprintf(b, "**Not ready** at %s.\n\n", commit)
 	}
-	writeParts(b, r)
-	if before.Commit != "" && before.Commit != r.Commit && before.Goal == GoalUp {
-		writeChanges(b, r, before)
-	}
+	writeParts(b, r, before)
+	writeChanges(b, now)
 	writeChecks(b, r)
-	fmt.Fprintf(b, "It is removed when the pull request is closed, and on %s at the latest.%s\n", r.Expires.UTC().Format("2 January 2006, 15:04 MST"), runLink(r))
+	fmt.Fprintf(b, "It is removed when the pull request is closed, or by a sweep after %s.%s\n", r.Expires.UTC().Format("2 January 2006, 15:04 MST"), runLink(r))
+}
+
+// verdict counts the checks.
+func verdict(r Result) string {
+	all, failed := 0, 0
+	for _, p := range r.parts() {
+		for _, c := range p.Checks {
+			all++
+			if !c.OK {
+				failed++
+			}
+		}
+	}
+	if failed > 0 {
+		return fmt.Sprintf("Of %d checks %d failed; these fail no preview.", all, failed)
+	}
+	return fmt.Sprintf("All %d checks below passed.", all)
+}
+
+// apart names the part that this run does not manage, if there is or may be one.
+func (r Result) apart(before state) string {
+	for _, p := range r.with(StatusUnused) {
+		if p.Name != partEnvironment && (r.Partial || before.part(p.Name).Status != "") {
+			return fmt.Sprintf(" The %s was not part of this run.", p.Name)
+		}
+	}
+	return ""
 }
 
 // maxChanges is how many changes a comment lists.
 const maxChanges = 20
 
-func writeChanges(b *strings.Builder, r Result, before state) {
-	fmt.Fprintf(b, "Since the last push (%s):", report.Code(Short(before.Commit)))
-	for _, c := range r.Changes[:min(len(r.Changes), maxChanges)] {
+func writeChanges(b *strings.Builder, now state) {
+	if now.Since == "" {
+		return
+	}
+	fmt.Fprintf(b, "Since the last push (%s):", report.Code(Short(now.Since)))
+	for _, c := range now.Changes[:min(len(now.Changes), maxChanges)] {
 		fmt.Fprintf(b, " %s;", report.Escape(c))
 	}
-	if extra := len(r.Changes) - maxChanges; extra > 0 {
+	if extra := len(now.Changes) - maxChanges; extra > 0 {
 		fmt.Fprintf(b, " and %d more;", extra)
 	}
 	b.WriteString("\n\n")
 }
 
-func writeRemoval(b *strings.Builder, r Result) {
+// writeRemoval claims no more than what was looked for: all is gone only if both parts were
+// asked for, nothing of others is there, and nothing stays.
+func writeRemoval(b *strings.Builder, r Result, before state) {
 	b.WriteString("## 🧹 Preview Environment Cleaned Up\n\n")
-	if failed := r.Failed(); len(failed) == 0 {
-		b.WriteString("Nothing is left. Each line was verified.\n\n")
-	} else {
+	rest := removalRest(r, before)
+	switch failed := r.Failed(); {
+	case len(failed) > 0:
 		b.WriteString("**Not everything is gone.** Run the cleanup again, or remove the listed parts by hand.\n\n")
+	case rest == "" && r.Frontend.Status != StatusUnused && r.API.Status != StatusUnused:
+		b.WriteString("Nothing is left. Each line was verified.\n\n")
+	default:
+		fmt.Fprintf(b, "Verified as gone: %s.%s\n\n", strings.Join(names(r.with(StatusRemoved, StatusAbsent)), ", "), rest)
 	}
-	writeParts(b, r)
+	writeParts(b, r, before)
+	writeChecks(b, r)
 	if text := runLink(r); text != "" {
 		b.WriteString(strings.TrimSpace(text) + "\n")
 	}
+}
+
+// removalRest says what a removal leaves, and what it did not look at.
+func removalRest(r Result, before state) string {
+	text := r.apart(before)
+	if len(r.Foreign) > 0 {
+		text += fmt.Sprintf(" Not ours and left alone: deploys %s.", report.Escape(strings.Join(r.Foreign, ", ")))
+	}
+	if r.Address != "" {
+		text += " " + report.Escape(r.Address) + "."
+	}
+	for _, p := range r.with(StatusKept) {
+		text += fmt.Sprintf(" The %s %s stays.", strings.ToLower(p.Name), report.Code(p.ID))
+	}
+	return text
+}
+
+func names(parts []Part) []string {
+	var all []string
+	for _, p := range parts {
+		all = append(all, p.Name)
+	}
+	return all
 }
 
 func runLink(r Result) string {
@@ -142,12 +167,19 @@ func runLink(r Result) string {
 	return " [The run](" + r.RunURL + ")."
 }
 
-// writeParts shows both parts, with the commit that each answered with.
-func writeParts(b *strings.Builder, r Result) {
+// writeParts shows the parts, with the commit that each answered with. Those of another step
+// of the workflow are shown as that one saw them.
+func writeParts(b *strings.Builder, r Result, before state) {
 	b.WriteString("| Part | Status | Where | Answers as | Took |\n|---|---|---|---|---:|\n")
-	for _, p := range []Part{r.Frontend, r.API} {
+	for _, p := range r.parts() {
+		took, status := p.Took.Round(100*time.Millisecond).String(), string(p.Status)
 		if p.Status == StatusUnused {
-			continue
+			last := before.part(p.Name)
+			if last.Status == "" || p.Name == partEnvironment {
+				continue
+			}
+			p.URL, p.ID, p.Commit = last.URL, last.ID, last.Commit
+			took, status = "–", string(last.Status)+" (by an earlier step)"
 		}
 		where, commit := p.URL, "–"
 		if where == "" {
@@ -156,10 +188,10 @@ func writeParts(b *strings.Builder, r Result) {
 		if p.Commit != "" {
 			commit = report.Code(Short(p.Commit))
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", p.Name, p.Status, location(where), commit, p.Took.Round(100*time.Millisecond))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", p.Name, status, location(where), commit, took)
 	}
 	b.WriteString("\n")
-	for _, p := range []Part{r.Frontend, r.API} {
+	for _, p := range r.parts() {
 		if p.Detail != "" {
 			fmt.Fprintf(b, "- %s: %s\n", p.Name, report.Escape(clip(p.Detail, 2000)))
 		}
@@ -172,7 +204,7 @@ func writeParts(b *strings.Builder, r Result) {
 
 func writeChecks(b *strings.Builder, r Result) {
 	var rows []string
-	for _, p := range []Part{r.Frontend, r.API} {
+	for _, p := range r.parts() {
 		for _, c := range p.Checks {
 			verdict := "passed"
 			if !c.OK {

@@ -4,88 +4,177 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Down removes the preview and verifies that it is gone. It needs nothing but the key,
-// and may be repeated.
+// openReason is the reason of a removal that its pull request overtook: it is open, or open
+// again.
+const openReason = "the pull request is open"
+
+// Down removes the preview of a closed pull request and verifies that it is gone. It needs
+// nothing but the key, and may be repeated. An event says what was, so GitHub is asked now:
+// if the pull request is open, nothing is removed and the result is superseded, unless
+// EvenOpen is set.
 func (k *Reconciler) Down(ctx context.Context, key Key, runID, runURL string) (Result, error) {
-	r := k.begin(key, GoalDown, runURL)
-	if k.Host != nil {
-		r.Frontend = k.removeSites(ctx, key)
-	}
-	if k.Backend != nil {
-		r.API = k.removeAPI(ctx, key)
-	}
-	r.EndedAt = k.Now().UTC()
-	if err := k.Forge.RetireEnvironment(ctx, key); err != nil {
-		r.Warnings = append(r.Warnings, "GitHub's environment is not up to date: "+err.Error())
-	}
-	if r.Frontend.Status == StatusAbsent && r.API.Status == StatusAbsent {
-		if previous, err := k.Forge.PreviousComment(ctx, key, Marker); err == nil && previous == "" {
-			return r, nil // there never was a preview: nothing to report
-		}
-	}
-	k.comment(ctx, runID, &r)
-	return r, nil
+	return k.remove(ctx, key, runID, runURL, k.EvenOpen)
 }
 
-// removeSites deletes the deploys of the preview's alias that are ours.
-func (k *Reconciler) removeSites(ctx context.Context, key Key) Part {
-	p := Part{Name: "Frontend", Status: StatusAbsent, ID: key.Alias()}
-	began := k.Now()
-	sites, err := k.Host.Sites(ctx, key.Alias())
+// remove is Down; always is whether it asks for no closed pull request.
+func (k *Reconciler) remove(ctx context.Context, key Key, runID, runURL string, always bool) (Result, error) {
+	m := &removal{Reconciler: k, key: key, always: always, r: k.begin(key, GoalDown, runURL)}
+	if err := m.run(ctx); err != nil || m.r.Superseded != "" {
+		m.r.EndedAt = k.Now().UTC()
+		return m.r, err
+	}
+	m.r.EndedAt = k.Now().UTC()
+	if m.nothing() && m.previous == "" {
+		return m.r, nil // there never was a preview: nothing to report
+	}
+	k.comment(ctx, runID, &m.r)
+	return m.r, nil
+}
+
+// A removal is one run that removes a preview.
+type removal struct {
+	*Reconciler
+	key      Key
+	always   bool
+	r        Result
+	previous string // the comment
+}
+
+// run removes the parts. Before each one it asks whether the pull request is still closed: it
+// may be reopened while this run works.
+func (m *removal) run(ctx context.Context) error {
+	if open, err := m.reopened(ctx); err != nil || open {
+		return err
+	}
+	var err error
+	if m.previous, err = m.Forge.PreviousComment(ctx, m.key, Marker); err != nil {
+		m.r.Warnings = append(m.r.Warnings, "what earlier runs left behind is not known: "+err.Error())
+	}
+	if m.Host != nil {
+		if open, err := m.frontend(ctx); err != nil || open {
+			return err
+		}
+	}
+	if open, err := m.reopened(ctx); err != nil || open {
+		return err
+	}
+	if m.Backend != nil {
+		m.r.API = m.removeAPI(ctx, m.key)
+		if last := stateOf(m.previous); m.r.API.Status == StatusAbsent && last.Goal == GoalDown && last.part(partAPI).Status == StatusRemoved {
+			m.r.API.Status, m.r.API.Detail = StatusRemoved, "removed earlier, and looked for again: "+m.r.API.Detail
+		}
+	}
+	m.environment(ctx)
+	return nil
+}
+
+// reopened reads the pull request and reports whether it is open, which ends the removal.
+func (m *removal) reopened(ctx context.Context) (bool, error) {
+	if m.always {
+		return false, nil
+	}
+	pr, err := m.Forge.PullRequest(ctx, m.key)
 	if err != nil {
-		p.Status, p.Detail, p.Took = StatusRemaining, err.Error(), k.Now().Sub(began)
-		return p
+		return false, fmt.Errorf("check whether %s is closed before its preview is removed: %w", m.key, err)
 	}
-	ours, foreign := key.split(sites)
-	var failures []string
-	for _, s := range ours {
-		k.Logf("removing deploy %s", s.ID)
-		if err := k.removeSite(ctx, s); err != nil {
-			failures = append(failures, fmt.Sprintf("%s: %v", s.ID, err))
-		}
+	if pr.Open {
+		m.Logf("not removed: %s", openReason)
+		m.r.Superseded = openReason
 	}
-	p.Status, p.Detail = removal(len(ours), foreign, failures)
-	p.Took = k.Now().Sub(began)
-	return p
+	return pr.Open, nil
 }
 
-// split tells the preview's own deploys from others under its alias, given by ID.
-func (k Key) split(sites []Site) (ours []Site, foreign []string) {
+// nothing reports whether there was nothing to remove.
+func (m *removal) nothing() bool {
+	return !slices.ContainsFunc(m.r.parts(), func(p Part) bool { return p.Status != StatusAbsent && p.Status != StatusUnused })
+}
+
+// frontend deletes the deploys of the preview's alias that are ours. It lists them before it
+// asks whether the pull request is closed: whatever a reopened one publishes afterwards is
+// not on the list.
+func (m *removal) frontend(ctx context.Context) (open bool, err error) {
+	began := m.Now()
+	p := Part{Name: partFrontend, Status: StatusAbsent, ID: m.key.Alias()}
+	defer func() {
+		p.Took = m.Now().Sub(began)
+		m.r.Frontend = p
+	}()
+	sites, err := m.Host.Sites(ctx, m.key.Alias())
+	if err != nil {
+		p.Status, p.Detail = StatusRemaining, err.Error()
+		return false, nil
+	}
+	if open, err := m.reopened(ctx); err != nil || open {
+		return open, err
+	}
+	ours, foreign := m.key.split(sites)
+	for _, s := range foreign {
+		m.r.Foreign = append(m.r.Foreign, s.ID)
+	}
+	last := stateOf(m.previous).part(partFrontend)
+	m.deploys(ctx, ours, last, &p)
+	m.address(ctx, sites, ours, last, &p)
+	return false, nil
+}
+
+// deploys removes deploys, and looks again for those that an earlier run deleted and that
+// still answered.
+func (m *removal) deploys(ctx context.Context, ours []Site, last seen, p *Part) {
+	var failures []string
+	done := func(s Site, err error) {
+		c := Check{"deploy " + s.ID, err == nil, "deleted; Netlify does not know it any more, and its address answers 404"}
+		if err != nil {
+			c.Detail = err.Error()
+			failures = append(failures, s.ID+": "+c.Detail)
+			p.Left = append(p.Left, Left{s.ID, s.URL})
+		}
+		p.Checks = append(p.Checks, c)
+	}
+	for _, s := range ours {
+		m.Logf("removing deploy %s", s.ID)
+		done(s, m.removeSite(ctx, s))
+	}
+	for _, l := range last.Left {
+		if !slices.ContainsFunc(ours, func(s Site) bool { return s.ID == l.ID }) {
+			s := Site{ID: l.ID, URL: l.URL, Alias: m.key.Alias()}
+			done(s, m.verifyGone(ctx, s))
+		}
+	}
+	switch {
+	case len(failures) > 0:
+		p.Status, p.Detail = StatusRemaining, strings.Join(failures, "; ")
+	case len(p.Checks) > 0:
+		p.Status, p.Detail = StatusRemoved, fmt.Sprintf("deploys removed and verified as gone: %d", len(p.Checks))
+	default:
+		p.Detail = "Netlify lists no deploy of this pull request"
+	}
+}
+
+// split tells the preview's own deploys from others under its alias.
+func (k Key) split(sites []Site) (ours, foreign []Site) {
 	for _, s := range sites {
 		if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil && o.Key == k {
 			ours = append(ours, s)
 		} else {
-			foreign = append(foreign, s.ID)
+			foreign = append(foreign, s)
 		}
 	}
 	return ours, foreign
 }
 
-// removal is the status of a frontend of which some deploys were to be removed.
-func removal(ours int, foreign, failures []string) (Status, string) {
-	if len(failures) > 0 {
-		return StatusRemaining, strings.Join(failures, "; ")
-	}
-	status := StatusAbsent
-	var details []string
-	if ours > 0 {
-		status = StatusRemoved
-		details = append(details, fmt.Sprintf("deploys removed and verified as gone: %d", ours))
-	}
-	if len(foreign) > 0 {
-		details = append(details, "not ours and left alone: "+strings.Join(foreign, ", "))
-	}
-	return status, strings.Join(details, "; ")
-}
-
-func (k *Reconciler) removeSite(ctx context.Context, s Site) error {
-	if err := k.Host.Remove(ctx, s); err != nil {
+func (m *removal) removeSite(ctx context.Context, s Site) error {
+	if err := m.Host.Remove(ctx, s); err != nil {
 		return err
 	}
-	gone, why, err := k.Host.Gone(ctx, s)
+	return m.verifyGone(ctx, s)
+}
+
+func (m *removal) verifyGone(ctx context.Context, s Site) error {
+	gone, why, err := m.Host.Gone(ctx, s)
 	if err != nil {
 		return fmt.Errorf("it was deleted, but could not be verified as gone: %w", err)
 	}
@@ -95,8 +184,37 @@ func (k *Reconciler) removeSite(ctx context.Context, s Site) error {
 	return nil
 }
 
+// address visits the address that people have, which belongs to no single deploy. If no
+// deploy of the preview ever had one, there is none to visit.
+func (m *removal) address(ctx context.Context, sites, ours []Site, last seen, p *Part) {
+	address := last.URL
+	for _, s := range sites {
+		if s.AliasURL != "" {
+			address = s.AliasURL
+		}
+	}
+	if address == "" {
+		return
+	}
+	p.URL = address
+	commits := []string{last.Commit}
+	for _, s := range ours {
+		if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil {
+			commits = append(commits, o.Commit)
+		}
+	}
+	c, answers := m.visitor().ended(ctx, address, commits, len(sites) > len(ours))
+	p.Checks = append(p.Checks, c)
+	if !c.OK {
+		p.Status, p.Detail = StatusRemaining, strings.TrimPrefix(p.Detail+"; "+c.Detail, "; ")
+	}
+	if answers {
+		m.r.Address = c.Detail
+	}
+}
+
 func (k *Reconciler) removeAPI(ctx context.Context, key Key) Part {
-	p := Part{Name: "API", Status: StatusAbsent, ID: key.Stack()}
+	p := Part{Name: partAPI, Status: StatusAbsent, ID: key.Stack()}
 	began := k.Now()
 	existed, left, err := k.Backend.Remove(ctx, key, k.Logf)
 	p.Took = k.Now().Sub(began)
@@ -107,61 +225,28 @@ func (k *Reconciler) removeAPI(ctx context.Context, key Key) Part {
 		p.Status, p.Detail = StatusRemaining, "AWS did not delete "+strings.Join(left, ", ")
 	case existed:
 		p.Status, p.Detail = StatusRemoved, "the stack and its resources, verified as gone"
+	default:
+		p.Detail = "AWS has no stack of this name"
 	}
 	return p
 }
 
-// Status reports the state of a preview and changes nothing.
-func (k *Reconciler) Status(ctx context.Context, key Key) (Result, error) {
-	r := k.begin(key, GoalStatus, "")
-	pr, err := k.Forge.PullRequest(ctx, key)
-	if err != nil {
-		return r, err
+// environment ends the preview's deployments on GitHub.
+func (m *removal) environment(ctx context.Context) {
+	began := m.Now()
+	e, err := m.Forge.RetireEnvironment(ctx, m.key)
+	p := Part{Name: partEnvironment, Status: StatusAbsent, ID: e.Name, Took: m.Now().Sub(began)}
+	switch {
+	case err != nil:
+		p.Status, p.ID, p.Detail = StatusRemaining, m.key.Environment(), err.Error()
+	case e.Name == "":
+		p.Status = StatusUnused
+	case e.Kept != "":
+		p.Status, p.Detail = StatusKept, fmt.Sprintf("%s; its deployments, %d, are inactive", e.Kept, e.Deployments)
+	case e.Gone:
+		p.Status, p.Detail = StatusRemoved, fmt.Sprintf("deployments of this pull request ended: %d; GitHub was asked again and has nothing of it", e.Deployments)
+	default:
+		p.Detail = "GitHub lists no deployment of this pull request"
 	}
-	r.Commit = pr.Head
-	d := Desired{Key: key, Commit: pr.Head}
-	if k.Host != nil {
-		if err := k.siteStatus(ctx, d, &r); err != nil {
-			return r, err
-		}
-	}
-	if k.Backend != nil {
-		if err := k.apiStatus(ctx, d, &r); err != nil {
-			return r, err
-		}
-	}
-	r.EndedAt = k.Now().UTC()
-	return r, nil
-}
-
-func (k *Reconciler) siteStatus(ctx context.Context, d Desired, r *Result) error {
-	sites, err := k.Host.Sites(ctx, d.Alias())
-	if err != nil {
-		return err
-	}
-	r.Frontend.Status = StatusAbsent
-	for _, s := range sites {
-		if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil && o.Key == d.Key {
-			r.Frontend = Part{Name: "Frontend", Status: StatusFailed, URL: s.AliasURL, ID: s.ID}
-			r.Expires = o.Expires
-			k.visitor().site(ctx, d, &r.Frontend)
-			return nil
-		}
-	}
-	return nil
-}
-
-func (k *Reconciler) apiStatus(ctx context.Context, d Desired, r *Result) error {
-	stacks, err := k.Backend.Stacks(ctx)
-	if err != nil {
-		return err
-	}
-	r.API.Status = StatusAbsent
-	for _, s := range stacks {
-		if s.Name == d.Stack() && d.Owns(s.Tags) == nil {
-			r.API = Part{Name: "API", Status: StatusFailed, URL: s.URL(), ID: s.ID}
-			k.visitor().api(ctx, d, &r.API)
-		}
-	}
-	return nil
+	m.r.Environment = p
 }

@@ -36,6 +36,9 @@ func (k Key) String() string { return fmt.Sprintf("%s#%d", k.Repository, k.Numbe
 // Alias is the preview's alias on Netlify.
 func (k Key) Alias() string { return fmt.Sprintf("pr-%d", k.Number) }
 
+// aliasForm is an alias that a preview could have.
+var aliasForm = regexp.MustCompile(`^pr-[0-9]+$`)
+
 // StackPrefix begins the names of all API stacks.
 const StackPrefix = "candlefish-api-preview-pr-"
 

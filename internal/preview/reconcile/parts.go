@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -98,8 +99,17 @@ type Forge interface {
 	PreviousComment(ctx context.Context, k Key, marker string) (string, error)
 	// RecordDeployment records a commit's deployment in the preview's environment.
 	RecordDeployment(ctx context.Context, o Owner, url, logURL string, ready bool) error
-	// RetireEnvironment records that the environment is gone.
-	RetireEnvironment(ctx context.Context, k Key) error
+	// RetireEnvironment ends the preview's deployments and, where the token may,
+	// deletes its environment.
+	RetireEnvironment(ctx context.Context, k Key) (Retired, error)
+}
+
+// Retired is what there was of a preview's environment, and what became of it.
+type Retired struct {
+	Name        string // empty if no environment is used
+	Deployments int    // of the preview that GitHub listed; each is inactive or deleted now
+	Gone        bool   // GitHub was asked again, and has nothing of the preview
+	Kept        string // why it stays
 }
 
 // A PageChecker checks pages in a browser. Failed checks do not fail a preview: the
@@ -120,7 +130,8 @@ type Status string
 const (
 	StatusReady      Status = "ready"      // it answers, with this commit
 	StatusRemoved    Status = "removed"    // verified as gone
-	StatusAbsent     Status = "absent"     // it never existed
+	StatusAbsent     Status = "absent"     // it was looked for, and there was none
+	StatusKept       Status = "kept"       // it stays, since nobody may remove it; nothing is wrong
 	StatusFailed     Status = "failed"     // it did not reach its desired state
 	StatusRemaining  Status = "remaining"  // it should be gone and is not
 	StatusSuperseded Status = "superseded" // a newer commit or the end of the pull request came first
@@ -138,6 +149,14 @@ type Part struct {
 	Detail string        `json:"detail,omitempty"`
 	// Checks are the checks of this part, with their results.
 	Checks []Check `json:"checks,omitempty"`
+	// Left lists deploys that were deleted and still answered, for the next removal.
+	Left []Left `json:"left,omitempty"`
+}
+
+// A Left is a deploy that should be gone and is not.
+type Left struct {
+	ID  string `json:"id"`
+	URL string `json:"url"`
 }
 
 // unused returns a part that the run does not manage.
@@ -152,22 +171,33 @@ type Check struct {
 
 // A Result is what one run did and verified.
 type Result struct {
-	Key        Key               `json:"-"`
-	Repository string            `json:"repository"`
-	Number     int               `json:"pr_number"`
-	Goal       Goal              `json:"goal"`
-	Commit     string            `json:"commit_sha"`
-	Frontend   Part              `json:"frontend"`
-	API        Part              `json:"api"`
+	Key        Key    `json:"-"`
+	Repository string `json:"repository"`
+	Number     int    `json:"pr_number"`
+	Goal       Goal   `json:"goal"`
+	Commit     string `json:"commit_sha"`
+	Frontend   Part   `json:"frontend"`
+	API        Part   `json:"api"`
+	// Partial says that other steps manage the part that this run did not.
+	Partial bool `json:"partial,omitempty"`
+	// Environment is the one on GitHub; a run that deploys does not set it.
+	Environment Part `json:"environment,omitzero"`
+	// Foreign lists deploys under the preview's alias that are not ours.
+	Foreign []string `json:"foreign,omitempty"`
+	// Address is what the preview's address answers after the removal, if it answers:
+	// with something that is not this preview.
+	Address    string            `json:"address,omitempty"`
 	Outputs    map[string]string `json:"stack_outputs,omitempty"`
 	Expires    time.Time         `json:"expires_at,omitzero"`
 	Superseded string            `json:"superseded,omitempty"` // the reason
 	Changes    []string          `json:"changes,omitempty"`    // since the previous comment
 	CommentURL string            `json:"comment_url,omitempty"`
-	Warnings   []string          `json:"warnings,omitempty"`
-	StartedAt  time.Time         `json:"started_at"`
-	EndedAt    time.Time         `json:"ended_at"`
-	RunURL     string            `json:"run_url,omitempty"`
+	// CommentError is why the comment was not written.
+	CommentError string    `json:"comment_error,omitempty"`
+	Warnings     []string  `json:"warnings,omitempty"`
+	StartedAt    time.Time `json:"started_at"`
+	EndedAt      time.Time `json:"ended_at"`
+	RunURL       string    `json:"run_url,omitempty"`
 }
 
 // A Goal is what a run brings about.
@@ -181,11 +211,19 @@ const (
 	GoalSweep  Goal = "sweep"
 )
 
+// parts lists all parts, in the order in which people see them.
+func (r Result) parts() []Part { return []Part{r.Frontend, r.API, r.Environment} }
+
 // Failed lists the parts that are not in their desired state.
 func (r Result) Failed() []Part {
+	return r.with(StatusFailed, StatusRemaining)
+}
+
+// with lists the parts in one of the states.
+func (r Result) with(states ...Status) []Part {
 	var parts []Part
-	for _, p := range []Part{r.Frontend, r.API} {
-		if p.Status == StatusFailed || p.Status == StatusRemaining {
+	for _, p := range r.parts() {
+		if slices.Contains(states, p.Status) {
 			parts = append(parts, p)
 		}
 	}

@@ -44,6 +44,14 @@ type world struct {
 	left    []string
 	health  int
 	pages   map[string]int
+
+	environment Retired
+	retireErr   error
+	commentErr  error
+	cached      bool   // the address shows the last deploy after its removal
+	foreign     string // the commit that the address shows after the removal
+	onSites     func(w *world)
+	onRemove    func(w *world)
 }
 
 func newWorld() *world {
@@ -84,6 +92,9 @@ func (w *world) WithHead(ctx context.Context, repository, commit string) ([]Pull
 func (w *world) Comment(_ context.Context, k Key, _, body string) (string, bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.commentErr != nil {
+		return "", false, w.commentErr
+	}
 	w.comments[k.Number] = body
 	w.writes++
 	return "https://github.com/c", true, nil
@@ -97,11 +108,11 @@ func (w *world) PreviousComment(_ context.Context, k Key, _ string) (string, err
 
 func (w *world) RecordDeployment(context.Context, Owner, string, string, bool) error { return nil }
 
-func (w *world) RetireEnvironment(_ context.Context, k Key) error {
+func (w *world) RetireEnvironment(_ context.Context, k Key) (Retired, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.retired = append(w.retired, k)
-	return nil
+	return w.environment, w.retireErr
 }
 
 func (w *world) Publish(_ context.Context, b Build) (Site, error) {
@@ -122,6 +133,9 @@ func (w *world) Publish(_ context.Context, b Build) (Site, error) {
 func (w *world) Sites(_ context.Context, alias string) ([]Site, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.onSites != nil {
+		w.onSites(w)
+	}
 	return slices.DeleteFunc(slices.Clone(w.sites), func(s Site) bool { return alias != "" && s.Alias != alias }), nil
 }
 
@@ -129,6 +143,15 @@ func (w *world) Remove(_ context.Context, s Site) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sites = slices.DeleteFunc(w.sites, func(x Site) bool { return x.ID == s.ID })
+	if w.onRemove != nil {
+		w.onRemove(w)
+	}
+	if !w.cached {
+		delete(w.live, s.Alias)
+	}
+	if w.foreign != "" {
+		w.live[s.Alias] = w.foreign
+	}
 	return nil
 }
 
@@ -148,6 +171,9 @@ func (w backend) Apply(_ context.Context, o Owner, _ Logf) (API, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	a := API{ID: "arn:" + o.Stack(), Name: o.Stack(), Status: "CREATE_COMPLETE", Outputs: map[string]string{"ApiUrl": "https://api.test/preview"}, Tags: o.Tags()}
+	if old, ok := w.stacks[o.Stack()]; ok && old.Tags[tagCommit] != o.Commit {
+		a.Changes = []string{"API: modify Function"}
+	}
 	w.stacks[o.Stack()] = a
 	return a, nil
 }
@@ -179,10 +205,12 @@ func (w *world) Get(_ context.Context, address string) (int, string, error) {
 	switch {
 	case !isSite:
 		return w.health, "", nil
-	case rest == manifestPath:
-		return 200, fmt.Sprintf(`{"commitSha":%q}`, w.live["pr-7"]), nil
 	case w.pages[rest] != 0:
 		return w.pages[rest], "", nil
+	case w.live["pr-7"] == "":
+		return 404, "", nil
+	case rest == manifestPath:
+		return 200, fmt.Sprintf(`{"commitSha":%q}`, w.live["pr-7"]), nil
 	case rest == "/sitemap.xml":
 		return 200, `<urlset><url><loc>https://candlefish.ai/a</loc></url><url><loc>https://candlefish.ai/b?x=1</loc></url><url><loc>/c</loc></url></urlset>`, nil
 	}
@@ -228,7 +256,7 @@ func TestUpThenDown(t *testing.T) {
 		if _, err = k.Up(t.Context(), desired(t, sha2)); err != nil {
 			t.Fatal(err)
 		}
-		if body = w.comments[7]; !strings.Contains(body, "Since the last push (`1111111`): 3 of 120 files uploaded;") {
+		if body = w.comments[7]; !strings.Contains(body, "Since the last push (`1111111`): API: modify Function; 3 of 120 files uploaded;") {
 			t.Errorf("the comment does not say what changed:\n%s", body)
 		}
 		w.pulls[7].Open = false
@@ -243,6 +271,7 @@ func TestUpThenDown(t *testing.T) {
 			t.Errorf("retired (-want +got):\n%s", diff)
 		}
 		writes := w.writes
+		w.pulls[8] = &PullRequest{Key: Key{repo, 8}}
 		if r, err = k.Down(t.Context(), Key{repo, 8}, "6.1", ""); err != nil || r.Frontend.Status != StatusAbsent || w.writes != writes {
 			t.Errorf("a preview that never was: %v, %+v, %d comments", err, r, w.writes-writes)
 		}
@@ -372,6 +401,7 @@ func TestDownSaysWhatIsLeft(t *testing.T) {
 		}
 		w.sites = append(w.sites, Site{ID: "theirs", Alias: "pr-7", Title: "by hand"})
 		w.gone, w.left = false, []string{"PreviewBucket"}
+		w.pulls[7].Open = false
 		r, err := k.Down(t.Context(), Key{repo, 7}, "6.1", "")
 		if err != nil || r.Frontend.Status != StatusRemaining || r.API.Status != StatusRemaining || len(r.Failed()) != 2 {
 			t.Errorf("%v: %+v", err, r)

@@ -15,6 +15,10 @@ type Reconciler struct {
 	Backend Backend
 	Fetcher Fetcher
 	Pages   PageChecker // nil means no browser
+	// EvenOpen lets Down remove the preview of a pull request that is open.
+	EvenOpen bool
+	// Partial says that other steps of the workflow manage the other part.
+	Partial bool
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
 	Logf    Logf // progress
@@ -43,17 +47,25 @@ func (d Desired) owner() Owner { return Owner{d.Key, d.Commit, d.Expires} }
 
 func (k *Reconciler) visitor() visitor { return visitor{k.Fetcher, k.Pages, k.Now, k.After} }
 
+// The names of the parts.
+const (
+	partFrontend    = "Frontend"
+	partAPI         = "API"
+	partEnvironment = "Environment"
+)
+
 // begin starts the result of a run.
 func (k *Reconciler) begin(key Key, goal Goal, runURL string) Result {
-	return Result{Key: key, Repository: key.Repository, Number: key.Number, Goal: goal, StartedAt: k.Now().UTC(), RunURL: runURL,
-		Frontend: unused("Frontend"), API: unused("API")}
+	return Result{Key: key, Repository: key.Repository, Number: key.Number, Goal: goal, StartedAt: k.Now().UTC(), RunURL: runURL, Partial: k.Partial,
+		Frontend: unused(partFrontend), API: unused(partAPI), Environment: unused(partEnvironment)}
 }
 
-// comment writes the pull request's one comment, unless a newer run did.
+// comment writes the pull request's one comment, unless a newer run did. The comment keeps
+// what earlier steps of the workflow wrote about the parts that this one does not manage.
 func (k *Reconciler) comment(ctx context.Context, runID string, r *Result) {
 	previous, err := k.Forge.PreviousComment(ctx, r.Key, Marker)
 	if err != nil {
-		r.Warnings = append(r.Warnings, "no comment: "+err.Error())
+		r.CommentError = err.Error()
 		return
 	}
 	last := stateOf(previous)
@@ -63,6 +75,6 @@ func (k *Reconciler) comment(ctx context.Context, runID string, r *Result) {
 	}
 	r.CommentURL, _, err = k.Forge.Comment(ctx, r.Key, Marker, body(redact.Deep(*r, k.Redact), runID, last))
 	if err != nil {
-		r.Warnings = append(r.Warnings, "no comment: "+err.Error())
+		r.CommentError = err.Error()
 	}
 }

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,13 +19,15 @@ type Orphan struct {
 	Stack   bool      `json:"stack"`
 	// Removed is the result of its removal; nil in a dry run.
 	Removed *Result `json:"removed,omitempty"`
+	// Error is why it was not removed.
+	Error string `json:"error,omitempty"`
 }
 
 // A SweepResult is what a sweep found and removed.
 type SweepResult struct {
 	Orphans []Orphan `json:"strays"`
-	// Kept counts the previews that are still needed. Foreign lists stacks that
-	// look like a preview's and lack one of our tags: they are never touched.
+	// Kept counts the previews that are still needed. Foreign lists stacks and deploys
+	// that look like a preview's and lack one of our tags: they are never touched.
 	Kept    int      `json:"kept"`
 	Foreign []string `json:"foreign,omitempty"`
 	DryRun  bool     `json:"dry_run"`
@@ -47,12 +50,19 @@ func (k *Reconciler) Sweep(ctx context.Context, repository string, remove bool, 
 	if !remove {
 		return s, nil
 	}
+	var errs []error
 	for i := range s.Orphans {
+		// One that cannot be read or removed does not keep the others.
 		if err := k.removeOrphan(ctx, &s.Orphans[i], &s, runID, runURL); err != nil {
-			return s, err
+			s.Orphans[i].Error = err.Error()
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("the sweep ended at #%d: %w", s.Orphans[i].Number, context.Cause(ctx)))
+			break
 		}
 	}
-	return s, nil
+	return s, errors.Join(errs...)
 }
 
 // orphans selects the orphans of previews, by number, and counts the others.
@@ -92,16 +102,19 @@ func (k *Reconciler) removeOrphan(ctx context.Context, o *Orphan, s *SweepResult
 		return nil
 	}
 	k.Logf("removing the preview of #%d: %s", o.Number, o.Why)
-	r, err := k.Down(ctx, o.Key, runID, runURL)
+	expired := !k.Now().Before(o.Expires)
+	r, err := k.remove(ctx, o.Key, runID, runURL, expired)
 	if err != nil {
-		return err
+		return fmt.Errorf("remove the preview of %s: %w", o.Key, err)
 	}
 	o.Removed = &r
+	if r.Superseded != "" {
+		o.Why = r.Superseded
+	}
 	return nil
 }
 
-// previews lists the repository's previews by their tags, and stacks that only look
-// like one.
+// previews lists the repository's previews by their tags, and what only looks like one.
 func (k *Reconciler) previews(ctx context.Context, repository string) ([]Orphan, []string, error) {
 	all := inventory{}
 	var foreign []string
@@ -111,7 +124,11 @@ func (k *Reconciler) previews(ctx context.Context, repository string) ([]Orphan,
 			return nil, nil, err
 		}
 		for _, s := range sites {
-			if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil && o.Repository == repository {
+			o, err := OwnerOfTitle(s.Title, s.Alias)
+			switch {
+			case err != nil && aliasForm.MatchString(s.Alias):
+				foreign = append(foreign, fmt.Sprintf("deploy %s under alias %s: %v", s.ID, s.Alias, err))
+			case err == nil && o.Repository == repository:
 				all.of(o).Sites++
 			}
 		}

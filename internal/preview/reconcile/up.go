@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +44,10 @@ func (k *Reconciler) Up(ctx context.Context, d Desired) (Result, error) {
 		return k.giveUp(ctx, r, d, why, made)
 	}
 	r.EndedAt = k.Now().UTC()
-	if err := k.Forge.RecordDeployment(ctx, d.owner(), r.Frontend.URL, d.RunURL, len(r.Failed()) == 0); err != nil {
+	if len(r.Foreign) > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("alias %s has deploys that are not ours, left alone: %s; the address shows this preview now", d.Alias(), strings.Join(r.Foreign, ", ")))
+	}
+	if err := k.Forge.RecordDeployment(ctx, d.owner(), cmp.Or(r.Frontend.URL, r.API.URL), d.RunURL, len(r.Failed()) == 0); err != nil {
 		r.Warnings = append(r.Warnings, "GitHub's environment is not up to date: "+err.Error())
 	}
 	k.comment(ctx, d.RunID, &r)
@@ -107,7 +111,7 @@ func supersededBy(pr PullRequest, d Desired) string {
 }
 
 // giveUp ends a superseded run: it removes what the run created, unless the run of a
-// newer commit will replace it.
+// newer commit will replace it. Nothing of it is ready, whatever was seen before.
 func (k *Reconciler) giveUp(ctx context.Context, r Result, d Desired, why string, made *Site) (Result, error) {
 	k.Logf("superseded: %s", why)
 	r.Superseded = why
@@ -115,9 +119,13 @@ func (k *Reconciler) giveUp(ctx context.Context, r Result, d Desired, why string
 	err := k.cleanUp(ctx, d, made, why == closedReason && started)
 	for _, p := range []*Part{&r.Frontend, &r.API} {
 		if p.Status != StatusUnused {
-			p.Status, p.Detail = StatusSuperseded, why
+			*p = Part{Name: p.Name, Status: StatusSuperseded, ID: p.ID, Took: p.Took, Detail: why}
 		}
 	}
+	if made != nil && err == nil {
+		r.Frontend.Detail += "; its own deploy " + made.ID + " was deleted again"
+	}
+	r.Changes = nil
 	r.EndedAt = k.Now().UTC()
 	return r, err
 }
@@ -151,7 +159,7 @@ func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *Result) bool {
 		return false
 	}
 	began := k.Now()
-	r.API = Part{Name: "API", Status: StatusFailed, Checks: []Check{}}
+	r.API = Part{Name: partAPI, Status: StatusFailed, Checks: []Check{}}
 	a, err := k.Backend.Apply(ctx, d.owner(), k.Logf)
 	r.API.Took = k.Now().Sub(began)
 	r.API.URL, r.API.ID, r.Outputs = a.URL(), a.ID, a.Outputs
@@ -177,8 +185,12 @@ func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *Result) bool {
 // publish publishes the build and returns its deploy, nil if that failed.
 func (k *Reconciler) publish(ctx context.Context, d Desired, r *Result) *Site {
 	began := k.Now()
-	r.Frontend = Part{Name: "Frontend", Status: StatusFailed}
+	r.Frontend = Part{Name: partFrontend, Status: StatusFailed}
 	if err := prepare(d, r.API.URL, k.Now()); err != nil {
+		r.Frontend.Detail = err.Error()
+		return nil
+	}
+	if err := k.checkAlias(ctx, d, r); err != nil {
 		r.Frontend.Detail = err.Error()
 		return nil
 	}
@@ -191,6 +203,25 @@ func (k *Reconciler) publish(ctx context.Context, d Desired, r *Result) *Site {
 	r.Frontend.URL, r.Frontend.ID = site.AliasURL, site.ID
 	r.Changes = append(r.Changes, fmt.Sprintf("%d of %d files uploaded", site.Uploaded, site.Files))
 	return &site
+}
+
+// checkAlias returns an error if the alias has another repository's preview, which publishing
+// would replace: two repositories can share a site by mistake. A deploy that nobody's preview
+// is gets a warning.
+func (k *Reconciler) checkAlias(ctx context.Context, d Desired, r *Result) error {
+	sites, err := k.Host.Sites(ctx, d.Alias())
+	if err != nil {
+		return fmt.Errorf("look whose previews alias %s has: %w", d.Alias(), err)
+	}
+	_, foreign := d.split(sites)
+	r.Foreign = nil
+	for _, s := range foreign {
+		if o, err := OwnerOfTitle(s.Title, s.Alias); err == nil {
+			return fmt.Errorf("alias %s has the preview of %s, deploy %s, and nothing was published: each repository needs a site of its own", d.Alias(), o.Key, s.ID)
+		}
+		r.Foreign = append(r.Foreign, s.ID)
+	}
+	return nil
 }
 
 // atCommit verifies that both parts are still at the commit, after both were.
