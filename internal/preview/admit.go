@@ -10,6 +10,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // workflowRun is the event of a run that uses what another run built.
@@ -24,7 +25,7 @@ func (s *session) admit(ctx context.Context, k *reconcile.Reconciler) error {
 			return err
 		}
 	}
-	if s.goal != reconcile.GoalUp {
+	if s.goal != result.GoalUp {
 		return nil
 	}
 	pr, err := k.Forge.PullRequest(ctx, s.key)
@@ -69,7 +70,7 @@ func (s *session) findPullRequest(ctx context.Context, k *reconcile.Reconciler) 
 	}
 	switch len(found) {
 	case 0:
-		return refused(fmt.Sprintf("no open pull request of %s is at commit %s of %s", s.key.Repository, reconcile.Short(s.commit), head(s.event.HeadRepo, s.event.HeadBranch)))
+		return refused(fmt.Sprintf("no open pull request of %s is at commit %s of %s", s.key.Repository, result.Short(s.commit), head(s.event.HeadRepo, s.event.HeadBranch)))
 	case 1:
 		s.key.Number = found[0]
 		return nil
@@ -108,7 +109,7 @@ func otherBuild(pr reconcile.PullRequest, e github.Event, commit string) string 
 	case e.Conclusion != "success":
 		return fmt.Sprintf("the run that built %s did not succeed: its conclusion is %q", pr.Key, e.Conclusion)
 	case commit != e.HeadSHA:
-		return fmt.Sprintf("commit: the run built %s, not %s", reconcile.Short(e.HeadSHA), reconcile.Short(commit))
+		return fmt.Sprintf("commit: the run built %s, not %s", result.Short(e.HeadSHA), result.Short(commit))
 	case !sameHead(pr, e):
 		return fmt.Sprintf("the run built %s, and %s is from %s", head(e.HeadRepo, e.HeadBranch), pr.Key, head(pr.HeadRepo, pr.Branch))
 	}

@@ -7,7 +7,8 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/browser"
 	"github.com/candlefish/deploy-action/internal/exit"
-	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
+	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 
 // A chromium is the browser as the reconciler's PageChecker.
@@ -19,7 +20,7 @@ type chromium struct {
 // pageChecker returns the browser, nil if no input asks for one or the goal looks at no
 // page: a clean-up must not depend on it. A missing browser that an input asks for is an
 // input error: a skipped check must not look like a passed one.
-func (s *session) pageChecker() (reconcile.PageChecker, error) {
+func (s *session) pageChecker() (visit.PageChecker, error) {
 	c := chromium{
 		checker: browser.Checker{Logf: s.a.Printf},
 		options: browser.Options{
@@ -27,7 +28,7 @@ func (s *session) pageChecker() (reconcile.PageChecker, error) {
 			MaxDiff: s.v.Float("max-visual-diff") / 100,
 		},
 	}
-	if s.goal != reconcile.GoalUp || !c.options.Accessibility && !c.options.Visual {
+	if s.goal != result.GoalUp || !c.options.Accessibility && !c.options.Visual {
 		return nil, nil
 	}
 	if err := c.checker.Available(); err != nil {
@@ -37,8 +38,8 @@ func (s *session) pageChecker() (reconcile.PageChecker, error) {
 	return c, nil
 }
 
-// CheckPages implements reconcile.PageChecker.
-func (c chromium) CheckPages(ctx context.Context, pages []string) ([]reconcile.Check, error) {
+// CheckPages implements visit.PageChecker.
+func (c chromium) CheckPages(ctx context.Context, pages []string) ([]result.Check, error) {
 	o := c.options
 	for _, page := range pages {
 		o.Pages = append(o.Pages, browser.Page{URL: page})
@@ -47,7 +48,7 @@ func (c chromium) CheckPages(ctx context.Context, pages []string) ([]reconcile.C
 	if err != nil {
 		return nil, err
 	}
-	var checks []reconcile.Check
+	var checks []result.Check
 	for _, r := range results {
 		where := r.Page + ", " + r.Viewport
 		if r.Err != "" {
@@ -64,7 +65,7 @@ func (c chromium) CheckPages(ctx context.Context, pages []string) ([]reconcile.C
 	return checks, nil
 }
 
-func accessibility(where string, violations []browser.Violation) reconcile.Check {
+func accessibility(where string, violations []browser.Violation) result.Check {
 	if len(violations) == 0 {
 		return check("accessibility: "+where, true, "axe-core finds nothing")
 	}
@@ -75,7 +76,7 @@ func accessibility(where string, violations []browser.Violation) reconcile.Check
 	return check("accessibility: "+where, false, strings.Join(found, "; "))
 }
 
-func appearance(where string, r browser.Result) reconcile.Check {
+func appearance(where string, r browser.Result) result.Check {
 	name := "appearance: " + where
 	switch {
 	case !r.Baseline:
@@ -86,6 +87,6 @@ func appearance(where string, r browser.Result) reconcile.Check {
 	return check(name, true, "unchanged")
 }
 
-func check(name string, ok bool, detail string) reconcile.Check {
-	return reconcile.Check{Name: name, OK: ok, Detail: detail}
+func check(name string, ok bool, detail string) result.Check {
+	return result.Check{Name: name, OK: ok, Detail: detail}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/aws/stack"
 	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // A cloudFormation is AWS as the reconciler's Backend.
@@ -99,7 +100,7 @@ func (c *cloudFormation) spec(ctx context.Context, o reconcile.Owner, logf recon
 	}
 	spec := stack.Spec{
 		Name: o.Stack(), Template: api.Template(), Tags: o.Tags(), Capabilities: []string{api.Capability}, Bucket: name,
-		Protect: c.protect, Token: "run-" + strings.ReplaceAll(c.runID, ".", "-") + "-" + reconcile.Short(o.Commit), Owned: o.Owns,
+		Protect: c.protect, Token: "run-" + strings.ReplaceAll(c.runID, ".", "-") + "-" + result.Short(o.Commit), Owned: o.Owns,
 		Event: logEvent(logf),
 	}
 	settings := c.settings

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 
 const (
@@ -20,17 +20,40 @@ const (
 // A fetcher requests pages, each on a connection of its own, past caches.
 type fetcher struct{ client *http.Client }
 
-var _ reconcile.Fetcher = fetcher{}
+var _ visit.Fetcher = fetcher{}
 
 func newFetcher() fetcher {
 	return fetcher{&http.Client{Timeout: pageTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}}
 }
 
-// Get implements reconcile.Fetcher.
+// Get implements visit.Fetcher.
 func (f fetcher) Get(ctx context.Context, address string) (int, string, error) {
+	var page string
+	status, err := f.request(ctx, address, func(resp *http.Response) error {
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
+		page = string(body)
+		return err
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	return status, page, nil
+}
+
+// Read implements visit.Fetcher.
+func (f fetcher) Read(ctx context.Context, address string, use func(io.Reader) error) (int, error) {
+	return f.request(ctx, address, func(resp *http.Response) error {
+		if resp.StatusCode != http.StatusOK {
+			return nil
+		}
+		return use(resp.Body)
+	})
+}
+
+func (f fetcher) request(ctx context.Context, address string, use func(*http.Response) error) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return 0, "", errors.New("not a URL")
+		return 0, errors.New("not a URL")
 	}
 	req.Header.Set("Cache-Control", "no-cache")
 	req.Header.Set("User-Agent", "candlefish-deploy-action preview")
@@ -40,12 +63,11 @@ func (f fetcher) Get(ctx context.Context, address string) (int, string, error) {
 		if errors.As(err, &e) {
 			err = e.Err
 		}
-		return 0, "", fmt.Errorf("no answer: %w", err)
+		return 0, fmt.Errorf("no answer: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
-	if err != nil {
-		return 0, "", fmt.Errorf("the response is cut off: %w", err)
+	if err := use(resp); err != nil {
+		return resp.StatusCode, fmt.Errorf("read the response: %w", err)
 	}
-	return resp.StatusCode, string(body), nil
+	return resp.StatusCode, nil
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // TestMain gives the AWS SDK the credentials that it looks for in the process.
@@ -70,6 +71,11 @@ func (p *peer) Get(ctx context.Context, address string) (int, string, error) {
 		return p.visit.Get(ctx, address)
 	}
 	return p.function(ctx, strings.Split(address, "/")[4])
+}
+
+// Read implements visit.Fetcher.
+func (p *peer) Read(ctx context.Context, address string, use func(io.Reader) error) (int, error) {
+	return p.visit.Read(ctx, address, use)
 }
 
 // function answers with what moto has of a function, its environment among it.
@@ -130,7 +136,7 @@ func (p *peer) close(n int) {
 	p.github.ChangePull(repo, n, func(pr *githubtest.Pull) { pr.State = "closed" })
 }
 
-func (p *peer) up(commit string) reconcile.Result {
+func (p *peer) up(commit string) result.Result {
 	p.t.Helper()
 	r, err := p.reconciler().Up(p.t.Context(), p.desired(1, commit))
 	if err != nil {
@@ -249,7 +255,7 @@ func TestAllAtOnce(t *testing.T) {
 	p := newPeer(t)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
-	ends := map[string]reconcile.Result{}
+	ends := map[string]result.Result{}
 	for _, n := range []int{1, 2} {
 		p.push(n, sha2)
 		for _, commit := range []string{sha1, sha2} {
@@ -294,10 +300,10 @@ func TestCommentsOnGitHub(t *testing.T) {
 	for i := range 1500 {
 		c := githubtest.Comment{Number: 1, Author: "ann", Body: fmt.Sprint("comment ", i)}
 		if i == 700 {
-			c.Body = reconcile.Marker + "\nmine now"
+			c.Body = result.Marker + "\nmine now"
 		}
 		if i == 1300 {
-			c.Author, c.Body = githubtest.Bot, reconcile.Marker+"\nours"
+			c.Author, c.Body = githubtest.Bot, result.Marker+"\nours"
 		}
 		p.github.AddComment(repo, c)
 	}
@@ -307,12 +313,12 @@ func TestCommentsOnGitHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := p.github.Comments(repo, 1)
-	if len(all) != 1500 || !strings.Contains(all[1300].Body, "🎭 Preview Environment") || all[700].Body != reconcile.Marker+"\nmine now" {
+	if len(all) != 1500 || !strings.Contains(all[1300].Body, "🎭 Preview Environment") || all[700].Body != result.Marker+"\nmine now" {
 		t.Errorf("%d comments; ours: %.60q; theirs: %q", len(all), all[1300].Body, all[700].Body)
 	}
 	p.github.SetReadOnly(true)
 	r, err := k.Up(t.Context(), p.desired(1, sha1))
-	if err != nil || r.Frontend.Status != reconcile.StatusReady || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
+	if err != nil || r.Frontend.Status != result.StatusReady || len(r.Warnings) == 0 || !strings.Contains(strings.Join(r.Warnings, " "), "403") {
 		t.Errorf("with a token that may only read: %v, %+v", err, r.Warnings)
 	}
 }
@@ -382,9 +388,9 @@ func TestStackOutputsStaySecret(t *testing.T) {
 		return action.Run(env, args, Spec(), func(_ context.Context, a *action.Action, v input.Values) (action.Result, error) {
 			s := &session{a: a, v: v, runID: "1.1"}
 			a.Mask("postgres://planted") // as the reconciler does when it learns of it
-			return s.conclude(reconcile.Result{
-				Goal: reconcile.GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
-				Frontend: reconcile.Part{Name: "Frontend", Status: reconcile.StatusFailed, Detail: "the build log says postgres://planted"}, API: reconcile.Part{Name: "API", Status: reconcile.StatusReady},
+			return s.conclude(result.Result{
+				Goal: result.GoalUp, Commit: sha1, Outputs: map[string]string{"ApiUrl": "https://api", "DatabaseURL": "postgres://planted"},
+				Frontend: result.Part{Name: "Frontend", Status: result.StatusFailed, Detail: "the build log says postgres://planted"}, API: result.Part{Name: "API", Status: result.StatusReady},
 				Warnings: []string{"postgres://planted"},
 			}, nil)
 		})

@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // Main runs one goal and returns its exit status.
@@ -30,7 +31,7 @@ type session struct {
 	a      *action.Action
 	v      input.Values
 	event  github.Event
-	goal   reconcile.Goal
+	goal   result.Goal
 	key    reconcile.Key
 	commit string
 	runID  string
@@ -78,16 +79,16 @@ func (s *session) readEvent() error {
 	return err
 }
 
-func goalOf(input string, e github.Event) reconcile.Goal {
+func goalOf(input string, e github.Event) result.Goal {
 	switch {
 	case input != "auto":
-		return reconcile.Goal(input)
+		return result.Goal(input)
 	case e.Closed:
-		return reconcile.GoalDown
+		return result.GoalDown
 	case e.Name == "schedule":
-		return reconcile.GoalSweep
+		return result.GoalSweep
 	}
-	return reconcile.GoalUp
+	return result.GoalUp
 }
 
 // complete takes repository, pull request and commit from the event where no input has
@@ -119,13 +120,13 @@ func (s *session) missing() error {
 		errs = append(errs, errors.New("api-code and api-image: only one of them is allowed"))
 	}
 	findable := s.event.Name == workflowRun && s.commit != "" // the pull request, by its commit
-	if s.key.Number == 0 && s.goal != reconcile.GoalSweep && !findable {
+	if s.key.Number == 0 && s.goal != result.GoalSweep && !findable {
 		errs = append(errs, errors.New("pr-number: required if the event is not a pull request's"))
 	}
 	if (s.v.String("netlify-auth-token") == "") != (s.v.String("netlify-site-id") == "") {
 		errs = append(errs, errors.New("netlify-auth-token and netlify-site-id: both or neither"))
 	}
-	if s.goal == reconcile.GoalUp && s.hasFrontend() {
+	if s.goal == result.GoalUp && s.hasFrontend() {
 		// Before anything is said in public, and before anything is created.
 		if err := build.Check(s.v.String("dir")); err != nil {
 			errs = append(errs, fmt.Errorf("dir: %w", err))
@@ -136,22 +137,22 @@ func (s *session) missing() error {
 
 // reconcile runs the goal and concludes from its result.
 func (s *session) reconcile(ctx context.Context, k *reconcile.Reconciler) (action.Result, error) {
-	if s.goal == reconcile.GoalSweep {
+	if s.goal == result.GoalSweep {
 		swept, err := k.Sweep(ctx, s.key.Repository, s.v.Bool("delete"), s.runID, s.a.RunURL())
 		return s.concludeSweep(swept, err)
 	}
 	if err := s.admit(ctx, k); err != nil {
 		return action.Result{}, err
 	}
-	var r reconcile.Result
+	var r result.Result
 	var err error
 	switch s.goal {
-	case reconcile.GoalDown:
+	case result.GoalDown:
 		r, err = k.Down(ctx, s.key, s.runID, s.a.RunURL())
 		if err == nil && r.Superseded != "" && !s.event.Closed {
 			err = &exit.Error{Status: exit.GateRefused, Err: fmt.Errorf("nothing was removed: %s of %s", r.Superseded, s.key), Hint: "to remove its preview although it is open, set remove-open: true"}
 		}
-	case reconcile.GoalStatus:
+	case result.GoalStatus:
 		r, err = k.Status(ctx, s.key)
 	default:
 		r, err = k.Up(ctx, s.desired(k.Now()))
@@ -203,5 +204,5 @@ func (s *session) hasAPI() bool {
 		return false
 	}
 	return s.v.String("api-code") != "" || s.v.String("api-image") != "" || s.v.String("api-template") != "" ||
-		s.goal != reconcile.GoalUp && s.v.String("aws-region") != ""
+		s.goal != result.GoalUp && s.v.String("aws-region") != ""
 }

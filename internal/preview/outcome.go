@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
 	"github.com/candlefish/deploy-action/internal/redact"
 )
 
@@ -18,7 +19,7 @@ import (
 const reportFile = "pr-preview-report.json"
 
 // conclude derives outputs, summary, report and error from one result.
-func (s *session) conclude(r reconcile.Result, err error) (action.Result, error) {
+func (s *session) conclude(r result.Result, err error) (action.Result, error) {
 	// Redact before rendering: an escaped secret is not recognized any more.
 	r = redact.Deep(r, s.a.Redact)
 	path, reportErr := s.writeReport(r)
@@ -26,7 +27,7 @@ func (s *session) conclude(r reconcile.Result, err error) (action.Result, error)
 	outputs["report"] = path
 	out := action.Result{Outputs: outputs}
 	if err == nil && r.Goal != "" {
-		out.Summary = reconcile.Summary(r, s.runID)
+		out.Summary = result.Summary(r, s.runID)
 		if !s.a.OnRunner() {
 			s.a.Print(out.Summary)
 		}
@@ -43,14 +44,14 @@ func (s *session) conclude(r reconcile.Result, err error) (action.Result, error)
 	return out, errors.Join(err, reportErr, encodeErr)
 }
 
-func outputsOf(r reconcile.Result, runErr error) (map[string]string, error) {
+func outputsOf(r result.Result, runErr error) (map[string]string, error) {
 	outputs := map[string]string{
 		"status": statusOf(r, runErr), "deploy-id": r.Frontend.ID, "comment-url": r.CommentURL, "remaining": strings.Join(remaining(r), "\n"),
 	}
-	if r.Frontend.Status == reconcile.StatusReady {
+	if r.Frontend.Status == result.StatusReady {
 		outputs["url"] = r.Frontend.URL
 	}
-	if r.API.Status == reconcile.StatusReady {
+	if r.API.Status == result.StatusReady {
 		outputs["api-url"] = r.API.URL
 	}
 	if len(r.Outputs) == 0 {
@@ -62,10 +63,10 @@ func outputsOf(r reconcile.Result, runErr error) (map[string]string, error) {
 }
 
 // remaining lists what should be gone and is not.
-func remaining(r reconcile.Result) []string {
+func remaining(r result.Result) []string {
 	var left []string
 	for _, p := range r.Failed() {
-		if p.Status == reconcile.StatusRemaining {
+		if p.Status == result.StatusRemaining {
 			left = append(left, p.Name+": "+p.Detail)
 		}
 	}
@@ -73,7 +74,7 @@ func remaining(r reconcile.Result) []string {
 }
 
 // failureOf returns the error of a run whose parts failed, nil if none did.
-func failureOf(r reconcile.Result) error {
+func failureOf(r result.Result) error {
 	var parts []error
 	for _, p := range r.Failed() {
 		parts = append(parts, fmt.Errorf("%s: %s: %s", p.Name, p.Status, p.Detail))
@@ -88,22 +89,22 @@ func failureOf(r reconcile.Result) error {
 }
 
 // statusOf is the output status.
-func statusOf(r reconcile.Result, err error) string {
+func statusOf(r result.Result, err error) string {
 	failed := r.Failed()
-	is := func(s reconcile.Status) bool { return r.Frontend.Status == s || r.API.Status == s }
+	is := func(s result.Status) bool { return r.Frontend.Status == s || r.API.Status == s }
 	switch {
 	case err != nil:
 		status, _ := exit.Of(err)
 		return status.String()
 	case r.Superseded != "":
 		return "superseded"
-	case (len(failed) > 0 || r.CommentError != "") && (is(reconcile.StatusReady) || is(reconcile.StatusRemoved)):
+	case (len(failed) > 0 || r.CommentError != "") && (is(result.StatusReady) || is(result.StatusRemoved)):
 		return "partial"
 	case len(failed) > 0:
 		return "failed"
-	case r.Goal == reconcile.GoalDown && is(reconcile.StatusRemoved):
+	case r.Goal == result.GoalDown && is(result.StatusRemoved):
 		return "removed"
-	case r.Goal == reconcile.GoalDown || is(reconcile.StatusAbsent):
+	case r.Goal == result.GoalDown || is(result.StatusAbsent):
 		return "nothing"
 	}
 	return "ready"

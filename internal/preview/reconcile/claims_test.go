@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/preview/result"
+	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 
 const (
@@ -50,7 +53,7 @@ func TestRemovalClaims(t *testing.T) {
 		"a foreign alias with the same build": {foreign("by hand", sha1), 0, []string{"!" + nothingLeft, "!Not everything", "Not ours and left alone: deploys theirs"}},
 		"another repository's":                {foreign(Owner{Key{"other/website", 7}, sha2, time.Now()}.Title(), sha2), 0, []string{"!" + nothingLeft, "left alone: deploys theirs"}},
 		"a page without a manifest":           {func(w *world) { w.pages["/"] = 200 }, 0, []string{"!" + nothingLeft, "answers 200 OK, without a manifest of this preview"}},
-		"a locked address":                    {func(w *world) { w.pages[manifestPath] = 401 }, 1, []string{"!" + nothingLeft, "could not be verified: 401"}},
+		"a locked address":                    {func(w *world) { w.pages[visit.ManifestPath] = 401 }, 1, []string{"!" + nothingLeft, "could not be verified: 401"}},
 		"an environment that stays": {func(w *world) {
 			w.environment = Retired{Name: "preview/pr-7", Deployments: 3, Kept: "the token may not"}
 		}, 0,
@@ -89,7 +92,7 @@ func TestRemovalRemembersWhatIsLeft(t *testing.T) {
 		w.pulls[7].Open, w.gone = false, false
 		for range 2 {
 			r, err := k.Down(t.Context(), Key{repo, 7}, summaryRun, "")
-			if err != nil || r.Frontend.Status != StatusRemaining || len(w.sites) != 0 {
+			if err != nil || r.Frontend.Status != result.StatusRemaining || len(w.sites) != 0 {
 				t.Errorf("%v, frontend %+v", err, r.Frontend)
 			}
 			has(t, "the comment", w.comments[7], "!"+nothingLeft, "d1: it was deleted, but https://d1.test still answers 200")
@@ -127,7 +130,7 @@ func TestReopenedKeepsItsPreview(t *testing.T) {
 				if w.comments[7] != before || len(w.retired) > 0 {
 					t.Errorf("retired %v; the comment is now\n%s", w.retired, w.comments[7])
 				}
-				has(t, "the summary", Summary(r, summaryRun), "the pull request is open", "!"+nothingLeft, "!Cleaned Up")
+				has(t, "the summary", result.Summary(r, summaryRun), "the pull request is open", "!"+nothingLeft, "!Cleaned Up")
 			})
 		})
 	}
@@ -154,10 +157,10 @@ func TestSupersededSaysSo(t *testing.T) {
 		k := w.reconciler()
 		k.Fetcher = fetcherAfter{w, func() { w.pulls[7].Head = sha2 }} // when all is ready
 		r, err := k.Up(t.Context(), desired(t, sha1))
-		if err != nil || r.Superseded == "" || r.Frontend.Status != StatusSuperseded || r.API.Status != StatusSuperseded {
+		if err != nil || r.Superseded == "" || r.Frontend.Status != result.StatusSuperseded || r.API.Status != result.StatusSuperseded {
 			t.Errorf("%v, %+v", err, r)
 		}
-		has(t, "the summary", Summary(r, "5.1"), "**Superseded** at `1111111`: commit 2222222 came after 1111111", "its own deploy d1 was deleted again", "!Ready", "!verified", "!passed")
+		has(t, "the summary", result.Summary(r, "5.1"), "**Superseded** at `1111111`: commit 2222222 came after 1111111", "its own deploy d1 was deleted again", "!Ready", "!verified", "!passed")
 		if w.writes != 0 {
 			t.Errorf("it commented: %s", w.comments[7])
 		}
@@ -180,7 +183,7 @@ func TestTwoSteps(t *testing.T) {
 					t.Fatalf("step %d: %v, %+v", i+1, err, r.Failed())
 				}
 				if i == 0 {
-					has(t, "the comment after the API", w.comments[7], "**The API is ready** at `"+Short(commit)+"`", "The Frontend was not part of this run", "!**Ready**", "!absent")
+					has(t, "the comment after the API", w.comments[7], "**The API is ready** at `"+result.Short(commit)+"`", "The Frontend was not part of this run", "!**Ready**", "!absent")
 				}
 			}
 		}
@@ -190,12 +193,12 @@ func TestTwoSteps(t *testing.T) {
 		has(t, "the second push", w.comments[7], "**Ready** at `2222222`", "Since the last push (`1111111`): API: modify Function; 3 of 120 files uploaded;")
 		w.pulls[7].Open = false
 		r, err := first.Down(t.Context(), Key{repo, 7}, "12.1", "")
-		if err != nil || r.Frontend.Status != StatusUnused {
+		if err != nil || r.Frontend.Status != result.StatusUnused {
 			t.Errorf("down, the API: %v, %+v", err, r)
 		}
 		has(t, "the API removed", w.comments[7], "!"+nothingLeft, "Verified as gone: API", "The Frontend was not part of this run", "| Frontend | ready (by an earlier step) |")
 		r, err = second.Down(t.Context(), Key{repo, 7}, "12.1", "")
-		if err != nil || r.Frontend.Status != StatusRemoved || len(r.Failed()) > 0 {
+		if err != nil || r.Frontend.Status != result.StatusRemoved || len(r.Failed()) > 0 {
 			t.Errorf("down, all: %v, %+v", err, r)
 		}
 		has(t, "all removed", w.comments[7], nothingLeft, "| API | removed |", "removed earlier, and looked for again")
@@ -211,7 +214,7 @@ func TestAliasOfAnotherRepository(t *testing.T) {
 		w.sites = append(w.sites, Site{ID: "theirs", Alias: "pr-7", Title: theirs.Title(), AliasURL: "https://pr-7.test"})
 		w.live["pr-7"] = sha2
 		r, err := w.reconciler().Up(t.Context(), desired(t, sha1))
-		if err != nil || r.Frontend.Status != StatusFailed || len(w.sites) != 1 || w.live["pr-7"] != sha2 {
+		if err != nil || r.Frontend.Status != result.StatusFailed || len(w.sites) != 1 || w.live["pr-7"] != sha2 {
 			t.Errorf("%v, %+v, %d deploys, the alias shows %s", err, r.Frontend, len(w.sites), w.live["pr-7"])
 		}
 		has(t, "the comment", w.comments[7], "alias pr-7 has the preview of other/website", "!**Ready**")
@@ -259,7 +262,7 @@ func TestCommentThatFails(t *testing.T) {
 		w := newWorld()
 		w.commentErr = errors.New("comment on #7: 502 Bad Gateway")
 		r, err := w.reconciler().Up(t.Context(), desired(t, sha1))
-		if err != nil || r.CommentError != w.commentErr.Error() || r.Frontend.Status != StatusReady {
+		if err != nil || r.CommentError != w.commentErr.Error() || r.Frontend.Status != result.StatusReady {
 			t.Errorf("%v, %+v", err, r)
 		}
 	})
@@ -281,7 +284,7 @@ func TestSecondTimes(t *testing.T) {
 			}
 			has(t, what, w.comments[7], "**Ready** at `1111111`", "!Cleaned Up")
 		}
-		down := func(what string, status Status) {
+		down := func(what string, status result.Status) {
 			t.Helper()
 			w.pulls[7].Open = false
 			r, err := k.Down(t.Context(), Key{repo, 7}, "x", "")
@@ -291,8 +294,8 @@ func TestSecondTimes(t *testing.T) {
 			has(t, what, w.comments[7], nothingLeft, "!Not everything")
 		}
 		up("up twice")
-		down("down", StatusRemoved)
-		down("down twice", StatusAbsent)
+		down("down", result.StatusRemoved)
+		down("down twice", result.StatusAbsent)
 		up("reopened")
 		w.sites, w.live = nil, map[string]string{}
 		up("after somebody deleted the deploy")
@@ -300,7 +303,7 @@ func TestSecondTimes(t *testing.T) {
 		up("after somebody deleted the comment")
 		clear(w.stacks)
 		up("after somebody deleted the stack")
-		down("closed again", StatusRemoved)
+		down("closed again", result.StatusRemoved)
 		delete(w.comments, 7)
 		w.pulls[7].Open = false
 		if r, err := k.Down(t.Context(), Key{repo, 7}, "x", ""); err != nil || len(r.Failed()) > 0 || w.comments[7] != "" {

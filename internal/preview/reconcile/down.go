@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // openReason is the reason of a removal that its pull request overtook: it is open, or open
@@ -16,13 +18,13 @@ const openReason = "the pull request is open"
 // nothing but the key, and may be repeated. An event says what was, so GitHub is asked now:
 // if the pull request is open, nothing is removed and the result is superseded, unless
 // EvenOpen is set.
-func (k *Reconciler) Down(ctx context.Context, key Key, runID, runURL string) (Result, error) {
+func (k *Reconciler) Down(ctx context.Context, key Key, runID, runURL string) (result.Result, error) {
 	return k.remove(ctx, key, runID, runURL, k.EvenOpen)
 }
 
 // remove is Down; always is whether it asks for no closed pull request.
-func (k *Reconciler) remove(ctx context.Context, key Key, runID, runURL string, always bool) (Result, error) {
-	m := &removal{Reconciler: k, key: key, always: always, r: k.begin(key, GoalDown, runURL)}
+func (k *Reconciler) remove(ctx context.Context, key Key, runID, runURL string, always bool) (result.Result, error) {
+	m := &removal{Reconciler: k, key: key, always: always, r: k.begin(key, result.GoalDown, runURL)}
 	if err := m.run(ctx); err != nil || m.r.Superseded != "" {
 		m.r.EndedAt = k.Now().UTC()
 		return m.r, err
@@ -40,7 +42,7 @@ type removal struct {
 	*Reconciler
 	key      Key
 	always   bool
-	r        Result
+	r        result.Result
 	previous string // the comment
 }
 
@@ -51,7 +53,7 @@ func (m *removal) run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if m.previous, err = m.Forge.PreviousComment(ctx, m.key, Marker); err != nil {
+	if m.previous, err = m.Forge.PreviousComment(ctx, m.key, result.Marker); err != nil {
 		m.r.Warnings = append(m.r.Warnings, "what earlier runs left behind is not known: "+err.Error())
 	}
 	if m.Host != nil {
@@ -64,8 +66,8 @@ func (m *removal) run(ctx context.Context) error {
 	}
 	if m.Backend != nil {
 		m.r.API = m.removeAPI(ctx, m.key)
-		if last := stateOf(m.previous); m.r.API.Status == StatusAbsent && last.Goal == GoalDown && last.part(partAPI).Status == StatusRemoved {
-			m.r.API.Status, m.r.API.Detail = StatusRemoved, "removed earlier, and looked for again: "+m.r.API.Detail
+		if last := result.StateOf(m.previous); m.r.API.Status == result.StatusAbsent && last.Goal == result.GoalDown && last.Part(result.API).Status == result.StatusRemoved {
+			m.r.API.Status, m.r.API.Detail = result.StatusRemoved, "removed earlier, and looked for again: "+m.r.API.Detail
 		}
 	}
 	m.environment(ctx)
@@ -90,7 +92,7 @@ func (m *removal) reopened(ctx context.Context) (bool, error) {
 
 // nothing reports whether there was nothing to remove.
 func (m *removal) nothing() bool {
-	return !slices.ContainsFunc(m.r.parts(), func(p Part) bool { return p.Status != StatusAbsent && p.Status != StatusUnused })
+	return !slices.ContainsFunc(m.r.Parts(), func(p result.Part) bool { return p.Status != result.StatusAbsent && p.Status != result.StatusUnused })
 }
 
 // frontend deletes the deploys of the preview's alias that are ours. It lists them before it
@@ -98,14 +100,14 @@ func (m *removal) nothing() bool {
 // not on the list.
 func (m *removal) frontend(ctx context.Context) (open bool, err error) {
 	began := m.Now()
-	p := Part{Name: partFrontend, Status: StatusAbsent, ID: m.key.Alias()}
+	p := result.Part{Name: result.Frontend, Status: result.StatusAbsent, ID: m.key.Alias()}
 	defer func() {
 		p.Took = m.Now().Sub(began)
 		m.r.Frontend = p
 	}()
 	sites, err := m.Host.Sites(ctx, m.key.Alias())
 	if err != nil {
-		p.Status, p.Detail = StatusRemaining, err.Error()
+		p.Status, p.Detail = result.StatusRemaining, err.Error()
 		return false, nil
 	}
 	if open, err := m.reopened(ctx); err != nil || open {
@@ -115,7 +117,7 @@ func (m *removal) frontend(ctx context.Context) (open bool, err error) {
 	for _, s := range foreign {
 		m.r.Foreign = append(m.r.Foreign, s.ID)
 	}
-	last := stateOf(m.previous).part(partFrontend)
+	last := result.StateOf(m.previous).Part(result.Frontend)
 	m.deploys(ctx, ours, last, &p)
 	m.address(ctx, sites, ours, last, &p)
 	return false, nil
@@ -123,14 +125,14 @@ func (m *removal) frontend(ctx context.Context) (open bool, err error) {
 
 // deploys removes deploys, and looks again for those that an earlier run deleted and that
 // still answered.
-func (m *removal) deploys(ctx context.Context, ours []Site, last seen, p *Part) {
+func (m *removal) deploys(ctx context.Context, ours []Site, last result.Seen, p *result.Part) {
 	var failures []string
 	done := func(s Site, err error) {
-		c := Check{"deploy " + s.ID, err == nil, "deleted; Netlify does not know it any more, and its address answers 404"}
+		c := result.Check{Name: "deploy " + s.ID, OK: err == nil, Detail: "deleted; Netlify does not know it any more, and its address answers 404"}
 		if err != nil {
 			c.Detail = err.Error()
 			failures = append(failures, s.ID+": "+c.Detail)
-			p.Left = append(p.Left, Left{s.ID, s.URL})
+			p.Left = append(p.Left, result.Left{ID: s.ID, URL: s.URL})
 		}
 		p.Checks = append(p.Checks, c)
 	}
@@ -146,9 +148,9 @@ func (m *removal) deploys(ctx context.Context, ours []Site, last seen, p *Part) 
 	}
 	switch {
 	case len(failures) > 0:
-		p.Status, p.Detail = StatusRemaining, strings.Join(failures, "; ")
+		p.Status, p.Detail = result.StatusRemaining, strings.Join(failures, "; ")
 	case len(p.Checks) > 0:
-		p.Status, p.Detail = StatusRemoved, fmt.Sprintf("deploys removed and verified as gone: %d", len(p.Checks))
+		p.Status, p.Detail = result.StatusRemoved, fmt.Sprintf("deploys removed and verified as gone: %d", len(p.Checks))
 	default:
 		p.Detail = "Netlify lists no deploy of this pull request"
 	}
@@ -186,7 +188,7 @@ func (m *removal) verifyGone(ctx context.Context, s Site) error {
 
 // address visits the address that people have, which belongs to no single deploy. If no
 // deploy of the preview ever had one, there is none to visit.
-func (m *removal) address(ctx context.Context, sites, ours []Site, last seen, p *Part) {
+func (m *removal) address(ctx context.Context, sites, ours []Site, last result.Seen, p *result.Part) {
 	address := last.URL
 	for _, s := range sites {
 		if s.AliasURL != "" {
@@ -203,28 +205,28 @@ func (m *removal) address(ctx context.Context, sites, ours []Site, last seen, p 
 			commits = append(commits, o.Commit)
 		}
 	}
-	c, answers := m.visitor().ended(ctx, address, commits, len(sites) > len(ours))
+	c, answers := m.visitor().Ended(ctx, address, commits, len(sites) > len(ours))
 	p.Checks = append(p.Checks, c)
 	if !c.OK {
-		p.Status, p.Detail = StatusRemaining, strings.TrimPrefix(p.Detail+"; "+c.Detail, "; ")
+		p.Status, p.Detail = result.StatusRemaining, strings.TrimPrefix(p.Detail+"; "+c.Detail, "; ")
 	}
 	if answers {
 		m.r.Address = c.Detail
 	}
 }
 
-func (k *Reconciler) removeAPI(ctx context.Context, key Key) Part {
-	p := Part{Name: partAPI, Status: StatusAbsent, ID: key.Stack()}
+func (k *Reconciler) removeAPI(ctx context.Context, key Key) result.Part {
+	p := result.Part{Name: result.API, Status: result.StatusAbsent, ID: key.Stack()}
 	began := k.Now()
 	existed, left, err := k.Backend.Remove(ctx, key, k.Logf)
 	p.Took = k.Now().Sub(began)
 	switch {
 	case err != nil:
-		p.Status, p.Detail = StatusRemaining, err.Error()
+		p.Status, p.Detail = result.StatusRemaining, err.Error()
 	case len(left) > 0:
-		p.Status, p.Detail = StatusRemaining, "AWS did not delete "+strings.Join(left, ", ")
+		p.Status, p.Detail = result.StatusRemaining, "AWS did not delete "+strings.Join(left, ", ")
 	case existed:
-		p.Status, p.Detail = StatusRemoved, "the stack and its resources, verified as gone"
+		p.Status, p.Detail = result.StatusRemoved, "the stack and its resources, verified as gone"
 	default:
 		p.Detail = "AWS has no stack of this name"
 	}
@@ -235,16 +237,16 @@ func (k *Reconciler) removeAPI(ctx context.Context, key Key) Part {
 func (m *removal) environment(ctx context.Context) {
 	began := m.Now()
 	e, err := m.Forge.RetireEnvironment(ctx, m.key)
-	p := Part{Name: partEnvironment, Status: StatusAbsent, ID: e.Name, Took: m.Now().Sub(began)}
+	p := result.Part{Name: result.Environment, Status: result.StatusAbsent, ID: e.Name, Took: m.Now().Sub(began)}
 	switch {
 	case err != nil:
-		p.Status, p.ID, p.Detail = StatusRemaining, m.key.Environment(), err.Error()
+		p.Status, p.ID, p.Detail = result.StatusRemaining, m.key.Environment(), err.Error()
 	case e.Name == "":
-		p.Status = StatusUnused
+		p.Status = result.StatusUnused
 	case e.Kept != "":
-		p.Status, p.Detail = StatusKept, fmt.Sprintf("%s; its deployments, %d, are inactive", e.Kept, e.Deployments)
+		p.Status, p.Detail = result.StatusKept, fmt.Sprintf("%s; its deployments, %d, are inactive", e.Kept, e.Deployments)
 	case e.Gone:
-		p.Status, p.Detail = StatusRemoved, fmt.Sprintf("deployments of this pull request ended: %d; GitHub was asked again and has nothing of it", e.Deployments)
+		p.Status, p.Detail = result.StatusRemoved, fmt.Sprintf("deployments of this pull request ended: %d; GitHub was asked again and has nothing of it", e.Deployments)
 	default:
 		p.Detail = "GitHub lists no deployment of this pull request"
 	}

@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -145,20 +144,4 @@ func OwnerOfTitle(text, alias string) (Owner, error) {
 		return Owner{}, fmt.Errorf("title %q is on alias %q, not %q", text, alias, o.Alias())
 	}
 	return o, nil
-}
-
-// Short returns the first seven digits of a commit.
-func Short(commit string) string { return commit[:min(7, len(commit))] }
-
-// cut shortens text to n characters, at the end of a line if possible.
-func cut(text string, n int) string {
-	runes := []rune(text)
-	if len(runes) <= n {
-		return text
-	}
-	head := string(runes[:n])
-	if i := strings.LastIndexByte(head, '\n'); i > 0 {
-		head = head[:i]
-	}
-	return head
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,9 +14,11 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/candlefish/deploy-action/internal/preview/result"
+	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 
 const (
@@ -209,12 +212,27 @@ func (w *world) Get(_ context.Context, address string) (int, string, error) {
 		return w.pages[rest], "", nil
 	case w.live["pr-7"] == "":
 		return 404, "", nil
-	case rest == manifestPath:
+	case rest == visit.ManifestPath:
 		return 200, fmt.Sprintf(`{"commitSha":%q}`, w.live["pr-7"]), nil
 	case rest == "/sitemap.xml":
 		return 200, `<urlset><url><loc>https://candlefish.ai/a</loc></url><url><loc>https://candlefish.ai/b?x=1</loc></url><url><loc>/c</loc></url></urlset>`, nil
 	}
 	return 200, "", nil
+}
+
+// Read passes a page on as Get has it.
+func (w *world) Read(ctx context.Context, address string, use func(io.Reader) error) (int, error) {
+	return readPage(ctx, w, address, use)
+}
+
+func readPage(ctx context.Context, w interface {
+	Get(context.Context, string) (int, string, error)
+}, address string, use func(io.Reader) error) (int, error) {
+	status, body, err := w.Get(ctx, address)
+	if err == nil && status == 200 {
+		err = use(strings.NewReader(body))
+	}
+	return status, err
 }
 
 func (w *world) reconciler() *Reconciler {
@@ -243,11 +261,11 @@ func TestUpThenDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Frontend.Status != StatusReady || r.Frontend.Commit != sha1 || r.API.Status != StatusReady || len(r.Failed()) != 0 {
+		if r.Frontend.Status != result.StatusReady || r.Frontend.Commit != sha1 || r.API.Status != result.StatusReady || len(r.Failed()) != 0 {
 			t.Errorf("up: %+v", r)
 		}
 		body := w.comments[7]
-		for _, part := range []string{Marker, "🎭 Preview Environment", "**Ready** at `1111111`", "pr-7.test", "3 pages of the sitemap answer"} {
+		for _, part := range []string{result.Marker, "🎭 Preview Environment", "**Ready** at `1111111`", "pr-7.test", "3 pages of the sitemap answer"} {
 			if !strings.Contains(body, part) {
 				t.Errorf("the comment lacks %q:\n%s", part, body)
 			}
@@ -261,7 +279,7 @@ func TestUpThenDown(t *testing.T) {
 		}
 		w.pulls[7].Open = false
 		r, err = k.Down(t.Context(), Key{repo, 7}, "6.1", "")
-		if err != nil || r.Frontend.Status != StatusRemoved || r.API.Status != StatusRemoved || len(w.sites)+len(w.stacks) != 0 {
+		if err != nil || r.Frontend.Status != result.StatusRemoved || r.API.Status != result.StatusRemoved || len(w.sites)+len(w.stacks) != 0 {
 			t.Errorf("down: %v, %+v", err, r)
 		}
 		if body = w.comments[7]; !strings.Contains(body, "🧹 Preview Environment Cleaned Up") || !strings.Contains(body, "Nothing is left") {
@@ -272,7 +290,7 @@ func TestUpThenDown(t *testing.T) {
 		}
 		writes := w.writes
 		w.pulls[8] = &PullRequest{Key: Key{repo, 8}}
-		if r, err = k.Down(t.Context(), Key{repo, 8}, "6.1", ""); err != nil || r.Frontend.Status != StatusAbsent || w.writes != writes {
+		if r, err = k.Down(t.Context(), Key{repo, 8}, "6.1", ""); err != nil || r.Frontend.Status != result.StatusAbsent || w.writes != writes {
 			t.Errorf("a preview that never was: %v, %+v, %d comments", err, r, w.writes-writes)
 		}
 	})
@@ -355,24 +373,28 @@ func (w fetcherAfter) Get(ctx context.Context, address string) (int, string, err
 	return w.world.Get(ctx, address)
 }
 
+func (w fetcherAfter) Read(ctx context.Context, address string, use func(io.Reader) error) (int, error) {
+	return readPage(ctx, w, address, use)
+}
+
 func TestPartialFailures(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(*world)
-		front  Status
-		api    Status
+		front  result.Status
+		api    result.Status
 		want   string
 	}{
-		{"the stack fails", func(w *world) { w.apply = func(*world) error { return errors.New("role: not allowed") } }, StatusReady, StatusFailed, "**Partly ready** at `1111111`: the API is not."},
-		{"the site fails", func(w *world) { w.publish = func(*world) error { return errors.New("error: too large") } }, StatusFailed, StatusReady, "the Frontend is not"},
+		{"the stack fails", func(w *world) { w.apply = func(*world) error { return errors.New("role: not allowed") } }, result.StatusReady, result.StatusFailed, "**Partly ready** at `1111111`: the API is not."},
+		{"the site fails", func(w *world) { w.publish = func(*world) error { return errors.New("error: too large") } }, result.StatusFailed, result.StatusReady, "the Frontend is not"},
 		{"both", func(w *world) {
 			w.apply = func(*world) error { return errors.New("a") }
 			w.publish = func(*world) error { return errors.New("b") }
-		}, StatusFailed, StatusFailed, "**Not ready**"},
-		{"the API is sick", func(w *world) { w.health = 502 }, StatusReady, StatusFailed, "its health check fails: 502 Bad Gateway"},
-		{"a page is broken", func(w *world) { w.pages["/b"] = 404 }, StatusFailed, StatusReady, "/b"},
-		{"the front page is broken", func(w *world) { w.pages["/"] = 500 }, StatusFailed, StatusReady, "front page: 500"},
+		}, result.StatusFailed, result.StatusFailed, "**Not ready**"},
+		{"the API is sick", func(w *world) { w.health = 502 }, result.StatusReady, result.StatusFailed, "its health check fails: 502 Bad Gateway"},
+		{"a page is broken", func(w *world) { w.pages["/b"] = 404 }, result.StatusFailed, result.StatusReady, "/b"},
+		{"the front page is broken", func(w *world) { w.pages["/"] = 500 }, result.StatusFailed, result.StatusReady, "front page: 500"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -403,7 +425,7 @@ func TestDownSaysWhatIsLeft(t *testing.T) {
 		w.gone, w.left = false, []string{"PreviewBucket"}
 		w.pulls[7].Open = false
 		r, err := k.Down(t.Context(), Key{repo, 7}, "6.1", "")
-		if err != nil || r.Frontend.Status != StatusRemaining || r.API.Status != StatusRemaining || len(r.Failed()) != 2 {
+		if err != nil || r.Frontend.Status != result.StatusRemaining || r.API.Status != result.StatusRemaining || len(r.Failed()) != 2 {
 			t.Errorf("%v: %+v", err, r)
 		}
 		for _, part := range []string{"Not everything is gone", "still answers 200", "PreviewBucket"} {
@@ -487,55 +509,4 @@ func TestOwners(t *testing.T) {
 			t.Errorf("title %q is taken for ours", text)
 		}
 	}
-}
-
-func TestCommentsKeepTheirOrderAndSize(t *testing.T) {
-	t.Parallel()
-	l := stateOf(body(Result{Goal: GoalUp, Commit: sha1}, "100.2", state{}))
-	if l.Commit != sha1 || l.Run != "100.2" {
-		t.Fatalf("%+v", l)
-	}
-	for run, newer := range map[string]bool{"99.9": true, "100.1": true, "100.2": false, "100.3": false, "101.1": false, "local": false} {
-		if l.newerThan(run) != newer {
-			t.Errorf("a comment by 100.2 is newer than run %s: %t, want %t", run, !newer, newer)
-		}
-	}
-	r := Result{Goal: GoalUp, Commit: sha1, Frontend: Part{Name: "Frontend", Status: StatusReady}}
-	for i := range 3000 {
-		r.Frontend.Checks = append(r.Frontend.Checks, Check{fmt.Sprint("check ", i), true, strings.Repeat("ü|", 30)})
-	}
-	text := body(r, "1.1", state{})
-	if n := utf8.RuneCountInString(text); n > maxComment || !strings.HasPrefix(text, Marker) || !strings.Contains(text, "longer than GitHub allows") {
-		t.Errorf("%d characters, beginning %q", n, text[:40])
-	}
-}
-
-func FuzzBody(f *testing.F) {
-	f.Add("detail", "https://x", "<!-- candlefish:pr-preview -->")
-	f.Add("|\n`--><script>", "", "a--b")
-	f.Fuzz(func(t *testing.T, detail, url, run string) {
-		r := Result{Goal: GoalUp, Commit: sha1, Frontend: Part{Name: "Frontend", Status: StatusFailed, URL: url, Detail: detail, Checks: []Check{{detail, false, detail}}}}
-		text := body(r, run, state{Version: 1, Commit: sha2, Goal: GoalUp})
-		if !strings.HasPrefix(text, Marker+"\n") || strings.Count(text, "<!--") != 2 || utf8.RuneCountInString(text) > maxComment {
-			t.Errorf("body(%q, %q, %q):\n%s", detail, url, run, text)
-		}
-	})
-}
-
-func FuzzSitemap(f *testing.F) {
-	f.Add("<urlset><url><loc>https://a/b</loc></url></urlset>")
-	f.Fuzz(func(t *testing.T, body string) {
-		pages, left, err := sitemap(body, "https://preview.test", 3)
-		if err != nil {
-			return
-		}
-		for _, p := range pages {
-			if !strings.HasPrefix(p, "https://preview.test/") {
-				t.Errorf("page %q is not on the preview", p)
-			}
-		}
-		if left > 0 && len(pages) != 3 {
-			t.Errorf("%d pages, %d left", len(pages), left)
-		}
-	})
 }

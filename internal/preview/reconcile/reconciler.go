@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/preview/result"
+	"github.com/candlefish/deploy-action/internal/preview/visit"
 	"github.com/candlefish/deploy-action/internal/redact"
 )
 
@@ -13,8 +15,8 @@ type Reconciler struct {
 	Forge   Forge
 	Host    Host
 	Backend Backend
-	Fetcher Fetcher
-	Pages   PageChecker // nil means no browser
+	Fetcher visit.Fetcher
+	Pages   visit.PageChecker // nil means no browser
 	// EvenOpen lets Down remove the preview of a pull request that is open.
 	EvenOpen bool
 	// Partial says that other steps of the workflow manage the other part.
@@ -45,35 +47,31 @@ type Desired struct {
 
 func (d Desired) owner() Owner { return Owner{d.Key, d.Commit, d.Expires} }
 
-func (k *Reconciler) visitor() visitor { return visitor{k.Fetcher, k.Pages, k.Now, k.After} }
-
-// The names of the parts.
-const (
-	partFrontend    = "Frontend"
-	partAPI         = "API"
-	partEnvironment = "Environment"
-)
+func (k *Reconciler) visitor() visit.Visitor {
+	return visit.Visitor{Fetcher: k.Fetcher, Pages: k.Pages, Now: k.Now, After: k.After}
+}
 
 // begin starts the result of a run.
-func (k *Reconciler) begin(key Key, goal Goal, runURL string) Result {
-	return Result{Key: key, Repository: key.Repository, Number: key.Number, Goal: goal, StartedAt: k.Now().UTC(), RunURL: runURL, Partial: k.Partial,
-		Frontend: unused(partFrontend), API: unused(partAPI), Environment: unused(partEnvironment)}
+func (k *Reconciler) begin(key Key, goal result.Goal, runURL string) result.Result {
+	return result.Result{Repository: key.Repository, Number: key.Number, Goal: goal, StartedAt: k.Now().UTC(), RunURL: runURL, Partial: k.Partial,
+		Frontend: result.Unused(result.Frontend), API: result.Unused(result.API), Environment: result.Unused(result.Environment)}
 }
 
 // comment writes the pull request's one comment, unless a newer run did. The comment keeps
 // what earlier steps of the workflow wrote about the parts that this one does not manage.
-func (k *Reconciler) comment(ctx context.Context, runID string, r *Result) {
-	previous, err := k.Forge.PreviousComment(ctx, r.Key, Marker)
+func (k *Reconciler) comment(ctx context.Context, runID string, r *result.Result) {
+	key := Key{r.Repository, r.Number}
+	previous, err := k.Forge.PreviousComment(ctx, key, result.Marker)
 	if err != nil {
 		r.CommentError = err.Error()
 		return
 	}
-	last := stateOf(previous)
-	if last.Commit == r.Commit && last.newerThan(runID) {
+	last := result.StateOf(previous)
+	if last.Commit == r.Commit && last.NewerThan(runID) {
 		r.Warnings = append(r.Warnings, "a newer run of the same commit wrote the comment, and it stays")
 		return
 	}
-	r.CommentURL, _, err = k.Forge.Comment(ctx, r.Key, Marker, body(redact.Deep(*r, k.Redact), runID, last))
+	r.CommentURL, _, err = k.Forge.Comment(ctx, key, result.Marker, result.Body(redact.Deep(*r, k.Redact), runID, last))
 	if err != nil {
 		r.CommentError = err.Error()
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // An Orphan is a preview whose pull request is closed or whose time is over.
@@ -18,7 +20,7 @@ type Orphan struct {
 	Sites   int       `json:"sites"`
 	Stack   bool      `json:"stack"`
 	// Removed is the result of its removal; nil in a dry run.
-	Removed *Result `json:"removed,omitempty"`
+	Removed *result.Result `json:"removed,omitempty"`
 	// Error is why it was not removed.
 	Error string `json:"error,omitempty"`
 }

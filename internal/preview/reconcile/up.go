@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/preview/api"
+	"github.com/candlefish/deploy-action/internal/preview/result"
+	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 
 // maxRounds is how often a run brings a preview to its commit when another run
@@ -24,8 +26,8 @@ const closedReason = "the pull request is closed"
 
 // Up brings the preview to the desired commit. Parts that failed are in the Result; an
 // error means that the run could not find out what to do.
-func (k *Reconciler) Up(ctx context.Context, d Desired) (Result, error) {
-	r := k.begin(d.Key, GoalUp, d.RunURL)
+func (k *Reconciler) Up(ctx context.Context, d Desired) (result.Result, error) {
+	r := k.begin(d.Key, result.GoalUp, d.RunURL)
 	r.Commit, r.Expires = d.Commit, d.Expires
 	why, err := k.superseded(ctx, d)
 	if err != nil {
@@ -56,24 +58,24 @@ func (k *Reconciler) Up(ctx context.Context, d Desired) (Result, error) {
 
 // converge brings both parts to the commit, again if another run changed them in the
 // meantime.
-func (k *Reconciler) converge(ctx context.Context, d Desired, r *Result) (made *Site, why string, err error) {
+func (k *Reconciler) converge(ctx context.Context, d Desired, r *result.Result) (made *Site, why string, err error) {
 	for round := 1; ; round++ {
 		made, why, err = k.applyOnce(ctx, d, r)
 		if err != nil || why != "" || round == maxRounds || len(r.Failed()) > 0 || k.atCommit(ctx, d, *r) {
 			return made, why, err
 		}
-		k.Logf("another run changed the preview in the meantime: bringing it to %s again", Short(d.Commit))
+		k.Logf("another run changed the preview in the meantime: bringing it to %s again", result.Short(d.Commit))
 	}
 }
 
 // applyOnce brings both parts to the commit once. It returns the deploy of this run,
 // and why the run was superseded; it asks that before each wait.
-func (k *Reconciler) applyOnce(ctx context.Context, d Desired, r *Result) (made *Site, why string, err error) {
+func (k *Reconciler) applyOnce(ctx context.Context, d Desired, r *result.Result) (made *Site, why string, err error) {
 	if k.applyAPI(ctx, d, r) {
 		if why, err = k.superseded(ctx, d); err != nil || why != "" {
 			return nil, why, err
 		}
-		k.visitor().api(ctx, d, &r.API)
+		k.visitor().API(ctx, d.Commit, &r.API)
 	}
 	if why, err = k.superseded(ctx, d); err != nil || why != "" || k.Host == nil {
 		return nil, why, err
@@ -84,8 +86,8 @@ func (k *Reconciler) applyOnce(ctx context.Context, d Desired, r *Result) (made 
 	if why, err = k.superseded(ctx, d); err != nil || why != "" {
 		return made, why, err
 	}
-	k.visitor().site(ctx, d, &r.Frontend)
-	k.visitor().browser(ctx, &r.Frontend)
+	k.visitor().Site(ctx, d.Commit, d.Links, &r.Frontend)
+	k.visitor().Browser(ctx, &r.Frontend)
 	why, err = k.superseded(ctx, d)
 	return made, why, err
 }
@@ -105,21 +107,21 @@ func supersededBy(pr PullRequest, d Desired) string {
 	case !pr.Open:
 		return closedReason
 	case pr.Head != d.Commit:
-		return "commit " + Short(pr.Head) + " came after " + Short(d.Commit)
+		return "commit " + result.Short(pr.Head) + " came after " + result.Short(d.Commit)
 	}
 	return ""
 }
 
 // giveUp ends a superseded run: it removes what the run created, unless the run of a
 // newer commit will replace it. Nothing of it is ready, whatever was seen before.
-func (k *Reconciler) giveUp(ctx context.Context, r Result, d Desired, why string, made *Site) (Result, error) {
+func (k *Reconciler) giveUp(ctx context.Context, r result.Result, d Desired, why string, made *Site) (result.Result, error) {
 	k.Logf("superseded: %s", why)
 	r.Superseded = why
-	started := r.API.Status != StatusUnused
+	started := r.API.Status != result.StatusUnused
 	err := k.cleanUp(ctx, d, made, why == closedReason && started)
-	for _, p := range []*Part{&r.Frontend, &r.API} {
-		if p.Status != StatusUnused {
-			*p = Part{Name: p.Name, Status: StatusSuperseded, ID: p.ID, Took: p.Took, Detail: why}
+	for _, p := range []*result.Part{&r.Frontend, &r.API} {
+		if p.Status != result.StatusUnused {
+			*p = result.Part{Name: p.Name, Status: result.StatusSuperseded, ID: p.ID, Took: p.Took, Detail: why}
 		}
 	}
 	if made != nil && err == nil {
@@ -154,12 +156,12 @@ func (k *Reconciler) cleanUp(ctx context.Context, d Desired, made *Site, stack b
 }
 
 // applyAPI brings the stack to the commit, and reports whether there is an API to check.
-func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *Result) bool {
+func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *result.Result) bool {
 	if k.Backend == nil {
 		return false
 	}
 	began := k.Now()
-	r.API = Part{Name: partAPI, Status: StatusFailed, Checks: []Check{}}
+	r.API = result.Part{Name: result.API, Status: result.StatusFailed, Checks: []result.Check{}}
 	a, err := k.Backend.Apply(ctx, d.owner(), k.Logf)
 	r.API.Took = k.Now().Sub(began)
 	r.API.URL, r.API.ID, r.Outputs = a.URL(), a.ID, a.Outputs
@@ -183,9 +185,9 @@ func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *Result) bool {
 }
 
 // publish publishes the build and returns its deploy, nil if that failed.
-func (k *Reconciler) publish(ctx context.Context, d Desired, r *Result) *Site {
+func (k *Reconciler) publish(ctx context.Context, d Desired, r *result.Result) *Site {
 	began := k.Now()
-	r.Frontend = Part{Name: partFrontend, Status: StatusFailed}
+	r.Frontend = result.Part{Name: result.Frontend, Status: result.StatusFailed}
 	if err := prepare(d, r.API.URL, k.Now()); err != nil {
 		r.Frontend.Detail = err.Error()
 		return nil
@@ -208,7 +210,7 @@ func (k *Reconciler) publish(ctx context.Context, d Desired, r *Result) *Site {
 // checkAlias returns an error if the alias has another repository's preview, which publishing
 // would replace: two repositories can share a site by mistake. A deploy that nobody's preview
 // is gets a warning.
-func (k *Reconciler) checkAlias(ctx context.Context, d Desired, r *Result) error {
+func (k *Reconciler) checkAlias(ctx context.Context, d Desired, r *result.Result) error {
 	sites, err := k.Host.Sites(ctx, d.Alias())
 	if err != nil {
 		return fmt.Errorf("look whose previews alias %s has: %w", d.Alias(), err)
@@ -225,9 +227,9 @@ func (k *Reconciler) checkAlias(ctx context.Context, d Desired, r *Result) error
 }
 
 // atCommit verifies that both parts are still at the commit, after both were.
-func (k *Reconciler) atCommit(ctx context.Context, d Desired, r Result) bool {
+func (k *Reconciler) atCommit(ctx context.Context, d Desired, r result.Result) bool {
 	if k.Host != nil {
-		if _, body, err := k.Fetcher.Get(ctx, r.Frontend.URL+manifestPath); err != nil || commitOf(body) != d.Commit {
+		if _, body, err := k.Fetcher.Get(ctx, r.Frontend.URL+visit.ManifestPath); err != nil || visit.CommitOf(body) != d.Commit {
 			return false
 		}
 	}
@@ -236,9 +238,9 @@ func (k *Reconciler) atCommit(ctx context.Context, d Desired, r Result) bool {
 
 // apiAtCommit asks the API itself if it reports its commit, and otherwise reads the
 // stack's tags.
-func (k *Reconciler) apiAtCommit(ctx context.Context, d Desired, r Result) bool {
+func (k *Reconciler) apiAtCommit(ctx context.Context, d Desired, r result.Result) bool {
 	if r.API.Commit != "" {
-		_, body, err := k.Fetcher.Get(ctx, healthURL(r.API.URL))
+		_, body, err := k.Fetcher.Get(ctx, visit.HealthURL(r.API.URL))
 		return err == nil && strings.Contains(body, d.Commit)
 	}
 	stacks, err := k.Backend.Stacks(ctx)

@@ -1,4 +1,4 @@
-package reconcile
+package result
 
 import (
 	"encoding/json"
@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// A state is what a comment tells the next run, in a line that people do not see: what is
+// A State is what a comment tells the next run, in a line that people do not see: what is
 // known of the preview, whichever step of whichever run found it out.
-type state struct {
+type State struct {
 	Version int    `json:"v"`
 	Commit  string `json:"commit"`
 	Run     string `json:"run"`
@@ -18,11 +18,11 @@ type state struct {
 	// Since is the commit before this one, and Changes are those since then.
 	Since   string   `json:"since,omitempty"`
 	Changes []string `json:"changes,omitempty"`
-	Parts   []seen   `json:"parts,omitempty"`
+	Parts   []Seen   `json:"parts,omitempty"`
 }
 
-// A seen is a part as the last run that managed it saw it.
-type seen struct {
+// A Seen is a part as the last run that managed it saw it.
+type Seen struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
 	URL    string `json:"url,omitempty"`
@@ -37,18 +37,18 @@ const (
 	maxStateLeft    = 50
 )
 
-// part returns a part by its name; its status is empty if the state does not have it.
-func (l state) part(name string) seen {
-	i := slices.IndexFunc(l.Parts, func(s seen) bool { return s.Name == name })
+// Part returns a part by its name; its status is empty if the state does not have it.
+func (l State) Part(name string) Seen {
+	i := slices.IndexFunc(l.Parts, func(s Seen) bool { return s.Name == name })
 	if i < 0 {
-		return seen{}
+		return Seen{}
 	}
 	return l.Parts[i]
 }
 
 // after is the state after a run: parts that the run does not manage stay as they were.
-func (l state) after(r Result, runID string) state {
-	now := state{Version: 1, Commit: r.Commit, Run: runID, Goal: r.Goal, Changes: r.Changes}
+func (l State) after(r Result, runID string) State {
+	now := State{Version: 1, Commit: r.Commit, Run: runID, Goal: r.Goal, Changes: r.Changes}
 	if r.Goal == GoalUp && l.Goal == GoalUp {
 		now.Since = l.Since
 		if l.Commit != r.Commit {
@@ -62,7 +62,7 @@ func (l state) after(r Result, runID string) state {
 		now.Changes[i] = clip(c, maxStateText)
 	}
 	for _, p := range []Part{r.Frontend, r.API} {
-		last := l.part(p.Name)
+		last := l.Part(p.Name)
 		if p.Status != StatusUnused {
 			last = p.seen(last)
 		}
@@ -75,8 +75,8 @@ func (l state) after(r Result, runID string) state {
 
 // seen is a part for the state. Its address and its commit outlast a removal, which the next
 // one may have to verify again.
-func (p Part) seen(last seen) seen {
-	s := seen{Name: p.Name, Status: p.Status, URL: clip(p.URL, maxStateText), ID: clip(p.ID, maxStateText), Commit: p.Commit, Left: p.Left[:min(len(p.Left), maxStateLeft)]}
+func (p Part) seen(last Seen) Seen {
+	s := Seen{Name: p.Name, Status: p.Status, URL: clip(p.URL, maxStateText), ID: clip(p.ID, maxStateText), Commit: p.Commit, Left: p.Left[:min(len(p.Left), maxStateLeft)]}
 	if s.URL == "" {
 		s.URL = last.URL
 	}
@@ -87,7 +87,7 @@ func (p Part) seen(last seen) seen {
 }
 
 // line is the state as a line of a comment. An HTML comment must not contain "--".
-func (l state) line() string {
+func (l State) line() string {
 	hidden, err := json.Marshal(l)
 	if err != nil {
 		panic("preview: encode strings: " + err.Error())
@@ -101,19 +101,19 @@ func (l state) line() string {
 
 var stateLine = regexp.MustCompile(`(?m)^<!-- candlefish:pr-preview:state (\{.*\}) -->$`)
 
-// stateOf reads the state in a comment. It is empty without one, or if somebody edited
+// StateOf reads the state in a comment. It is empty without one, or if somebody edited
 // it.
-func stateOf(body string) state {
-	var l state
+func StateOf(body string) State {
+	var l State
 	if m := stateLine.FindStringSubmatch(body); m != nil && json.Unmarshal([]byte(m[1]), &l) == nil && l.Version == 1 {
 		return l
 	}
-	return state{}
+	return State{}
 }
 
-// newerThan reports whether the comment is by a later run than the given one. Run ids
+// NewerThan reports whether the comment is by a later run than the given one. Run ids
 // are ID.ATTEMPT on GitHub, and others have no order.
-func (l state) newerThan(run string) bool {
+func (l State) NewerThan(run string) bool {
 	theirs, ok := runOrder(l.Run)
 	ours, ok2 := runOrder(run)
 	return ok && ok2 && (theirs[0] > ours[0] || theirs[0] == ours[0] && theirs[1] > ours[1])

@@ -1,4 +1,4 @@
-package reconcile
+package result
 
 import (
 	"fmt"
@@ -16,13 +16,13 @@ const maxComment = 65536
 
 // Summary renders a result for people, as the comment shows it.
 func Summary(r Result, runID string) string {
-	text := stateLine.ReplaceAllString(body(r, runID, state{}), "")
+	text := stateLine.ReplaceAllString(Body(r, runID, State{}), "")
 	return strings.TrimPrefix(strings.TrimPrefix(text, Marker), "\n\n")
 }
 
-// body renders the comment about a result, after a state that earlier runs left: with the
+// Body renders the comment about a result, after a state that earlier runs left: with the
 // marker, and cut at GitHub's limit with a note that says so.
-func body(r Result, runID string, before state) string {
+func Body(r Result, runID string, before State) string {
 	now := before.after(r, runID)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n", Marker, now.line())
@@ -51,12 +51,12 @@ func writeSuperseded(b *strings.Builder, r Result) {
 		return
 	}
 	fmt.Fprintf(b, "**Superseded** at %s: %s. This run reports nothing about the preview.%s\n\n", report.Code(Short(r.Commit)), report.Escape(r.Superseded), runLink(r))
-	writeParts(b, r, state{})
+	writeParts(b, r, State{})
 }
 
-func writeEnvironment(b *strings.Builder, r Result, before, now state) {
+func writeEnvironment(b *strings.Builder, r Result, before, now State) {
 	b.WriteString("## 🎭 Preview Environment\n\n")
-	commit, failed, ready := report.Code(Short(r.Commit)), r.Failed(), r.with(StatusReady)
+	commit, failed, ready := report.Code(Short(r.Commit)), r.Failed(), r.With(StatusReady)
 	switch {
 	case len(failed) == 0 && len(ready) == 1 && r.apart(before) != "":
 		fmt.Fprintf(b, "**The %s is ready** at %s. %s%s\n\n", ready[0].Name, commit, verdict(r), r.apart(before))
@@ -76,7 +76,7 @@ func writeEnvironment(b *strings.Builder, r Result, before, now state) {
 // verdict counts the checks.
 func verdict(r Result) string {
 	all, failed := 0, 0
-	for _, p := range r.parts() {
+	for _, p := range r.Parts() {
 		for _, c := range p.Checks {
 			all++
 			if !c.OK {
@@ -91,9 +91,9 @@ func verdict(r Result) string {
 }
 
 // apart names the part that this run does not manage, if there is or may be one.
-func (r Result) apart(before state) string {
-	for _, p := range r.with(StatusUnused) {
-		if p.Name != partEnvironment && (r.Partial || before.part(p.Name).Status != "") {
+func (r Result) apart(before State) string {
+	for _, p := range r.With(StatusUnused) {
+		if p.Name != Environment && (r.Partial || before.Part(p.Name).Status != "") {
 			return fmt.Sprintf(" The %s was not part of this run.", p.Name)
 		}
 	}
@@ -103,7 +103,7 @@ func (r Result) apart(before state) string {
 // maxChanges is how many changes a comment lists.
 const maxChanges = 20
 
-func writeChanges(b *strings.Builder, now state) {
+func writeChanges(b *strings.Builder, now State) {
 	if now.Since == "" {
 		return
 	}
@@ -119,7 +119,7 @@ func writeChanges(b *strings.Builder, now state) {
 
 // writeRemoval claims no more than what was looked for: all is gone only if both parts were
 // asked for, nothing of others is there, and nothing stays.
-func writeRemoval(b *strings.Builder, r Result, before state) {
+func writeRemoval(b *strings.Builder, r Result, before State) {
 	b.WriteString("## 🧹 Preview Environment Cleaned Up\n\n")
 	rest := removalRest(r, before)
 	switch failed := r.Failed(); {
@@ -128,7 +128,7 @@ func writeRemoval(b *strings.Builder, r Result, before state) {
 	case rest == "" && r.Frontend.Status != StatusUnused && r.API.Status != StatusUnused:
 		b.WriteString("Nothing is left. Each line was verified.\n\n")
 	default:
-		fmt.Fprintf(b, "Verified as gone: %s.%s\n\n", strings.Join(names(r.with(StatusRemoved, StatusAbsent)), ", "), rest)
+		fmt.Fprintf(b, "Verified as gone: %s.%s\n\n", strings.Join(names(r.With(StatusRemoved, StatusAbsent)), ", "), rest)
 	}
 	writeParts(b, r, before)
 	writeChecks(b, r)
@@ -138,7 +138,7 @@ func writeRemoval(b *strings.Builder, r Result, before state) {
 }
 
 // removalRest says what a removal leaves, and what it did not look at.
-func removalRest(r Result, before state) string {
+func removalRest(r Result, before State) string {
 	text := r.apart(before)
 	if len(r.Foreign) > 0 {
 		text += fmt.Sprintf(" Not ours and left alone: deploys %s.", report.Escape(strings.Join(r.Foreign, ", ")))
@@ -146,7 +146,7 @@ func removalRest(r Result, before state) string {
 	if r.Address != "" {
 		text += " " + report.Escape(r.Address) + "."
 	}
-	for _, p := range r.with(StatusKept) {
+	for _, p := range r.With(StatusKept) {
 		text += fmt.Sprintf(" The %s %s stays.", strings.ToLower(p.Name), report.Code(p.ID))
 	}
 	return text
@@ -169,13 +169,13 @@ func runLink(r Result) string {
 
 // writeParts shows the parts, with the commit that each answered with. Those of another step
 // of the workflow are shown as that one saw them.
-func writeParts(b *strings.Builder, r Result, before state) {
+func writeParts(b *strings.Builder, r Result, before State) {
 	b.WriteString("| Part | Status | Where | Answers as | Took |\n|---|---|---|---|---:|\n")
-	for _, p := range r.parts() {
+	for _, p := range r.Parts() {
 		took, status := p.Took.Round(100*time.Millisecond).String(), string(p.Status)
 		if p.Status == StatusUnused {
-			last := before.part(p.Name)
-			if last.Status == "" || p.Name == partEnvironment {
+			last := before.Part(p.Name)
+			if last.Status == "" || p.Name == Environment {
 				continue
 			}
 			p.URL, p.ID, p.Commit = last.URL, last.ID, last.Commit
@@ -191,7 +191,7 @@ func writeParts(b *strings.Builder, r Result, before state) {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", p.Name, status, location(where), commit, took)
 	}
 	b.WriteString("\n")
-	for _, p := range r.parts() {
+	for _, p := range r.Parts() {
 		if p.Detail != "" {
 			fmt.Fprintf(b, "- %s: %s\n", p.Name, report.Escape(clip(p.Detail, 2000)))
 		}
@@ -204,7 +204,7 @@ func writeParts(b *strings.Builder, r Result, before state) {
 
 func writeChecks(b *strings.Builder, r Result) {
 	var rows []string
-	for _, p := range r.parts() {
+	for _, p := range r.Parts() {
 		for _, c := range p.Checks {
 			verdict := "passed"
 			if !c.OK {
