@@ -100,6 +100,19 @@ func clumps(stable, trial, gap float64) cause {
 	}
 }
 
+// crashes let the canary be down now and then: the gateway answers for it, without a
+// version.
+func crashes(gap, length float64) cause {
+	return func(r *rand.Rand) effect {
+		down := newSpell(r, gap, length)
+		return func(q request, a *answer) {
+			if q.canary() && down.on(q.at) {
+				a.lost, a.latency = true, 0.002
+			}
+		}
+	}
+}
+
 // pauses stop each version by itself every gap seconds for length seconds on
 // average; requests wait for the end.
 func pauses(gap, length float64) cause {

@@ -197,11 +197,13 @@ func TestShares(t *testing.T) {
 		{"clumps", clumps(0.1, 0.25, 4), failed, 0.02, 0.05},
 		{"errors of bursts", bursts(5, 0.1), failed, 0.01, 0.01},
 		{"slow answers of bursts", bursts(5, 0.1), slow, 0.1, 0.1},
+		{"lost by stable", lost(stable, 0.05), gone, 0.05, 0},
+		{"crashes", crashes(27, 3), gone, 0, 0.1},
 		{"pauses", pauses(10, 0.3), func(a answer) bool { return a.latency > median }, 0.3 / 10.3, 0.3 / 10.3},
 		{"empty", wrong(canary, evidence.WrongEmpty, 0.05, 0.1), func(a answer) bool { return a.wrong == "empty" && a.latency < median/9 }, 0, 0.05},
 	} {
 		for side, want := range map[rollout.Side]float64{rollout.SideStable: c.stable, rollout.SideCanary: c.canary} {
-			got := share(latencies(400_000, 50, side, constant, c.cause), c.is)
+			got := share(latencies(150_000, 10, side, constant, c.cause), c.is)
 			near(t, c.name+" of "+string(side), got, want, 0.08*want)
 		}
 	}

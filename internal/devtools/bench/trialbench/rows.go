@@ -114,6 +114,8 @@ func failures() []row {
 		healthy("2 % errors on both, 20/s", failing(both, 0.02)).at(20),
 		healthy("3 % of answers over 2 s on both", over2s(both, 0.03)),
 		healthy("2 % without an answer on both", lost(both, 0.02)),
+		healthy("stable loses 5 %, the canary nothing", lost(stable, 0.05)),
+		healthy("stable loses 5 % from the second step on", lost(stableLater, 0.05)),
 		healthy("0.5 % redirects on both", wrong(both, evidence.WrongRedirect, 0.005, 0.3)),
 	}
 }
@@ -174,6 +176,7 @@ func sickErrors() []row {
 		sick("5 % lost (reset, timeout)", lost(canary, 0.05)),
 		sick("10 % lost", lost(canary, 0.1)),
 		sick("10 % lost, 1 % first", lost(canary, 0.1)).from(one, 25, 50, 100),
+		sick("down for 3 s of 30, 502s without a version", crashes(27, 3)),
 		sick("10 % lost beside 2 % on both", lost(canary, 0.1), lost(both, 0.02)),
 	}
 }

@@ -44,6 +44,10 @@ type who func(q request) bool
 
 func both(request) bool     { return true }
 func canary(q request) bool { return q.canary() }
+func stable(q request) bool { return q.side == rollout.SideStable }
+
+// stableLater is stable from the second step on.
+func stableLater(q request) bool { return stable(q) && q.step > 0 }
 
 // last is the canary at the last step, where it has all traffic.
 func last(q request) bool { return q.canary() && q.step == len(defaultSteps)-1 }
