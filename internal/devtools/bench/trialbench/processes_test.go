@@ -203,7 +203,7 @@ func TestShares(t *testing.T) {
 		{"empty", wrong(canary, evidence.WrongEmpty, 0.05, 0.1), func(a answer) bool { return a.wrong == "empty" && a.latency < median/9 }, 0, 0.05},
 	} {
 		for side, want := range map[rollout.Side]float64{rollout.SideStable: c.stable, rollout.SideCanary: c.canary} {
-			got := share(latencies(150_000, 10, side, constant, c.cause), c.is)
+			got := share(latencies(80_000, 6, side, constant, c.cause), c.is)
 			near(t, c.name+" of "+string(side), got, want, 0.08*want)
 		}
 	}

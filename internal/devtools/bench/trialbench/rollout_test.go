@@ -1,6 +1,7 @@
 package trialbench
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"math"
@@ -268,11 +269,19 @@ func TestLateRoute(t *testing.T) {
 func TestSeedDecidesAll(t *testing.T) {
 	t.Parallel()
 	o := usual()
-	o.step = 5 * time.Second
+	o.step = 2 * time.Second
 	transcript := func(s row, seed uint64) uint64 {
 		j, got := run(s, o, seed, always(rollout.VerdictSuccessful))
 		h := fnv.New64a()
-		fmt.Fprintln(h, got, j.begins, j.confirmed, j.points, j.looks)
+		fmt.Fprintln(h, got, j.begins, j.confirmed, len(j.looks))
+		for _, p := range j.points {
+			for _, x := range []int64{p.At.UnixNano(), int64(p.Total), int64(p.Failed), int64(len(p.Wrong))} {
+				_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(x))) // never fails
+			}
+			for _, b := range p.Latency {
+				_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, math.Float64bits(float64(b.Upto))))
+			}
+		}
 		return h.Sum64()
 	}
 	for _, s := range append(rows(), replays(recorded.Series{{0.02, 0.03}, {0.04}})...) {
