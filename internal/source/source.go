@@ -15,6 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
@@ -83,6 +86,49 @@ func (e Env) Secret(variable string) (string, error) {
 	return secret, nil
 }
 
+// Expand replaces each ${NAME} in a URL by that environment variable, as it is: what may
+// not stand in a URL has to be percent-encoded there. A variable that is not set is an
+// error. A $ without { is left alone, since a password may have one.
+func (e Env) Expand(address string) (string, error) {
+	var filled strings.Builder
+	for rest := address; ; {
+		before, after, found := strings.Cut(rest, "${")
+		filled.WriteString(before)
+		name, next, closed := strings.Cut(after, "}")
+		if !found || !closed {
+			filled.WriteString(strings.TrimPrefix(rest, before))
+			return filled.String(), nil
+		}
+		value := e.Getenv(name)
+		if value == "" {
+			return "", fmt.Errorf("environment variable %s, which stands in the URL, is not set", name)
+		}
+		filled.WriteString(value)
+		rest = next
+	}
+}
+
+var secretKey = regexp.MustCompile(`(?i)key|token|secret|pass|auth|sig|cred`)
+
+// MaskURL masks the password of a URL, and the values of its query that are named like
+// secrets. What is no URL has none.
+func (e Env) MaskURL(address string) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return
+	}
+	if password, ok := u.User.Password(); ok && password != "" {
+		e.Mask(password)
+	}
+	for name, values := range u.Query() {
+		for _, v := range values {
+			if v != "" && secretKey.MatchString(name) {
+				e.Mask(v)
+			}
+		}
+	}
+}
+
 // Authorization is the header with the secret that an environment variable holds,
 // after a scheme such as "Bearer "; nil without a variable.
 func (e Env) Authorization(variable, scheme string) (http.Header, error) {
@@ -96,13 +142,19 @@ func (e Env) Authorization(variable, scheme string) (http.Header, error) {
 	return http.Header{"Authorization": {scheme + secret}}, nil
 }
 
-// Open opens the source of a metric.
+// Open opens the source of a metric. Its points are such as can be judged by: no count
+// is negative, infinite or not a number, and no value is within its limit by being
+// infinite.
 func Open(ctx context.Context, m config.Metric, e Env) (Reader, error) {
 	c, ok := m.Source.(Config)
 	if !ok {
 		return nil, errors.New("it has no source")
 	}
-	return c.Open(ctx, m, e)
+	r, err := c.Open(ctx, m, e)
+	if err != nil {
+		return nil, err
+	}
+	return door{r, m.Limit}, nil
 }
 
 // Permissions are those that the sources of all metrics need, each once.

@@ -176,7 +176,6 @@ var fences = map[string][]string{
 	"github.com/google/go-github/v62":                     {"internal/github"},
 	"github.com/google/go-containerregistry":              {"internal/devtools/sandbox/image", "internal/devtools/sandbox/supervisor"},
 	"github.com/invopop/jsonschema":                       {"internal/devtools/build"},
-	"github.com/prometheus/client_golang":                 {"internal/source/prometheus"},
 	"github.com/prometheus/client_model":                  {"internal/source/gateway"},
 	"github.com/prometheus/common":                        {"internal/source/gateway", "internal/source/prometheus"},
 	"github.com/sethvargo/go-githubactions":               {"internal/action"},

@@ -45,5 +45,6 @@ func (c *Config) Open(_ context.Context, _ config.Metric, e source.Env) (source.
 	if err != nil {
 		return nil, err
 	}
+	e.MaskURL(c.URL)
 	return New(Endpoint{URL: c.URL, Header: header, Cumulative: c.Cumulative, Paths: Paths{Total: c.Total, Failed: c.Failed, Value: c.Value}, Names: e.Names})
 }

@@ -21,8 +21,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/api"
-	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -34,8 +32,9 @@ import (
 // a minute, and half of it again.
 const window = 90 * time.Second
 
-// maxSize bounds an answer, in bytes.
-const maxSize = 64 << 20
+// maxSize bounds an answer, in bytes. A thousand pods with ten series each, a scrape
+// every 5 s, answer with 5 MB for the usual window.
+const maxSize = 8 << 20
 
 // A Server is a Prometheus, or what speaks its HTTP API, such as Thanos, Mimir or
 // VictoriaMetrics.
@@ -63,7 +62,8 @@ type Server struct {
 // seen, and is for one goroutine.
 type API struct {
 	where     string // the server, without credentials
-	api       v1.API
+	endpoint  url.URL
+	client    *http.Client
 	wire      *wire
 	window    time.Duration
 	secrets   *redact.Redactor
@@ -90,24 +90,21 @@ func (s Server) open(questions []*question) (*API, error) {
 	if a.wire.now == nil {
 		a.wire.now = time.Now
 	}
-	client, err := api.NewClient(api.Config{Address: whole(u), Client: a.wire.client(s.Client)})
-	if err != nil {
-		return nil, fmt.Errorf("prometheus %s: %w", a.where, plain(err, a.secrets))
-	}
-	a.api = v1.NewAPI(client)
+	a.client = a.wire.client(s.Client)
+	a.endpoint = whole(u)
 	return a, nil
 }
 
 // whole is an address that asks for all or nothing where an answer may come of a
 // part of the stores: Thanos by the one, VictoriaMetrics by the other, which would
 // not even warn. Others ignore both.
-func whole(u *url.URL) string {
+func whole(u *url.URL) url.URL {
 	query := u.Query()
 	query.Set("partial_response", "false")
 	query.Set("deny_partial_response", "1")
-	asking := *u
-	asking.RawQuery = query.Encode()
-	return asking.String()
+	asking := *u.JoinPath("api/v1/query")
+	asking.RawQuery, asking.Fragment = query.Encode(), ""
+	return asking
 }
 
 func secrets(u *url.URL, header http.Header) *redact.Redactor {
@@ -174,16 +171,20 @@ func (a *API) ask(ctx context.Context, q *question) (model.Value, error) {
 	if q.field != value {
 		text += "[" + model.Duration(a.window).String() + "]"
 	}
-	answer, warnings, err := a.api.Query(ctx, text, time.Time{}, v1.WithLookbackDelta(a.window))
-	if err != nil {
-		return nil, plain(err, a.secrets)
+	form := url.Values{"query": {text}, "lookback_delta": {a.window.String()}}
+	answer, err := post(ctx, a.client, a.endpoint, form)
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return nil, fmt.Errorf("%s: %s", a.secrets.Excerpt(r.kind), a.secrets.Excerpt(r.words))
 	}
-	for _, w := range warnings {
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range answer.warnings {
 		if !strings.HasPrefix(w, hint) {
-			return nil, fmt.Errorf("the server warns: %s", a.secrets.String(w))
+			return nil, fmt.Errorf("the server warns: %s", a.secrets.Excerpt(w))
 		}
 	}
-	return answer, nil
+	return answer.value()
 }
 
 // hint begins what is no warning about the answer but advice on the query, such as

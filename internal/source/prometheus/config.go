@@ -2,7 +2,6 @@ package prometheus
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis/config"
@@ -18,7 +17,7 @@ func Kind() source.Kind {
 
 // A Config is a gateway's ready-made queries, or queries of one's own.
 type Config struct {
-	URL     string `json:"url" help:"URL of the server. Environment variables may stand in it, as ${NAME}."`
+	URL     string `json:"url" help:"URL of the server. Environment variables may stand in it, as ${NAME}; a $ without { is left alone."`
 	Gateway string `json:"gateway,omitempty" jsonschema:"enum=traefik,enum=istio,enum=envoy-gateway,enum=nginx-gateway-fabric,enum=haproxy,enum=app" help:"Ready-made queries for what counts the requests; app for the application's own http_requests_total. Not together with queries of your own."`
 	Plus    bool   `json:"plus,omitempty" help:"NGINX Gateway Fabric runs NGINX Plus."`
 	source.Queries
@@ -55,7 +54,12 @@ func (c *Config) Open(_ context.Context, m config.Metric, e source.Env) (source.
 	if err != nil {
 		return nil, err
 	}
-	server := Server{URL: os.Expand(c.URL, e.Getenv), Header: header}
+	address, err := e.Expand(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	e.MaskURL(address)
+	server := Server{URL: address, Header: header}
 	names := c.Named(e.Names)
 	if c.Gateway == "" {
 		return server.Ask(c.Queries, names)

@@ -1,16 +1,14 @@
 package prometheus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
-
-	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
-
-	"github.com/candlefish/deploy-action/internal/redact"
 )
 
 // patience is how long an answer may take when the caller brings no client of
@@ -19,11 +17,11 @@ const patience = 15 * time.Second
 
 var (
 	errRedirect = errors.New("the server sends elsewhere (a redirect): give the address it sends to, so that no credential goes anywhere else")
-	errTooLarge = errors.New("the answer is too large")
+	errTooLarge = errors.New("the answer is too large: a query whose matchers pick the two versions alone has less than 8 MiB")
 )
 
-// A wire is the transport below the library's client: it adds the headers,
-// bounds what is read and keeps the server's time.
+// A wire is the transport below the client: it adds the headers, bounds what is read
+// and keeps the server's time.
 type wire struct {
 	next   http.RoundTripper
 	header http.Header
@@ -104,14 +102,76 @@ func (b *bounded) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *bounded) Close() error { return b.body.Close() }
 
-// plain turns the library's errors into ones that hold neither the address, which
+// post sends a form to an address and reads the reply; by GET where the server does not
+// take a POST, as the API's own client does. An error holds neither the address, which
 // may have credentials in it, nor a page of HTML.
-func plain(err error, secrets *redact.Redactor) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+func post(ctx context.Context, client *http.Client, to url.URL, form url.Values) (reply, error) {
+	resp, err := send(ctx, client, http.MethodPost, to.String(), form.Encode())
+	if err == nil && (resp.StatusCode == http.StatusMethodNotAllowed || resp.StatusCode == http.StatusNotImplemented) {
+		_ = resp.Body.Close()
+		query := to.Query()
+		for name, values := range form {
+			query[name] = values
+		}
+		to.RawQuery = query.Encode()
+		resp, err = send(ctx, client, http.MethodGet, to.String(), "")
 	}
-	if e, ok := errors.AsType[*v1.Error](err); ok {
-		return fmt.Errorf("%s: %s", e.Type, secrets.Excerpt(e.Msg))
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err
+		}
+		return reply{}, err
 	}
-	return err
+	defer func() { _ = resp.Body.Close() }()
+	return replyOf(resp)
 }
+
+func send(ctx context.Context, client *http.Client, method, to, body string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, to, strings.NewReader(body))
+	if err != nil {
+		return nil, errors.New("the URL cannot be asked")
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header["Idempotency-Key"] = nil // not sent: it tells the transport that the request may be repeated
+	}
+	return client.Do(req)
+}
+
+// replyOf takes the statuses with which the API says what is wrong with a query, and
+// refuses any other but 2xx.
+func replyOf(resp *http.Response) (reply, error) {
+	refused := resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusUnprocessableEntity
+	switch {
+	case refused || resp.StatusCode/100 == 2:
+	case resp.StatusCode/100 == 4:
+		return reply{}, fmt.Errorf("client error: %d", resp.StatusCode)
+	case resp.StatusCode/100 == 5:
+		return reply{}, fmt.Errorf("server error: %d", resp.StatusCode)
+	default:
+		return reply{}, fmt.Errorf("status %d", resp.StatusCode)
+	}
+	a, err := readReply(resp.Body)
+	switch {
+	case errors.Is(err, errTooLarge) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
+		return a, err
+	case err != nil && refused:
+		return a, fmt.Errorf("client error: %d", resp.StatusCode)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return a, errors.New("the answer is cut off")
+	case err != nil:
+		return a, fmt.Errorf("the answer is not that of a query: %w", err)
+	case a.status == "error":
+		return a, &refusal{a.errorType, a.err}
+	case a.status != "success" || refused:
+		return a, fmt.Errorf("status %d, and the answer says %.40q", resp.StatusCode, a.status)
+	}
+	return a, nil
+}
+
+// A refusal is what the server says is wrong. Its words are the server's, and may have
+// a secret in them.
+type refusal struct{ kind, words string }
+
+// Error implements error.
+func (r *refusal) Error() string { return r.kind + ": " + r.words }
