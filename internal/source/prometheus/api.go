@@ -12,29 +12,22 @@ package prometheus
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
-	"github.com/candlefish/deploy-action/internal/redact"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/source/prometheus/client"
 )
 
 // window is how far back a question looks: as long as the usual scrape interval of
 // a minute, and half of it again.
 const window = 90 * time.Second
-
-// maxSize bounds an answer, in bytes. A thousand pods with ten series each, a scrape
-// every 5 s, answer with 5 MB for the usual window.
-const maxSize = 8 << 20
 
 // A Server is a Prometheus, or what speaks its HTTP API, such as Thanos, Mimir or
 // VictoriaMetrics.
@@ -55,76 +48,28 @@ type Server struct {
 	// system's. Points carry the server's time only.
 	Now func() time.Time
 
-	limit int64 // of an answer, in bytes; maxSize if 0
+	limit int64 // of an answer, in bytes; client.MaxSize if 0
 }
 
 // An API reads the points of both versions from a Server. It remembers what it has
 // seen, and is for one goroutine.
 type API struct {
-	where     string // the server, without credentials
-	endpoint  url.URL
-	client    *http.Client
-	wire      *wire
+	client    *client.Client
 	window    time.Duration
-	secrets   *redact.Redactor
 	questions []*question
 	since     model.Time // the baseline, by the server; 0 before it
 	held      []increment
 }
 
 func (s Server) open(questions []*question) (*API, error) {
-	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errors.New("prometheus: the URL is none of http or https with a host") // which may hold a password
-	}
 	if s.Window != 0 && s.Window < time.Second {
 		return nil, fmt.Errorf("prometheus: a window of %v: want 1 s or more, and more than the scrape interval", s.Window)
 	}
-	a := &API{
-		where:     u.Scheme + "://" + u.Host + u.Path,
-		wire:      &wire{header: s.Header, limit: cmp.Or(s.limit, maxSize), now: s.Now},
-		window:    cmp.Or(s.Window, window),
-		secrets:   secrets(u, s.Header),
-		questions: questions,
+	c, err := client.New(client.Config{URL: s.URL, Header: s.Header, Client: s.Client, Now: s.Now, Limit: s.limit})
+	if err != nil {
+		return nil, fmt.Errorf("prometheus: %w", err)
 	}
-	if a.wire.now == nil {
-		a.wire.now = time.Now
-	}
-	a.client = a.wire.client(s.Client)
-	a.endpoint = whole(u)
-	return a, nil
-}
-
-// whole is an address that asks for all or nothing where an answer may come of a
-// part of the stores: Thanos by the one, VictoriaMetrics by the other, which would
-// not even warn. Others ignore both.
-func whole(u *url.URL) url.URL {
-	query := u.Query()
-	query.Set("partial_response", "false")
-	query.Set("deny_partial_response", "1")
-	asking := *u.JoinPath("api/v1/query")
-	asking.RawQuery, asking.Fragment = query.Encode(), ""
-	return asking
-}
-
-func secrets(u *url.URL, header http.Header) *redact.Redactor {
-	r := redact.New()
-	if password, ok := u.User.Password(); ok {
-		r.Add(password)
-	}
-	for _, values := range u.Query() {
-		for _, v := range values {
-			r.Add(v)
-		}
-	}
-	for _, values := range header {
-		for _, v := range values {
-			for _, part := range append(strings.Fields(v), v) { // the token without its scheme, too
-				r.Add(part)
-			}
-		}
-	}
-	return r
+	return &API{client: c, window: cmp.Or(s.Window, window), questions: questions}, nil
 }
 
 // Read returns what the server has learnt since the call before, oldest first, in
@@ -143,10 +88,10 @@ func (a *API) Read(ctx context.Context) ([]analysis.Point, error) {
 			answers[i], err = q.sort(answer)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("ask %s for %s (%s): %w", a.where, q.field, q.text, err)
+			return nil, fmt.Errorf("ask %s for %s (%s): %w", a.client.Where(), q.field, q.text, err)
 		}
 		if i == 0 {
-			date = a.wire.date
+			date = a.client.Date()
 		}
 	}
 	begun := a.since != 0
@@ -171,26 +116,8 @@ func (a *API) ask(ctx context.Context, q *question) (model.Value, error) {
 	if q.field != value {
 		text += "[" + model.Duration(a.window).String() + "]"
 	}
-	form := url.Values{"query": {text}, "lookback_delta": {a.window.String()}}
-	answer, err := post(ctx, a.client, a.endpoint, form)
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return nil, fmt.Errorf("%s: %s", a.secrets.Excerpt(r.kind), a.secrets.Excerpt(r.words))
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range answer.warnings {
-		if !strings.HasPrefix(w, hint) {
-			return nil, fmt.Errorf("the server warns: %s", a.secrets.Excerpt(w))
-		}
-	}
-	return answer.value()
+	return a.client.Query(ctx, text, a.window)
 }
-
-// hint begins what is no warning about the answer but advice on the query, such as
-// that a counter's name should end in _total. Prometheus 2.48 to 2.53 sent it among
-// the warnings.
-const hint = "PromQL info: "
 
 // settled is how long a scrape may take to be stored. Samples have the time at
 // which their scrape began.
@@ -299,7 +226,7 @@ func merge(into, more []analysis.Bucket) []analysis.Bucket {
 
 // Skew is how far the server's clock was ahead of ours at the last answer, to a
 // second or so; 0 if the server did not tell its time.
-func (a *API) Skew() time.Duration { return a.wire.skew }
+func (a *API) Skew() time.Duration { return a.client.Skew() }
 
 // Resets is how many counters, or histograms, were seen to start anew.
 func (a *API) Resets() int {

@@ -18,6 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source"
+	"github.com/candlefish/deploy-action/internal/source/prometheus/client"
 )
 
 // A peer is a Prometheus that has been told what to answer: for each metric, a list
@@ -369,8 +370,8 @@ func TestReadKeepsSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, redirected := a.Read(t.Context())
-	if !errors.Is(redirected, errRedirect) {
-		t.Errorf("error = %v, want errRedirect", redirected)
+	if !errors.Is(redirected, client.ErrRedirect) {
+		t.Errorf("error = %v, want ErrRedirect", redirected)
 	}
 	if want := "Basic " + base64.StdEncoding.EncodeToString([]byte("ann:"+password)); authorization != want || tenant != "tenant" {
 		t.Errorf("Authorization %q and X-Scope-OrgID %q, want %q and tenant", authorization, tenant, want)

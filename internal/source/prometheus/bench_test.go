@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/candlefish/deploy-action/internal/source/prometheus/client"
 )
 
 // big is the answer of so many bytes to a query of counters, without being in memory as
@@ -41,7 +43,7 @@ func BenchmarkRead(b *testing.B) {
 					b.Fatal(err)
 				}
 				_, err = a.Read(b.Context())
-				if (err != nil) != (mib<<20 > maxSize) {
+				if (err != nil) != (mib<<20 > client.MaxSize) {
 					b.Fatal(err)
 				}
 			}

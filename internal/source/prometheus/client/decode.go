@@ -1,4 +1,4 @@
-package prometheus
+package client
 
 import (
 	"bytes"
@@ -122,7 +122,7 @@ func (a *reply) scalar(d *json.Decoder, at json.Token) error {
 // one reads a series; its { was read.
 func (a *reply) one(d *json.Decoder) error {
 	if len(a.series) == maxSeries {
-		return fmt.Errorf("%w: more than %d series", errTooLarge, maxSeries)
+		return fmt.Errorf("%w: more than %d series", ErrTooLarge, maxSeries)
 	}
 	s := &model.SampleStream{}
 	a.series = append(a.series, s)

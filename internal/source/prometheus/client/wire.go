@@ -1,4 +1,4 @@
-package prometheus
+package client
 
 import (
 	"context"
@@ -15,9 +15,10 @@ import (
 // its own.
 const patience = 15 * time.Second
 
+// The errors of an answer that is not taken.
 var (
-	errRedirect = errors.New("the server sends elsewhere (a redirect): give the address it sends to, so that no credential goes anywhere else")
-	errTooLarge = errors.New("the answer is too large: a query whose matchers pick the two versions alone has less than 8 MiB")
+	ErrRedirect = errors.New("the server sends elsewhere (a redirect): give the address it sends to, so that no credential goes anywhere else")
+	ErrTooLarge = errors.New("the answer is too large: a query whose matchers pick the two versions alone has less than 8 MiB")
 )
 
 // A wire is the transport below the client: it adds the headers, bounds what is read
@@ -43,7 +44,7 @@ func (w *wire) client(from *http.Client) *http.Client {
 		w.next = http.DefaultTransport
 	}
 	client.Transport = w
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errRedirect }
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return ErrRedirect }
 	return &client
 }
 
@@ -87,14 +88,14 @@ type bounded struct {
 // Read implements io.Reader.
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left < 0 {
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
 	n, err := b.body.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, errTooLarge
+		return 0, ErrTooLarge
 	}
 	return n, err
 }
@@ -153,7 +154,7 @@ func replyOf(resp *http.Response) (reply, error) {
 	}
 	a, err := readReply(resp.Body)
 	switch {
-	case errors.Is(err, errTooLarge) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
+	case errors.Is(err, ErrTooLarge) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
 		return a, err
 	case err != nil && refused:
 		return a, fmt.Errorf("client error: %d", resp.StatusCode)
