@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -24,8 +25,9 @@ import (
 // ErrNoCounters says that the metrics hold no request counter per backend.
 var ErrNoCounters = errors.New("no request counter tells the backends apart")
 
-// maxSize bounds one reading: a gateway of a thousand services writes some MiB.
-const maxSize = 64 << 20
+// maxSize bounds one reading, in bytes: a gateway of a thousand services writes some
+// MiB.
+const maxSize = 16 << 20
 
 // Counts are requests since the gateway started.
 type Counts struct {
@@ -56,19 +58,28 @@ func (s Source) Read(ctx context.Context, services ...string) ([]Counts, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read gateway metrics: %w", err)
 	}
-	client := s.Client
-	if client == nil {
-		client = http.DefaultClient
+	client := http.Client{}
+	if s.Client != nil {
+		client = *s.Client
 	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)
 	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the address, which may have credentials in it
+		}
 		return nil, fmt.Errorf("read gateway metrics: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("read gateway metrics: %s", resp.Status)
 	}
-	return parse(io.LimitReader(resp.Body, maxSize), s.Namespace, services)
+	limited := &io.LimitedReader{R: resp.Body, N: maxSize + 1}
+	counts, err := parse(limited, s.Namespace, services)
+	if limited.N <= 0 { // half of an answer must not pass for a whole one
+		return nil, fmt.Errorf("read gateway metrics: there are more than %d MiB", maxSize>>20)
+	}
+	return counts, err
 }
 
 func parse(r io.Reader, namespace string, services []string) ([]Counts, error) {
@@ -86,8 +97,11 @@ func parse(r io.Reader, namespace string, services []string) ([]Counts, error) {
 		known = true
 		for _, m := range family.Metric {
 			for i, service := range services {
-				if kind.is(labels(m), namespace, service, services) {
-					counts[i].add(m, kind.code)
+				if !kind.is(labels(m), namespace, service, services) {
+					continue
+				}
+				if err := counts[i].add(m, kind.code); err != nil {
+					return nil, fmt.Errorf("read gateway metrics: %s of %s: %w", kind.name, service, err)
 				}
 			}
 		}
@@ -119,12 +133,18 @@ func labels(m *dto.Metric) map[string]string {
 	return l
 }
 
-func (c *Counts) add(m *dto.Metric, code string) {
-	n := uint64(m.GetCounter().GetValue() + m.GetUntyped().GetValue())
-	c.Total += n
-	if strings.HasPrefix(labels(m)[code], "5") || labels(m)[code] == "0" { // Istio's code for no answer
-		c.Failed += n
+// add adds one counter. What is no number of requests is an error: the largest one that
+// a float64 counts one by one is 2^53.
+func (c *Counts) add(m *dto.Metric, code string) error {
+	v := m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+	if !(v >= 0 && v <= 1<<53) {
+		return fmt.Errorf("%v is no count", v)
 	}
+	c.Total += uint64(v)
+	if strings.HasPrefix(labels(m)[code], "5") || labels(m)[code] == "0" { // Istio's code for no answer
+		c.Failed += uint64(v)
+	}
+	return nil
 }
 
 // A kind is one gateway's counter.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,6 +66,55 @@ func TestReadRefusesWhatSaysNothing(t *testing.T) {
 	}
 	if _, err := parse(strings.NewReader("<html>"), "production", []string{"web"}); err == nil {
 		t.Error("a page of HTML was read as metrics")
+	}
+}
+
+// Nothing that a hostile page says is taken for a number of requests.
+func TestReadRefusesHostilePages(t *testing.T) {
+	t.Parallel()
+	const one = `traefik_service_requests_total{code="200",service="production-web-80@kubernetesgateway"} `
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") }))
+	defer elsewhere.Close()
+	for _, c := range []struct {
+		name   string
+		status int
+		body   string
+		want   string
+	}{
+		{"not a number", 200, one + "NaN\n", "NaN is no count"},
+		{"infinite", 200, one + "+Inf\n", "+Inf is no count"},
+		{"negative", 200, one + "-1\n", "-1 is no count"},
+		{"beyond counting", 200, one + "1e308\n", "1e+308 is no count"},
+		{"no value", 200, one + "many\n", "read gateway metrics"},
+		{"a redirect", 302, "", "302 Found"},
+		{"a redirect with a body", 307, one + "5\n", "307 Temporary Redirect"},
+		{"created", 201, one + "5\n", "201 Created"},
+		{"an error page", 200, "<h1>502 Bad Gateway</h1>", "read gateway metrics"},
+		{"nothing", 200, "", ErrNoCounters.Error()},
+		{"JSON", 200, `{"error":"no metrics"}`, "read gateway metrics"},
+		{"cut off", -1, one + "5\n", "unexpected EOF"},
+		{"huge", 200, strings.Repeat(one+"5\n", maxSize/len(one)), "more than 16 MiB"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", elsewhere.URL)
+				if c.status < 0 {
+					w.Header().Set("Content-Length", "9999")
+				} else {
+					w.WriteHeader(c.status)
+				}
+				_, _ = io.WriteString(w, c.body)
+			}))
+			defer server.Close()
+			got, err := Source{URL: strings.Replace(server.URL, "://", "://ann:s3cr3t@", 1) + "?key=s3cr3t", Namespace: "production"}.Read(t.Context(), "web")
+			if err == nil || !strings.Contains(err.Error(), c.want) || got != nil || strings.Contains(err.Error(), "s3cr3t") {
+				t.Errorf("Read = %v, %v; want %q", got, err, c.want)
+			}
+		})
+	}
+	if _, err := (Source{URL: "http://ann:s3cr3t@127.0.0.1:1/?key=s3cr3t"}).Read(t.Context(), "web"); err == nil || strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "ann:") {
+		t.Errorf("nobody there: %v", err)
 	}
 }
 
