@@ -13,6 +13,8 @@ import (
 const (
 	readEvery = 2 * time.Second
 	readLimit = 20 * time.Second
+	// longestPause bounds how long a source may ask to be left alone.
+	longestPause = 5 * time.Minute
 )
 
 // Poll reads a source at once and then every two seconds, or as seldom as its errors
@@ -30,7 +32,7 @@ func Poll(ctx context.Context, metric string, r Reader, deliver func(metric stri
 		deliver(metric, points, err)
 		var limited interface{ RetryAfter() time.Duration }
 		if errors.As(err, &limited) {
-			next = time.After(max(limited.RetryAfter(), readEvery))
+			next = time.After(pause(limited.RetryAfter()))
 		}
 		select {
 		case <-ctx.Done():
@@ -39,3 +41,6 @@ func Poll(ctx context.Context, metric string, r Reader, deliver func(metric stri
 		}
 	}
 }
+
+// pause is how long a source is left alone that asks for it.
+func pause(asked time.Duration) time.Duration { return min(max(asked, readEvery), longestPause) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -94,6 +95,19 @@ func TestSecretsAreMasked(t *testing.T) {
 	}
 	if _, err := e.Authorization("NONE", ""); err == nil || err.Error() != "environment variable NONE is not set" {
 		t.Errorf("a variable that is not set: %v", err)
+	}
+}
+
+// A source decides how seldom it is read, within bounds: what a server says is no reason
+// to be silent for the rest of a rollout.
+func TestPauseIsBounded(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[time.Duration]time.Duration{
+		-time.Hour: readEvery, 0: readEvery, time.Second: readEvery, time.Minute: time.Minute, time.Hour: longestPause, math.MaxInt64: longestPause,
+	} {
+		if got := pause(asked); got != want {
+			t.Errorf("pause(%v) = %v, want %v", asked, got, want)
+		}
 	}
 }
 

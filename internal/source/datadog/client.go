@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/jsonkeys"
 	"github.com/candlefish/deploy-action/internal/redact"
 )
 
@@ -78,8 +79,21 @@ func (e *RateLimitError) Error() string {
 	return fmt.Sprintf("the rate limit is reached; it is lifted in %s", e.after)
 }
 
-// RetryAfter is how long it lasts; 0 if Datadog did not say.
+// RetryAfter is how long it lasts, five minutes at most; 0 if Datadog did not say.
 func (e *RateLimitError) RetryAfter() time.Duration { return e.after }
+
+// longestReset bounds what is believed of a rate limit: to ask once in five minutes is no
+// burden, and a number that is not meant so would end the analysis.
+const longestReset = 5 * time.Minute
+
+// reset reads the number of seconds until a rate limit is lifted; 0 for none.
+func reset(header string) time.Duration {
+	seconds, err := strconv.ParseUint(header, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0
+	}
+	return time.Duration(min(seconds, uint64(longestReset/time.Second))) * time.Second
+}
 
 // series asks for a query's answer between two times.
 func (c client) series(ctx context.Context, query string, from, to time.Time) ([]series, error) {
@@ -99,6 +113,9 @@ func (c client) series(ctx context.Context, query string, from, to time.Time) ([
 		Status string    `json:"status"`
 		Error  string    `json:"error"`
 		Series *[]series `json:"series"`
+	}
+	if err := jsonkeys.UniqueFold(body); err != nil {
+		return nil, fmt.Errorf("the answer is refused: %w", err)
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return nil, fmt.Errorf("the answer is no JSON of a time series: %w", err)
@@ -139,8 +156,7 @@ func (c client) get(ctx context.Context, path string) (status int, header http.H
 func (c client) refusal(ctx context.Context, status int, header http.Header, body []byte) error {
 	switch status {
 	case http.StatusTooManyRequests:
-		seconds, _ := strconv.ParseUint(header.Get("X-RateLimit-Reset"), 10, 31)
-		return &RateLimitError{time.Duration(seconds) * time.Second}
+		return &RateLimitError{reset(header.Get("X-RateLimit-Reset"))}
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return fmt.Errorf("%d %s: %s", status, http.StatusText(status), c.whichKey(ctx))
 	}

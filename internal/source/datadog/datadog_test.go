@@ -229,6 +229,13 @@ func TestReadRefusesWhatItCannotUnderstand(t *testing.T) {
 		{"no interval", 200, fmt.Sprintf(ok, `{"pointlist":[[1000000,1]]}`), "an interval of 0 s"},
 		{"disorder", 200, fmt.Sprintf(ok, `{"interval":20,"pointlist":[[1000000,1],[1000000,1]]}`), "not in order"},
 		{"negative", 200, fmt.Sprintf(ok, `{"interval":20,"pointlist":[[1000000,-1]]}`), "-1 requests are no count"},
+		{"a key twice", 200, `{"status":"error","status":"ok","series":[]}`, "twice"},
+		{"a key in two cases", 200, `{"status":"error","series":[],"Status":"ok"}`, "twice"},
+		{"two answers", 200, `{"status":"ok","series":[]}{"status":"error"}`, "more than one JSON value"},
+		{"beyond a float", 200, fmt.Sprintf(ok, `{"interval":20,"pointlist":[[1000000,1e999]]}`), "no JSON"},
+		{"a time beyond any", 200, fmt.Sprintf(ok, `{"interval":20,"pointlist":[[1e300,1]]}`), "not a time and a value"},
+		{"see other", 303, `{"status":"ok","series":[]}`, "303 See Other"},
+		{"created", 201, `{"status":"ok","series":[]}`, "201 Created"},
 		{"huge", 200, `{"status":"ok","message":"` + strings.Repeat("x", maxSize) + `"}`, "too large"},
 	}
 	for _, test := range tests {
@@ -272,7 +279,10 @@ func TestReadRefusesMoreFailuresThanRequests(t *testing.T) {
 
 func TestRateLimit(t *testing.T) {
 	t.Parallel()
-	for header, want := range map[string]time.Duration{"17": 17 * time.Second, "": 0, "soon": 0} {
+	for header, want := range map[string]time.Duration{
+		"17": 17 * time.Second, "": 0, "soon": 0, "-5": 0, "1e9": 0, "0": 0, "300": 5 * time.Minute,
+		"301": 5 * time.Minute, "2147483648": 5 * time.Minute, "99999999999999999999": 5 * time.Minute, // a time, or no number of seconds at all
+	} {
 		s := open(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-RateLimit-Reset", header)
 			w.WriteHeader(http.StatusTooManyRequests)
