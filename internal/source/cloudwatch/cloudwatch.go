@@ -35,6 +35,8 @@ const (
 	settle = time.Minute
 	// reach is how far back the first call looks for a gauge, in periods.
 	reach = 5
+	// maxPages bounds an answer: a day of datapoints, one a second, fits on one.
+	maxPages = 20
 )
 
 // A Metric is one of CloudWatch's time series of each version.
@@ -296,7 +298,10 @@ func (c *Source) ask(ctx context.Context, from, upto time.Time) ([][]datapoint, 
 	pages := cloudwatch.NewGetMetricDataPaginator(c.api, &cloudwatch.GetMetricDataInput{
 		StartTime: &from, EndTime: &upto, ScanBy: types.ScanByTimestampAscending, MetricDataQueries: c.queries(),
 	})
-	for pages.HasMorePages() {
+	for n := 0; pages.HasMorePages(); n++ {
+		if n == maxPages {
+			return nil, fmt.Errorf("the answer has more than %d pages", maxPages)
+		}
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return nil, err
@@ -387,6 +392,17 @@ type joint struct {
 	total, failed bool
 }
 
+func (j *joint) has(f field) bool {
+	switch f {
+	case total:
+		return j.total
+	case failed:
+		return j.failed
+	default:
+		return j.point.Value != nil
+	}
+}
+
 func (p points) add(s series, all []datapoint, period time.Duration) error {
 	for _, d := range all {
 		end := d.at.Add(period)
@@ -398,6 +414,9 @@ func (p points) add(s series, all []datapoint, period time.Duration) error {
 			p[k] = &joint{point: analysis.Point{At: end, Side: s.version}}
 		}
 		j := p[k]
+		if j.has(s.field) {
+			return fmt.Errorf("two datapoints of %s until %s", s.field, end.Format(time.TimeOnly))
+		}
 		switch s.field {
 		case total:
 			j.point.Total, j.total = d.value, true

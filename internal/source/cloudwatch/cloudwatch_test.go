@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -256,6 +257,70 @@ func TestAnswersOfSeveralPages(t *testing.T) {
 				t.Errorf("Read = %+v, %v, want error %q", points, err, test.want)
 			}
 		})
+	}
+}
+
+// forever is an API whose answers have a next page each.
+type forever struct{ asked int }
+
+func (f *forever) GetMetricData(context.Context, *cloudwatch.GetMetricDataInput, ...func(*cloudwatch.Options)) (*cloudwatch.GetMetricDataOutput, error) {
+	f.asked++
+	return &cloudwatch.GetMetricDataOutput{NextToken: aws.String(fmt.Sprint(f.asked))}, nil
+}
+
+// What no count can be, twice the same period, and pages without an end are errors.
+func TestReadRefusesHostileAnswers(t *testing.T) {
+	t.Parallel()
+	own := func(name string) *Metric {
+		return &Metric{Namespace: "Shop", Name: name, Stat: "Sum", Dimensions: map[string]string{"Version": "${version}"}}
+	}
+	begin := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	now := begin.Add(3 * time.Minute)
+	m := Metrics{Total: own("Requests"), Failed: own("Errors"), Names: source.Names{}, Now: func() time.Time { return now }, Settle: time.Second}
+	read := func(values map[string][]float64, times ...time.Time) ([]analysis.Point, error) {
+		var out cloudwatch.GetMetricDataOutput
+		for _, id := range []string{"total_stable", "total_canary", "failed_stable", "failed_canary"} {
+			out.MetricDataResults = append(out.MetricDataResults, types.MetricDataResult{Id: aws.String(id), StatusCode: types.StatusCodeComplete, Values: values[id], Timestamps: times[:len(values[id])]})
+		}
+		s, err := New(&pages{&out}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.begun, s.upto = begin, begin
+		return s.Read(t.Context())
+	}
+	first, second := begin, begin.Add(time.Minute)
+	if points, err := read(map[string][]float64{"total_canary": {9}, "failed_canary": {1}}, first); err != nil || len(points) != 1 {
+		t.Fatalf("a good answer: %+v, %v", points, err)
+	}
+	for name, c := range map[string]struct {
+		total, failed []float64
+		times         []time.Time
+		want          string
+	}{
+		"not a number":     {[]float64{math.NaN()}, []float64{0}, []time.Time{first}, "NaN requests"},
+		"infinite":         {[]float64{math.Inf(1)}, []float64{0}, []time.Time{first}, "no count"},
+		"negative":         {[]float64{9}, []float64{-1}, []time.Time{first}, "-1 failed requests"},
+		"more failed":      {[]float64{1}, []float64{2}, []time.Time{first}, "2 failed requests of 1"},
+		"no word on them":  {[]float64{1}, nil, []time.Time{first}, "no datapoint of failed ones"},
+		"the same twice":   {[]float64{1, 1}, []float64{0, 0}, []time.Time{first, first}, "two datapoints of requests"},
+		"one period twice": {[]float64{1, 1, 1}, []float64{0, 0, 0}, []time.Time{first, second, first}, "two datapoints of requests"},
+	} {
+		points, err := read(map[string][]float64{"total_canary": c.total, "failed_canary": c.failed}, c.times...)
+		if err == nil || !strings.Contains(err.Error(), c.want) || points != nil {
+			t.Errorf("%s: Read = %+v, %v; want %q", name, points, err, c.want)
+		}
+	}
+	if points, err := read(map[string][]float64{"total_canary": {9}, "failed_canary": {1}}, begin.Add(-time.Hour)); err != nil || len(points) != 0 {
+		t.Errorf("a period of an hour ago: %+v, %v; want none", points, err)
+	}
+	api := &forever{}
+	s, err := New(api, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 20 pages") || api.asked > maxPages {
+		t.Errorf("pages without an end: %v after %d", err, api.asked)
 	}
 }
 
