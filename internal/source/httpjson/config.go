@@ -22,6 +22,7 @@ type Config struct {
 	Total      string `json:"total,omitempty" help:"JSONPath (RFC 9535) of the number of all requests."`
 	Failed     string `json:"failed,omitempty" help:"JSONPath of the number of failed requests."`
 	Value      string `json:"value,omitempty" help:"JSONPath of a value, for a limit."`
+	Time       string `json:"time,omitempty" help:"JSONPath of the document's time: RFC 3339, or seconds or milliseconds since 1970. A document with the same time as the previous one is not counted again."`
 	Cumulative bool   `json:"cumulative,omitempty" help:"Whether the numbers count since some start, rather than since the last reading."`
 }
 
@@ -46,5 +47,5 @@ func (c *Config) Open(_ context.Context, _ config.Metric, e source.Env) (source.
 		return nil, err
 	}
 	e.MaskURL(c.URL)
-	return New(Endpoint{URL: c.URL, Header: header, Cumulative: c.Cumulative, Paths: Paths{Total: c.Total, Failed: c.Failed, Value: c.Value}, Names: e.Names})
+	return New(Endpoint{URL: c.URL, Header: header, Cumulative: c.Cumulative, Paths: Paths{Total: c.Total, Failed: c.Failed, Value: c.Value, Time: c.Time}, Names: e.Names})
 }

@@ -1,13 +1,14 @@
 // Package httpjson reads numbers of both versions out of any JSON that an HTTP
 // endpoint answers with, by JSONPath (RFC 9535).
 //
-// The endpoint says nothing of when its numbers were true, so their points have the
-// time at which they were asked for, by our clock. What one path selects must be
-// one number: none or several are an error, since to pick one would be a guess.
+// Points have the time at which they were asked for, by our clock, unless a path leads
+// to the document's own. A document that does not change, of an endpoint that is stuck
+// or a cache before it, is not counted again, and after a while it is an error. What one
+// path selects must be one number: none or several are an error, since to pick one would
+// be a guess.
 package httpjson
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"github.com/theory/jsonpath"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/jsonkeys"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source"
 )
@@ -29,6 +31,8 @@ import (
 const (
 	patience = 15 * time.Second // for an answer
 	maxSize  = 1 << 20          // of an answer, in bytes
+	// stuckAfter is how long a document with requests in it may stay the same.
+	stuckAfter = 20 * time.Second
 )
 
 // An Endpoint is where the numbers are. URL and Paths may hold ${version}, ${service}
@@ -59,6 +63,10 @@ type Endpoint struct {
 // Total and Failed requests come together or not at all. Value is a gauge.
 type Paths struct {
 	Total, Failed, Value string
+	// Time is when the document was true: text as of RFC 3339, or seconds or
+	// milliseconds since 1970. A document with the time of the one before is
+	// that one.
+	Time string
 }
 
 // A Source reads the points of an Endpoint. It remembers what it has seen, and is for
@@ -69,7 +77,7 @@ type Source struct {
 	now        func() time.Time
 	cumulative bool
 	sides      []side
-	last       map[rollout.Side]counts // nil before the baseline
+	last       map[rollout.Side]state // nil before the baseline
 	resets     int
 }
 
@@ -78,9 +86,19 @@ type side struct {
 	version              rollout.Side
 	url, where           string // where: the URL without what is secret
 	total, failed, value *jsonpath.Path
+	time                 *jsonpath.Path
 }
 
 type counts struct{ total, failed float64 }
+
+// A state is what a document said of one version when it was read.
+type state struct {
+	counts
+	value *analysis.Number
+	text  string    // the document
+	at    time.Time // its own time; zero where it has none
+	since time.Time // when this document was read first, by our clock
+}
 
 // New returns the Source of an endpoint. It refuses one whose answers would mix the
 // versions (source.ErrMixed).
@@ -88,7 +106,7 @@ func New(e Endpoint) (*Source, error) {
 	if (e.Paths.Total == "") != (e.Paths.Failed == "") {
 		return nil, errors.New("http endpoint: paths of total and failed come together: one says nothing without the other")
 	}
-	if e.Paths == (Paths{}) {
+	if e.Paths.Total+e.Paths.Value == "" {
 		return nil, errors.New("http endpoint: there is no path")
 	}
 	stable, err := e.side(rollout.SideStable)
@@ -127,7 +145,7 @@ func (e Endpoint) side(v rollout.Side) (side, error) {
 	for _, p := range []struct {
 		text string
 		to   **jsonpath.Path
-	}{{e.Paths.Total, &s.total}, {e.Paths.Failed, &s.failed}, {e.Paths.Value, &s.value}} {
+	}{{e.Paths.Total, &s.total}, {e.Paths.Failed, &s.failed}, {e.Paths.Value, &s.value}, {e.Paths.Time, &s.time}} {
 		if *p.to, err = e.path(p.text, v); err != nil {
 			return side{}, err
 		}
@@ -165,48 +183,87 @@ func tellApart(stable, canary side) error {
 	return nil
 }
 
-// Read returns one point of each version. The first call returns none of counts: they
-// are of a time before it. A count that is smaller than before, if they are
-// cumulative, has started anew, so all of it is new. An answer other than 2xx, one
-// that is too large or no JSON, and a path that does not lead to one number are
-// errors; then nothing counts as seen.
+// Read returns one point of each version whose document is new. The first call returns
+// none of counts: they are of a time before it. A count that is smaller than before, if
+// they are cumulative, has started anew, so all of it is new. An answer other than 2xx,
+// one that is too large, no JSON, or older than the one before, and a path that does not
+// lead to one number are errors; then nothing counts as seen. So is a document that has
+// requests in it and stays the same for too long.
 func (s *Source) Read(ctx context.Context) ([]analysis.Point, error) {
-	documents := map[string]any{}
-	seen := map[rollout.Side]counts{}
-	var points []analysis.Point
+	documents := map[string]document{}
+	seen := map[rollout.Side]state{}
 	for _, side := range s.sides {
-		document, ok := documents[side.url]
+		d, ok := documents[side.url]
 		if !ok { // once, if both versions are in it
 			var err error
-			if document, err = s.get(ctx, side.url); err != nil {
+			if d, err = s.get(ctx, side.url); err != nil {
 				return nil, fmt.Errorf("ask %s for %s: %w", side.where, side.version, err)
 			}
-			documents[side.url] = document
+			documents[side.url] = d
 		}
-		p, c, err := side.read(document)
+		r, err := side.read(d)
+		if err == nil {
+			err = s.after(side, &r)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("ask %s for %s: %w", side.where, side.version, err)
 		}
-		seen[side.version], p.At = c, s.now().UTC()
-		points = append(points, p)
+		seen[side.version] = r
 	}
-	return s.new(points, seen), nil
+	return s.new(seen)
 }
 
-// new fills the counts in.
-func (s *Source) new(points []analysis.Point, seen map[rollout.Side]counts) []analysis.Point {
-	var kept []analysis.Point
-	for _, p := range points {
+// after sets since when a document is there, and refuses one that is older than the one
+// before.
+func (s *Source) after(side side, r *state) error {
+	last, known := s.last[side.version]
+	if known && r.at.Before(last.at) {
+		return fmt.Errorf("its time goes back from %s to %s", last.at.Format(time.RFC3339), r.at.Format(time.RFC3339))
+	}
+	r.since = s.now().UTC()
+	if known && side.same(*r, last) {
+		r.since = last.since
+	}
+	return nil
+}
+
+// same reports whether two readings are of one document: by its time or, without one, by
+// its text. A value alone may stay what it is, and so may no requests at all.
+func (s side) same(a, b state) bool {
+	if s.time != nil {
+		return a.at.Equal(b.at)
+	}
+	return s.total != nil && a.total > 0 && a.text == b.text
+}
+
+// new are the points of documents that are new. With them comes an error if one of the
+// others is there for too long.
+func (s *Source) new(seen map[rollout.Side]state) ([]analysis.Point, error) {
+	var points []analysis.Point
+	var errs []error
+	for _, side := range s.sides {
+		now, last := seen[side.version], s.last[side.version]
+		if s.last != nil && side.same(now, last) {
+			if age := s.now().Sub(now.since); age > stuckAfter {
+				errs = append(errs, fmt.Errorf("ask %s for %s: the answer is the same for %v, so that its numbers count once; a path time tells an idle endpoint from a stuck one",
+					side.where, side.version, age.Round(time.Second)))
+			}
+			continue
+		}
+		p := analysis.Point{At: now.at, Side: side.version, Value: now.value}
+		if p.At.IsZero() {
+			p.At = now.since
+		}
 		if s.last != nil {
-			added := s.since(seen[p.Side], s.last[p.Side])
+			added := s.since(now.counts, last.counts)
 			p.Total, p.Failed = added.total, added.failed
 		}
 		if p.Value != nil || s.last != nil {
-			kept = append(kept, p)
+			points = append(points, p)
 		}
 	}
 	s.last = seen
-	return kept
+	return points, errors.Join(errs...)
 }
 
 func (s *Source) since(now, before counts) counts {
@@ -225,12 +282,19 @@ func (s *Source) since(now, before counts) counts {
 // Resets is how many times a version's counts were seen to start anew.
 func (s *Source) Resets() int { return s.resets }
 
-func (s *Source) get(ctx context.Context, address string) (any, error) {
+// A document is an answer, decoded and as it came.
+type document struct {
+	value any
+	text  string
+}
+
+func (s *Source) get(ctx context.Context, address string) (document, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, errors.New("the URL cannot be asked")
+		return document{}, errors.New("the URL cannot be asked")
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Cache-Control", "no-cache")
 	for name, values := range s.header {
 		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
@@ -239,59 +303,83 @@ func (s *Source) get(ctx context.Context, address string) (any, error) {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err // without the address
 		}
-		return nil, err
+		return document{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return document{}, fmt.Errorf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSize+1))
 	if err != nil {
-		return nil, err
+		return document{}, err
 	}
 	if len(body) > maxSize {
-		return nil, errors.New("the answer is larger than 1 MiB")
+		return document{}, errors.New("the answer is larger than 1 MiB")
 	}
 	return decode(body)
 }
 
-func decode(body []byte) (any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	var document any
-	if err := decoder.Decode(&document); err != nil {
-		return nil, fmt.Errorf("the answer is no JSON: %w", err)
+func decode(body []byte) (document, error) {
+	if err := jsonkeys.Unique(body); err != nil {
+		return document{}, fmt.Errorf("the answer is refused: %w", err)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the answer is more than one JSON value")
+	d := document{text: string(body)}
+	if err := json.Unmarshal(body, &d.value); err != nil {
+		return document{}, fmt.Errorf("the answer is no JSON: %w", err)
 	}
-	return document, nil
+	return d, nil
 }
 
 // read finds the numbers of a version.
-func (s side) read(document any) (analysis.Point, counts, error) {
-	p := analysis.Point{Side: s.version}
-	var c counts
+func (s side) read(d document) (state, error) {
+	r := state{text: d.text}
 	var err error
+	if s.time != nil {
+		if r.at, err = moment(d.value, s.time); err != nil {
+			return r, err
+		}
+	}
 	if s.total != nil {
-		if c.total, err = count(document, s.total); err != nil {
-			return p, c, err
+		if r.total, err = count(d.value, s.total); err != nil {
+			return r, err
 		}
-		if c.failed, err = count(document, s.failed); err != nil {
-			return p, c, err
+		if r.failed, err = count(d.value, s.failed); err != nil {
+			return r, err
 		}
-		if c.failed > c.total {
-			return p, c, fmt.Errorf("%v failed requests of %v", c.failed, c.total)
+		if r.failed > r.total {
+			return r, fmt.Errorf("%v failed requests of %v", r.failed, r.total)
 		}
 	}
 	if s.value != nil {
-		v, err := number(document, s.value)
+		v, err := number(d.value, s.value)
 		if err != nil {
-			return p, c, err
+			return r, err
 		}
 		n := analysis.Number(v)
-		p.Value = &n
+		r.value = &n
 	}
-	return p, c, nil
+	return r, nil
+}
+
+// moment is what a path selects, as a time.
+func moment(document any, path *jsonpath.Path) (time.Time, error) {
+	nodes := path.Select(document)
+	if len(nodes) != 1 {
+		return time.Time{}, fmt.Errorf("path %s selects %d values, want 1", path, len(nodes))
+	}
+	if text, ok := nodes[0].(string); ok {
+		if at, err := time.Parse(time.RFC3339, text); err == nil {
+			return at.UTC(), nil
+		}
+	}
+	n, err := number(document, path)
+	if err == nil && n > 1e11 { // from the year 5138 on they would be seconds
+		n /= 1000
+	}
+	if err != nil || !(n > 0 && n < 1e11) {
+		return time.Time{}, fmt.Errorf("path %s: no time, want one as of RFC 3339 or seconds since 1970", path)
+	}
+	return time.UnixMilli(int64(n * 1000)).UTC(), nil
 }
 
 func count(document any, path *jsonpath.Path) (float64, error) {

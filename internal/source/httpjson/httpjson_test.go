@@ -3,10 +3,12 @@ package httpjson
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +57,7 @@ func TestRead(t *testing.T) {
 		{
 			"cumulative, by URL", Endpoint{URL: "/${version}", Paths: counts, Cumulative: true},
 			script{
-				"/stable": {`{"total":100,"failed":1}`, `{"total":130,"failed":1}`, `{"total":130,"failed":1}`},
+				"/stable": {`{"total":100,"failed":1}`, `{"total":130,"failed":1}`, `{"total":130,"failed":1,"at":3}`},
 				"/canary": {`{"total":"10","failed":"0"}`, `{"total":"25","failed":"2"}`, `{"total":"4","failed":"1"}`},
 			},
 			[][]analysis.Point{
@@ -143,6 +145,11 @@ func TestReadRefusesWhatItCannotUnderstand(t *testing.T) {
 		{"infinite", 200, `{"total":"Inf","failed":0}`, "+Inf is no count"},
 		{"negative", 200, `{"total":1,"failed":-1}`, "-1 is no count"},
 		{"more failed than all", 200, `{"total":1,"failed":2}`, "2 failed requests of 1"},
+		{"a key twice", 200, `{"total":1,"failed":1,"failed":0}`, "twice"},
+		{"an error with 200", 200, `{"error":"no store","status":500}`, "selects 0 values"},
+		{"beyond a float", 200, `{"total":1e999,"failed":0}`, "no JSON"},
+		{"see other", 303, `{"total":1,"failed":0}`, "303 See Other"},
+		{"the same as before", 304, "", "304 Not Modified"},
 		{"huge", 200, `{"total":1,"failed":0,"x":"` + strings.Repeat("x", maxSize) + `"}`, "larger than 1 MiB"},
 	}
 	for _, test := range tests {
@@ -168,10 +175,80 @@ func TestReadRefusesWhatItCannotUnderstand(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || points != nil {
 				t.Fatalf("Read = %v, error %v, want %q", points, err, test.want)
 			}
-			if !strings.Contains(err.Error(), "ask "+server.URL+"/canary for canary: ") || strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "ann") {
+			if !strings.Contains(err.Error(), "ask "+server.URL+"/canary for canary: ") || strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "ann:") {
 				t.Errorf("error = %v, want one that says what was asked of whom, and no secret", err)
 			}
 		})
+	}
+}
+
+// A clock that is set.
+type clock struct{ now time.Time }
+
+// A document that stays what it is says nothing new: its requests count once, and after
+// a while it is an error.
+func TestReadCountsAStuckDocumentOnce(t *testing.T) {
+	t.Parallel()
+	const one, two, idle = `{"total":10,"failed":0}`, `{"total":25,"failed":1}`, `{"total":0,"failed":0}`
+	for _, c := range []struct {
+		name       string
+		cumulative bool
+		paths      Paths
+		answers    []string
+		want       []string // of each reading: the canary's requests, "-" for no point, or a part of the error
+	}{
+		{"since the last reading", false, Paths{Total: "$.total", Failed: "$.failed"}, []string{one, one, one, two, two, one, one, one, one, one}, []string{"-", "-", "-", "25", "-", "10", "-", "-", "-", "the same for 24s"}},
+		{"since some start", true, Paths{Total: "$.total", Failed: "$.failed"}, []string{one, two, two, two, two, two}, []string{"-", "15", "-", "-", "-", "the same for 24s"}},
+		{"nobody asks", false, Paths{Total: "$.total", Failed: "$.failed"}, []string{idle, idle, idle, idle, idle, idle, idle}, []string{"-", "0", "0", "0", "0", "0", "0"}},
+		{"a value alone", false, Paths{Value: "$.total"}, []string{two, two, two, two, two, two, two}, []string{"0", "0", "0", "0", "0", "0", "0"}},
+		{"with its time", false, Paths{Total: "$.total", Failed: "$.failed", Time: "$.at"},
+			[]string{`{"at":1000,"total":9,"failed":0}`, `{"at":1003,"total":9,"failed":0}`, `{"at":1003,"total":9,"failed":0,"x":1}`, `{"at":1009500,"total":9,"failed":0}`, `{"at":"1970-01-01T00:16:52Z","total":9,"failed":0}`, `{"at":1011,"total":9,"failed":0}`, `{"at":null,"total":9,"failed":0}`, `{"total":9,"failed":0}`, `{"at":"soon","total":9,"failed":0}`},
+			[]string{"-", "9", "-", "9", "9", "its time goes back", "no time", "selects 0 values", "no time"}},
+		{"a value with its time", false, Paths{Value: "$.total", Time: "$.at"}, []string{`{"at":1000,"total":9}`, `{"at":1000,"total":9}`, `{"at":1006,"total":9}`}, []string{"0", "-", "0"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			all := script{"/stable": c.answers, "/canary": slices.Clone(c.answers)}
+			server := httptest.NewServer(all)
+			defer server.Close()
+			at := &clock{now}
+			s, err := New(Endpoint{URL: server.URL + "/${version}", Paths: c.paths, Cumulative: c.cumulative, Names: shop, Now: func() time.Time { return at.now }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for i := range c.answers {
+				points, err := s.Read(t.Context())
+				switch {
+				case err != nil && strings.Contains(err.Error(), c.want[i]):
+					got = append(got, c.want[i])
+				case err != nil:
+					got = append(got, err.Error())
+				case len(points) == 0:
+					got = append(got, "-")
+				default:
+					got = append(got, fmt.Sprint(points[0].Total))
+				}
+				at.now = at.now.Add(6 * time.Second)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPointsHaveTheDocumentsTime(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(script{"/": {`{"at":990.5,"stable":1,"canary":2}`}})
+	defer server.Close()
+	s, err := New(Endpoint{URL: server.URL + "/", Paths: Paths{Value: "$.${version}", Time: "$.at"}, Names: shop, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	points, err := s.Read(t.Context())
+	if want := time.UnixMilli(990_500).UTC(); err != nil || len(points) != 2 || !points[0].At.Equal(want) {
+		t.Errorf("%+v, %v; want points of %v", points, err, want)
 	}
 }
 
@@ -249,7 +326,7 @@ func FuzzNumber(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if n, err := count(document, path); err == nil && (math.IsNaN(n) || n < 0) {
+		if n, err := count(document.value, path); err == nil && (math.IsNaN(n) || n < 0) {
 			t.Errorf("count = %v", n)
 		}
 	})
