@@ -1,8 +1,9 @@
-// Package bucket keeps the private bucket that holds a preview's code and large
-// templates, and empties buckets so that they can be deleted.
+// Package bucket keeps the bucket that holds a preview's code and large templates, and
+// empties buckets so that they can be deleted.
 //
-// A bucket is known by its tags: one that lacks a tag, or belongs to another
-// account, is refused.
+// A bucket of ours is known by its tags, and one without them is refused. A bucket of
+// the user's own is used as it is: it gets objects and nothing else. A bucket of
+// another account is refused in either case.
 package bucket
 
 import (
@@ -22,8 +23,10 @@ import (
 )
 
 const (
-	// objectDays is the lifetime of an object, in days.
-	objectDays = 7
+	// objectDays is the lifetime of an object in a bucket of ours, in days. A failed
+	// update goes back to the code before it, which is as old as a preview may live, 90
+	// days, and a day more because a fresh object is not written again.
+	objectDays = 97
 	// freshFor is the age below which an object is not written again: its
 	// lifetime counts from when it was written.
 	freshFor = 24 * time.Hour
@@ -34,6 +37,7 @@ type Bucket struct {
 	account *aws.Account
 	name    string
 	s3      *s3.Client
+	owner   *string // the account's number once it is known; nil asks S3 for no owner
 }
 
 // Of returns the account's bucket of that name. It sends no request.
@@ -54,21 +58,49 @@ func (b *Bucket) URL(key string) string {
 }
 
 // Ensure creates the bucket with the tags unless it exists: private, its objects
-// deleted after 7 days. It returns aws.ErrNotOurs for a bucket that lacks one of the
+// deleted after 97 days. It returns aws.ErrNotOurs for a bucket that lacks one of the
 // tags.
 func (b *Bucket) Ensure(ctx context.Context, tags map[string]string) error {
-	owner, err := b.account.ID(ctx)
-	if err != nil {
+	if err := b.identify(ctx); err != nil {
 		return err
 	}
-	if err := b.ensure(ctx, owner, tags); err != nil {
+	if err := b.ensure(ctx, tags); err != nil {
 		return fmt.Errorf("bucket %s: %w", b.name, err)
 	}
 	return nil
 }
 
-func (b *Bucket) ensure(ctx context.Context, owner string, tags map[string]string) error {
-	found, err := b.tags(ctx, owner)
+// Use checks that a bucket of the user's own exists and belongs to the account. It
+// changes nothing about it.
+func (b *Bucket) Use(ctx context.Context) error {
+	if err := b.identify(ctx); err != nil {
+		return err
+	}
+	_, err := b.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &b.name, ExpectedBucketOwner: b.owner})
+	switch {
+	case aws.HasCode(err, "Forbidden", "AccessDenied"):
+		return fmt.Errorf("bucket %s: it does not belong to account %s, or these credentials may not read it: %w", b.name, *b.owner, err)
+	case err != nil:
+		return fmt.Errorf("bucket %s: read it: %w", b.name, err)
+	}
+	return nil
+}
+
+// identify learns the number of the account, which every later request names as the
+// owner of the bucket.
+func (b *Bucket) identify(ctx context.Context) error {
+	if b.owner != nil {
+		return nil
+	}
+	id, err := b.account.ID(ctx)
+	if err == nil {
+		b.owner = &id
+	}
+	return err
+}
+
+func (b *Bucket) ensure(ctx context.Context, tags map[string]string) error {
+	found, err := b.Tags(ctx)
 	switch {
 	case aws.HasCode(err, "NoSuchBucket"):
 		err = b.create(ctx, tags)
@@ -78,7 +110,7 @@ func (b *Bucket) ensure(ctx context.Context, owner string, tags map[string]strin
 	if err != nil {
 		return err
 	}
-	return b.secure(ctx, owner) // for an old one too: a run may have ended before this
+	return b.secure(ctx) // for an old one too: a run may have ended before this
 }
 
 // checkTags refuses a bucket without all of the tags.
@@ -96,14 +128,8 @@ func checkTags(found, want map[string]string) error {
 
 // Tags returns the bucket's tags, none if it has none. The error of a bucket that
 // does not exist has the code NoSuchBucket.
-func (b *Bucket) Tags(ctx context.Context) (map[string]string, error) { return b.tags(ctx, "") }
-
-func (b *Bucket) tags(ctx context.Context, owner string) (map[string]string, error) {
-	in := &s3.GetBucketTaggingInput{Bucket: &b.name}
-	if owner != "" {
-		in.ExpectedBucketOwner = &owner
-	}
-	out, err := b.s3.GetBucketTagging(ctx, in)
+func (b *Bucket) Tags(ctx context.Context) (map[string]string, error) {
+	out, err := b.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &b.name, ExpectedBucketOwner: b.owner})
 	if aws.HasCode(err, "NoSuchTagSet") {
 		return nil, nil
 	}
@@ -138,14 +164,14 @@ func (b *Bucket) create(ctx context.Context, tags map[string]string) error {
 }
 
 // secure blocks public access and sets the lifetime of objects.
-func (b *Bucket) secure(ctx context.Context, owner string) error {
+func (b *Bucket) secure(ctx context.Context) error {
 	yes := sdk.Bool(true)
-	_, err := b.s3.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: &b.name, ExpectedBucketOwner: &owner,
+	_, err := b.s3.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: &b.name, ExpectedBucketOwner: b.owner,
 		PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{BlockPublicAcls: yes, BlockPublicPolicy: yes, IgnorePublicAcls: yes, RestrictPublicBuckets: yes}})
 	if err != nil {
 		return fmt.Errorf("block public access to it: %w", err)
 	}
-	_, err = b.s3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: &b.name, ExpectedBucketOwner: &owner,
+	_, err = b.s3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{Bucket: &b.name, ExpectedBucketOwner: b.owner,
 		LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{{
 			ID: sdk.String("expire"), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: sdk.String("")},
 			Expiration:                     &types.LifecycleExpiration{Days: sdk.Int32(objectDays)},
@@ -160,113 +186,49 @@ func (b *Bucket) secure(ctx context.Context, owner string) error {
 // Put writes an object, unless one was written under the key within a day. The key
 // should contain the content's hash.
 func (b *Bucket) Put(ctx context.Context, key string, body io.ReadSeeker) error {
-	head, err := b.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key})
+	head, err := b.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key, ExpectedBucketOwner: b.owner})
 	if err == nil && b.account.Clock().Now().Sub(sdk.ToTime(head.LastModified)) < freshFor {
 		return nil
 	}
 	if err != nil && !aws.HasCode(err, "NotFound", "NoSuchKey") {
 		return fmt.Errorf("read s3://%s/%s: %w", b.name, key, err)
 	}
-	if _, err := b.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: body}); err != nil {
+	if _, err := b.s3.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: &key, Body: body, ExpectedBucketOwner: b.owner}); err != nil {
 		return fmt.Errorf("write s3://%s/%s: %w", b.name, key, err)
 	}
 	return nil
 }
 
-// Delete empties and deletes a bucket that Ensure made with these tags, and returns
-// how many objects it deleted. A bucket that does not exist is no error; one that
-// lacks a tag is aws.ErrNotOurs.
-func (b *Bucket) Delete(ctx context.Context, tags map[string]string) (deleted int, err error) {
+// DeleteEmpty deletes a bucket that Ensure made with these tags, if it holds nothing,
+// and reports whether it is gone. S3 itself refuses to delete a bucket that somebody
+// wrote to a moment ago. One that does not exist is gone; one that lacks a tag is
+// aws.ErrNotOurs.
+func (b *Bucket) DeleteEmpty(ctx context.Context, tags map[string]string) (gone bool, err error) {
 	found, err := b.Tags(ctx)
-	if aws.HasCode(err, "NoSuchBucket") {
-		return 0, nil
-	}
 	if err == nil {
 		err = checkTags(found, tags)
 	}
 	if err == nil {
-		deleted, err = b.Empty(ctx)
+		_, err = b.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &b.name, ExpectedBucketOwner: b.owner})
 	}
-	if err == nil {
-		_, err = b.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &b.name})
+	switch {
+	case err == nil, aws.HasCode(err, "NoSuchBucket"):
+		return true, nil
+	case aws.HasCode(err, "BucketNotEmpty"):
+		return false, nil
 	}
-	if err != nil {
-		return deleted, fmt.Errorf("delete bucket %s: %w", b.name, err)
-	}
-	return deleted, nil
+	return false, fmt.Errorf("delete bucket %s: %w", b.name, err)
 }
 
-// Empty deletes all objects, versions, delete markers and unfinished uploads, and
-// counts them. A bucket that does not exist is empty.
-func (b *Bucket) Empty(ctx context.Context) (int, error) {
-	n, err := b.deleteVersions(ctx)
-	if err == nil {
-		var uploads int
-		uploads, err = b.abortUploads(ctx)
-		n += uploads
-	}
-	if aws.HasCode(err, "NoSuchBucket") {
-		return n, nil
-	}
-	if err != nil {
-		return n, fmt.Errorf("empty bucket %s: %w", b.name, err)
-	}
-	return n, nil
-}
-
-// deleteVersions deletes page by page, up to 1,000 objects each. A bucket without
-// versioning lists an object as one version with the id "null".
-func (b *Bucket) deleteVersions(ctx context.Context) (n int, err error) {
-	pages := s3.NewListObjectVersionsPaginator(b.s3, &s3.ListObjectVersionsInput{Bucket: &b.name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return n, err
-		}
-		var all []types.ObjectIdentifier
-		for _, v := range page.Versions {
-			all = append(all, types.ObjectIdentifier{Key: v.Key, VersionId: v.VersionId})
-		}
-		for _, m := range page.DeleteMarkers {
-			all = append(all, types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
-		}
-		if err := b.deleteObjects(ctx, all); err != nil {
-			return n, err
-		}
-		n += len(all)
-	}
-	return n, nil
-}
-
-func (b *Bucket) deleteObjects(ctx context.Context, all []types.ObjectIdentifier) error {
-	if len(all) == 0 {
-		return nil // S3 refuses an empty list
-	}
-	out, err := b.s3.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &b.name, Delete: &types.Delete{Objects: all, Quiet: sdk.Bool(true)}})
-	if err != nil {
+// Delete empties and deletes a bucket, whoever made it. One that does not exist is no
+// error.
+func (b *Bucket) Delete(ctx context.Context) error {
+	if _, err := b.Empty(ctx); err != nil {
 		return err
 	}
-	if len(out.Errors) > 0 {
-		e := out.Errors[0]
-		return fmt.Errorf("%d of %d objects, the first %q: %s: %s", len(out.Errors), len(all), sdk.ToString(e.Key), sdk.ToString(e.Code), sdk.ToString(e.Message))
+	_, err := b.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &b.name, ExpectedBucketOwner: b.owner})
+	if err != nil && !aws.HasCode(err, "NoSuchBucket") {
+		return fmt.Errorf("delete bucket %s: %w", b.name, err)
 	}
 	return nil
-}
-
-func (b *Bucket) abortUploads(ctx context.Context) (n int, err error) {
-	pages := s3.NewListMultipartUploadsPaginator(b.s3, &s3.ListMultipartUploadsInput{Bucket: &b.name})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return n, err
-		}
-		for _, u := range page.Uploads {
-			_, err := b.s3.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: &b.name, Key: u.Key, UploadId: u.UploadId})
-			if err != nil && !aws.HasCode(err, "NoSuchUpload") {
-				return n, err
-			}
-			n++
-		}
-	}
-	return n, nil
 }
