@@ -10,6 +10,8 @@ package awstest
 import (
 	"bufio"
 	"context"
+	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,6 +27,15 @@ import (
 // startLimit bounds the time until the server answers: Python takes seconds to import
 // on a busy machine.
 const startLimit = time.Minute
+
+// extension adds to moto what CloudFormation does and moto does not. Python imports a
+// module of the name sitecustomize by itself, however moto_server is installed.
+//
+//go:embed moto/sitecustomize.py
+var extension []byte
+
+// extended is the line that the extension prints when it is in place.
+const extended = "candlefish: moto extended"
 
 // listening matches the line with the server's address.
 var listening = regexp.MustCompile(`Running on (http://127\.0\.0\.1:\d+)`)
@@ -47,25 +58,30 @@ func Serve(ctx context.Context) (endpoint string, stop func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("find moto_server: %w", err)
 	}
+	folder, err := extend()
+	if err != nil {
+		return "", nil, err
+	}
 	// Port 0: the server takes a free one and says which, so that no other
 	// can take it in between.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, "-H", "127.0.0.1", "-p", "0")
-	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
+	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1", "PYTHONPATH="+folder)
 	out, in, err := os.Pipe()
 	if err != nil {
-		return "", nil, err
+		return "", nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	cmd.Stdout, cmd.Stderr = in, in
 	err = cmd.Start()
 	_ = in.Close()
 	if err != nil {
 		_ = out.Close()
-		return "", nil, fmt.Errorf("start %s: %w", program, err)
+		return "", nil, errors.Join(fmt.Errorf("start %s: %w", program, err), os.RemoveAll(folder))
 	}
 	stop = func() {
 		_ = cmd.Process.Kill() // by its pid; it may have ended
 		_ = cmd.Wait()
 		_ = out.Close()
+		_ = os.RemoveAll(folder)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
@@ -80,6 +96,15 @@ func Serve(ctx context.Context) (endpoint string, stop func(), err error) {
 	return endpoint, stop, nil
 }
 
+// extend writes the extension into a folder of its own.
+func extend() (folder string, err error) {
+	folder, err = os.MkdirTemp("", "moto-extension-")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, "sitecustomize.py"), extension, 0o644)
+	}
+	return folder, err
+}
+
 // address reads where the server listens, and goes on reading so that it is
 // never held up by a full pipe.
 func address(ctx context.Context, out *os.File) (string, error) {
@@ -92,6 +117,9 @@ func address(ctx context.Context, out *os.File) (string, error) {
 		if m := listening.FindStringSubmatch(line); m != nil {
 			if !stop() {
 				return "", ctx.Err()
+			}
+			if !strings.Contains(said.String(), extended) {
+				return "", fmt.Errorf("its extension is not in place: %s", said.String())
 			}
 			go func() { _, _ = io.Copy(io.Discard, lines) }()
 			return m[1], nil
