@@ -8,6 +8,7 @@ import (
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/apigateway"
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -22,12 +23,12 @@ import (
 // A Resource is one that exists in an account.
 type Resource struct {
 	Service string // cloudformation, s3, dynamodb, lambda, iam, logs, apigateway
-	ID      string // a name; of a REST API its id and name
+	ID      string // a name; of an API its id and name
 }
 
 func (r Resource) String() string { return r.Service + " " + r.ID }
 
-// Take lists the stacks, buckets, tables, functions, roles, log groups and REST APIs
+// Take lists the stacks, buckets, tables, functions, roles, log groups and APIs
 // of the account, in its region, that match selects by their tags and names. It reads
 // the tags of each one, which takes a request per resource. It is an error when one
 // service cannot be read.
@@ -38,7 +39,7 @@ func Take(ctx context.Context, a *aws.Account, match func(tags map[string]string
 		list func(context.Context, *aws.Account, yield) error
 	}{
 		{"cloudformation", eachStack}, {"s3", eachBucket}, {"dynamodb", eachTable}, {"lambda", eachFunction},
-		{"iam", eachRole}, {"logs", eachLogGroup}, {"apigateway", eachAPI},
+		{"iam", eachRole}, {"logs", eachLogGroup}, {"apigateway", eachAPI}, {"apigateway", eachHTTPAPI},
 	} {
 		err := service.list(ctx, a, func(id, name string, tags map[string]string) {
 			if match(tags, name) {
@@ -225,4 +226,21 @@ func eachAPI(ctx context.Context, a *aws.Account, y yield) error {
 		}
 	}
 	return nil
+}
+
+func eachHTTPAPI(ctx context.Context, a *aws.Account, y yield) error {
+	c := apigatewayv2.NewFromConfig(a.Config())
+	in := &apigatewayv2.GetApisInput{}
+	for {
+		page, err := c.GetApis(ctx, in)
+		if err != nil {
+			return err
+		}
+		for _, api := range page.Items {
+			y(sdk.ToString(api.ApiId)+" "+sdk.ToString(api.Name), sdk.ToString(api.Name), api.Tags)
+		}
+		if in.NextToken = page.NextToken; in.NextToken == nil {
+			return nil
+		}
+	}
 }
