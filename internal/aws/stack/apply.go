@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/candlefish/deploy-action/internal/aws"
+	"github.com/candlefish/deploy-action/internal/aws/bucket"
 	"github.com/candlefish/deploy-action/internal/aws/stack/template"
 )
 
@@ -23,9 +24,10 @@ type Spec struct {
 	Parameters   map[string]string
 	Tags         map[string]string
 	Capabilities []string // such as CAPABILITY_NAMED_IAM, which named roles need
-	// Bucket holds templates over 51,200 bytes, keyed by the hash of their
-	// content. Without it such a template is an error.
-	Bucket string
+	// Bucket holds templates over 51,200 bytes, below Prefix, keyed by the hash of
+	// their content. Without it such a template is an error.
+	Bucket *bucket.Bucket
+	Prefix string
 	// Protect turns termination protection on. False leaves it as it is.
 	Protect bool
 	// Token tells this run from all others, such as run id and attempt. It
@@ -59,9 +61,9 @@ type Applied struct {
 	Missing []string
 	// Resources are the physical ids of what exists, by logical id.
 	Resources map[string]string
-	// Retained are resources of a failed stack of the same name that was deleted
-	// first, and that could not be deleted with it.
-	Retained []string
+	// Left are resources of a failed stack of the same name that was deleted
+	// first, and that could not be deleted.
+	Left []string
 }
 
 // Apply brings a stack to its desired state, from whatever state it is in: it waits
@@ -103,8 +105,8 @@ func (a *application) run(ctx context.Context) (Applied, error) {
 	if err != nil {
 		return applied, err
 	}
-	current, retained, err := a.settle(ctx)
-	applied.Retained = retained
+	current, left, err := a.settle(ctx)
+	applied.Left = left
 	if err != nil {
 		return applied, err
 	}

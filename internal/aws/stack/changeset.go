@@ -16,13 +16,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 	"github.com/aws/smithy-go"
-
-	"github.com/candlefish/deploy-action/internal/aws/bucket"
 )
 
-// CloudFormation's limits of a template, in bytes.
+// CloudFormation's limits of a template and its parameters, in bytes.
+// https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 const (
-	templateInline = 51_200
+	MaxParameter   = 4096   // the value of one
+	InlineTemplate = 51_200 // of one in a request; a longer one goes through a bucket
 	templateMost   = 1 << 20
 )
 
@@ -42,19 +42,18 @@ type sets struct {
 func (c sets) place(ctx context.Context) (source, error) {
 	size := len(c.spec.Template)
 	switch {
-	case size <= templateInline:
+	case size <= InlineTemplate:
 		return source{body: sdk.String(string(c.spec.Template))}, nil
 	case size > templateMost:
 		return source{}, fmt.Errorf("stack %s: the template has %d bytes, CloudFormation takes %d", c.spec.Name, size, templateMost)
-	case c.spec.Bucket == "":
-		return source{}, fmt.Errorf("stack %s: the template has %d bytes: over %d it needs a bucket, and none is given", c.spec.Name, size, templateInline)
+	case c.spec.Bucket == nil:
+		return source{}, fmt.Errorf("stack %s: the template has %d bytes: over %d it needs a bucket, and none is given", c.spec.Name, size, InlineTemplate)
 	}
-	key := fmt.Sprintf("templates/%x.template", sha256.Sum256(c.spec.Template))
-	b := bucket.Of(c.s.account, c.spec.Bucket)
-	if err := b.Put(ctx, key, bytes.NewReader(c.spec.Template)); err != nil {
+	key := fmt.Sprintf("%stemplates/%x.template", c.spec.Prefix, sha256.Sum256(c.spec.Template))
+	if err := c.spec.Bucket.Put(ctx, key, bytes.NewReader(c.spec.Template)); err != nil {
 		return source{}, fmt.Errorf("stack %s: the template: %w", c.spec.Name, err)
 	}
-	return source{url: sdk.String(b.URL(key))}, nil
+	return source{url: sdk.String(c.spec.Bucket.URL(key))}, nil
 }
 
 // A set is a change set.

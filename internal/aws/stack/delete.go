@@ -1,10 +1,10 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -13,29 +13,36 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/bucket"
+	"github.com/candlefish/deploy-action/internal/aws/resource"
 )
 
 // Deleted is the result of Delete.
 type Deleted struct {
 	Existed bool
-	Gone    bool // verified by its id afterwards
-	// Retained are resources that could not be deleted and still exist, each as
-	// its logical id, type and physical id.
-	Retained []string
-	// Swept are resources that outlived the stack and were deleted afterwards:
-	// a function's log group may come back with its last request. Left are
-	// those that could not be deleted, with the reason.
-	Swept, Left []string
+	Gone    bool // the stack, verified by its id afterwards
+	// Asked counts the resources that were asked for afterwards and do not exist.
+	Asked int
+	// Left are resources that still exist, each with the reason. They keep their
+	// tags, by which resource.Tagged finds them.
+	Left []string
+	// Kept are resources that the template keeps: DeletionPolicy Retain.
+	Kept []string
+	// Unasked are resources of types that nobody here can ask for: that they are
+	// gone is CloudFormation's word alone.
+	Unasked []string
+	// Swept are resources that outlived the stack and were deleted afterwards: a
+	// function's log group may come back with its last request.
+	Swept []string
 	// Emptied counts the objects, versions, delete markers and unfinished
 	// uploads deleted in each bucket.
 	Emptied map[string]int
 }
 
-// Delete deletes a stack with all its resources and verifies that it is gone. A stack
-// that does not exist is no error; one that owned refuses is aws.ErrNotOurs and left
-// alone. Delete removes termination protection and empties buckets, other than those
-// that the template retains. What CloudFormation cannot delete is retained and
-// listed.
+// Delete deletes a stack with all its resources and asks for each of them afterwards. A
+// stack that does not exist is no error; one that owned refuses is aws.ErrNotOurs and
+// left alone. Delete removes termination protection and empties buckets, other than those
+// that the template retains. What CloudFormation cannot delete is deleted after the
+// stack, or listed.
 func Delete(ctx context.Context, a *aws.Account, name string, owned func(tags map[string]string) error, event func(Event)) (Deleted, error) {
 	if owned == nil {
 		return Deleted{}, errors.New("deleting a stack needs a check of ownership")
@@ -64,9 +71,11 @@ func (s *session) delete(ctx context.Context, st Stack) (Deleted, error) {
 // A deletion is the deletion of one stack that is ours, with all that would keep it from
 // being deleted or outlive it.
 type deletion struct {
-	s     *session
-	stack Stack
-	did   Deleted
+	s      *session
+	stack  Stack
+	did    Deleted
+	failed map[string]string // why CloudFormation could not delete a resource, by logical id
+	nested map[string]bool   // ids of the nested stacks
 }
 
 func (d *deletion) run(ctx context.Context) error {
@@ -94,17 +103,21 @@ func (d *deletion) run(ctx context.Context) error {
 // all empties buckets and deletes the stack. If a bucket was written to in the
 // meantime it tries a second time; after that, what cannot be deleted is retained.
 func (d *deletion) all(ctx context.Context) error {
-	outliving, err := d.outliving(ctx)
+	members, err := d.s.members(ctx, d.stack.ID, maxDepth)
 	if err != nil {
 		return err
 	}
-	if _, err := d.emptyBuckets(ctx, d.stack.ID, maxDepth); err != nil {
+	d.nested = map[string]bool{}
+	for _, m := range members {
+		d.nested[m.ID] = m.Type == stackType
+	}
+	if _, err := d.emptyBuckets(ctx, members); err != nil {
 		return err
 	}
 	failure, err := d.once(ctx, nil)
 	if failure != nil && err == nil {
 		var again int
-		if again, err = d.emptyBuckets(ctx, d.stack.ID, maxDepth); err == nil && again > 0 {
+		if again, err = d.emptyBuckets(ctx, members); err == nil && again > 0 {
 			failure, err = d.once(ctx, nil)
 		}
 	}
@@ -125,7 +138,7 @@ func (d *deletion) all(ctx context.Context) error {
 	if !d.did.Gone {
 		return fmt.Errorf("stack %s: it was deleted and is %s: %s", d.stack.Name, now.Status, d.stack.ID)
 	}
-	d.deleteLeftovers(ctx, outliving)
+	d.verify(ctx, members)
 	return nil
 }
 
@@ -135,11 +148,13 @@ func (d *deletion) retaining(ctx context.Context, failure *Error) (*Error, error
 	if err != nil {
 		return nil, err
 	}
-	var retain, described []string
+	var retain []string
+	failed := map[string]string{}
 	for _, r := range all {
 		if r.ResourceStatus == types.ResourceStatusDeleteFailed {
-			retain = append(retain, sdk.ToString(r.LogicalResourceId))
-			described = append(described, fmt.Sprintf("%s %s %s", sdk.ToString(r.LogicalResourceId), sdk.ToString(r.ResourceType), sdk.ToString(r.PhysicalResourceId)))
+			logical := sdk.ToString(r.LogicalResourceId)
+			retain = append(retain, logical)
+			failed[logical] = cmp.Or(sdk.ToString(r.ResourceStatusReason), "CloudFormation could not delete it")
 		}
 	}
 	if len(retain) == 0 {
@@ -147,7 +162,7 @@ func (d *deletion) retaining(ctx context.Context, failure *Error) (*Error, error
 	}
 	failure, err = d.once(ctx, retain)
 	if failure == nil && err == nil {
-		d.did.Retained = described
+		d.failed = failed
 	}
 	return failure, err
 }
@@ -169,53 +184,16 @@ func (d *deletion) once(ctx context.Context, retain []string) (failure *Error, e
 	return failure, err
 }
 
-// emptyBuckets empties the buckets that will be deleted with the stack, including those
-// of nested stacks, and counts what this call deleted.
-func (d *deletion) emptyBuckets(ctx context.Context, id string, depth int) (int, error) {
-	all, err := d.s.read.list(ctx, id)
-	if err != nil {
-		return 0, err
-	}
-	buckets, nested := map[string]string{}, []string(nil)
-	for _, r := range all {
-		physical := sdk.ToString(r.PhysicalResourceId)
-		switch {
-		case physical == "" || r.ResourceStatus == types.ResourceStatusDeleteComplete:
-		case sdk.ToString(r.ResourceType) == "AWS::S3::Bucket":
-			buckets[sdk.ToString(r.LogicalResourceId)] = physical
-		case sdk.ToString(r.ResourceType) == stackType && depth > 0:
-			nested = append(nested, physical)
-		}
-	}
-	now, err := d.emptyOwn(ctx, id, buckets)
-	for _, inner := range nested {
-		if err != nil {
-			break
-		}
-		var n int
-		n, err = d.emptyBuckets(ctx, inner, depth-1)
-		now += n
-	}
-	return now, err
-}
-
-// emptyOwn empties buckets, given by logical id, except those that the template
-// retains.
-func (d *deletion) emptyOwn(ctx context.Context, id string, buckets map[string]string) (now int, err error) {
-	if len(buckets) == 0 {
-		return 0, nil
-	}
-	t, err := d.s.read.processed(ctx, id, nil)
-	if err != nil {
-		return 0, err
-	}
-	for _, logical := range slices.Sorted(maps.Keys(buckets)) {
-		if t.Resources[logical].Retained {
+// emptyBuckets empties the buckets that will be deleted with the stack and its nested
+// stacks, and counts what this call deleted.
+func (d *deletion) emptyBuckets(ctx context.Context, all []member) (now int, err error) {
+	for _, m := range all {
+		if m.Type != resource.TypeBucket || m.retained {
 			continue
 		}
-		n, err := bucket.Of(d.s.account, buckets[logical]).Empty(ctx)
+		n, err := bucket.Of(d.s.account, m.ID).Empty(ctx)
 		now += n
-		d.did.Emptied[buckets[logical]] += n
+		d.did.Emptied[m.ID] += n
 		if err != nil {
 			return now, err
 		}

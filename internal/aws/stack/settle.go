@@ -14,41 +14,41 @@ const maxAttempts = 8
 
 // settle brings a stack to a state in which a change set can be created, and returns
 // it; the zero Stack is none.
-func (a *application) settle(ctx context.Context) (current Stack, retained []string, err error) {
+func (a *application) settle(ctx context.Context) (current Stack, left []string, err error) {
 	checked := "" // id of the stack whose owner was checked
 	for range maxAttempts {
 		st, err := a.s.read.find(ctx, a.spec.Name)
 		if err != nil || !st.exists() {
-			return Stack{}, retained, err
+			return Stack{}, left, err
 		}
 		if st.ID != checked {
 			if err := a.s.read.checkOwner(ctx, st, a.spec.Owned); err != nil {
-				return st, retained, err
+				return st, left, err
 			}
 			checked = st.ID
 		}
-		ready, left, err := a.repair(ctx, st)
-		retained = append(retained, left...)
+		ready, more, err := a.repair(ctx, st)
+		left = append(left, more...)
 		if ready || err != nil {
-			return st, retained, err
+			return st, left, err
 		}
 	}
-	return Stack{}, retained, fmt.Errorf("stack %s: it does not settle: still busy after %d operations", a.spec.Name, maxAttempts)
+	return Stack{}, left, fmt.Errorf("stack %s: it does not settle: still busy after %d operations", a.spec.Name, maxAttempts)
 }
 
 // repair takes the next step towards a state in which a change set can be created;
 // ready means that there is none to take.
-func (a *application) repair(ctx context.Context, st Stack) (ready bool, retained []string, err error) {
-	switch status := types.StackStatus(st.Status); status {
-	case types.StackStatusReviewInProgress:
+func (a *application) repair(ctx context.Context, st Stack) (ready bool, left []string, err error) {
+	switch status := types.StackStatus(st.Status); {
+	case status == types.StackStatusReviewInProgress:
 		return true, nil, nil // nothing was ever created: the next set is a CREATE again
-	case types.StackStatusRollbackComplete, types.StackStatusCreateFailed, types.StackStatusRollbackFailed, types.StackStatusDeleteFailed:
+	case st.Hopeless():
 		a.s.emit(a.s.note(st, "it can only be deleted: deleting it first"))
 		deleted, err := a.s.delete(ctx, st)
-		return false, deleted.Retained, err
-	case types.StackStatusUpdateRollbackFailed:
+		return false, deleted.Left, err
+	case status == types.StackStatusUpdateRollbackFailed:
 		return false, nil, a.continueRollback(ctx, st)
-	case types.StackStatusImportRollbackFailed:
+	case status == types.StackStatusImportRollbackFailed:
 		return false, nil, fmt.Errorf("stack %s: it is in %s, which can only be resolved by hand", st.Name, status)
 	default:
 		if st.inProgress() {

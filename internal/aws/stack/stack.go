@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +38,9 @@ type Stack struct {
 	// Outputs are the template's. They may be secret, and are in no error and
 	// no event.
 	Outputs, Tags    map[string]string
-	Created, Updated time.Time // Updated is Created until the first update
-	Protected        bool      // from termination
+	Parameters       map[string]string // those marked NoEcho as asterisks
+	Created, Updated time.Time         // Updated is Created until the first update
+	Protected        bool              // from termination
 }
 
 // exists reports whether there is a stack and it is not deleted.
@@ -48,6 +50,20 @@ func (s Stack) exists() bool {
 
 // inProgress reports whether an operation is running.
 func (s Stack) inProgress() bool { return strings.HasSuffix(s.Status, "_IN_PROGRESS") }
+
+// Hopeless reports whether the stack can only be deleted.
+func (s Stack) Hopeless() bool {
+	return slices.Contains([]types.StackStatus{types.StackStatusRollbackComplete, types.StackStatusCreateFailed, types.StackStatusRollbackFailed, types.StackStatusDeleteFailed}, types.StackStatus(s.Status))
+}
+
+// Find returns the stack of that name; the zero Stack is none.
+func Find(ctx context.Context, a *aws.Account, name string) (Stack, error) {
+	st, err := reader{cloudformation.NewFromConfig(a.Config())}.find(ctx, name)
+	if err != nil || !st.exists() {
+		return Stack{}, err
+	}
+	return st, nil
+}
 
 // List returns the stacks whose names begin with prefix, with their tags, without
 // the deleted ones.
@@ -129,7 +145,10 @@ func stackOf(s types.Stack) Stack {
 	st := Stack{
 		ID: sdk.ToString(s.StackId), Name: sdk.ToString(s.StackName), Status: string(s.StackStatus),
 		Created: sdk.ToTime(s.CreationTime), Protected: sdk.ToBool(s.EnableTerminationProtection),
-		Outputs: map[string]string{}, Tags: tagMap(s.Tags),
+		Outputs: map[string]string{}, Tags: tagMap(s.Tags), Parameters: map[string]string{},
+	}
+	for _, p := range s.Parameters {
+		st.Parameters[sdk.ToString(p.ParameterKey)] = sdk.ToString(p.ParameterValue)
 	}
 	st.Updated = st.Created
 	if s.LastUpdatedTime != nil {

@@ -413,7 +413,7 @@ func TestDeleteFailed(t *testing.T) {
 	c.Put(planted("CREATE_COMPLETE"))
 	c.Script("DELETE", begins, nil, fails)
 	got, err := stack.Delete(t.Context(), c.a, "pr-7", owned, nil)
-	want := stack.Deleted{Existed: true, Gone: true, Retained: []string{"One AWS::SNS::Topic pr-7-One"}, Emptied: map[string]int{}}
+	want := stack.Deleted{Existed: true, Gone: true, Left: []string{"AWS::SNS::Topic pr-7-One: CloudFormation could not delete it"}, Emptied: map[string]int{}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
@@ -427,7 +427,7 @@ func TestDeleteFailed(t *testing.T) {
 	c.Script("DELETE", begins, []awstest.Step{{Resource: "Two", Type: topic, Status: "DELETE_FAILED", Reason: "it too"}, {Status: "DELETE_FAILED"}})
 	got, err = stack.Delete(t.Context(), c.a, "pr-7", owned, nil)
 	failure, ok := errors.AsType[*stack.Error](err)
-	if !ok || failure.Resource != "Two" || got.Gone || len(got.Retained) > 0 {
+	if !ok || failure.Resource != "Two" || got.Gone || len(got.Left) > 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -528,7 +528,7 @@ func TestRefilledBucket(t *testing.T) {
 			put("assets", "late")
 		}
 	})
-	want := stack.Deleted{Existed: true, Gone: true, Emptied: map[string]int{"assets": 2}}
+	want := stack.Deleted{Existed: true, Gone: true, Asked: 1, Swept: []string{"AWS::S3::Bucket assets"}, Kept: []string{"AWS::S3::Bucket kept"}, Emptied: map[string]int{"assets": 2}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" || c.Stack(id).Status != "DELETE_COMPLETE" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}

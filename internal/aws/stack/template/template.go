@@ -18,6 +18,7 @@ import (
 
 // A Template is what Parse found.
 type Template struct {
+	Declared  map[string]bool     // the parameters, and whether each must be given
 	NoEcho    []string            // names of the secret parameters, sorted
 	Resources map[string]Resource // by logical id
 	Transform bool                // macros change the resources
@@ -40,9 +41,10 @@ func Parse(text []byte, parameters map[string]string) (Template, error) {
 		return Template{}, errors.New("read the template: it has no Resources")
 	}
 	root := doc.Content[0]
-	t := Template{Resources: map[string]Resource{}, Transform: get(root, "Transform") != nil}
+	t := Template{Declared: map[string]bool{}, Resources: map[string]Resource{}, Transform: get(root, "Transform") != nil}
 	c := conditions{parameters: withDefaults(root, parameters), rules: get(root, "Conditions")}
 	for name, p := range pairs(get(root, "Parameters")) {
+		t.Declared[name] = get(p, "Default") == nil
 		if n := get(p, "NoEcho"); n != nil && strings.EqualFold(n.Value, "true") {
 			t.NoEcho = append(t.NoEcho, name)
 		}
@@ -55,6 +57,35 @@ func Parse(text []byte, parameters map[string]string) (Template, error) {
 		}
 	}
 	return t, nil
+}
+
+// Fill returns the parameters to send: of offered those that the template declares, and
+// all of own, which override them. CloudFormation refuses a parameter that the template
+// does not declare, and a missing one without a default; so does Fill, with all of them
+// in one error.
+func (t Template) Fill(offered, own map[string]string) (map[string]string, error) {
+	filled := map[string]string{}
+	for name, value := range offered {
+		if _, ok := t.Declared[name]; ok {
+			filled[name] = value
+		}
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if _, ok := t.Declared[name]; !ok {
+			errs = append(errs, fmt.Errorf("the template declares no parameter %q; it declares %q", name, slices.Sorted(maps.Keys(t.Declared))))
+		}
+		filled[name] = own[name]
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Declared)) {
+		if _, ok := filled[name]; !ok && t.Declared[name] {
+			errs = append(errs, fmt.Errorf("the template's parameter %q has no default and is not given", name))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return filled, nil
 }
 
 // Secrets returns the values of the parameters that the template marks NoEcho.

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,7 +31,7 @@ Resources:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Template{NoEcho: []string{"B", "C"}, Transform: true, Resources: map[string]Resource{
+	want := Template{Declared: map[string]bool{"A": false, "B": true, "C": true}, NoEcho: []string{"B", "C"}, Transform: true, Resources: map[string]Resource{
 		"Plain": {Retained: true}, "X": {}, "N": {Absent: true}, "Bo": {Absent: true}, "E": {}, "U": {}, "Ci": {},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -38,5 +39,26 @@ Resources:
 	}
 	if diff := cmp.Diff([]string{"secret"}, got.Secrets(map[string]string{"A": "open", "B": "secret"})); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}
+
+// TestFill sends what the template declares, as CloudFormation demands, and names all
+// that it would refuse.
+func TestFill(t *testing.T) {
+	t.Parallel()
+	tmpl, err := Parse([]byte("Parameters: {PRNumber: {Type: String}, Size: {Type: Number, Default: 3}, Word: {Type: String}}\nResources: {Q: {Type: T}}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offered := map[string]string{"PRNumber": "7", "CommitSha": "abc", "CodeKey": "k"}
+	got, err := tmpl.Fill(offered, map[string]string{"Word": "w", "Size": "4"})
+	if diff := cmp.Diff(map[string]string{"PRNumber": "7", "Word": "w", "Size": "4"}, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	_, err = tmpl.Fill(offered, map[string]string{"Colour": "red", "Shape": "round"})
+	for _, want := range []string{`no parameter "Colour"`, `no parameter "Shape"`, `["PRNumber" "Size" "Word"]`, `parameter "Word" has no default`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
