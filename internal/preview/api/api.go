@@ -1,5 +1,5 @@
 // Package api describes the API of a preview as a CloudFormation template: a function
-// behind a REST API, with a table, a bucket, a log group and a role of its own. It
+// behind an HTTP or REST API, with a table, a bucket, a log group and a role of its own. It
 // fills the template's parameters and packs the function's code, and sends no
 // request: internal/aws/stack applies the template.
 //
@@ -22,6 +22,10 @@ var preview []byte
 // Capability is the one that creating the stack needs: its role has a name.
 const Capability = "CAPABILITY_NAMED_IAM"
 
+// CapabilityMacros is needed beside it by a template of the user's own with macros in
+// nested stacks.
+const CapabilityMacros = "CAPABILITY_AUTO_EXPAND"
+
 // Outputs are the names of the template's outputs: names and a URL, no secret.
 var Outputs = []string{"ApiUrl", "ApiId", "LambdaFunctionArn", "DynamoDBTableName", "S3BucketName"}
 
@@ -33,6 +37,12 @@ type Settings struct {
 	Number      int    // of the pull request
 	Commit      string // 40 hexadecimal digits
 	Environment string // empty means preview
+	Type        string // of the API: http or rest; empty means http
+	// NameSuffix ends all names, such as -2; empty without a resource of the usual
+	// name in the way.
+	NameSuffix string
+	// OwnTemplate says that the template is not ours: it may need no code.
+	OwnTemplate bool
 
 	// The code: a zip in a bucket, or an image in ECR.
 	Bucket, Key, Image string
@@ -50,8 +60,8 @@ type Settings struct {
 
 var commit = regexp.MustCompile(`^[a-f0-9]{40}$`)
 
-// Parameters returns the template's parameters. All errors in the settings are
-// reported together.
+// Parameters returns the parameters of our template. One of the user's own gets those of
+// them that it declares. All errors in the settings are reported together.
 func Parameters(s Settings) (map[string]string, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -61,7 +71,7 @@ func Parameters(s Settings) (map[string]string, error) {
 		"CodeBucket": s.Bucket, "CodeKey": s.Key, "ImageUri": s.Image,
 	}
 	for name, v := range map[string]string{
-		"Environment": s.Environment, "Runtime": s.Runtime, "Handler": s.Handler,
+		"Environment": s.Environment, "ApiType": s.Type, "NameSuffix": s.NameSuffix, "Runtime": s.Runtime, "Handler": s.Handler,
 		"AllowedOrigin": s.AllowedOrigin,
 		"BaseDomain":    s.BaseDomain, "CertificateArn": s.CertificateArn, "HostedZoneId": s.HostedZoneID,
 	} {
@@ -84,6 +94,7 @@ func (s Settings) check() error {
 	switch {
 	case (s.Bucket == "") != (s.Key == ""):
 		errs = append(errs, fmt.Errorf("code in bucket %q under key %q: want both", s.Bucket, s.Key))
+	case s.OwnTemplate && !(zip && s.Image != ""): // whatever it needs
 	case zip == (s.Image != ""):
 		errs = append(errs, errors.New("the code: want either a zip or an image"))
 	}

@@ -107,15 +107,21 @@ func folder(t *testing.T) string {
 
 func pack(t *testing.T, path string) ([]byte, string) {
 	t.Helper()
-	r, hash, err := Package(path)
+	c, err := Package(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := io.ReadAll(r)
+	all, err := io.ReadAll(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all, hash
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(c.Name()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the temporary file after Close: %v", err)
+	}
+	return all, c.Hash
 }
 
 // TestPackage makes the same zip of two folders with the same files, whenever
@@ -198,7 +204,7 @@ func TestPackageRefused(t *testing.T) {
 		{"dangling", "", link("nothing"), "symlink out"},
 		{"empty", "", func(*testing.T, string) {}, "no file"},
 		{"unpacked", "", file("hole", 251<<20), "over 250 MiB"},
-		{"big zip", "code.zip", file("code.zip", 51<<20), "over 50 MiB"},
+		{"big zip", "code.zip", zipOf(251), "over 250 MiB"},
 		{"no zip", "code.zip", file("code.zip", 10), "not a valid zip"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -206,27 +212,99 @@ func TestPackageRefused(t *testing.T) {
 			dir := t.TempDir()
 			tt.make(t, dir)
 			path := filepath.Join(dir, tt.path)
-			if _, _, err := Package(path); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+			if _, err := Package(path); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 				t.Errorf("%v, want %q", err, tt.want)
 			}
 		})
 	}
-	if _, _, err := Package(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Package(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("nothing there: %v", err)
 	}
 }
 
-// TestLimited refuses what does not pack to 50 MiB, before it is all in memory.
-func TestLimited(t *testing.T) {
-	t.Parallel()
-	var l cappedBuffer
-	chunk := make([]byte, 10<<20)
-	for range 5 {
-		if _, err := l.Write(chunk); err != nil {
+// zipOf writes a zip with one file of so many MiB of zeros.
+func zipOf(mib int) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		f, err := os.Create(filepath.Join(dir, "code.zip"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := zip.NewWriter(f)
+		w, err := z.CreateHeader(&zip.FileHeader{Name: "index.js", Method: zip.Store})
+		for range mib {
+			if err == nil {
+				_, err = w.Write(make([]byte, 1<<20))
+			}
+		}
+		if err := errors.Join(err, z.Close(), f.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := l.Write([]byte{0}); !errors.Is(err, errTooLarge) {
+}
+
+// TestBigZip takes a zip over the 50 MiB that hold for one in a request: ours goes
+// through S3.
+func TestBigZip(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	zipOf(60)(t, dir)
+	c, err := Package(filepath.Join(dir, "code.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := c.Stat()
+	if err != nil || info.Size() < 60<<20 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEnvironmentFiles leaves the files out that hold a developer's secrets.
+func TestEnvironmentFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"index.js", ".env", ".env.local", "sub/.env.production", ".env.example", ".env.sample", ".environment"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := Package(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if diff := cmp.Diff([]string{".env", ".env.local", "sub/.env.production"}, c.LeftOut); diff != "" {
+		t.Errorf("left out (-want +got):\n%s", diff)
+	}
+	info, err := c.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zip.NewReader(c, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed []string
+	for _, f := range z.File {
+		packed = append(packed, f.Name)
+	}
+	if diff := cmp.Diff([]string{".env.example", ".env.sample", ".environment", "index.js"}, packed); diff != "" {
+		t.Errorf("packed (-want +got):\n%s", diff)
+	}
+}
+
+// TestCapped refuses what Lambda would not unpack, before the disk is full of it.
+func TestCapped(t *testing.T) {
+	t.Parallel()
+	w := cappedWriter{to: io.Discard, left: 3}
+	if _, err := w.Write([]byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte{0}); !errors.Is(err, errTooLarge) {
 		t.Errorf("%v, want %v", err, errTooLarge)
 	}
 }
