@@ -70,9 +70,6 @@ type Upload struct {
 	Title string
 	// Commit is the hash of the commit that was built; empty means none.
 	Commit string
-	// Warn is called for what is not published or most likely wrong, such as an
-	// unknown key of a rule, before any request; nil means that nobody is told.
-	Warn func(string)
 	// Progress is called at each change of phase and then every three seconds, by
 	// one goroutine at a time; nil means none.
 	Progress func(Progress)

@@ -100,11 +100,6 @@ func (p *publication) run(ctx context.Context) error {
 		return err
 	}
 	defer p.site.Close()
-	if p.Warn != nil {
-		for _, w := range p.site.Warnings {
-			p.Warn(wire.Printable(w))
-		}
-	}
 	if err := p.hash(ctx); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
 	"github.com/candlefish/deploy-action/internal/aws"
-	"github.com/candlefish/deploy-action/internal/aws/awstest"
+	"github.com/candlefish/deploy-action/internal/aws/awstest/strict"
 	"github.com/candlefish/deploy-action/internal/aws/inventory"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
@@ -26,6 +26,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/netlify"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
 	"github.com/candlefish/deploy-action/internal/preview/api"
+	"github.com/candlefish/deploy-action/internal/preview/cloudformation"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 )
@@ -48,19 +49,19 @@ type peer struct {
 	netlify *netlifytest.Server
 	moto    string
 	visit   fetcher
-	backend *cloudFormation
+	backend *cloudformation.Backend
 	dir     string
 	runs    atomic.Int64
 }
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: awstest.Start(t), visit: newFetcher(), dir: t.TempDir()}
+	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: strict.Start(t), visit: newFetcher(), dir: t.TempDir()}
 	account, err := aws.Connect(t.Context(), aws.ConnectOptions{Region: "us-east-1", Endpoint: p.moto})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.backend = &cloudFormation{account: account, code: "../../testdata/preview/api", testServer: p.moto, settings: api.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
+	p.backend = &cloudformation.Backend{Account: account, Code: "../../testdata/preview/api", TestServer: p.moto, Settings: api.Settings{Runtime: "nodejs22.x", Handler: "index.handler"}}
 	return p
 }
 
@@ -112,7 +113,7 @@ func (p *peer) reconciler() *reconcile.Reconciler {
 	p.t.Helper()
 	client := p.client()
 	b := *p.backend
-	b.runID = fmt.Sprintf("%d.1", p.runs.Add(1))
+	b.RunID = fmt.Sprintf("%d.1", p.runs.Add(1))
 	return &reconcile.Reconciler{Forge: githubForge{client: client}, Host: netlifyHost{account: p.account(), site: "site"}, Backend: &b, Fetcher: p,
 		Now: time.Now, After: time.After, Logf: func(string, ...any) {}, Mask: func(string) {}, Redact: func(s string) string { return s }}
 }
@@ -148,7 +149,7 @@ func (p *peer) up(commit string) result.Result {
 // left is all that there is anywhere, of any kind.
 func (p *peer) left() []string {
 	p.t.Helper()
-	found, err := inventory.Take(p.t.Context(), p.backend.account, func(map[string]string, string) bool { return true })
+	found, err := inventory.Take(p.t.Context(), p.backend.Account, func(map[string]string, string) bool { return true })
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 	"github.com/candlefish/deploy-action/internal/preview/result"
@@ -180,6 +181,9 @@ func (s *session) reconciler(ctx context.Context) (*reconcile.Reconciler, error)
 	if k.Pages, err = s.pageChecker(); err != nil {
 		return nil, err
 	}
+	if k.Health, err = s.health(); err != nil {
+		return nil, err
+	}
 	if s.hasFrontend() {
 		k.Host = s.host()
 	}
@@ -192,6 +196,15 @@ func (s *session) reconciler(ctx context.Context) (*reconcile.Reconciler, error)
 		return nil, &exit.Error{Status: exit.BadInput, Err: errors.New("neither part is configured: set netlify-auth-token and netlify-site-id for the frontend, api-code and aws-region for the API")}
 	}
 	return k, nil
+}
+
+// health is how an API shows that it is well.
+func (s *session) health() (api.Health, error) {
+	statuses, err := api.ParseStatuses(s.v.String("health-status"))
+	if err != nil {
+		return api.Health{}, &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("health-status: %w", err)}
+	}
+	return api.Health{Path: s.v.String("health-path"), Statuses: statuses}, nil
 }
 
 func (s *session) hasFrontend() bool {

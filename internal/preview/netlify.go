@@ -31,7 +31,6 @@ func (s *session) host() netlifyHost {
 func (n netlifyHost) Publish(ctx context.Context, b reconcile.Build) (reconcile.Site, error) {
 	d, stats, err := n.account.Publish(ctx, netlify.Upload{
 		SiteID: n.site, Dir: b.Dir, Functions: b.Functions, Config: b.Config, Alias: b.Owner.Alias(), Title: b.Owner.Title(), Commit: b.Owner.Commit,
-		Warn:     func(what string) { b.Logf("frontend: warning: %s", what) },
 		Progress: func(p netlify.Progress) { b.Logf("%s", progressLine(p)) },
 	})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview/api"
 )
 
 // repository is a repository's full name on GitHub.
@@ -12,6 +13,12 @@ var repository = &input.Form{Want: "owner/name", Pattern: regexp.MustCompile(`^[
 
 // commitForm is a full commit: an abbreviated one may be ambiguous.
 var commitForm = &input.Form{Want: "a commit of 40 hex digits", Pattern: regexp.MustCompile(`^[0-9a-f]{40}$`)}
+
+// healthPath is the path of a URL, with its query.
+var healthPath = &input.Form{Want: "a path that begins with a slash", Pattern: regexp.MustCompile(`^/[^\s#]*$`), Max: 2000}
+
+// healthStatus is what api.ParseStatuses reads.
+var healthStatus = &input.Form{Want: "statuses such as 200 or 200-299,401", Pattern: api.HealthForm}
 
 // Spec defines inputs, outputs and permissions of pr-preview.
 func Spec() input.Spec {
@@ -136,14 +143,33 @@ func apiInputs() []input.Def {
 			Name: "api-handler", Default: "index.handler", Help: "Handler of the API's function",
 		},
 		{
-			Name: "api-template", Discovered: "the built-in template", Help: "CloudFormation template for the API, instead of the built-in one",
+			Name: "api-type", Kind: input.Enum, Default: "http", Allowed: []string{"http", "rest"},
+			Help: "API in front of the function: http is an HTTP API, rest a REST API with what only that has; the function gets the same event from both",
+		},
+		{
+			Name: "api-template", Discovered: "the built-in template",
+			Help: "CloudFormation template for the API, instead of the built-in one; it has an output ApiUrl and gets only the parameters that it declares",
+		},
+		{
+			Name: "api-parameters", Kind: input.List, Discovered: "no parameters", Example: "TableSize=5",
+			Help: "Parameters of the template as NAME=value, one per line; they override the ones that this action sets",
+		},
+		{
+			Name: "allowed-origin", Discovered: "the preview's address below site-domain, if that is set", Help: "Origin of the frontend, given to the API's function as ALLOWED_ORIGIN for its CORS headers",
+			Example: "https://pr-7--candlefish.netlify.app",
+		},
+		{
+			Name: "health-path", Default: "/health", Form: healthPath, Help: "Path of the API's health check",
+		},
+		{
+			Name: "health-status", Default: "200", Form: healthStatus, Help: "Statuses of a healthy API, separated by commas; a range has a dash", Example: "200-299,401",
 		},
 		{
 			Name: "aws-region", Env: "AWS_REGION", Discovered: "the AWS SDK's default", Help: "AWS region of the API",
 		},
 		{
 			Name: "artifacts-bucket", Discovered: "candlefish-preview-artifacts-ACCOUNT-REGION, created if missing",
-			Help: "S3 bucket for code and large templates",
+			Help: "S3 bucket of your own for code and large templates; it must belong to the account, gets only objects below candlefish-preview/, and is never changed or deleted",
 		},
 		{
 			Name: "protect", Kind: input.Bool, Default: "false", Help: "Turn on the stack's termination protection; removing the preview turns it off",
@@ -219,6 +245,7 @@ func permissions() []input.Permission {
 		{Where: github, What: "id-token: write", Why: "Get AWS credentials by OIDC, without a stored key"},
 		{Where: netlify, What: "a personal access token", Why: "Publish to, list and delete deploys of the site"},
 		{Where: aws, What: "cloudformation:*ChangeSet, Describe*, List*, DeleteStack, ContinueUpdateRollback, UpdateTerminationProtection on candlefish-api-preview-pr-*", Why: "Apply and delete the API's stack"},
+		{Where: aws, What: "tag:GetResources, tag:TagResources, iam:ListRoles, iam:ListRoleTags", Why: "Find what AWS did not delete, and leave alone what a template keeps"},
 		{Where: aws, What: "lambda, apigateway, dynamodb, s3, logs, iam on candlefish-*-preview-* and candlefish-preview-*", Why: "CloudFormation acts with the caller's permissions"},
 	}
 }

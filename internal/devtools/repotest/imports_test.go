@@ -156,6 +156,7 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/config":                 {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch":     {"internal/source/cloudwatch"},
 	"github.com/aws/aws-sdk-go-v2/service/apigateway":     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/apigatewayv2":   {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs": {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb":       {"internal/aws"},
@@ -192,6 +193,8 @@ var fences = map[string][]string{
 	"sigs.k8s.io/gateway-api":                             {"internal/kube"},
 	"sigs.k8s.io/yaml":                                    {"internal/devtools/sandbox"}, // a format, no outside system
 	"sigs.k8s.io/structured-merge-diff/v6":                {"internal/kube"},
+
+	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi": {"internal/aws"},
 }
 
 // Each outside module is imported by one package, so that its next version

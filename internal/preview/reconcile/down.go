@@ -218,17 +218,17 @@ func (m *removal) address(ctx context.Context, sites, ours []Site, last result.S
 func (k *Reconciler) removeAPI(ctx context.Context, key Key) result.Part {
 	p := result.Part{Name: result.API, Status: result.StatusAbsent, ID: key.Stack()}
 	began := k.Now()
-	existed, left, err := k.Backend.Remove(ctx, key, k.Logf)
+	removed, err := k.Backend.Remove(ctx, key, k.Logf)
 	p.Took = k.Now().Sub(began)
 	switch {
 	case err != nil:
 		p.Status, p.Detail = result.StatusRemaining, err.Error()
-	case len(left) > 0:
-		p.Status, p.Detail = result.StatusRemaining, "AWS did not delete "+strings.Join(left, ", ")
-	case existed:
-		p.Status, p.Detail = result.StatusRemoved, "the stack and its resources, verified as gone"
+	case len(removed.Left) > 0:
+		p.Status, p.Detail = result.StatusRemaining, "AWS did not delete "+strings.Join(removed.Left, ", ")
+	case removed.Existed:
+		p.Status, p.Detail = result.StatusRemoved, removed.detail()
 	default:
-		p.Detail = "AWS has no stack of this name"
+		p.Detail = "AWS has no stack of this name, and no resource with the tags of this preview"
 	}
 	return p
 }

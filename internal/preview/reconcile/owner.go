@@ -82,6 +82,15 @@ func SharedTags() map[string]string {
 	return map[string]string{tagManagedBy: managedBy, tagEnvironment: "preview", tagCleanup: "true"}
 }
 
+// CleanupTags returns the tags that all resources of all previews have until they are
+// released.
+func CleanupTags() map[string]string {
+	return map[string]string{tagManagedBy: managedBy, tagCleanup: "true"}
+}
+
+// ReleasedTags returns the tags of a resource that no clean-up may touch any more.
+func ReleasedTags() map[string]string { return map[string]string{tagCleanup: "false"} }
+
 // OwnerOf reads an owner from tags. The error says which tag is missing or invalid:
 // such a resource is not ours.
 func OwnerOf(tags map[string]string) (Owner, error) {

@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -55,6 +57,8 @@ type API struct {
 	// Missing lists resources of the template that do not exist although the
 	// stack is complete.
 	Missing []string
+	// Secrets are values among the outputs that must not be shown.
+	Secrets []string
 }
 
 // URL is the API's address, empty if the stack has no such output.
@@ -67,9 +71,43 @@ type Backend interface {
 	Apply(ctx context.Context, owner Owner, logf Logf) (API, error)
 	// Stacks lists all stacks with a preview's name, ours or not.
 	Stacks(ctx context.Context) ([]API, error)
-	// Remove deletes a preview's stack with all its resources and verifies that
-	// it is gone. result.Left lists what AWS did not delete.
-	Remove(ctx context.Context, k Key, logf Logf) (existed bool, left []string, err error)
+	// Remove deletes a preview's stack with all its resources, and those that an
+	// earlier removal left, and asks for each of them.
+	Remove(ctx context.Context, k Key, logf Logf) (Removal, error)
+	// Remains lists what exists of previews without their stacks: what AWS did
+	// not delete.
+	Remains(ctx context.Context) ([]Remain, error)
+}
+
+// A Removal is what Backend.Remove did and saw.
+type Removal struct {
+	Existed bool
+	// Asked counts the resources that were asked for and do not exist.
+	Asked int
+	// Left are resources that still exist, each with the reason. The next removal
+	// and the sweep find them.
+	Left []string
+	// Kept are resources that the user's own template keeps, and Unasked those that
+	// nobody here can ask for: CloudFormation says that it deleted them.
+	Kept, Unasked []string
+}
+
+// detail says in a sentence what a removal without failures saw.
+func (r Removal) detail() string {
+	text := fmt.Sprintf("the stack, and its resources, each asked for: %d", r.Asked)
+	if len(r.Unasked) > 0 {
+		text += "; deleted by CloudFormation's word alone: " + strings.Join(r.Unasked, ", ")
+	}
+	if len(r.Kept) > 0 {
+		text += "; kept, as the template says: " + strings.Join(r.Kept, ", ")
+	}
+	return text
+}
+
+// A Remain is a resource of a preview whose stack does not exist any more.
+type Remain struct {
+	Owner
+	What string
 }
 
 // A PullRequest is the state of a pull request.

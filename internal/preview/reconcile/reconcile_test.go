@@ -43,7 +43,8 @@ type world struct {
 	openErr error
 	publish func(w *world) error // before a deploy goes live
 	apply   func(w *world) error
-	gone    bool // removed deploys are gone
+	gone    bool     // removed deploys are gone
+	remains []Remain // what a removal left
 	left    []string
 	health  int
 	pages   map[string]int
@@ -187,18 +188,28 @@ func (w backend) Stacks(context.Context) ([]API, error) {
 	return slices.Collect(maps.Values(w.stacks)), nil
 }
 
-func (w backend) Remove(_ context.Context, k Key, _ Logf) (bool, []string, error) {
+func (w backend) Remove(_ context.Context, k Key, _ Logf) (Removal, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s, existed := w.stacks[k.Stack()]
-	if !existed {
-		return false, nil, nil
+	if !existed && len(w.remains) == 0 {
+		return Removal{}, nil
 	}
-	if err := k.Owns(s.Tags); err != nil {
-		return true, nil, err
+	if err := k.Owns(s.Tags); existed && err != nil {
+		return Removal{Existed: true}, err
 	}
 	delete(w.stacks, k.Stack())
-	return true, w.left, nil
+	w.remains = nil
+	for _, what := range w.left {
+		w.remains = append(w.remains, Remain{Owner{Key: k, Expires: time.Now().Add(time.Hour)}, what})
+	}
+	return Removal{Existed: true, Asked: 3, Left: w.left}, nil
+}
+
+func (w backend) Remains(context.Context) ([]Remain, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.remains), nil
 }
 
 func (w *world) Get(_ context.Context, address string) (int, string, error) {

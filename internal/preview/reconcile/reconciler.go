@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 	"github.com/candlefish/deploy-action/internal/preview/visit"
 	"github.com/candlefish/deploy-action/internal/redact"
@@ -24,6 +25,8 @@ type Reconciler struct {
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
 	Logf    Logf // progress
+	// Health is how an API shows that it is well.
+	Health api.Health
 	// Mask registers a value that must not be shown; Redact removes all of them
 	// from a text.
 	Mask   func(string)
@@ -48,7 +51,7 @@ type Desired struct {
 func (d Desired) owner() Owner { return Owner{d.Key, d.Commit, d.Expires} }
 
 func (k *Reconciler) visitor() visit.Visitor {
-	return visit.Visitor{Fetcher: k.Fetcher, Pages: k.Pages, Now: k.Now, After: k.After}
+	return visit.Visitor{Fetcher: k.Fetcher, Pages: k.Pages, Now: k.Now, After: k.After, Health: k.Health}
 }
 
 // begin starts the result of a run.

@@ -19,6 +19,8 @@ type Orphan struct {
 	Expires time.Time `json:"expires_at"`
 	Sites   int       `json:"sites"`
 	Stack   bool      `json:"stack"`
+	// Remains are resources that AWS did not delete with the stack.
+	Remains []string `json:"remains,omitempty"`
 	// Removed is the result of its removal; nil in a dry run.
 	Removed *result.Result `json:"removed,omitempty"`
 	// Error is why it was not removed.
@@ -147,6 +149,16 @@ func (k *Reconciler) previews(ctx context.Context, repository string) ([]Orphan,
 				foreign = append(foreign, fmt.Sprintf("stack %s: %v", s.Name, err))
 			case o.Repository == repository && s.Name == o.Stack():
 				all.of(o).Stack = true
+			}
+		}
+		remains, err := k.Backend.Remains(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, r := range remains {
+			if r.Repository == repository {
+				p := all.of(r.Owner)
+				p.Remains = append(p.Remains, r.What)
 			}
 		}
 	}

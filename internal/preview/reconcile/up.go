@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
@@ -144,12 +143,12 @@ func (k *Reconciler) cleanUp(ctx context.Context, d Desired, made *Site, stack b
 		}
 	}
 	if stack && k.Backend != nil {
-		_, left, err := k.Backend.Remove(ctx, d.Key, k.Logf)
+		removed, err := k.Backend.Remove(ctx, d.Key, k.Logf)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("remove stack %s again: %w", d.Stack(), err))
 		}
-		if len(left) > 0 {
-			errs = append(errs, fmt.Errorf("remove stack %s again: AWS did not delete %s", d.Stack(), strings.Join(left, ", ")))
+		if len(removed.Left) > 0 {
+			errs = append(errs, fmt.Errorf("remove stack %s again: AWS did not delete %s", d.Stack(), strings.Join(removed.Left, ", ")))
 		}
 	}
 	return errors.Join(errs...)
@@ -165,10 +164,8 @@ func (k *Reconciler) applyAPI(ctx context.Context, d Desired, r *result.Result) 
 	a, err := k.Backend.Apply(ctx, d.owner(), k.Logf)
 	r.API.Took = k.Now().Sub(began)
 	r.API.URL, r.API.ID, r.Outputs = a.URL(), a.ID, a.Outputs
-	for name, value := range a.Outputs {
-		if !slices.Contains(api.Outputs, name) { // of a template of the user's own
-			k.Mask(value)
-		}
+	for _, value := range a.Secrets {
+		k.Mask(value)
 	}
 	switch {
 	case err != nil:
@@ -240,7 +237,7 @@ func (k *Reconciler) atCommit(ctx context.Context, d Desired, r result.Result) b
 // stack's tags.
 func (k *Reconciler) apiAtCommit(ctx context.Context, d Desired, r result.Result) bool {
 	if r.API.Commit != "" {
-		_, body, err := k.Fetcher.Get(ctx, visit.HealthURL(r.API.URL))
+		_, body, err := k.Fetcher.Get(ctx, k.Health.URL(r.API.URL))
 		return err == nil && strings.Contains(body, d.Commit)
 	}
 	stacks, err := k.Backend.Stacks(ctx)

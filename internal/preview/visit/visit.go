@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 )
@@ -51,6 +52,7 @@ type Visitor struct {
 	Pages   PageChecker // nil means no browser
 	Now     func() time.Time
 	After   func(time.Duration) <-chan time.Time
+	Health  api.Health // how an API shows that it is well
 }
 
 // until calls look once a second until it reports that it is done, and reports whether that
@@ -96,15 +98,15 @@ func (v Visitor) Site(ctx context.Context, commit string, links int, p *result.P
 
 // API checks the API's health. The commit is verified only if the function reports it.
 func (v Visitor) API(ctx context.Context, commit string, p *result.Part) {
-	address := HealthURL(p.URL)
+	address := v.Health.URL(p.URL)
 	well := v.until(ctx, func() bool {
 		status, body, err := v.Fetcher.Get(ctx, address)
-		if err != nil || status != http.StatusOK {
+		if err != nil || !v.Health.Accepts(status) {
 			p.Detail = "its health check fails: " + answer(status, "", err)
 			return false
 		}
 		p.Status, p.Detail = result.StatusReady, ""
-		c := result.Check{Name: "health", OK: true, Detail: "it answers " + http.StatusText(status)}
+		c := result.Check{Name: "health", OK: true, Detail: "it answers " + answer(status, "", nil)}
 		if strings.Contains(body, commit) {
 			p.Commit, c.Detail = commit, c.Detail+" as "+result.Short(commit)
 		}
@@ -116,9 +118,6 @@ func (v Visitor) API(ctx context.Context, commit string, p *result.Part) {
 		p.Checks = append(p.Checks, result.Check{Name: "health", Detail: p.Detail})
 	}
 }
-
-// HealthURL is the address of an API's health check.
-func HealthURL(api string) string { return strings.TrimSuffix(api, "/") + "/health" }
 
 // Ended visits the address of a preview that was removed, whose deploys had these commits. It
 // is over if the address does not know the page, or shows a page of somebody else's: each
