@@ -106,7 +106,7 @@ func (v Visitor) API(ctx context.Context, commit string, p *result.Part) {
 			return false
 		}
 		p.Status, p.Detail = result.StatusReady, ""
-		c := result.Check{Name: "health", OK: true, Detail: "it answers " + answer(status, "", nil)}
+		c := result.Check{Name: "health", OK: true, Detail: "it answers " + http.StatusText(status)}
 		if strings.Contains(body, commit) {
 			p.Commit, c.Detail = commit, c.Detail+" as "+result.Short(commit)
 		}
