@@ -63,19 +63,21 @@ func sound(p analysis.Point) error {
 		return fmt.Errorf("a point of %s has no time", p.Side)
 	case p.Side != rollout.SideStable && p.Side != rollout.SideCanary:
 		return fmt.Errorf("a point is of %q, which is no version", p.Side)
-	case !countable(p.Total):
+	case !Countable(p.Total):
 		return fmt.Errorf("%v requests of %s are no count", p.Total, p.Side)
-	case !countable(p.Failed):
+	case !Countable(p.Failed):
 		return fmt.Errorf("%v failed requests of %s are no count", p.Failed, p.Side)
 	}
 	for _, b := range p.Latency {
 		over, upto := float64(b.Over), float64(b.Upto)
-		if !countable(b.N) || math.IsInf(over, 0) || !(over <= upto) { // NaN is in no order
+		if !Countable(b.N) || math.IsInf(over, 0) || !(over <= upto) { // NaN is in no order
 			return fmt.Errorf("%v latencies of %s from %v to %v s are no bucket", b.N, p.Side, over, upto)
 		}
 	}
 	return nil
 }
 
-// countable reports whether n can be a number of requests.
-func countable(n float64) bool { return n >= 0 && n <= maxCount }
+// Countable reports whether n can be a number of requests: neither negative nor so large
+// that one more makes no difference, which includes what is no number. A source whose
+// counts are cumulative has to ask: between two that are too large there is nothing.
+func Countable(n float64) bool { return n >= 0 && n <= maxCount }

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -406,7 +405,7 @@ func (j *joint) has(f field) bool {
 func (p points) add(s series, all []datapoint, period time.Duration) error {
 	for _, d := range all {
 		end := d.at.Add(period)
-		if s.field != value && (d.value < 0 || math.IsInf(d.value, 0) || math.IsNaN(d.value)) {
+		if s.field != value && !source.Countable(d.value) {
 			return fmt.Errorf("%v %s until %s are no count", d.value, s.field, end.Format(time.TimeOnly))
 		}
 		k := key{end.Unix(), s.version}

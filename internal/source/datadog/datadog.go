@@ -255,11 +255,11 @@ type key struct {
 func (p points) add(f field, version rollout.Side, subject string, b bucket) error {
 	if f != value {
 		subject = ""
-		if b.value < 0 || math.IsInf(b.value, 0) {
-			return fmt.Errorf("%v requests are no count", b.value)
-		}
 		if math.IsNaN(b.value) {
 			return nil // nothing was counted
+		}
+		if !source.Countable(b.value) {
+			return fmt.Errorf("%v requests are no count", b.value)
 		}
 	}
 	k := key{b.end.UnixMilli(), version, subject}

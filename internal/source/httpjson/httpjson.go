@@ -384,7 +384,7 @@ func moment(document any, path *jsonpath.Path) (time.Time, error) {
 
 func count(document any, path *jsonpath.Path) (float64, error) {
 	n, err := number(document, path)
-	if err == nil && (math.IsNaN(n) || math.IsInf(n, 0) || n < 0) {
+	if err == nil && !source.Countable(n) {
 		return 0, fmt.Errorf("path %s: %v is no count", path, n)
 	}
 	return n, err

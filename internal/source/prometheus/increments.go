@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/source"
 )
 
 // A growth is by how much a counter grew up to a moment.
@@ -186,7 +187,7 @@ func bound(m model.Metric) (float64, error) {
 // count refuses what cannot be the value of a counter.
 func count(m model.Metric, samples []model.SamplePair) error {
 	for _, s := range samples {
-		if v := float64(s.Value); math.IsNaN(v) || math.IsInf(v, 0) || v < 0 {
+		if v := float64(s.Value); !source.Countable(v) {
 			return fmt.Errorf("%s is %v, which no counter can be", m, v)
 		}
 	}
