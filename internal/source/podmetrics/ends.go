@@ -62,6 +62,9 @@ func (t tally) count(pod source.Pod, kind string) (n int, ok bool) {
 		return 0, false
 	}
 	if kind == Restarts {
+		if pod.Restarts < t.before[pod.UID] { // the kubelet has begun to count anew
+			t.before[pod.UID] = 0
+		}
 		return pod.Restarts - t.before[pod.UID], true
 	}
 	t.note(pod, true)

@@ -3,6 +3,8 @@ package podmetrics
 import (
 	"context"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +109,44 @@ func TestUsageIsToldOnce(t *testing.T) {
 	read()
 }
 
+// What a metrics API says that cannot be is an error, or is passed as what it is: no
+// usage below nothing keeps a limit.
+func TestHostileUsage(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 24, 8, 30, 0, 0, time.UTC)
+	limit := func(cores float64) map[string]float64 { return map[string]float64{CPU: cores} }
+	for name, c := range map[string]struct {
+		pod    source.Pod
+		used   float64
+		at     time.Time
+		want   string // error; "" for none
+		points int
+	}{
+		"good":           {source.Pod{Limits: limit(2)}, 1, at, "", 1},
+		"negative":       {source.Pod{Limits: limit(2)}, -1, at, "a cpu usage of -1", 0},
+		"not a number":   {source.Pod{Limits: limit(2)}, math.NaN(), at, "a cpu usage of NaN", 0},
+		"no limit":       {source.Pod{}, 1, at, "no cpu limit", 0},
+		"negative limit": {source.Pod{Limits: limit(-2)}, 1, at, "no cpu limit", 0},
+		"no time":        {source.Pod{Limits: limit(2)}, 1, time.Time{}, "", 0},
+	} {
+		c.pod.Side, c.pod.Name, c.pod.Container, c.pod.HasContainer = rollout.SideCanary, "a", "web", true
+		all := &cluster{pods: []source.Pod{c.pod}, used: map[string]source.PodUsage{"a": {At: c.at, Containers: map[string]map[string]float64{"web": {CPU: c.used}}}}}
+		m := config.Metric{Source: &Config{Resource: CPU}, Limit: &config.GaugeLimit{Max: new(.9)}}
+		r, err := source.Open(t.Context(), m, source.Env{Pods: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		points, err := r.Read(t.Context())
+		if len(points) != c.points || (err == nil) != (c.want == "") || !strings.Contains(message(err), c.want) {
+			t.Errorf("%s: Read = %+v, %v; want %d points, error %q", name, points, err, c.points, c.want)
+		}
+		all.used["a"] = source.PodUsage{At: c.at.Add(-time.Minute), Containers: all.used["a"].Containers}
+		if points, _ := r.Read(t.Context()); len(points) != 0 {
+			t.Errorf("%s: time goes back: %+v", name, points)
+		}
+	}
+}
+
 // container is a status of the container website as the kubelet reports it.
 type container struct {
 	restarts   int
@@ -138,6 +178,9 @@ func TestTally(t *testing.T) {
 		"what was before does not count": {&container{restarts: 3, last: "OOMKilled", id: "a"},
 			[]container{{restarts: 3, last: "OOMKilled", id: "a"}, {restarts: 4, last: "OOMKilled", id: "b"}},
 			[]counts{{0, 0}, {1, 1}}},
+		"the kubelet counts anew": {&container{restarts: 3},
+			[]container{{restarts: 3}, {restarts: 1, last: "Error", id: "a"}, {restarts: 2, last: "Error", id: "b"}},
+			[]counts{{0, 0}, {1, 0}, {2, 0}}},
 		"killed and not yet started again": {nil,
 			[]container{{now: "OOMKilled", nextID: "a"}, {restarts: 1, last: "OOMKilled", id: "a"}, {restarts: 1, last: "OOMKilled", id: "a", now: "OOMKilled", nextID: "b"}},
 			[]counts{{0, 1}, {1, 1}, {1, 2}}},

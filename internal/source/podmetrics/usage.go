@@ -68,6 +68,9 @@ func (u *usage) share(pod source.Pod, m source.PodUsage) (share float64, ok bool
 		return 0, false, fmt.Errorf("pod %s, container %s: it has no %s %s that its usage could be a share of: set resources.%ss.%s", pod.Name, pod.Container, u.resource, base, base, u.resource)
 	}
 	used, ok := m.Containers[pod.Container][u.resource]
+	if ok && !(used >= 0) {
+		return 0, false, fmt.Errorf("pod %s, container %s: a %s usage of %v", pod.Name, pod.Container, u.resource, used)
+	}
 	return used / have[u.resource], ok, nil
 }
 
