@@ -27,9 +27,14 @@ func Interval(n int, p, confidence float64) (lo, hi int) {
 }
 
 // ShareInterval returns the confidence interval of a share measured as k of n
-// (Clopper and Pearson). For n = 0 it is 0..1.
+// (Clopper and Pearson: Biometrika 26, 1934; R's binom.test). For n = 0, and a confidence
+// of 1, it is 0..1. k is clamped to 0..n, confidence to 0..1.
 func ShareInterval(k, n int, confidence float64) (lo, hi float64) {
-	tail := (1 - confidence) / 2
+	tail := (1 - min(max(confidence, 0), 1)) / 2
+	if n <= 0 || !(tail > 0) { // NaN is not over 0 either
+		return 0, 1
+	}
+	k = min(max(k, 0), n)
 	lo, hi = 0, 1
 	if k > 0 {
 		lo = root(k, n, tail)
