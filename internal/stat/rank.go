@@ -46,20 +46,23 @@ type Comparison struct {
 	// of the second, ties counting half: U/(M·N). 0.5 means no difference.
 	Theta float64
 	// NullVar is the variance of Theta if both samples come from the same
-	// distribution with independent values, corrected for ties. BlockVar is the
-	// empirical variance between the blocks, which is valid whatever the
-	// dependence inside them; NaN with fewer than two blocks.
-	NullVar, BlockVar float64
-	Blocks            int
+	// distribution with independent values, corrected for ties.
+	NullVar float64
+	// Spreads are the empirical variances between blocks, one for each length of
+	// blocks that there are enough of, the shortest first; empty with fewer than
+	// two blocks.
+	Spreads []Spread
+	Blocks  int
 }
 
 // A HistBlock is a Block whose values are in histograms.
 type HistBlock struct{ First, Second Hist }
 
-// Compare computes the statistic from blocks. The variance between blocks is
-// the clustered version of DeLong's estimator (Obuchowski 1997) with the
-// covariance of the two streams: a slowdown of both does not count as a
-// difference.
+// Compare computes the statistic from blocks in the order of time. The variance
+// between blocks is the clustered version of DeLong's estimator (Obuchowski 1997)
+// with the covariance of the two streams: a slowdown of both does not count as a
+// difference. What is left of the correlation between neighbouring blocks widens it
+// (see Spread).
 func Compare(blocks []Block) Comparison {
 	var values []float64
 	for _, b := range blocks {
@@ -119,7 +122,7 @@ type cell struct {
 
 func compare(blocks [][2][]cell, ranks int) Comparison {
 	first, second := make([]float64, ranks), make([]float64, ranks)
-	c := Comparison{BlockVar: math.NaN()}
+	var c Comparison
 	for _, b := range blocks {
 		c.M += add(first, b[0])
 		c.N += add(second, b[1])
@@ -136,7 +139,7 @@ func compare(blocks [][2][]cell, ranks int) Comparison {
 		c.Theta += n * below[r] / c.M
 		above[r] = 1 - above[r]
 	}
-	sum := 0.0
+	xs := make([]float64, 0, len(blocks)) // each block's part in Theta - E(Theta)
 	for _, b := range blocks {
 		x := 0.0
 		for _, w := range b[0] {
@@ -146,13 +149,11 @@ func compare(blocks [][2][]cell, ranks int) Comparison {
 			x += w.n * (above[w.rank] - c.Theta) / c.N
 		}
 		if len(b[0])+len(b[1]) > 0 {
-			c.Blocks++
+			xs = append(xs, x)
 		}
-		sum += x * x
 	}
-	if c.Blocks > 1 {
-		c.BlockVar = sum * float64(c.Blocks) / float64(c.Blocks-1)
-	}
+	c.Blocks = len(xs)
+	c.Spreads = spreads(xs)
 	return c
 }
 
@@ -192,21 +193,22 @@ func nullVar(first, second []float64, m, n float64) float64 {
 }
 
 // leastBlocks is the minimum number of blocks for a usable variance.
-const leastBlocks = 6
+const leastBlocks = 10
 
 // Greater returns the one-sided p-value of "the first sample's values are not
-// greater", 1 with too few blocks to estimate their variance. It is the larger
-// of two p-values: from the normal distribution with NullVar, and from
-// Student's with BlockVar.
+// greater", 1 with too few blocks to estimate their variance. It is the largest of
+// several p-values: from the normal distribution with NullVar, and from Student's
+// with each of the Spreads.
 func (c Comparison) Greater() float64 {
-	if c.Blocks < leastBlocks || math.IsNaN(c.BlockVar) {
+	if c.Blocks < leastBlocks {
 		return 1
 	}
 	d := c.Theta - .5
 	p := upper(d, c.NullVar)
-	if c.BlockVar > 0 {
-		t := stats.TDist{V: float64(c.Blocks - 1)}
-		p = max(p, t.CDF(-d/math.Sqrt(c.BlockVar)))
+	for _, s := range c.Spreads {
+		if s.Variance > 0 {
+			p = max(p, stats.TDist{V: s.Freedom}.CDF(-d/math.Sqrt(s.Variance)))
+		}
 	}
 	return p
 }
@@ -223,12 +225,13 @@ func upper(d, variance float64) float64 {
 	return math.Erfc(d/math.Sqrt(2*variance)) / 2
 }
 
-// Variance returns the variance for intervals: the larger of the two.
+// Variance returns the variance for intervals: the largest of all.
 func (c Comparison) Variance() float64 {
-	if c.BlockVar > c.NullVar {
-		return c.BlockVar
+	v := c.NullVar
+	for _, s := range c.Spreads {
+		v = max(v, s.Variance)
 	}
-	return c.NullVar
+	return v
 }
 
 // Shift returns the Hodges-Lehmann estimate of the difference between the first

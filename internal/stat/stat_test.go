@@ -189,7 +189,7 @@ func TestCompareHists(t *testing.T) {
 		}
 		blocks = append(blocks, Block{hists[i].First.Sample(), hists[i].Second.Sample()})
 	}
-	if got, want := CompareHists(hists), Compare(blocks); !near(got.Theta, want.Theta, tiny) || !near(got.NullVar, want.NullVar, tiny) || !near(got.BlockVar, want.BlockVar, tiny) || got.Blocks != want.Blocks {
+	if got, want := CompareHists(hists), Compare(blocks); !near(got.Theta, want.Theta, tiny) || !near(got.NullVar, want.NullVar, tiny) || !slices.EqualFunc(got.Spreads, want.Spreads, func(a, b Spread) bool { return near(a.Variance, b.Variance, tiny) && near(a.Freedom, b.Freedom, tiny) }) || got.Blocks != want.Blocks {
 		t.Errorf("histograms give %+v, samples %+v", got, want)
 	}
 	if got := CompareHists(nil).Greater(); got != 1 {
@@ -197,7 +197,8 @@ func TestCompareHists(t *testing.T) {
 	}
 }
 
-// The variance between blocks, from its definition.
+// The variance between blocks, from its definition; what their correlation adds
+// is taken from the code.
 func TestBlockVariance(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
@@ -211,7 +212,7 @@ func TestBlockVariance(t *testing.T) {
 		blocks = append(blocks, Block{SampleOf(x...), SampleOf(y...)})
 	}
 	c := Compare(blocks)
-	want := 0.0
+	want, products, last := 0.0, 0.0, 0.0
 	for _, block := range raw {
 		sum := 0.0
 		for _, x := range block[0] {
@@ -221,10 +222,13 @@ func TestBlockVariance(t *testing.T) {
 			sum += (bruteTheta(a, []float64{y}) - c.Theta) / float64(len(b))
 		}
 		want += sum * sum
+		products += sum * last
+		last = sum
 	}
-	want *= 7.0 / 6
-	if !near(c.BlockVar, want, tiny) {
-		t.Errorf("variance %v, want %v", c.BlockVar, want)
+	wider := inflation(correlation(products/want, 7), 7)
+	want *= wider / (1 - wider/7)
+	if got := c.Spreads[0]; !near(got.Variance, want, tiny) || !near(got.Freedom, max(7/wider-1, 1), tiny) || len(c.Spreads) != 1 {
+		t.Errorf("spreads %v, want one with variance %v", c.Spreads, want)
 	}
 }
 
@@ -233,18 +237,18 @@ func TestBlockVariance(t *testing.T) {
 func TestGreaterAgainstTables(t *testing.T) {
 	t.Parallel()
 	for tail, quantile := range map[float64]float64{.05: 1.8124611228107335, .025: 2.2281388519649385, .005: 3.1692726726169503} {
-		c := Comparison{Theta: .5 + quantile*.1, BlockVar: .01, NullVar: 1e-9, Blocks: 11}
+		c := Comparison{Theta: .5 + quantile*.1, Spreads: []Spread{{.01, 10}}, NullVar: 1e-9, Blocks: 11}
 		if got := c.Greater(); math.Abs(got-tail) > tiny {
 			t.Errorf("t of %v on 10: %v, want %v", quantile, got, tail)
 		}
 	}
 	for tail, quantile := range map[float64]float64{.05: 1.6448536269514722, .001: 3.090232306167813} {
-		c := Comparison{Theta: .5 + quantile*.1, BlockVar: 1e-9, NullVar: .01, Blocks: 11}
+		c := Comparison{Theta: .5 + quantile*.1, Spreads: []Spread{{1e-9, 10}}, NullVar: .01, Blocks: 11}
 		if got := c.Greater(); math.Abs(got-tail) > tiny {
 			t.Errorf("normal %v: %v, want %v", quantile, got, tail)
 		}
 	}
-	if got := (Comparison{Theta: 1, Blocks: 2, NullVar: 1e-9, BlockVar: 1e-9}).Greater(); got != 1 {
+	if got := (Comparison{Theta: 1, Blocks: 2, NullVar: 1e-9, Spreads: []Spread{{1e-9, 1}}}).Greater(); got != 1 {
 		t.Errorf("two blocks: p = %v, want 1", got)
 	}
 	if got := Compare(nil).Greater(); got != 1 {

@@ -1,0 +1,92 @@
+package stat
+
+import "math"
+
+// span is the widest bet of a Wager: the odds of a hit are taken to be up to
+// e^span times those of its null.
+const span = 12
+
+// A Wager is evidence that accumulates over blocks of events, each of which has a
+// share of hits of its own under the null hypothesis. It spreads an even stake over
+// odds that are 1 to e^span times those of the null, so that its stake is a
+// nonnegative supermartingale however the null changes from block to block:
+// exp(-Evidence) is a p-value that is valid at every look (Ville 1939; the bets are
+// those of Evidence, on odds ratios). The zero Wager has seen nothing.
+type Wager struct{ logs [bets]float64 }
+
+// Add takes hits and misses, each of which is a hit with probability null at most.
+// A null of 0 or 1 says nothing.
+func (w *Wager) Add(null, hits, misses float64) {
+	if !(null > 0 && null < 1) || hits+misses <= 0 {
+		return
+	}
+	for i := range w.logs {
+		odds := math.Exp(span * (float64(i) + .5) / bets)
+		under := 1 + (odds-1)*null // so that q = odds·null/under
+		w.logs[i] += hits*math.Log(odds/under) - misses*math.Log(under)
+	}
+}
+
+// With returns the Evidence after one more block.
+func (w Wager) With(null, hits, misses float64) float64 {
+	w.Add(null, hits, misses)
+	return w.Evidence()
+}
+
+// Evidence returns the logarithm of the stake, 0 at the start.
+func (w Wager) Evidence() float64 {
+	most := w.logs[0]
+	for _, l := range w.logs {
+		most = max(most, l)
+	}
+	sum := 0.0
+	for _, l := range w.logs {
+		sum += math.Exp(l - most)
+	}
+	return most + math.Log(sum/bets)
+}
+
+// NullShare returns the highest probability that an event belongs to the first of
+// two streams with so many requests each, if the first one has events at most ratio
+// times as often; 0 or 1 if one of them has no requests.
+func NullShare(first, second, ratio float64) float64 {
+	if first <= 0 {
+		return 0
+	}
+	return first * ratio / (first*ratio + second)
+}
+
+// A Dispersion says how much events come in clumps. It compares the events of
+// blocks of time with what independent events would show. The zero Dispersion has
+// seen nothing.
+type Dispersion struct {
+	squares float64 // sum of events² / requests
+	events  float64
+	trials  float64
+	blocks  float64
+}
+
+// Add takes the events of one block among its requests. A block without requests
+// says nothing.
+func (d *Dispersion) Add(requests, events float64) {
+	if requests <= 0 {
+		return
+	}
+	d.squares += events * events / requests
+	d.events += events
+	d.trials += requests
+	d.blocks++
+}
+
+// Index returns Pearson's chi-squared of the blocks over its degrees of freedom: how
+// many times more the number of events varies than it would if they were
+// independent (McCullagh and Nelder 1989, 4.5). It is never below 1, which is also
+// the answer with fewer than two blocks or no events.
+func (d Dispersion) Index() float64 {
+	if d.blocks < 2 || d.events <= 0 {
+		return 1
+	}
+	rate := d.events / d.trials
+	chi := (d.squares/rate - d.events) / max(1-rate, .1)
+	return max(1, chi/(d.blocks-1))
+}
