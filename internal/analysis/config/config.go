@@ -61,7 +61,7 @@ type Metric struct {
 	OnNoData     rollout.Policy `json:"on-no-data,omitempty" jsonschema:"enum=fail,enum=hold,enum=extend,enum=ignore" help:"What follows when there is no data, or only old data: fail, hold, extend or ignore. Default: the input inconclusive-policy."`
 	OnNaN        rollout.Policy `json:"on-nan,omitempty" jsonschema:"enum=fail,enum=hold,enum=extend,enum=ignore" help:"What follows when the values are not numbers. Default: the input inconclusive-policy."`
 	OnFewSamples rollout.Policy `json:"on-few-samples,omitempty" jsonschema:"enum=fail,enum=hold,enum=extend,enum=ignore" help:"What follows with fewer requests than min-samples, or when a difference may be chance. Default: the input inconclusive-policy."`
-	Baseline     string         `json:"baseline,omitempty" jsonschema:"enum=previous,enum=stable" help:"previous: the last release's latencies at the same time of its step stand in where stable has too few requests. stable: they never do. Default: previous."`
+	Baseline     string         `json:"baseline,omitempty" jsonschema:"enum=previous,enum=stable" help:"previous: in a step without stable, a rise in latency that the last releases did not have makes the step inconclusive. stable: it does not. Default: previous."`
 }
 
 // ErrorLimits are what a canary's failures have to keep, in percent.

@@ -76,12 +76,13 @@ func TestConfig(t *testing.T) {
 	if err := Default().Validate(); err != nil {
 		t.Error(err)
 	}
-	bad := Config{Version: 2, Alpha: 3, MaxExtensions: new(-1), Then: "pass", Stale: -1, Score: &Score{Pass: 10, Marginal: 20},
+	bad := Config{Version: 2, Alpha: 3, MaxExtensions: new(-1), Then: "pass", Stale: -1, WarmUp: new(Duration(-1)), Score: &Score{Pass: 10, Marginal: 20},
 		Groups: map[string]float64{"g": 0},
 		Metrics: []Metric{
 			{Name: "a b", Errors: &ErrorLimits{Rate: new(100.0), Ratio: .5}, OnNaN: "pass"},
 			{Name: "x", Source: fake{}, Group: "nowhere"},
 			{Name: "x", Limit: &GaugeLimit{}},
+			{Name: "y", Limit: &GaugeLimit{Max: new(1.0)}, Answers: &AnswerLimits{Status: new(101.0), Type: new(-1.0), Faster: .5}},
 		},
 		Checks: []CustomCheck{{Name: "c", Program: program{}}},
 	}.WithDefaults(Metric{})
@@ -89,7 +90,7 @@ func TestConfig(t *testing.T) {
 	if err == nil {
 		t.Fatal("want an error")
 	}
-	for _, want := range []string{"version is 2", "alpha is 3", "max-extensions is -1", `then is "pass"`, "stale is", "score is", "groups.g is 0",
+	for _, want := range []string{"version is 2", "alpha is 3", "max-extensions is -1", `then is "pass"`, "stale is", "warm-up is", "answers is set: want no answers", "answers.status is 101", "answers.content-type is -1", "answers.faster is 0.5", "score is", "groups.g is 0",
 		`metrics[1].name is "a b"`, "metrics[1].errors.rate is 100", "errors.ratio is 0.5", `on-nan is "pass"`,
 		"metrics[2].fake.url is empty: want all", `group is "nowhere"`, `metrics[3].name is "x": want a name of its own`, "metrics[3].limit is empty",
 		"checks[0].url is empty: want all"} {

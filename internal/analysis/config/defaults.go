@@ -161,3 +161,12 @@ func (c Config) StaleAfter(m Metric) time.Duration {
 	}
 	return 30 * time.Second
 }
+
+// Limit is the highest share of answers that may be wrong in one way, which is the name
+// of the field in the file.
+func (l AnswerLimits) Limit(way string) float64 { return *l.share(way) / 100 }
+
+// share is the field for one way, in percent; nil where it is not set.
+func (l AnswerLimits) share(way string) *float64 {
+	return map[string]*float64{"status": l.Status, "redirect": l.Redirect, "empty": l.Empty, "smaller": l.Smaller, "content-type": l.Type, "expect": l.Expect}[way]
+}

@@ -19,6 +19,7 @@ func (c Config) Problems() []Problem {
 	p.Want(c.Alpha > 0 && c.Alpha <= .2, "alpha", c.Alpha, "over 0 and at most 0.2")
 	p.Want(*c.MaxExtensions >= 0 && *c.MaxExtensions <= 20, "max-extensions", *c.MaxExtensions, "0 to 20")
 	p.OneOf("then", c.Then, rollout.PolicyHold, rollout.PolicyAbort)
+	p.Want(*c.WarmUp >= 0 && time.Duration(*c.WarmUp) <= time.Hour, "warm-up", time.Duration(*c.WarmUp), "0s to 1h")
 	p.Want(c.Stale >= 0, "stale", time.Duration(c.Stale), "over 0s")
 	p.Want(c.Score.Pass >= c.Score.Marginal && c.Score.Marginal >= 0 && c.Score.Pass <= 100, "score",
 		fmt.Sprintf("pass %v, marginal %v", c.Score.Pass, c.Score.Marginal), "0 <= marginal <= pass <= 100")
@@ -79,6 +80,15 @@ func (m Metric) validate(p Problems, groups map[string]float64) {
 	}
 	if m.Limit != nil {
 		m.Limit.validate(p.At("limit"))
+	}
+	if l := m.Answers; l != nil {
+		p.Want(m.Name == ProbeMetric, "answers", "set", "no answers: only the metric probe has them")
+		for _, way := range []string{"status", "redirect", "empty", "smaller", "content-type", "expect"} {
+			if v := l.share(way); v != nil {
+				p.Want(*v >= 0 && *v <= 100, "answers."+way, *v, "0 to 100")
+			}
+		}
+		p.Want(l.Faster == 0 || l.Faster >= 1 && finite(l.Faster), "answers.faster", l.Faster, "1 or more")
 	}
 	if m.Name == ProbeMetric {
 		p.Want(m.Limit == nil, "limit", "set", "errors and latency for the probe stream")
