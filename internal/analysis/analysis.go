@@ -8,18 +8,22 @@
 //
 //   - errors, against the limit: a betting martingale (stat.Evidence). It catches
 //     a canary that fails every third request in some 25 answers;
-//   - errors, against stable at the same time: of all failures, the canary's share
-//     is compared with its share of the requests (stat.TwoShares). A few failures
-//     in a row are enough where stable has none, and trouble that hits both
-//     versions is nobody's fault;
+//   - errors, against stable at the same time: of all failures in a second, the
+//     canary's share is compared with its share of that second's requests
+//     (stat.Wager). A few failures in a row are enough where stable has none, and
+//     trouble that hits both versions is nobody's fault. The same goes for lost
+//     requests, for answers that are wrong without being errors, and for slow ones;
 //   - latency: Mann-Whitney of the canary's answers against stable's at the same
 //     time, each of which is first allowed to be as much slower as the limit says.
-//     Its variance is taken between blocks of time (stat.Compare), so that bursts
-//     and autocorrelation do not count as proof; looks share the error
-//     probability. A second test compares the slow ends, which ranks overlook;
+//     Its variance is taken between blocks of time, with the correlation that is
+//     left between them (stat.Compare); looks share the error probability. The
+//     canary's warm-up is left out;
 //   - gauges, such as CPU or restarts: a limit that has to be exceeded for a time.
 //
-// All tests of all critical metrics together keep one error probability (Holm).
+// All tests of all metrics, steps and looks together keep one error probability
+// (Holm). What is no test with a known error probability can only make a step
+// Inconclusive, but for limits that the user sets on gauges, custom checks, and an
+// outage: nobody is answered for 10 s.
 //
 // A step ends Successful only when every metric has said so on enough fresh data
 // of both versions. What cannot be judged is Inconclusive, with a policy of its
@@ -34,6 +38,7 @@ package analysis
 import (
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -44,10 +49,15 @@ type Check string
 const (
 	CheckErrorRate    Check = "error-rate"       // the canary's failures against the limit
 	CheckErrors       Check = "errors-vs-stable" // against stable's at the same time
-	CheckUnattributed Check = "unattributed"     // failures of neither version
+	CheckUnattributed Check = "unattributed"     // requests that no version answered
+	CheckOutage       Check = "outage"           // nobody is answered
 	CheckLatency      Check = "latency-vs-stable"
 	CheckSlow         Check = "slow-vs-stable" // the slow end of the latencies
 	CheckLatencyMax   Check = "latency-max"    // the 95th percentile against the limit
+	CheckStatus       Check = Check(evidence.WrongStatus)
+	CheckRedirect     Check = Check(evidence.WrongRedirect)
+	CheckFaster       Check = "faster" // answers suspiciously fast
+	CheckRise         Check = "rise"   // slower than in the step before, beside the last releases
 	CheckGauge        Check = "limit"
 	CheckData         Check = "data"   // whether there is enough to judge by
 	CheckCustom       Check = "custom" // a job, a command or a webhook
@@ -76,14 +86,8 @@ type Numbers struct {
 // Seconds is a duration whose JSON is a number of seconds.
 type Seconds = float64
 
-// A Shift is how much slower the canary's answers are: the median of all
-// differences to stable's (Hodges and Lehmann), with its 95 % interval, in
-// seconds.
-type Shift struct {
-	Estimate Seconds `json:"estimate_seconds"`
-	Low      Seconds `json:"low_seconds"`
-	High     Seconds `json:"high_seconds"`
-}
+// A Shift is how much slower the canary's answers are.
+type Shift = evidence.Shift
 
 // A Finding is what one check of one metric came to.
 type Finding struct {
@@ -113,8 +117,6 @@ type Measured struct {
 	Canary       Numbers `json:"canary"`
 	Stable       Numbers `json:"stable"`
 	Unattributed float64 `json:"unsigned_failed,omitempty"` // failed requests
-	// Against says what stood in for stable: "previous" is the last release.
-	Against string `json:"against,omitempty"`
 }
 
 // A Result is a verdict with what led to it.

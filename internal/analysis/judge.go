@@ -12,16 +12,17 @@ import (
 
 // A Judge judges the steps of one rollout. It is not safe for concurrent use.
 type Judge struct {
-	config config.Config
-	steps  int // of the plan
-	series []*series
-	custom map[string]Finding   // of this step
-	due    []config.CustomCheck // of this step
-	final  *Result              // the Failed that ended the step
+	config   config.Config
+	steps    int // of the plan
+	series   []*series
+	custom   map[string]Finding   // of this step
+	due      []config.CustomCheck // of this step
+	final    *Result              // the Failed that ended the step
+	previous Rises
 }
 
-// NewJudge returns a judge for a rollout of so many steps. The config has its
-// defaults and is valid.
+// NewJudge returns a judge for a rollout of so many steps, and what comes after them.
+// The config has its defaults and is valid.
 func NewJudge(c config.Config, steps int) *Judge {
 	j := &Judge{config: c, steps: max(steps, 1)}
 	for _, m := range c.Metrics {
@@ -30,19 +31,18 @@ func NewJudge(c config.Config, steps int) *Judge {
 	return j
 }
 
-// A Begin is a weight that was written, and what the last release showed in the
-// same step, by metric.
+// A Begin is a weight that was written, and what the last releases showed.
 type Begin struct {
-	Step     int               `json:"step"`
-	Weight   int               `json:"weight"`
-	At       time.Time         `json:"at"`
-	Previous map[string]Blocks `json:"previous,omitempty"`
+	Step   int       `json:"step"`
+	Weight int       `json:"weight"`
+	At     time.Time `json:"at"`
+	Rises  Rises     `json:"rises,omitempty"`
 }
 
 // Begin says that a weight was written: what happened before no longer counts. An
 // extended dwell begins nothing: its measurements go on.
 func (j *Judge) Begin(b Begin) {
-	j.final, j.due = nil, nil
+	j.final, j.due, j.previous = nil, nil, b.Rises
 	j.custom = map[string]Finding{}
 	for _, k := range j.config.Checks {
 		if len(k.At) == 0 || slices.Contains(k.At, b.Weight) {
@@ -50,11 +50,7 @@ func (j *Judge) Begin(b Begin) {
 		}
 	}
 	for _, s := range j.series {
-		var previous []stat.HistBlock
-		if s.Baseline == "previous" {
-			previous = b.Previous[s.Name].stat()
-		}
-		s.begin(b.At, float64(b.Weight)/100, previous)
+		s.begin(b.At, float64(b.Weight)/100)
 	}
 }
 
@@ -64,6 +60,15 @@ func (j *Judge) Confirmed(at time.Time) {
 	for _, s := range j.series {
 		s.confirmed = at
 	}
+}
+
+// warm is when latencies begin to count in the current step. A step with more weight
+// than the one before may have started new pods.
+func (j *Judge) warm(s *series) time.Time {
+	if s.weight <= s.last {
+		return s.confirmed
+	}
+	return s.confirmed.Add(time.Duration(*j.config.WarmUp))
 }
 
 // Due lists the custom checks of the current step.
@@ -93,7 +98,7 @@ func (j *Judge) RateBefore(metric string) (perSecond float64, ok bool) {
 	if s == nil {
 		return 0, false
 	}
-	return s.counts.before.rate()
+	return s.failures.RateBefore()
 }
 
 // Custom takes the result of a custom check of this step.
@@ -110,9 +115,9 @@ func (j *Judge) of(metric string) *series {
 	return nil
 }
 
-// alpha is the error probability of one step. All of them together keep the
-// config's.
-func (j *Judge) alpha() float64 { return j.config.Alpha / float64(j.steps) }
+// alpha is the error probability of one step. All of them, and the bake after them,
+// together keep the config's.
+func (j *Judge) alpha() float64 { return j.config.Alpha / float64(j.steps+1) }
 
 // Look judges what was seen so far. It may be called after every answer. Failed
 // stays Failed until the next Begin, whatever is seen later.
@@ -122,7 +127,7 @@ func (j *Judge) Look(m Moment) Result {
 	}
 	var ts []test
 	for _, s := range j.series {
-		s.look(m.Elapsed)
+		s.look(m, j.warm(s))
 		ts = append(ts, s.tests()...)
 	}
 	j.reject(ts)
@@ -166,27 +171,21 @@ func (j *Judge) customFailed() bool {
 	return false
 }
 
-// reject fails the findings whose p-values fall together (Holm); those of metrics
-// that are not critical have a family of their own.
+// reject fails the findings whose p-values fall together (Holm): one family for all
+// metrics, since one that is not critical can fail a step by the score.
 func (j *Judge) reject(fs []test) {
-	for _, critical := range []bool{true, false} {
-		var ps []float64
-		var at []int
-		for i, f := range fs {
-			if f.Critical == critical && isTest(f.Check) {
-				ps, at = append(ps, f.P), append(at, i)
-			}
-		}
-		for k, rejected := range stat.Holm(ps, j.alpha()) {
-			if rejected {
-				fs[at[k]].Verdict = rollout.VerdictFailed
-			}
+	var ps []float64
+	var at []int
+	for i, f := range fs {
+		if f.isTest {
+			ps, at = append(ps, f.P), append(at, i)
 		}
 	}
-}
-
-func isTest(c Check) bool {
-	return c != CheckGauge && c != CheckData && c != CheckCustom && c != CheckScore
+	for k, rejected := range stat.Holm(ps, j.alpha()) {
+		if rejected {
+			fs[at[k]].Verdict = rollout.VerdictFailed
+		}
+	}
 }
 
 // conclude judges a dwell that is over.
@@ -239,7 +238,7 @@ func (j *Judge) settle(s *series, fs []Finding) {
 			continue
 		}
 		f.Verdict = rollout.VerdictSuccessful
-		if isTest(f.Check) && f.P <= doubt {
+		if f.P <= doubt {
 			f.Verdict, f.Policy = rollout.VerdictInconclusive, s.OnFewSamples
 			f.Sentence += "; that may be chance"
 		}

@@ -116,8 +116,11 @@ func TestVerdicts(t *testing.T) {
 		{"all fail", func(l *lab) { l.canary.errors = 1 }, rollout.VerdictFailed, CheckErrorRate, 3 * time.Second, "(100 %"},
 		{"2 % errors against 0.1 %", func(l *lab) { l.canary.errors, l.weight, l.dwell = .02, 25, 5*time.Minute }, rollout.VerdictFailed, CheckErrors, 3 * time.Minute, "at the same time stable failed"},
 		{"both at 3 %", func(l *lab) { l.canary.errors, l.stable.errors = .03, .03 }, rollout.VerdictSuccessful, "", time.Minute, ""},
-		{"both at 30 %", func(l *lab) { l.canary.errors, l.stable.errors = .3, .3 }, rollout.VerdictFailed, CheckErrorRate, 30 * time.Second, "stable failed"},
-		{"twice as slow", func(l *lab) { l.canary.latency = lognormal(.04, .3); l.stable.latency = lognormal(.02, .3) }, rollout.VerdictFailed, CheckLatency, 40 * time.Second, "slower by"},
+		{"both at 30 %", func(l *lab) { l.canary.errors, l.stable.errors = .3, .3 }, rollout.VerdictInconclusive, CheckErrorRate, time.Minute, "stable failed"},
+		{"twice as slow", func(l *lab) {
+			l.weight, l.dwell = 25, 5*time.Minute
+			l.canary.latency, l.stable.latency = lognormal(.04, .3), lognormal(.02, .3)
+		}, rollout.VerdictFailed, CheckLatency, 70 * time.Second, "slower by"},
 		{"10 % slower", func(l *lab) { l.canary.latency = lognormal(.022, .5) }, rollout.VerdictSuccessful, "", time.Minute, "than stable (95 % interval of the difference"},
 		{"ten times as slow but by 2 ms", func(l *lab) { l.canary.latency, l.stable.latency = lognormal(.0022, .1), lognormal(.0002, .1) }, rollout.VerdictSuccessful, "", time.Minute, ""},
 		{"one answer in four takes 3 s more", func(l *lab) {
@@ -132,7 +135,11 @@ func TestVerdicts(t *testing.T) {
 		{"p95 of 2.5 s on both", func(l *lab) {
 			l.weight = 50
 			l.canary.latency, l.stable.latency = lognormal(2.5, .01), lognormal(2.5, .01)
-		}, rollout.VerdictFailed, CheckLatencyMax, 10 * time.Second, "limit 2s"},
+		}, rollout.VerdictInconclusive, CheckLatencyMax, time.Minute, "limit 2s; stable has one of 2.5"},
+		{"p95 of 2.5 s on the canary", func(l *lab) {
+			l.weight = 50
+			l.canary.latency, l.stable.latency = lognormal(2.5, .01), lognormal(1.9, .01)
+		}, rollout.VerdictFailed, CheckLatencyMax, time.Minute, "limit 2s"},
 
 		{"the canary is silent", func(l *lab) { l.mute[rollout.SideCanary] = true }, rollout.VerdictInconclusive, CheckData, time.Minute, "old"},
 		{"stable is silent", func(l *lab) { l.mute[rollout.SideStable] = true }, rollout.VerdictInconclusive, CheckData, time.Minute, "old"},
@@ -411,32 +418,47 @@ func TestCustomChecks(t *testing.T) {
 	}
 }
 
-// The last release stands in where stable is too thin to compare with.
-func TestPreviousStandsIn(t *testing.T) {
+// A rise in latency to the step that has no stable any more is held if the last
+// releases had none, and never failed; a slow day is no rise.
+func TestRises(t *testing.T) {
 	t.Parallel()
-	last := newLab(1, config.Default(), 50)
-	last.run()
-	previous := last.judge.Summaries()
-	if n := len(previous[config.ProbeMetric]); n != keptBlocks {
-		t.Fatalf("%d blocks kept, want %d", n, keptBlocks)
-	}
-	run := func(median float64) Result {
-		l := newLab(2, config.Default(), 100)
-		l.judge.Begin(Begin{Weight: 100, At: l.now, Previous: previous})
+	release := func(seed uint64, last Rises, day, rise float64) (Result, Rises) {
+		l := newLab(seed, config.Default(), 50)
+		l.canary.latency, l.stable.latency = lognormal(day*.02, .3), lognormal(day*.02, .3)
+		l.run()
+		l.judge.Begin(Begin{Step: 1, Weight: 100, At: l.now, Rises: last})
 		l.judge.Confirmed(l.now)
-		l.canary.latency = lognormal(median, .3)
-		r, _ := l.run()
-		return r
+		epoch := l.now
+		l.canary.latency = lognormal(day*rise*.02, .3)
+		for {
+			l.second(100)
+			if r := l.judge.Look(Moment{l.now, l.now.Sub(epoch), time.Minute}); r.Verdict != rollout.VerdictPending {
+				return r, l.judge.Rises()
+			}
+		}
 	}
-	if r := run(.02); r.Verdict != rollout.VerdictSuccessful {
-		t.Errorf("as fast as the last release: %s: %s", r.Verdict, r.Reason)
+	var last Rises
+	for seed := range uint64(12) {
+		rise := 1.0
+		if seed == 0 {
+			rise = 4
+		}
+		r, rises := release(seed, last, 1+.05*float64(seed), rise)
+		if r.Verdict != rollout.VerdictSuccessful {
+			t.Fatalf("release %d: %s: %s", seed, r.Verdict, r.Reason)
+		}
+		if last = rises; seed == 0 {
+			last = nil // too few to know: not even four times as slow is held
+		}
 	}
-	r := run(.08)
-	if r.Verdict != rollout.VerdictFailed || !strings.Contains(r.Reason, "against the last release") {
-		t.Errorf("four times as slow as the last release: %s: %s", r.Verdict, r.Reason)
+	if n := len(last[config.ProbeMetric]); n != keptRises {
+		t.Errorf("%d rises are kept, want %d", n, keptRises)
 	}
-	if r.Measured[0].Against != "previous" {
-		t.Errorf("against %q, want previous", r.Measured[0].Against)
+	if r, _ := release(20, last, 1.6, 1); r.Verdict != rollout.VerdictSuccessful {
+		t.Errorf("a slow day: %s: %s", r.Verdict, r.Reason)
+	}
+	if r, _ := release(21, last, 1, 4); r.Verdict != rollout.VerdictInconclusive || decided(r) != CheckRise {
+		t.Errorf("four times as slow as a step before: %s: %s", r.Verdict, r.Reason)
 	}
 }
 
@@ -446,7 +468,7 @@ func BenchmarkLook(b *testing.B) {
 		l.second(5)
 	}
 	for b.Loop() {
-		l.judge.series[0].latencies.nextLook = 0
-		l.judge.Look(Moment{l.now, time.Minute, time.Hour})
+		l.second(5)
+		l.look()
 	}
 }

@@ -8,6 +8,9 @@ type (
 	Point = evidence.Point
 	// A Bucket is latencies within bounds.
 	Bucket = evidence.Bucket
+	// Wrong is a way in which an answer is wrong without being an error; it is
+	// the name of its Check, too.
+	Wrong = evidence.Wrong
 	// A Number is a float64 whose JSON can say NaN, +Inf and -Inf.
 	Number = evidence.Number
 )

@@ -1,48 +1,72 @@
 package analysis
 
 import (
+	"math"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // A series is one metric in the current step. It decides which points belong to the
-// step, and keeps what they say by kind: counts, latencies and gauges.
+// step, and keeps what they say by kind: failures, latencies and gauges.
 type series struct {
 	config.Metric
 	began     time.Time // of the step
 	confirmed time.Time // when answers showed its weight; zero before
 	weight    float64   // share of traffic to the canary
+	last      float64   // weight of the step before
 
 	newest    map[rollout.Side]time.Time // of all points, of any step
-	counts    *counts
-	latencies *latencies
-	gauges    *gauges
-	evidence  strongest
+	failures  *evidence.Failures
+	latencies *evidence.Latencies
+	gauges    *evidence.Gauges
+	strongest strongest
+	before    level // of the step before
+	rises     []Rise
 
 	problem   string // why the source could not be read last time
 	problemAt time.Time
+	nonsense  string // the first point of the step that had impossible numbers
+}
+
+// A level is the canary's median latency in one step; 0 if it is not known.
+type level struct {
+	weight int
+	median float64
 }
 
 func newSeries(m config.Metric) *series {
-	s := &series{Metric: m, newest: map[rollout.Side]time.Time{}}
-	s.counts = &counts{metric: &s.Metric}
-	s.latencies = &latencies{metric: &s.Metric}
-	s.gauges = &gauges{metric: &s.Metric, subjects: map[string]*gauge{}}
-	s.begin(time.Time{}, 0, nil)
+	s := &series{Metric: m, newest: map[rollout.Side]time.Time{}, strongest: strongest{}}
+	s.failures = evidence.NewFailures(&s.Metric)
+	s.latencies = evidence.NewLatencies(&s.Metric)
+	s.gauges = evidence.NewGauges(&s.Metric)
 	return s
 }
 
 // begin forgets what belongs to the step before. Gauges and the times of the
-// newest points stay. Previous is what the last release showed in the same step.
-func (s *series) begin(at time.Time, weight float64, previous []stat.HistBlock) {
-	s.began, s.confirmed, s.weight = at, time.Time{}, weight
-	s.counts.begin(weight)
-	s.latencies.begin(at, weight, previous)
-	s.gauges.begin()
-	s.evidence = strongest{}
+// newest points stay.
+func (s *series) begin(at time.Time, weight float64) {
+	if r, ok := s.rise(); ok {
+		s.rises = append(s.rises, r)
+	}
+	s.before, s.last = s.level(), s.weight
+	s.began, s.confirmed, s.weight, s.nonsense = at, time.Time{}, weight, ""
+	s.failures.Begin(at, weight)
+	s.latencies.Begin(at)
+	s.gauges.Begin()
+	s.strongest = strongest{}
+}
+
+// level is that of the current step.
+func (s *series) level() level {
+	canary := s.latencies.Of(rollout.SideCanary)
+	if canary.Total() < s.MinSamples {
+		return level{}
+	}
+	return level{int(math.Round(100 * s.weight)), canary.Quantile(.5)}
 }
 
 func (s *series) add(p Point) {
@@ -51,21 +75,25 @@ func (s *series) add(p Point) {
 	default:
 		return
 	}
+	if err := p.Check(); err != nil {
+		s.nonsense = err.Error()
+		return
+	}
 	from := s.newest[p.Side]
 	if p.At.After(from) {
 		s.newest[p.Side] = p.At
 	}
 	s.problem = ""
 	if p.Value != nil && p.Side == rollout.SideCanary { // stable's only show that the source tells the versions apart
-		s.gauges.add(p)
+		s.gauges.Add(p)
 	}
 	switch {
 	case s.began.IsZero():
-		s.counts.before.add(p)
+		s.failures.Before(p)
 	case inside(from, p.At, s.began):
-		s.counts.add(p)
+		s.failures.Add(p)
 		if !s.confirmed.IsZero() && inside(from, p.At, s.confirmed) {
-			s.latencies.add(p)
+			s.latencies.Add(p)
 		}
 	}
 }
@@ -76,28 +104,37 @@ func inside(from, at, moment time.Time) bool {
 	return !from.Before(moment) || from.IsZero() && at.After(moment)
 }
 
-// look compares the latencies if they are judged and count already.
-func (s *series) look(elapsed time.Duration) {
-	if s.Latency != nil && !s.confirmed.IsZero() {
-		s.latencies.look(elapsed)
+// look compares the latencies if they are judged and count already. A warm-up that is
+// over by then ends.
+func (s *series) look(m Moment, warm time.Time) {
+	if s.Latency == nil || s.confirmed.IsZero() {
+		return
 	}
+	if !m.Now.Before(warm) {
+		s.latencies.Warm(warm)
+	}
+	s.latencies.Look(m.Elapsed)
 }
 
 // numbers are what was measured of one version.
 func (s *series) numbers(v rollout.Side) Numbers {
-	n := s.counts.numbers(v)
-	h := s.latencies.of(v)
-	n.P50, n.P95, n.P99 = h.Quantile(.5), h.Quantile(.95), h.Quantile(.99)
+	var n Numbers
+	n.Total, n.Failed = s.failures.Of(v)
+	if n.Total > 0 {
+		n.ErrorRate = n.Failed / n.Total
+	}
+	n.ErrorLow, n.ErrorHigh = stat.ShareInterval(int(math.Round(n.Failed)), int(math.Round(n.Total)), .95)
+	if v != rollout.SideUnattributed {
+		h := s.latencies.Of(v)
+		n.P50, n.P95, n.P99 = h.Quantile(.5), h.Quantile(.95), h.Quantile(.99)
+	}
 	return n
 }
 
 // measured are the numbers of both versions.
 func (s *series) measured() Measured {
-	m := Measured{Metric: s.Name, Canary: s.numbers(rollout.SideCanary), Stable: s.numbers(rollout.SideStable), Unattributed: s.counts.unattributed.failed}
-	if s.latencies.standIn() {
-		m.Against = "previous"
-	}
-	return m
+	_, lost := s.failures.Of(rollout.SideUnattributed)
+	return Measured{Metric: s.Name, Canary: s.numbers(rollout.SideCanary), Stable: s.numbers(rollout.SideStable), Unattributed: lost}
 }
 
 // strongest is the most evidence that each check has had against the canary in a step.
@@ -107,11 +144,4 @@ type strongest map[Check]float64
 func (e strongest) p(check Check, now float64) float64 {
 	e[check] = max(e[check], now)
 	return stat.PValue(e[check])
-}
-
-// share is the canary's share of the requests: as it is asked for, while few have
-// come, and then as it is.
-func share(weight, canary, stable float64) float64 {
-	const few = 20
-	return (weight*few + canary) / (few + canary + stable)
 }

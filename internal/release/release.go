@@ -86,10 +86,6 @@ type Answers struct {
 	Largest  int64 `json:"largest,omitempty"`
 }
 
-// Baselines are the latencies of a release by step and metric. The next release
-// is compared with them where stable has too few requests.
-type Baselines map[int]map[string]analysis.Blocks
-
 // A Record is the stored state of the newest release of one target.
 type Record struct {
 	Schema     int    `json:"schema"`
@@ -120,9 +116,11 @@ type Record struct {
 	// Inputs are the settings of the run that another process needs to go on.
 	Inputs map[string]string `json:"inputs,omitempty"`
 	// History has the releases before this one, the newest first.
-	History   []Past    `json:"history,omitempty"`
-	Markers   *Markers  `json:"marker,omitempty"`
-	Baselines Baselines `json:"baseline,omitempty"`
+	History []Past   `json:"history,omitempty"`
+	Markers *Markers `json:"marker,omitempty"`
+	// Rises are what the last releases' latencies did from step to step, for the
+	// next one.
+	Rises analysis.Rises `json:"rises,omitempty"`
 	// Preflight is the value of the request header that routes to the canary
 	// whatever its weight; "" for no preflight route.
 	Preflight string `json:"preflight,omitempty"`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -26,7 +27,7 @@ func full() *Record {
 		Routes:    []Route{{Name: "web", Rules: json.RawMessage(`[{"index":0,"backendRefs":[{"name":"web","weight":5000000000}]}]`)}},
 		WarmUntil: time.Unix(2000, 0).UTC(),
 		Markers:   &Markers{Marker: "header:X-Version", Stable: []string{"v1"}, Status: 200},
-		Baselines: Baselines{0: {config.ProbeMetric: nil}},
+		Rises:     analysis.Rises{config.ProbeMetric: {{From: 50, To: 100, Log: .01}}},
 		Preflight: "secret",
 		Plan:      rollout.Plan{Steps: []rollout.Step{{Weight: 100, Dwell: time.Minute}}, Rollback: true},
 		State:     rollout.State{Phase: rollout.PhasePromoted, Stage: rollout.StageEnd, Weight: 100},

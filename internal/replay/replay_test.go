@@ -157,8 +157,14 @@ func TestOtherSettings(t *testing.T) {
 	}{
 		{
 			"stricter", "healthy.jsonl", "version: 1\nmetrics: [{name: probe, latency: {p95: 1ms}}]\n",
-			[][]string{{"5 %", "Successful", "Failed", "2s"}, {"50 %", "Successful", "not reached"}, {"100 %", "Successful", "not reached"}},
-			[]string{"changed: probe, latency-max: Failed, was Successful: the canary has a p95 of", "limit 1ms", "not reached"},
+			// stable is over the limit as well, and at 100 % the canary warms up
+			[][]string{{"5 %", "Successful", "Inconclusive, extend", "40s"}, {"50 %", "Successful", "Inconclusive, extend", "40s"}, {"100 %", "Successful", "Inconclusive, extend", "40s"}},
+			[]string{"changed: probe, latency-max: Inconclusive, was Successful: the canary has a p95 of", "limit 1ms", "stable has one of"},
+		},
+		{
+			"stricter than the canary and not than stable", "errors.jsonl", "version: 1\nmetrics: [{name: probe, errors: {rate: 1, success: 0}}]\n",
+			[][]string{{"5 %", "Failed", "Failed", "4s"}},
+			nil,
 		},
 		{
 			"more samples", "healthy.jsonl", "version: 1\nmetrics: [{name: probe, min-samples: 100000, on-few-samples: hold}]\n",

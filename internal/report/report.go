@@ -325,6 +325,6 @@ func (s *Step) cut(keep int, lost *int) {
 		}
 	}
 	if s.Measured != nil {
-		s.Measured = cutList(s.Measured, keep, lost, func(m *analysis.Measured) []*string { return []*string{&m.Metric, &m.Against} })
+		s.Measured = cutList(s.Measured, keep, lost, func(m *analysis.Measured) []*string { return []*string{&m.Metric} })
 	}
 }

@@ -1,6 +1,10 @@
 package stat
 
-import "math"
+import (
+	"math"
+
+	"github.com/aclements/go-moremath/stats"
+)
 
 // A Spread is the variance of a sum of dependent parts, from the parts themselves,
 // and the degrees of freedom that it has.
@@ -75,4 +79,14 @@ func paired(xs []float64) []float64 {
 		pairs[len(pairs)-1] += xs[len(xs)-1]
 	}
 	return pairs
+}
+
+// Beyond returns the one-sided p-value of "x is one more value of the sample, and no
+// greater than chance makes it": Student's prediction interval for a normal sample
+// (Whitmore 1986). No standard deviation below least is believed. The sample has two
+// values or more.
+func Beyond(x float64, sample []float64, least float64) float64 {
+	s := stats.Sample{Xs: sample}
+	n := float64(len(sample))
+	return stats.TDist{V: n - 1}.CDF((s.Mean() - x) / (max(s.StdDev(), least) * math.Sqrt(1+1/n)))
 }

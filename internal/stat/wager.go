@@ -14,16 +14,23 @@ const span = 12
 // those of Evidence, on odds ratios). The zero Wager has seen nothing.
 type Wager struct{ logs [bets]float64 }
 
+// odds are what a Wager bets on.
+var odds = func() (all [bets]float64) {
+	for i := range all {
+		all[i] = math.Exp(span * (float64(i) + .5) / bets)
+	}
+	return all
+}()
+
 // Add takes hits and misses, each of which is a hit with probability null at most.
 // A null of 0 or 1 says nothing.
 func (w *Wager) Add(null, hits, misses float64) {
 	if !(null > 0 && null < 1) || hits+misses <= 0 {
 		return
 	}
-	for i := range w.logs {
-		odds := math.Exp(span * (float64(i) + .5) / bets)
-		under := 1 + (odds-1)*null // so that q = odds·null/under
-		w.logs[i] += hits*math.Log(odds/under) - misses*math.Log(under)
+	for i, o := range odds {
+		under := math.Log(1 + (o-1)*null) // the bet is on a share of o·null/under
+		w.logs[i] += hits*(span*(float64(i)+.5)/bets-under) - misses*under
 	}
 }
 

@@ -132,3 +132,19 @@ func TestSpreadsUnderCorrelation(t *testing.T) {
 		}
 	}
 }
+
+// The prediction interval of 10.2, 10.4, 9.9, 10.0, 10.5 at 95 % ends at their mean and
+// 2.776445 (t on 4) times 0.254951 times the root of 1.2.
+func TestBeyond(t *testing.T) {
+	t.Parallel()
+	sample := []float64{10.2, 10.4, 9.9, 10, 10.5}
+	if got := Beyond(10.2+2.7764451051977987*0.2549509756796392*math.Sqrt(1.2), sample, .01); !near(got, .025, 1e-9) {
+		t.Errorf("at the end of the 95 %% interval: %v, want .025", got)
+	}
+	if got := Beyond(10.2, sample, .01); !near(got, .5, 1e-9) {
+		t.Errorf("at the mean: %v, want .5", got)
+	}
+	if got := Beyond(2, []float64{1, 1, 1}, 1e9); !near(got, .5, 1e-6) {
+		t.Errorf("with a spread at least so large: %v, want .5", got)
+	}
+}

@@ -25,14 +25,11 @@ const flushEvery = 250 * time.Millisecond
 // do nothing.
 type judge struct {
 	*recording.Recorder
-	file    *os.File
-	buffer  *bufio.Writer
-	pending map[rollout.Side]*analysis.Point
-	flushed time.Time
-	// kept has this release's latencies by step, for the next release; previous
-	// has those of the last one.
-	kept, previous release.Baselines
-	step           int
+	file     *os.File
+	buffer   *bufio.Writer
+	pending  map[rollout.Side]*analysis.Point
+	flushed  time.Time
+	previous analysis.Rises // of the last releases
 }
 
 // Judge starts the judge of the rollout, which records its input in a file.
@@ -52,7 +49,7 @@ func (m *Monitor) Judge(path string, start recording.Start) error {
 	}
 	j := &judge{
 		file: file, buffer: bufio.NewWriter(file), pending: map[rollout.Side]*analysis.Point{},
-		kept: release.Baselines{}, previous: m.record.Baselines, step: -1,
+		previous: m.record.Rises,
 	}
 	j.Recorder = recording.New(j.buffer, start)
 	m.mu.Lock()
@@ -166,11 +163,9 @@ func (j *judge) begin(step, weight int, at time.Time) {
 	if j == nil {
 		return
 	}
-	j.keep()
-	j.step = step
 	j.cut(at)
 	if weight > 0 {
-		j.Begin(analysis.Begin{Step: step, Weight: weight, At: at, Previous: j.previous[step]})
+		j.Begin(analysis.Begin{Step: step, Weight: weight, At: at, Rises: j.previous})
 	}
 }
 
@@ -180,19 +175,10 @@ func (j *judge) confirmed(at time.Time) {
 	j.Confirmed(at)
 }
 
-// keep stores the latencies of the step that ends, for the next release.
-func (j *judge) keep() {
-	if j.step >= 0 {
-		j.kept[j.step] = j.Summaries()
+// keepRises stores what latencies did from step to step, the running step's included,
+// for the next release.
+func (j *judge) keepRises(record *release.Record) {
+	if j != nil {
+		record.Rises = j.Rises()
 	}
-}
-
-// keepBaselines stores this release's latencies, the running step's included, for
-// the next one.
-func (j *judge) keepBaselines(record *release.Record) {
-	if j == nil {
-		return
-	}
-	j.keep()
-	record.Baselines = j.kept
 }

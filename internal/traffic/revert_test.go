@@ -11,7 +11,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
-	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -37,7 +36,7 @@ func TestARevertIsShownFromTheOldSides(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t)
 	m, record := start(t, g)
-	kept := release.Baselines{7: nil}
+	kept := analysis.Rises{"probe": {{From: 7, To: 100}}}
 	m.mu.Lock()
 	m.judge.previous = kept
 	m.mu.Unlock()
@@ -57,8 +56,8 @@ func TestARevertIsShownFromTheOldSides(t *testing.T) {
 	if o.CanaryAnswers == 0 || o.OldAnswers != 0 || o.NewAnswers != 0 {
 		t.Errorf("after the way back: %+v", o)
 	}
-	if _, ok := record.Baselines[7]; !ok || len(record.Baselines) != 1 {
-		t.Errorf("the next release is compared with %v, want what the one before this showed", record.Baselines)
+	if got := record.Rises["probe"]; len(got) != 1 || got[0].From != 7 {
+		t.Errorf("the next release is compared with %v, want what the one before this showed", record.Rises)
 	}
 	step, ok := m.Current()
 	if !ok || !step.Reverted || !step.Confirmed || step.Weight != 0 || step.Share.N == 0 || step.Share.K != 0 {

@@ -229,7 +229,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		// From here on the route's weight is independent of the version: both sides
 		// are the promoted pods.
 		if !m.reverted {
-			m.judge.keepBaselines(m.record)
+			m.judge.keepRises(m.record)
 		}
 		m.handedOver = true
 		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
@@ -242,7 +242,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.revert(at)
 	case rollout.KindUnroute:
 		if !m.reverted {
-			m.judge.keepBaselines(m.record)
+			m.judge.keepRises(m.record)
 		}
 		if m.settled.since.IsZero() {
 			m.settled = settlement{since: at}
@@ -301,9 +301,9 @@ func (m *Monitor) revert(at time.Time) {
 		m.identity.Book.Swap()
 	}
 	m.reverted, m.settled = true, settlement{}
-	m.record.Baselines = nil // they are of the version that loses the traffic
+	m.record.Rises = nil // they are of the version that loses the traffic
 	if m.judge != nil {
-		m.record.Baselines = m.judge.previous
+		m.record.Rises = m.judge.previous
 	}
 	m.share = confirmation{}
 	m.share.begin(100, at)

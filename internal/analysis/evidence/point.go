@@ -30,6 +30,10 @@ type Point struct {
 	// failures are its own, answered or not, and their number says nothing of its
 	// share of the traffic.
 	Pinned bool `json:"pinned,omitempty"`
+	// Lost are those of the Failed pinned requests whose answer named no version,
+	// or that had none: without the pin they would be unattributed. It is what
+	// compares them with the unattributed failures of the other requests.
+	Lost float64 `json:"lost,omitempty"`
 	// Latency of the requests that did not fail, since the point before.
 	Latency []Bucket `json:"latency,omitempty"`
 	// Value of a gauge, such as a share of a limit. NaN stands for a value
@@ -38,6 +42,34 @@ type Point struct {
 	// Subject is what has the value where a version has several, such as a
 	// pod; the worst one counts.
 	Subject string `json:"subject,omitempty"`
+}
+
+// most is the highest count of one point that is believed.
+const most = 1e12
+
+// Check returns an error if p has numbers that no source can have counted.
+func (p Point) Check() error {
+	counts := []float64{p.Total, p.Failed, p.Lost}
+	for _, n := range p.Wrong {
+		counts = append(counts, n)
+	}
+	for _, n := range counts {
+		if !(n >= 0 && n <= most) {
+			return fmt.Errorf("%g requests: want 0 to %g", n, float64(most))
+		}
+		if n > p.Total*(1+1e-9) {
+			return fmt.Errorf("%g of %g requests: want no more than all", n, p.Total)
+		}
+	}
+	for _, b := range p.Latency {
+		if !(b.N >= 0 && b.N <= most) {
+			return fmt.Errorf("%g latencies: want 0 to %g", b.N, float64(most))
+		}
+		if !(b.Over >= 0 && b.Upto >= b.Over) || math.IsInf(float64(b.Over), 1) {
+			return fmt.Errorf("latencies over %g s and up to %g s: want bounds in order", float64(b.Over), float64(b.Upto))
+		}
+	}
+	return nil
 }
 
 // Wrong is a way in which an answer that is no error is not what it should be.

@@ -290,7 +290,7 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
 	record.Inputs = inputs.Recorded(r.Values)
 	if found.Previous != nil {
-		record.Baselines, record.History = found.Previous.Baselines, found.Previous.Past()
+		record.Rises, record.History = found.Previous.Rises, found.Previous.Past()
 	}
 	monitor, err := r.watch(ctx, found)
 	if err != nil {

@@ -26,7 +26,7 @@ type judge interface {
 	Begin(b analysis.Begin)
 	Confirmed(at time.Time)
 	Look(m analysis.Moment) analysis.Result
-	Summaries() map[string]analysis.Blocks
+	Rises() analysis.Rises
 }
 
 // An end is how a rollout, or a step of it, ended.
@@ -52,10 +52,10 @@ type trial struct {
 	traffic
 	feed
 	config config.Config
-	// previous are the latencies of the last release, by step; kept are those of
-	// this one. An earlier release is promoted whatever the judge says.
-	previous, kept []map[string]analysis.Blocks
-	earlier        bool
+	// previous is what the last releases showed. An earlier release is promoted
+	// whatever the judge says.
+	previous analysis.Rises
+	earlier  bool
 
 	looked  float64
 	defect  float64 // when it began
@@ -71,12 +71,12 @@ func simulate(s row, o options, i int) outcome {
 	r := rand.New(rand.NewPCG(o.seed, h.Sum64()+uint64(i)))
 	c := config.Default()
 	c.Metrics[0].MinSamples = 20 // as the input's default
-	var previous []map[string]analysis.Blocks
-	if s.last != nil {
+	var previous analysis.Rises
+	for range 3 * min(len(s.last), 1) { // as many as the judge believes
 		t := newTrial(s, o, r, analysis.NewJudge(c, len(s.steps)), s.last)
-		t.earlier = true
+		t.earlier, t.previous = true, previous
 		t.run()
-		previous = t.kept
+		previous = t.judge.Rises()
 	}
 	t := newTrial(s, o, r, analysis.NewJudge(c, len(s.steps)), s.causes)
 	t.previous, t.config = previous, c
@@ -105,7 +105,6 @@ func (t *trial) run() outcome {
 		if e != promoted {
 			return outcome{end: e, seconds: t.now - t.defect, answers: t.answers, by: decisive(t.result)}
 		}
-		t.kept = append(t.kept, t.judge.Summaries())
 	}
 	return outcome{end: promoted}
 }
@@ -117,11 +116,7 @@ func (t *trial) begin(step, weight int) {
 		lag = t.late
 	}
 	t.cut(t.now)
-	b := analysis.Begin{Step: step, Weight: weight, At: clock(t.now)}
-	if step < len(t.previous) {
-		b.Previous = t.previous[step]
-	}
-	t.judge.Begin(b)
+	t.judge.Begin(analysis.Begin{Step: step, Weight: weight, At: clock(t.now), Rises: t.previous})
 	t.write(step, float64(weight)/100, lag)
 	if step == t.onset {
 		t.defect, t.answers = t.follows, 0

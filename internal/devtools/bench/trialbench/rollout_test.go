@@ -44,8 +44,8 @@ func (s *scribe) Begin(b analysis.Begin) {
 	s.begins = append(s.begins, b)
 }
 
-func (s *scribe) Confirmed(at time.Time)                { s.confirmed = append(s.confirmed, at) }
-func (s *scribe) Summaries() map[string]analysis.Blocks { return nil }
+func (s *scribe) Confirmed(at time.Time) { s.confirmed = append(s.confirmed, at) }
+func (s *scribe) Rises() analysis.Rises  { return nil }
 
 func (s *scribe) Look(m analysis.Moment) analysis.Result {
 	s.looks = append(s.looks, m)

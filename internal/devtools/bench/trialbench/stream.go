@@ -110,6 +110,9 @@ func (f *feed) add(x arrival) {
 	}
 	p := f.of(from)
 	p.Total++
+	if x.lost && x.request.pinned {
+		p.Lost++
+	}
 	if x.failed {
 		p.Failed++
 	} else {

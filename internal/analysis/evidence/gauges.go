@@ -1,4 +1,4 @@
-package analysis
+package evidence
 
 import (
 	"cmp"
@@ -17,19 +17,22 @@ type gauge struct {
 	since time.Time // when the value went past the limit; zero while within it
 }
 
-// gauges are the newest values of one metric, and since when each is past its limit.
-type gauges struct {
+// Gauges are the newest values of one metric, and since when each is past its limit.
+type Gauges struct {
 	metric   *config.Metric
 	subjects map[string]*gauge
 	values   int // of this step, and how many of them were NaN
 	nans     int
 }
 
-// begin counts the values of a new step. The newest ones stay.
-func (g *gauges) begin() { g.values, g.nans = 0, 0 }
+// NewGauges returns the values of a metric before the first one.
+func NewGauges(m *config.Metric) *Gauges { return &Gauges{metric: m, subjects: map[string]*gauge{}} }
 
-// add takes a value of the canary.
-func (g *gauges) add(p Point) {
+// Begin counts the values of a new step. The newest ones stay.
+func (g *Gauges) Begin() { g.values, g.nans = 0, 0 }
+
+// Add takes a value of the canary.
+func (g *Gauges) Add(p Point) {
 	g.values++
 	v := float64(*p.Value)
 	if math.IsNaN(v) {
@@ -52,7 +55,7 @@ func (g *gauges) add(p Point) {
 
 // past says whether v is past the limit, and whether it is back within it: in
 // between it is neither.
-func (g *gauges) past(v float64) (past, back bool) {
+func (g *Gauges) past(v float64) (past, back bool) {
 	l := g.metric.Limit
 	switch {
 	case l == nil:
@@ -65,7 +68,7 @@ func (g *gauges) past(v float64) (past, back bool) {
 
 // worst is the subject furthest past its limit, by how long it has been there;
 // ok is false when the canary has no value.
-func (g *gauges) worst() (subject string, worst gauge, ok bool) {
+func (g *Gauges) worst() (subject string, worst gauge, ok bool) {
 	limit := g.metric.Limit
 	for _, name := range slices.Sorted(maps.Keys(g.subjects)) {
 		c := *g.subjects[name]
@@ -79,11 +82,23 @@ func (g *gauges) worst() (subject string, worst gauge, ok bool) {
 	return subject, worst, ok
 }
 
-// pastLimit says whether the worst one has been past the limit for too long.
-func (g *gauges) pastLimit() bool {
-	_, w, ok := g.worst()
-	return ok && !w.since.IsZero() && w.at.Sub(w.since) >= time.Duration(g.metric.Limit.For)
+// Worst is the subject that Words are about, and when its value was read; ok is false
+// when the canary has no value.
+func (g *Gauges) Worst() (subject string, at time.Time, ok bool) {
+	subject, w, ok := g.worst()
+	return subject, w.at, ok
 }
 
-// mostlyNaN says whether too few of the values are numbers to judge by.
-func (g *gauges) mostlyNaN() bool { return g.nans > 0 && (len(g.subjects) == 0 || 2*g.nans > g.values) }
+// PastLimit says whether the worst value is past the limit, and whether it has been
+// for too long.
+func (g *Gauges) PastLimit() (now, tooLong bool) {
+	_, w, ok := g.worst()
+	now = ok && !w.since.IsZero()
+	return now, now && w.at.Sub(w.since) >= time.Duration(g.metric.Limit.For)
+}
+
+// NaNs is how many of the step's values are not a number. ok is false if these are
+// too many to judge by the others: a fifth, or all.
+func (g *Gauges) NaNs() (nans, values int, ok bool) {
+	return g.nans, g.values, g.nans == 0 || len(g.subjects) > 0 && 5*g.nans < g.values
+}
