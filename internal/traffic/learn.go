@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // baselineAnswers is the number of answers of the stable version required
@@ -40,10 +41,14 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	var headers []http.Header
 	var bodies [][]byte
 	id := Identity{Marker: cfg.marker(), Book: &probe.Book{}, Before: true}
-	for range baselineAnswers {
+	for failed := 0; len(headers) < baselineAnswers; {
 		sample, err := fetchStable(ctx, cfg, id.Status)
 		if err != nil {
-			return id, err
+			failed++
+			if ctx.Err() != nil || tooMany(failed, failed+len(headers), cfg.ErrorRate) {
+				return id, err
+			}
+			continue
 		}
 		id.Status, id.Size = sample.Status, max(id.Size, len(sample.Body))
 		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
@@ -68,6 +73,15 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 		id.Book.Learn(rollout.SideStable, value)
 	}
 	return id, nil
+}
+
+// tooMany reports whether so many failed answers say that more than rate percent fail
+// (at 99 %, by the interval's lower end): two in a row do at 5 %, and one of many does
+// not. A version that fails now and then is what the canary is compared with; it is not
+// down.
+func tooMany(failed, answers int, rate float64) bool {
+	low, _ := stat.ShareInterval(failed, answers, .98)
+	return failed > 0 && 100*low > rate
 }
 
 // fetchStable sends one request. status is that of the previous answer, 0 for
@@ -187,8 +201,9 @@ func (r *relearning) answer(id Identity, value string, side rollout.Side) {
 	}
 }
 
-// AwaitBaseline waits until stable has answered a number of probes without a
-// failure, or returns a *DownError. It calls await with the condition and the
+// AwaitBaseline waits until stable has answered a number of probes with no more
+// failures than the maximum error rate, or returns a *DownError: at once if there are
+// certainly more, else when the time is up. It calls await with the condition and the
 // deadline.
 func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, until time.Time)) error {
 	until := time.Now().Add(baselineLimit)
@@ -197,12 +212,14 @@ func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, unt
 	defer tick.Stop()
 	for {
 		c := m.steps.tally.Step(probe.Before)
+		late, few := time.Now().After(until), c.Total() < baselineAnswers
+		over := 100*float64(c.Failed()) > m.cfg.ErrorRate*float64(c.Total())
 		switch {
-		case c.Failed() > 0:
+		case tooMany(int(c.Failed()), int(c.Total()), m.cfg.ErrorRate) || late && over:
 			return &DownError{Hint: probePathHint, What: fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}
-		case c.Total() >= baselineAnswers:
+		case !few && !over:
 			return nil
-		case time.Now().After(until):
+		case late && few:
 			return &DownError{Hint: probePathHint, What: fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baselineAnswers)}
 		}
 		select {

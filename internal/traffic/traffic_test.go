@@ -424,6 +424,56 @@ func TestABaselineThatNeverComesEndsWithTheContext(t *testing.T) {
 	}
 }
 
+// A stable version that fails now and then is what the canary is compared with; one that
+// fails more than the limit is down. (With 2 % of failures, one run in three was refused.)
+func TestAFewFailuresOfStableAreNoReasonToRefuse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		every int64 // which answer fails; 0 for none
+		good  bool
+	}{{0, true}, {25, true}, {2, false}, {1, false}} {
+		var n atomic.Int64
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Version", "v1")
+			if i := n.Add(1); c.every > 0 && i%c.every == 0 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}))
+		t.Cleanup(server.Close)
+		cfg := Config{URL: server.URL + "/", Rate: 500, Timeout: time.Second, ErrorRate: 5, PreflightHeader: header}
+		id, err := Learn(t.Context(), cfg)
+		var down *DownError
+		if !c.good {
+			if !errors.As(err, &down) {
+				t.Errorf("every %dth fails: %v, want a *DownError", c.every, err)
+			}
+			continue
+		}
+		if err != nil || id.Status != http.StatusOK {
+			t.Errorf("every %dth fails: status %d, %v", c.every, id.Status, err)
+			continue
+		}
+		m, err := Start(t.Context(), cfg, newRecord(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(m.Stop)
+		if err := m.AwaitBaseline(t.Context(), func(string, time.Time) {}); err != nil {
+			t.Errorf("every %dth fails: %v", c.every, err)
+		}
+	}
+	// The first failure of a limit of 0 % is one too many.
+	for _, c := range []struct {
+		failed, answers int
+		rate            float64
+		want            bool
+	}{{0, 0, 0, false}, {0, 20, 0, false}, {1, 20, 0, true}, {1, 1, 5, false}, {2, 2, 5, true}, {2, 20, 5, false}, {5, 20, 5, true}, {20, 20, 99, false}} {
+		if got := tooMany(c.failed, c.answers, c.rate); got != c.want {
+			t.Errorf("tooMany(%d, %d, %v) = %v, want %v", c.failed, c.answers, c.rate, got, c.want)
+		}
+	}
+}
+
 func TestAStepThatCannotBeSeenInTimeIsKnownBefore(t *testing.T) {
 	t.Parallel()
 	if takes := ConfirmTime(1, 2, 50); takes < 10*time.Second || takes > 30*time.Second {
