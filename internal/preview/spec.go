@@ -192,10 +192,10 @@ func checkInputs() []input.Def {
 			Name: "links", Kind: input.Int, Default: "200", Range: &input.Range{Min: 0, Max: 5000}, Help: "Maximum number of the sitemap's pages to check",
 		},
 		{
-			Name: "accessibility", Kind: input.Bool, Default: "false", Help: "Check the pages with axe-core in Chromium; findings are reported and fail nothing",
+			Name: "accessibility", Kind: input.Bool, Default: "false", Help: "Check the pages with axe-core in Chromium, in actions/pr-preview-browser; findings are reported and fail nothing",
 		},
 		{
-			Name: "visual", Kind: input.Bool, Default: "false", Help: "Take screenshots of the pages in Chromium and compare them with a baseline",
+			Name: "visual", Kind: input.Bool, Default: "false", Help: "Take screenshots of the pages in Chromium, in actions/pr-preview-browser, and compare them with a baseline",
 		},
 		{
 			Name: "pictures-dir", Default: "preview-pictures", Help: "Folder for the screenshots and axe-core's findings, to upload as an artifact",

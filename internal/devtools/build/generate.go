@@ -40,6 +40,7 @@ func sections() []section {
 		{"actions/pr-preview/README.md", "inputs", previews.InputTable()},
 		{"actions/pr-preview/README.md", "outputs", previews.OutputTable()},
 		{"actions/pr-preview/README.md", "permissions", previews.PermissionTable()},
+		{"actions/pr-preview-browser/action.yml", "action", previews.ActionYAML()},
 		{schemaFile, "", schemaJSON()},
 	}
 }

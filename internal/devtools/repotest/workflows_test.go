@@ -1,6 +1,7 @@
 package repotest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -73,14 +74,25 @@ func copyActions(t *testing.T, project string) {
 	t.Helper()
 	copyFile(t, filepath.Join(root, "action.yml"), filepath.Join(project, "action.yml"))
 	copyFile(t, filepath.Join(root, "Dockerfile"), filepath.Join(project, "Dockerfile"))
-	dir := filepath.Join(project, "actions", "pr-preview")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	copyFile(t, filepath.Join(root, "actions/pr-preview/action.yml"), filepath.Join(dir, "action.yml"))
-	// Its entrypoint is in the image; actionlint looks for it beside the file.
-	if err := os.WriteFile(filepath.Join(dir, "pr-preview"), nil, 0o777); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"actions/pr-preview", "actions/pr-preview-browser"} {
+		dir := filepath.Join(project, name)
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(root, name, "action.yml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The runner takes a Dockerfile.NAME too (IsDockerfile in its DockerUtil.cs),
+		// actionlint does not.
+		text = bytes.ReplaceAll(text, []byte("Dockerfile.browser"), []byte("Dockerfile"))
+		if err := os.WriteFile(filepath.Join(dir, "action.yml"), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		// Its entrypoint is in the image; actionlint looks for it beside the file.
+		if err := os.WriteFile(filepath.Join(dir, "pr-preview"), nil, 0o777); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -128,7 +140,7 @@ func copyFile(t *testing.T, from, to string) {
 var (
 	usesLine = regexp.MustCompile(`(?m)^\s*(?:- )?uses: (\S+)`)
 	pinned   = regexp.MustCompile(`@[0-9a-f]{40}$`)
-	baseLine = regexp.MustCompile(`(?m)^ARG BUILDER=(\S+)`)
+	baseLine = regexp.MustCompile(`(?m)^ARG \w+=(\S+)`)
 )
 
 // What the project itself runs is named by its content: actions by commit, the
@@ -143,11 +155,21 @@ func TestActionsAndImagesArePinned(t *testing.T) {
 			}
 		}
 	}
-	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
-	if err != nil {
-		t.Fatal(err)
+	images := map[string]string{} // by repository
+	for _, name := range []string{"Dockerfile", "Dockerfile.browser"} {
+		text, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range baseLine.FindAllStringSubmatch(string(text), -1) {
+			repository, digest, _ := strings.Cut(m[1], "@sha256:")
+			if other, seen := images[repository]; len(digest) != 64 || seen && other != digest {
+				t.Errorf("%s: the base image is %q, want one digest everywhere", name, m[1])
+			}
+			images[repository] = digest
+		}
 	}
-	if m := baseLine.FindStringSubmatch(string(text)); m == nil || !strings.Contains(m[1], "@sha256:") {
-		t.Errorf("the Dockerfile's base image is %q, want a digest", m)
+	if len(images) != 2 {
+		t.Errorf("base images: %q, want one with Go and one with Node.js", images)
 	}
 }

@@ -108,11 +108,9 @@ func installDocker(tb testing.TB) {
 		return
 	}
 	for _, args := range [][]string{{"update", "-q"}, {"install", "-q", "-y", "--no-install-recommends", "docker.io"}} {
-		cmd := exec.CommandContext(tb.Context(), "apt-get", args...)
 		// Its service would start a daemon of its own.
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			tb.Fatalf("apt-get %s: %v\n%s", args[0], err, tail(string(out)))
+		if err := aptGet(tb.Context(), args...); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }

@@ -17,6 +17,7 @@ const tag = "deploy-action:test"
 // An Image is the built image and the daemon that has it.
 type Image struct {
 	daemon *daemon
+	tag    string
 }
 
 // Build builds the image of the repository at root. The first time on a machine
@@ -28,7 +29,7 @@ func Build(tb testing.TB, root string) *Image {
 		tb.Fatal(err)
 	}
 	d.docker("build", "--network", "none", "--build-arg", "BUILDER="+builder, "--tag", tag, root)
-	return &Image{daemon: d}
+	return &Image{daemon: d, tag: tag}
 }
 
 // mounts are the folders that the runner mounts, and where.
@@ -44,7 +45,19 @@ var mounts = []struct{ folder, at string }{
 // into the step's workspace. When cancel is closed, docker gets a cancelled
 // job's signals and passes them on.
 func (i *Image) Run(step *actiontest.Step, cancel <-chan struct{}, args ...string) (actiontest.Result, syscall.Signal) {
+	return i.run("", step, cancel, args)
+}
+
+// Start is Run with another program of the image.
+func (i *Image) Start(program string, step *actiontest.Step) (actiontest.Result, syscall.Signal) {
+	return i.run(program, step, nil, nil)
+}
+
+func (i *Image) run(program string, step *actiontest.Step, cancel <-chan struct{}, args []string) (actiontest.Result, syscall.Signal) {
 	run := []string{"run", "--rm", "--network", "host", "--workdir", "/github/workspace"}
+	if program != "" {
+		run = append(run, "--entrypoint", program)
+	}
 	for _, m := range mounts {
 		run = append(run, "--volume", filepath.Join(step.Dir, m.folder)+":"+m.at)
 	}
@@ -57,7 +70,7 @@ func (i *Image) Run(step *actiontest.Step, cancel <-chan struct{}, args ...strin
 	for _, name := range names {
 		run = append(run, "--env", name+"="+inside(step.Dir, env[name]))
 	}
-	cmd := i.daemon.command(context.Background(), append(append(run, tag), args...)...)
+	cmd := i.daemon.command(context.Background(), append(append(run, i.tag), args...)...)
 	return step.ExecCmd(cancel, cmd)
 }
 

@@ -38,4 +38,7 @@ func TestImage(t *testing.T) {
 	})
 
 	t.Run("deploys", func(t *testing.T) { deploys(t, image) })
+
+	browser := image.BuildBrowser(root)
+	t.Run("previews", func(t *testing.T) { previews(t, image, browser) })
 }
