@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,6 +41,9 @@ type Checker struct {
 type Page struct {
 	URL  string // http or https
 	Name string // for people and file names; empty means the URL's path
+	// Header is sent to the page's own origin, and to no other one that the page loads
+	// from or redirects to. Of several values of a name the last one counts.
+	Header http.Header
 }
 
 // A Viewport is the size of the browser's window, in CSS pixels.
@@ -140,6 +144,8 @@ type view struct {
 	URL      string   `json:"url"`
 	File     string   `json:"file"`
 	Viewport Viewport `json:"viewport"`
+	// Headers are Page.Header by lower-case name.
+	Headers map[string]string `json:"headers,omitempty"`
 }
 
 // Run checks every page in every viewport, in one browser, and returns the results in
@@ -238,10 +244,18 @@ func views(pages []Page, viewports []Viewport) ([]view, error) {
 				errs = append(errs, fmt.Errorf("%s and %s have the same file name %s.png: set different names", other, what, file))
 			}
 			taken[strings.ToLower(file)] = what
-			vs = append(vs, view{Page: name, URL: p.URL, File: file, Viewport: v})
+			vs = append(vs, view{Page: name, URL: p.URL, File: file, Viewport: v, Headers: headers(p.Header)})
 		}
 	}
 	return vs, errors.Join(append(errs, validate(viewports))...)
+}
+
+func headers(h http.Header) map[string]string {
+	last := map[string]string{}
+	for name, values := range h {
+		last[strings.ToLower(name)] = values[len(values)-1]
+	}
+	return last
 }
 
 func validate(viewports []Viewport) error {

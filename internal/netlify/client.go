@@ -77,16 +77,21 @@ func (a *Account) httpClient() *http.Client {
 	return defaultClient
 }
 
-// defaultClient speaks HTTP/1.1 only: parallel uploads on one HTTP/2 connection would
-// wait for each other.
-var defaultClient = &http.Client{Transport: &http.Transport{
-	Proxy:               http.ProxyFromEnvironment,
-	DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
-	TLSHandshakeTimeout: 10 * time.Second,
-	MaxIdleConnsPerHost: uploaders,
-	IdleConnTimeout:     30 * time.Second,
-	Protocols:           onlyHTTP1(),
-}}
+var defaultClient = &http.Client{Transport: NewTransport()}
+
+// NewTransport returns the transport of an Account without a Client, for a caller that adds
+// to it. It speaks HTTP/1.1 only: parallel uploads on one HTTP/2 connection would wait for
+// each other.
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: uploaders,
+		IdleConnTimeout:     30 * time.Second,
+		Protocols:           onlyHTTP1(),
+	}
+}
 
 func onlyHTTP1() *http.Protocols {
 	var p http.Protocols

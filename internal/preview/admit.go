@@ -42,6 +42,8 @@ func (s *session) admit(ctx context.Context, k *reconcile.Reconciler) error {
 		}
 	}
 	if pr.Fork {
+		// A stranger's redirect rule with status 200 would pass them on to any host.
+		s.headers.Withhold()
 		if err := refused(forkRefusal(s.key, s.event.Name, s.v.Bool("allow-forks"), k.Backend != nil || s.v.String("functions") != "")); err != nil {
 			return err
 		}

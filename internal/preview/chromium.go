@@ -3,10 +3,12 @@ package preview
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/browser"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
@@ -15,6 +17,7 @@ import (
 type chromium struct {
 	checker browser.Checker
 	options browser.Options
+	headers *access.Headers
 }
 
 // pageChecker returns the browser, nil if no input asks for one or the goal looks at no
@@ -22,7 +25,7 @@ type chromium struct {
 // input error: a skipped check must not look like a passed one.
 func (s *session) pageChecker() (visit.PageChecker, error) {
 	c := chromium{
-		checker: browser.Checker{Logf: s.a.Printf},
+		checker: browser.Checker{Logf: s.a.Printf}, headers: s.headers,
 		options: browser.Options{
 			Accessibility: s.v.Bool("accessibility"), Visual: s.v.Bool("visual"), Out: s.v.String("pictures-dir"), Baseline: s.v.String("pictures-baseline"),
 			MaxDiff: s.v.Float("max-visual-diff") / 100,
@@ -42,7 +45,11 @@ func (s *session) pageChecker() (visit.PageChecker, error) {
 func (c chromium) CheckPages(ctx context.Context, pages []string) ([]result.Check, error) {
 	o := c.options
 	for _, page := range pages {
-		o.Pages = append(o.Pages, browser.Page{URL: page})
+		p := browser.Page{URL: page}
+		if u, err := url.Parse(page); err == nil {
+			p.Header = c.headers.For(u)
+		}
+		o.Pages = append(o.Pages, p)
 	}
 	results, err := c.checker.Run(ctx, o)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 // Without a browser, up refuses the inputs that need one before anything changes, and
 // every other goal works: what was published elsewhere must be removable here.
 func TestMissingBrowserStopsOnlyUp(t *testing.T) {
-	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), visit: newFetcher(), dir: t.TempDir()}
+	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), visit: newFetcher(nil), dir: t.TempDir()}
 	p.push(1, sha1)
 	if r := p.step(nil, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(Main); r.Code != 0 {
 		t.Fatalf("publish without a browser: %d\n%s", r.Code, r.Log)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 
@@ -22,8 +23,10 @@ type fetcher struct{ client *http.Client }
 
 var _ visit.Fetcher = fetcher{}
 
-func newFetcher() fetcher {
-	return fetcher{&http.Client{Timeout: pageTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}}
+// newFetcher returns a fetcher that sends the headers to whom they trust; nil for none.
+func newFetcher(headers *access.Headers) fetcher {
+	own := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	return fetcher{&http.Client{Timeout: pageTimeout, Transport: headers.Transport(own)}}
 }
 
 // Get implements visit.Fetcher.

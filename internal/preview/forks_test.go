@@ -15,7 +15,7 @@ import (
 // newSite is a peer without AWS.
 func newSite(t *testing.T) *peer {
 	t.Helper()
-	return &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), visit: newFetcher(), dir: t.TempDir()}
+	return &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), visit: newFetcher(nil), dir: t.TempDir()}
 }
 
 // runEvent is the event of a run that built commit on a branch named f.

@@ -56,7 +56,7 @@ type peer struct {
 
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: strict.Start(t), visit: newFetcher(), dir: t.TempDir()}
+	p := &peer{t: t, github: githubtest.Start(t, githubtest.Options{}), netlify: netlifytest.NewT(t, netlifytest.Options{}), moto: strict.Start(t), visit: newFetcher(nil), dir: t.TempDir()}
 	account, err := aws.Connect(t.Context(), aws.ConnectOptions{Region: "us-east-1", Endpoint: p.moto})
 	if err != nil {
 		t.Fatal(err)

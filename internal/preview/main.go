@@ -18,6 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
@@ -36,6 +37,8 @@ type session struct {
 	key    reconcile.Key
 	commit string
 	runID  string
+	// headers are what the checks of the frontend send; nil for none.
+	headers *access.Headers
 	// untrusted says that the build came from another run: an artifact, which may be a
 	// stranger's.
 	untrusted bool
@@ -106,7 +109,18 @@ func (s *session) complete() error {
 	if s.commit == "" {
 		s.commit = s.event.HeadSHA
 	}
-	return s.missing()
+	return errors.Join(s.readHeaders(), s.missing())
+}
+
+// readHeaders reads the headers of the checks, and hides what is secret in them.
+func (s *session) readHeaders() (err error) {
+	if s.headers, err = access.Parse(s.v.List("check-headers")); err != nil {
+		return fmt.Errorf("check-headers: %w", err)
+	}
+	for _, secret := range s.headers.Secrets() {
+		s.a.Mask(secret)
+	}
+	return nil
 }
 
 func (s *session) missing() error {
@@ -175,7 +189,7 @@ func (s *session) reconciler(ctx context.Context) (*reconcile.Reconciler, error)
 	if err != nil {
 		return nil, err
 	}
-	k := &reconcile.Reconciler{Forge: forge, Fetcher: newFetcher(), Now: time.Now, After: time.After,
+	k := &reconcile.Reconciler{Forge: forge, Fetcher: newFetcher(s.headers), Now: time.Now, After: time.After,
 		Logf: s.a.Printf, Mask: s.a.Mask, Redact: s.a.Redact,
 		EvenOpen: s.v.Bool("remove-open"), Partial: s.v.String("parts") != "all"}
 	if k.Pages, err = s.pageChecker(); err != nil {

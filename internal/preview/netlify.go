@@ -3,8 +3,10 @@ package preview
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/candlefish/deploy-action/internal/netlify"
+	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 )
 
@@ -15,16 +17,19 @@ type netlifyHost struct {
 	// domain is the site's own, below which Netlify serves each alias; empty means
 	// Netlify's addresses.
 	domain string
+	// headers are for the pages of the deploys.
+	headers *access.Headers
 }
 
 var _ reconcile.Host = netlifyHost{}
 
 // host returns the Netlify site of the inputs.
 func (s *session) host() netlifyHost {
-	return netlifyHost{
-		account: &netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String()},
-		site:    s.v.String("netlify-site-id"), domain: s.v.String("site-domain"),
+	account := &netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String()}
+	if s.headers != nil {
+		account.Client = &http.Client{Transport: s.headers.Transport(netlify.NewTransport())}
 	}
+	return netlifyHost{account: account, site: s.v.String("netlify-site-id"), domain: s.v.String("site-domain"), headers: s.headers}
 }
 
 // Publish implements reconcile.Host.
@@ -41,11 +46,14 @@ func (n netlifyHost) Publish(ctx context.Context, b reconcile.Build) (reconcile.
 	return site, nil
 }
 
+// siteOf returns a deploy for the reconciler, and lets its pages get the headers.
 func (n netlifyHost) siteOf(d netlify.Deploy) reconcile.Site {
 	s := reconcile.Site{ID: d.ID, URL: d.URL, AliasURL: d.AliasURL, Title: d.Title, Alias: d.Alias, State: d.State, Created: d.Created}
 	if n.domain != "" {
 		s.AliasURL = "https://" + d.Alias + "." + n.domain
 	}
+	n.headers.Trust(s.URL)
+	n.headers.Trust(s.AliasURL)
 	return s
 }
 

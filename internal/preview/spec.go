@@ -192,6 +192,10 @@ func checkInputs() []input.Def {
 			Name: "links", Kind: input.Int, Default: "200", Range: &input.Range{Min: 0, Max: 5000}, Help: "Maximum number of the sitemap's pages to check",
 		},
 		{
+			Name: "check-headers", Kind: input.List, Secret: true, Discovered: "none",
+			Help: "Headers that the checks of the frontend send, for a site that asks for a password: one NAME: value a line, from a secret; a fork's preview never gets them",
+		},
+		{
 			Name: "accessibility", Kind: input.Bool, Default: "false", Help: "Check the pages with axe-core in Chromium, in actions/pr-preview-browser; findings are reported and fail nothing",
 		},
 		{

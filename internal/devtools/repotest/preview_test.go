@@ -91,9 +91,14 @@ func TestSharedInputsAreExplained(t *testing.T) {
 		_, table, _ := strings.Cut(string(text), "| Input of `"+file+"`")
 		table, _, _ = strings.Cut(table, "\n\n")
 		for _, e := range shared(t, file).On {
-			for _, in := range e.(*actionlint.WorkflowCallEvent).Inputs {
-				if !strings.Contains(table, "`"+in.Name.Value+"`") {
-					t.Errorf("the table of %s lacks %s", file, in.Name.Value)
+			call := e.(*actionlint.WorkflowCallEvent)
+			names := slices.Collect(maps.Keys(call.Secrets))
+			for _, in := range call.Inputs {
+				names = append(names, in.Name.Value)
+			}
+			for _, name := range names {
+				if !strings.Contains(table, "`"+name+"`") {
+					t.Errorf("the table of %s lacks %s", file, name)
 				}
 			}
 		}

@@ -49,7 +49,7 @@ func (s *Server) routes() http.Handler {
 		s.mu.Lock()
 		d := s.find(r.PathValue("id"))
 		s.mu.Unlock()
-		s.have.page(w, r, d, "/"+r.PathValue("path"))
+		s.page(w, r, d, "/"+r.PathValue("path"))
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if s.opts.Also != nil && s.opts.Also(w, r) {

@@ -45,6 +45,9 @@ type Options struct {
 	CLI bool
 	// Now is the clock of the deploys and of the Date header; nil means the system's.
 	Now func() time.Time
+	// Protection is the "user:password" that all pages ask for, those that do not exist
+	// too; empty means none.
+	Protection string
 	// Behaviour is how deploys behave.
 	Behaviour Behaviour
 }
@@ -196,7 +199,7 @@ func (s *Server) alias(name string) (*alias, error) {
 		return nil, err
 	}
 	a := &alias{name: name, listener: l}
-	a.server = s.serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.have.page(w, r, s.at(a), r.URL.Path) }))
+	a.server = s.serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.page(w, r, s.at(a), r.URL.Path) }))
 	s.aliases[name] = a
 	return a, nil
 }

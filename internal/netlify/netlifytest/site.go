@@ -35,6 +35,17 @@ func (s *Server) rulesOf(d *deploy) rules {
 	return r
 }
 
+// page serves a deploy to whoever has the password, if there is one.
+func (s *Server) page(w http.ResponseWriter, r *http.Request, d *deploy, at string) {
+	user, password, _ := r.BasicAuth()
+	if s.opts.Protection != "" && user+":"+password != s.opts.Protection {
+		w.Header().Set("WWW-Authenticate", `Basic realm="site"`)
+		http.Error(w, "Unauthorized", http.StatusUnauthorized)
+		return
+	}
+	s.have.page(w, r, d, at)
+}
+
 // page serves a deploy; nil means that there is none.
 func (c contents) page(w http.ResponseWriter, r *http.Request, d *deploy, at string) {
 	if d == nil {

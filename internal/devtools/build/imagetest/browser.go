@@ -47,7 +47,7 @@ func (d *daemon) makeBase() (err error) {
 	}
 	script := `set -eu
 debootstrap --variant=minbase bookworm "$1" http://deb.debian.org/debian
-mkdir -p "$1/usr/local/bin" "$1/usr/local/lib/node_modules"
+mkdir -p "$1/usr/local/bin" "$1/usr/local/lib/node_modules" "$1/etc/ssl"
 cp "$2" "$1/usr/local/bin/node"
 cp -R "$3" "$1/usr/local/lib/node_modules/npm"
 ln -s ../lib/node_modules/npm/bin/npm-cli.js "$1/usr/local/bin/npm"
