@@ -15,14 +15,33 @@ import (
 )
 
 // callers returns the workflows of docs/preview.md that call the shared ones.
-func callers(t *testing.T) (found []block) {
+func callers(t *testing.T) []block {
+	t.Helper()
+	return callersIn(t, "docs/preview.md")
+}
+
+func callersIn(t *testing.T, file string) (found []block) {
 	t.Helper()
 	for _, b := range blocks(t) {
-		if filepath.Base(b.file) == "preview.md" && strings.Contains(b.text, "uses: candlefish/deploy-action/.github/workflows/") {
+		if b.file == filepath.Join(root, file) && strings.Contains(b.text, "uses: candlefish/deploy-action/.github/workflows/") {
 			found = append(found, b)
 		}
 	}
 	return found
+}
+
+// The action's own page shows the same two workflows: it is all that some people read.
+func TestReadmeShowsTheCallers(t *testing.T) {
+	t.Parallel()
+	texts := func(file string) (all []string) {
+		for _, b := range callersIn(t, file) {
+			all = append(all, b.text)
+		}
+		return all
+	}
+	if diff := cmp.Diff(texts("docs/preview.md"), texts("actions/pr-preview/README.md")); diff != "" {
+		t.Errorf("(-docs/preview.md +README):\n%s", diff)
+	}
 }
 
 // Previews of branches and forks, their removal and the sweep need two workflows of at most
