@@ -40,7 +40,7 @@ func TestWorkflows(t *testing.T) {
 	for _, b := range append(blocks(t), examples(t)...) {
 		if b.lang == "yaml" && strings.Contains(b.text, "uses:") {
 			file := filepath.Join(workflows, fmt.Sprintf("shown-%d.yml", len(files)))
-			if err := os.WriteFile(file, []byte(ofThisCommit(b.text)), 0o666); err != nil {
+			if err := os.WriteFile(file, []byte(ofThisCommit(whole(b.text))), 0o666); err != nil {
 				t.Fatal(err)
 			}
 			files = append(files, file)
@@ -94,6 +94,14 @@ func copyActions(t *testing.T, project string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// whole completes a workflow of which only steps are shown.
+func whole(text string) string {
+	if strings.Contains(text, "jobs:") {
+		return text
+	}
+	return "on: workflow_dispatch\npermissions: {}\njobs:\n  shown:\n    runs-on: ubuntu-latest\n    steps:\n" + text
 }
 
 // ofThisCommit puts the actions and workflows of this commit in place of the released ones.
