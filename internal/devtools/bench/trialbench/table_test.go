@@ -2,6 +2,7 @@ package trialbench
 
 import (
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -47,6 +48,21 @@ func TestBadOptions(t *testing.T) {
 		err := Run(t.Context(), io.Discard, args)
 		if status, _ := exit.Of(err); status != exit.BadInput {
 			t.Errorf("bench:trial %q: %v, want bad input", args, err)
+		}
+	}
+}
+
+// Tables of other settings go into other files.
+func TestFile(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"--pinned=true":           "out/bench-trial-30s-50.md",
+		"--step=5m --rate=100":    "out/bench-trial-300s-100.md",
+		"--pinned=false --rate=2": "out/bench-trial-30s-2-unpinned.md",
+	} {
+		o, err := parseOptions(strings.Fields(args))
+		if got := filepath.ToSlash(o.file()); err != nil || got != want {
+			t.Errorf("%q: %s, %v, want %s", args, got, err, want)
 		}
 	}
 }

@@ -120,7 +120,7 @@ func parseOptions(args []string) (options, error) {
 
 // file is where the table goes, below the repository's root.
 func (o options) file() string {
-	name := fmt.Sprintf("bench-trial-%s-%g", o.step, o.rate)
+	name := fmt.Sprintf("bench-trial-%gs-%g", o.step.Seconds(), o.rate)
 	if !o.pinned {
 		name += "-unpinned"
 	}
