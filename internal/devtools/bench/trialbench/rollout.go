@@ -71,16 +71,26 @@ func simulate(s row, o options, i int) outcome {
 	r := rand.New(rand.NewPCG(o.seed, h.Sum64()+uint64(i)))
 	c := config.Default()
 	c.Metrics[0].MinSamples = 20 // as the input's default
-	var previous analysis.Rises
-	for range 3 * min(len(s.last), 1) { // as many as the judge believes
-		t := newTrial(s, o, r, analysis.NewJudge(c, len(s.steps)), s.last)
-		t.earlier, t.previous = true, previous
-		t.run()
-		previous = t.judge.Rises()
-	}
+	previous := releasesBefore(s, o, r, c)
 	t := newTrial(s, o, r, analysis.NewJudge(c, len(s.steps)), s.causes)
 	t.previous, t.config = previous, c
 	return t.run()
+}
+
+// releasesBefore makes the last releases of a row that has some, as many as the judge
+// believes, and returns what they showed.
+func releasesBefore(s row, o options, r *rand.Rand, c config.Config) analysis.Rises {
+	if s.last == nil {
+		return nil
+	}
+	var shown analysis.Rises
+	for range 3 {
+		t := newTrial(s, o, r, analysis.NewJudge(c, len(s.steps)), s.last)
+		t.earlier, t.previous = true, shown
+		t.run()
+		shown = t.judge.Rises()
+	}
+	return shown
 }
 
 // newTrial returns a rollout with the row's shape and background, and with causes.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/trialbench/recorded"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -288,6 +289,26 @@ func TestSeedDecidesAll(t *testing.T) {
 		one, again, other := transcript(s, 1), transcript(s, 1), transcript(s, 2)
 		if one != again || one == other {
 			t.Errorf("%s: transcripts %x and %x of one seed, %x of another", s.name, one, again, other)
+		}
+	}
+}
+
+// A row has last releases as soon as it says what they had, be it nothing.
+func TestReleasesBefore(t *testing.T) {
+	t.Parallel()
+	o := usual()
+	o.pinned = false // with stable's own answers at 100 % nothing need be kept
+	for name, c := range map[string]struct {
+		row
+		want bool
+	}{
+		"none":             {healthy("x"), false},
+		"alike":            {healthy("x").after(), true},
+		"with other speed": {healthy("x").after(slower(both, 2)), true},
+	} {
+		shown := releasesBefore(c.row.withDefaults(), o, source1(), config.Default())
+		if got := len(shown[config.ProbeMetric]) > 0; got != c.want {
+			t.Errorf("%s: last releases showed %v, want something: %t", name, shown, c.want)
 		}
 	}
 }

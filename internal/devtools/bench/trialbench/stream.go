@@ -110,7 +110,7 @@ func (f *feed) add(x arrival) {
 	}
 	p := f.of(from)
 	p.Total++
-	if x.lost && x.request.pinned {
+	if x.lost && x.pinned {
 		p.Lost++
 	}
 	if x.failed {
