@@ -21,8 +21,8 @@ type Judge struct {
 	previous Rises
 }
 
-// NewJudge returns a judge for a rollout of so many steps, and what comes after them.
-// The config has its defaults and is valid.
+// NewJudge returns a judge for a rollout of so many steps, the bake among them. The
+// config has its defaults and is valid.
 func NewJudge(c config.Config, steps int) *Judge {
 	j := &Judge{config: c, steps: max(steps, 1)}
 	for _, m := range c.Metrics {
@@ -115,9 +115,9 @@ func (j *Judge) of(metric string) *series {
 	return nil
 }
 
-// alpha is the error probability of one step. All of them, and the bake after them,
-// together keep the config's.
-func (j *Judge) alpha() float64 { return j.config.Alpha / float64(j.steps+1) }
+// alpha is the error probability of one step. All of them together keep the
+// config's.
+func (j *Judge) alpha() float64 { return j.config.Alpha / float64(j.steps) }
 
 // Look judges what was seen so far. It may be called after every answer. Failed
 // stays Failed until the next Begin, whatever is seen later.

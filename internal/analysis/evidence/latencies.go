@@ -231,11 +231,11 @@ func (l *Latencies) Shift() *Shift {
 
 // Slow answers take over twice what stable's 99th percentile may become: a canary that
 // keeps its limit for all answers has hardly more of them than stable. They count from
-// a rate of slowFloor on, and from slowRatio times stable's.
+// a share of SlowFloor on, and from slowRatio times stable's.
 const (
 	slowTimes = 2
 	slowRatio = 3
-	slowFloor = .001
+	SlowFloor = .001
 	// tailAfter is how many answers of stable its 99th percentile is taken from.
 	tailAfter = 300
 )
@@ -251,7 +251,7 @@ func (l *Latencies) MoreSlow() float64 {
 		return 0
 	}
 	over, c := l.over(l.slowLimit(), slowRatio)
-	return min(c.evidence(), stat.Evidence(over.total, over.failed, slowFloor)/c.index())
+	return min(c.evidence(), stat.Evidence(over.total, over.failed, SlowFloor)/c.index())
 }
 
 // PastLimit is the evidence against "the canary's 95th percentile keeps the limit, or

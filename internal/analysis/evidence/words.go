@@ -114,7 +114,7 @@ func (l *Latencies) SlowWords() string {
 	}
 	limit := l.slowLimit()
 	return fmt.Sprintf("%s took over %s for %.0f of %.0f answers, stable for %.0f of %.0f; limit %d times as often, from %s on",
-		canary, Short(limit), l.canary.Above(limit), l.canary.Total(), l.stable.Above(limit), l.stable.Total(), slowRatio, Percent(slowFloor))
+		canary, Short(limit), l.canary.Above(limit), l.canary.Total(), l.stable.Above(limit), l.stable.Total(), slowRatio, Percent(SlowFloor))
 }
 
 // LimitWords say how the canary's 95th percentile stands to the limit.

@@ -16,5 +16,5 @@ func ExampleOf() {
 	fmt.Println(seen.Sentence)
 	// Output:
 	// false
-	// probe at 5 %: about 30 requests of the canary in 1m0s; detects error rates from 17.4 % on; latencies from 2.8 times stable's on; too few to pass the step (it takes 100) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 3m20s, or probe-rate, or the weight
+	// probe at 5 %: about 30 requests of the canary in 1m0s; detects error rates from 18.6 % on; far slower answers if they are 44.3 % or more; too few to pass the step (it takes 100) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 3m20s, or probe-rate, or the weight
 }

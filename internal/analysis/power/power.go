@@ -11,6 +11,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/stat"
 )
 
@@ -21,6 +22,7 @@ type Estimate struct {
 	Canary  float64          `json:"canary_requests"` // in the dwell
 	Seen    float64          `json:"seen_error_rate"` // the smallest error rate, as a share, that is failed four times of five
 	Ratio   analysis.Number  `json:"seen_latency_ratio"`
+	Slow    float64          `json:"seen_slow_rate"` // the smallest share of slow answers, likewise; see evidence.SlowFloor
 	Enough  bool             `json:"enough"` // the step sees a canary at twice its error limit
 	Suggest analysis.Seconds `json:"suggested_dwell_seconds"`
 	// Sentence says it for a person.
@@ -35,6 +37,19 @@ type Traffic struct {
 	Spread float64
 	// Errors is stable's share of failed requests.
 	Errors float64
+	// Pinned is the share of the requests that go to one version alone, whatever
+	// the weight: to the canary below 50 %, to stable from there on.
+	Pinned float64
+}
+
+// of is how many requests a second go to each version at a weight, as a share.
+func (t Traffic) of(weight float64) (canary, stable float64) {
+	shared := t.Rate * (1 - t.Pinned)
+	canary, stable = shared*weight, shared*(1-weight)
+	if weight < .5 {
+		return canary + t.Rate*t.Pinned, stable
+	}
+	return canary, stable + t.Rate*t.Pinned
 }
 
 // Of says what a step at weight, held for dwell, can see through a metric
@@ -43,11 +58,14 @@ func Of(c config.Config, m config.Metric, t Traffic, steps, weight int, dwell ti
 	if m.Errors == nil && m.Latency == nil {
 		return Estimate{}, false
 	}
-	alpha := c.Alpha / float64(max(steps, 1)) / tests(m)
-	w := float64(weight) / 100
-	perSecond := t.Rate * w
+	alpha := c.Alpha / float64(max(steps, 1)) / tests(c)
+	perSecond, stable := t.of(float64(weight) / 100)
+	w := 1.0 // the canary's share of what both versions get
+	if stable > 0 {
+		w = perSecond / (perSecond + stable)
+	}
 	n := perSecond * dwell.Seconds()
-	p := Estimate{Weight: weight, Metric: m.Name, Canary: math.Floor(n), Seen: 1, Ratio: analysis.Number(math.Inf(1)), Enough: n >= m.MinSamples}
+	p := Estimate{Weight: weight, Metric: m.Name, Canary: math.Floor(n), Seen: 1, Slow: 1, Ratio: analysis.Number(math.Inf(1)), Enough: n >= m.MinSamples}
 	need := m.MinSamples
 	if m.Errors != nil {
 		p.Seen = seenErrors(*m.Errors, t, w, n, alpha)
@@ -59,8 +77,10 @@ func Of(c config.Config, m config.Metric, t Traffic, steps, weight int, dwell ti
 		if spread <= 0 {
 			spread = .5
 		}
-		looks := 1 + int(math.Log(max(dwell.Seconds(), 1))/math.Log(1.15))
-		p.Ratio = analysis.Number(m.Latency.Ratio * stat.SeenRatio(n, n*(1-w)/w, spread, alpha/(math.Pi*math.Pi*float64(looks*looks)/6)))
+		warm := max(dwell-time.Duration(*c.WarmUp), 0).Seconds()
+		looks := 1 + int(math.Log(max(warm, 1))/math.Log(1.15))
+		p.Ratio = analysis.Number(m.Latency.Ratio * stat.SeenRatio(perSecond*warm, stable*warm, spread, alpha/(math.Pi*math.Pi*float64(looks*looks)/6)))
+		p.Slow = stat.SeenShare(perSecond*warm, evidence.SlowFloor, alpha)
 	}
 	if perSecond > 0 {
 		p.Suggest = math.Ceil(need / perSecond)
@@ -69,19 +89,24 @@ func Of(c config.Config, m config.Metric, t Traffic, steps, weight int, dwell ti
 	return p, true
 }
 
-// tests is how many tests of a metric share the error probability.
-func tests(m config.Metric) float64 {
-	n := 0.0
-	if m.Errors != nil {
-		n += 2
+// tests is how many tests of all metrics share the error probability of a step.
+func tests(c config.Config) float64 {
+	n := 0
+	for _, m := range c.Metrics {
+		if m.Errors != nil {
+			n += 2
+		}
+		if m.Errors != nil && m.Name == config.ProbeMetric {
+			n++
+		}
+		if m.Answers != nil {
+			n += len(evidence.Wrongs)
+		}
+		if m.Latency != nil {
+			n += 3
+		}
 	}
-	if m.Errors != nil && m.Name == config.ProbeMetric {
-		n++
-	}
-	if m.Latency != nil {
-		n += 3
-	}
-	return max(n, 1)
+	return float64(max(n, 1))
 }
 
 // seenErrors is the smallest error rate that either of the tests of errors sees.
@@ -141,10 +166,13 @@ func (e Estimate) words(m config.Metric, dwell time.Duration, perSecond float64)
 		return s + ": nothing can be seen"
 	}
 	if m.Errors != nil && e.Seen < 1 {
-		s += fmt.Sprintf("; detects error rates from %s on", percent(e.Seen))
+		s += fmt.Sprintf("; detects error rates from %s on", evidence.Percent(e.Seen))
 	}
 	if m.Latency != nil && !math.IsInf(float64(e.Ratio), 1) {
 		s += fmt.Sprintf("; latencies from %.2g times stable's on", float64(e.Ratio))
+	}
+	if m.Latency != nil && e.Slow < 1 {
+		s += fmt.Sprintf("; far slower answers if they are %s or more", evidence.Percent(e.Slow))
 	}
 	if e.Enough {
 		return s
@@ -154,7 +182,7 @@ func (e Estimate) words(m config.Metric, dwell time.Duration, perSecond float64)
 		missed = append(missed, fmt.Sprintf("to pass the step (it takes %g)", m.MinSamples))
 	}
 	if m.Errors != nil && e.Seen > broken(*m.Errors) {
-		missed = append(missed, fmt.Sprintf("to detect an error rate of %s (the limit is %s)", percent(broken(*m.Errors)), percent(m.Errors.Limit())))
+		missed = append(missed, fmt.Sprintf("to detect an error rate of %s (the limit is %s)", evidence.Percent(broken(*m.Errors)), evidence.Percent(m.Errors.Limit())))
 	}
 	return s + "; too few " + strings.Join(missed, " and ") + ": " + e.advice()
 }
@@ -173,5 +201,3 @@ func (e Estimate) advice() string {
 
 // broken is the error rate that every step should detect.
 func broken(l config.ErrorLimits) float64 { return min(2*l.Limit(), 1) }
-
-func percent(x float64) string { return fmt.Sprintf("%.3g %%", 100*x) }

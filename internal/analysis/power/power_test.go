@@ -20,8 +20,8 @@ func TestSentence(t *testing.T) {
 		dwell  time.Duration
 	}{
 		"; too few to pass the step (it takes 100) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 11m7s, or probe-rate, or the weight": {config.Default().Metrics[0], 3, 5, 5 * time.Minute},
-		"; too few to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 55s, or the weight":                                                      {users, 20, 5, 30 * time.Second},
-		"; too few to pass the step (it takes 20) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 12m4s":                                {users, 1, 100, 10 * time.Second},
+		"; too few to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 1m3s, or the weight":                                                      {users, 20, 5, 30 * time.Second},
+		"; too few to pass the step (it takes 20) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 13m52s":                                {users, 1, 100, 10 * time.Second},
 	} {
 		e, _ := Of(config.Default(), of.metric, Traffic{Rate: of.rate}, 4, of.weight, of.dwell)
 		if !strings.HasSuffix(e.Sentence, want) {
@@ -49,5 +49,30 @@ func TestPower(t *testing.T) {
 	}
 	if _, err := json.Marshal(p); err != nil {
 		t.Error(err)
+	}
+}
+
+// Requests to one version alone show more at a small weight, and each metric more
+// shows less, since all share the error probability.
+func TestWhatChangesPower(t *testing.T) {
+	t.Parallel()
+	of := func(c config.Config, pinned float64) Estimate {
+		e, _ := Of(c, c.Metrics[0], Traffic{Rate: 100, Pinned: pinned}, 4, 1, 5*time.Minute)
+		return e
+	}
+	one := of(config.Default(), 0)
+	pinned := of(config.Default(), .2)
+	if pinned.Canary < 20*one.Canary || pinned.Seen > one.Seen/3 || pinned.Slow > .01 {
+		t.Errorf("with a fifth of the requests: %+v, want much more than %+v", pinned, one)
+	}
+	if !strings.Contains(pinned.Sentence, "far slower answers if they are") {
+		t.Errorf("it does not say what slow answers it sees: %q", pinned.Sentence)
+	}
+	ten := config.Config{Version: 1}
+	for _, name := range strings.Fields("a b c d e f g h i") {
+		ten.Metrics = append(ten.Metrics, config.Metric{Name: name, Errors: &config.ErrorLimits{}, Latency: &config.LatencyLimits{}})
+	}
+	if more := of(ten.WithDefaults(config.Metric{}), .2); more.Seen <= pinned.Seen || more.Slow <= pinned.Slow {
+		t.Errorf("one of ten metrics sees %+v, one alone %+v", more, pinned)
 	}
 }
