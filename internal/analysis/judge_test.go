@@ -472,3 +472,31 @@ func BenchmarkLook(b *testing.B) {
 		l.look()
 	}
 }
+
+// A million latencies in a step of five minutes, with a look a second.
+func BenchmarkMillion(b *testing.B) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const seconds, perSecond = 300, 3334
+	points := make([][]Point, seconds)
+	for s := range points {
+		at := epoch.Add(time.Duration(s+1) * time.Second)
+		for side, n := range map[rollout.Side]int{rollout.SideCanary: perSecond / 4, rollout.SideStable: perSecond - perSecond/4} {
+			p := Point{At: at, Side: side, Total: float64(n)}
+			for range n {
+				v := Number(.02 * math.Exp(.5*r.NormFloat64()))
+				p.Latency = append(p.Latency, Bucket{Over: v, Upto: v, N: 1})
+			}
+			points[s] = append(points[s], p)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		j := NewJudge(config.Default(), 4)
+		j.Begin(Begin{Weight: 25, At: epoch})
+		j.Confirmed(epoch)
+		for s, ps := range points {
+			j.Add(config.ProbeMetric, ps...)
+			j.Look(Moment{ps[0].At, time.Duration(s+1) * time.Second, 5 * time.Minute})
+		}
+	}
+}

@@ -33,12 +33,12 @@ const bets = 32
 // exceeds x is at most 1/x (Ville 1939): exp(-Evidence) is a p-value that is
 // valid at every look.
 //
-// hits need not be whole; power calculations use that. With a limit of 1 or
-// more the result is 0; with a limit of 0 or less it is +Inf from the first
+// hits need not be whole; power calculations use that. With a limit of 1 or more,
+// within 1e-9, the result is 0; with a limit of 0 or less it is +Inf from the first
 // hit.
 func Evidence(total, hits, limit float64) float64 {
 	switch {
-	case hits <= 0 && limit <= 0, limit >= 1, total <= 0:
+	case hits <= 0 && limit <= 0, limit >= 1-1e-9, total <= 0:
 		return 0
 	case limit <= 0:
 		return math.Inf(1)

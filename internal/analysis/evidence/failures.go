@@ -121,13 +121,13 @@ func (t *tests) addLost(f *Failures, s second) {
 }
 
 // common says whether more requests were lost at the same time than can have been the
-// canary's: that says nothing of it.
+// canary's, but once in a thousand times: that says nothing of it.
 func (f *Failures) common(any count) bool {
 	if any.failed == 0 || f.weight >= 1 {
 		return false
 	}
-	_, most := stat.Interval(int(math.Ceil(any.total)), f.weight, .999)
-	return any.failed > float64(most)
+	most := any.total*f.weight + 3.09*math.Sqrt(any.total*f.weight*(1-f.weight)) + 1
+	return any.failed > most
 }
 
 // PastLimit is the evidence against "the canary keeps its limit, or fails no more

@@ -23,7 +23,7 @@ type Estimate struct {
 	Seen    float64          `json:"seen_error_rate"` // the smallest error rate, as a share, that is failed four times of five
 	Ratio   analysis.Number  `json:"seen_latency_ratio"`
 	Slow    float64          `json:"seen_slow_rate"` // the smallest share of slow answers, likewise; see evidence.SlowFloor
-	Enough  bool             `json:"enough"` // the step sees a canary at twice its error limit
+	Enough  bool             `json:"enough"`         // the step sees a canary at twice its error limit
 	Suggest analysis.Seconds `json:"suggested_dwell_seconds"`
 	// Sentence says it for a person.
 	Sentence string `json:"sentence"`

@@ -20,8 +20,8 @@ func TestSentence(t *testing.T) {
 		dwell  time.Duration
 	}{
 		"; too few to pass the step (it takes 100) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 11m7s, or probe-rate, or the weight": {config.Default().Metrics[0], 3, 5, 5 * time.Minute},
-		"; too few to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 1m3s, or the weight":                                                      {users, 20, 5, 30 * time.Second},
-		"; too few to pass the step (it takes 20) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 13m52s":                                {users, 1, 100, 10 * time.Second},
+		"; too few to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 1m3s, or the weight":                                                     {users, 20, 5, 30 * time.Second},
+		"; too few to pass the step (it takes 20) and to detect an error rate of 10 % (the limit is 5 %): raise step-duration to 13m52s":                               {users, 1, 100, 10 * time.Second},
 	} {
 		e, _ := Of(config.Default(), of.metric, Traffic{Rate: of.rate}, 4, of.weight, of.dwell)
 		if !strings.HasSuffix(e.Sentence, want) {
