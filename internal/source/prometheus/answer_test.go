@@ -20,7 +20,7 @@ import (
 
 // An answer over the bound is refused as such, and its text is not kept: what is
 // allocated for all of it, dropped parts included, is a small multiple of the bound.
-func TestReadOfAHugeAnswer(t *testing.T) {
+func TestReadOfAHugeAnswer(t *testing.T) { //nolint:paralleltest // it measures what the process allocates
 	a, err := Server{URL: "http://prometheus", Client: &http.Client{Transport: big{60 << 20}}}.Ready(Ready{Preset: App, Names: shop, Errors: true})
 	if err != nil {
 		t.Fatal(err)

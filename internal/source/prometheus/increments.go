@@ -146,29 +146,51 @@ func buckets(m moment, before []float64, scale float64) []analysis.Bucket {
 	return filled
 }
 
-// moments joins the series of one histogram, one for each bound, by time.
-func moments(series map[float64][]model.SamplePair) []moment {
-	at := map[model.Time]map[float64]float64{}
-	for upto, samples := range series {
-		for _, s := range samples {
-			if at[s.Timestamp] == nil {
-				at[s.Timestamp] = map[float64]float64{}
-			}
-			at[s.Timestamp][upto] = float64(s.Value)
-		}
+// moments joins the series of one histogram, one for each bound, by time: those after a
+// time that was seen already. Of a scrape that the edge of the window cut, it makes none.
+func moments(series map[float64][]model.SamplePair, after model.Time) []moment {
+	upto := slices.Sorted(maps.Keys(series))
+	rest := make([][]model.SamplePair, len(upto))
+	for i, bound := range upto {
+		rest[i] = series[bound]
 	}
 	var joined []moment
-	for _, t := range slices.Sorted(maps.Keys(at)) {
-		m := moment{at: t, upto: slices.Sorted(maps.Keys(at[t]))}
-		if len(m.upto) != len(series) {
-			continue // cut by the edge of the window
+	for {
+		at, whole, more := next(rest)
+		if !more {
+			return joined
 		}
-		for _, upto := range m.upto {
-			m.count = append(m.count, at[t][upto])
+		if whole && at > after {
+			m := moment{at: at, upto: upto, count: make([]float64, len(upto))}
+			for i := range rest {
+				m.count[i] = float64(rest[i][0].Value)
+			}
+			joined = append(joined, m)
 		}
-		joined = append(joined, m)
+		for i := range rest {
+			if len(rest[i]) > 0 && rest[i][0].Timestamp == at {
+				rest[i] = rest[i][1:]
+			}
+		}
 	}
-	return joined
+}
+
+// next is the earliest time at which one of the series has its next sample, and whether
+// all have it then; there are no more when all have ended.
+func next(rest [][]model.SamplePair) (at model.Time, whole, more bool) {
+	whole = true
+	for _, samples := range rest {
+		switch {
+		case len(samples) == 0:
+			whole = false
+		case !more:
+			at, more = samples[0].Timestamp, true
+		case samples[0].Timestamp != at:
+			whole = false
+			at = min(at, samples[0].Timestamp)
+		}
+	}
+	return at, whole, more
 }
 
 // bound reads the label of a histogram's bucket.

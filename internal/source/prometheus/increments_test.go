@@ -122,7 +122,7 @@ func TestHistogramsGrow(t *testing.T) {
 func TestMomentsNeedAllBounds(t *testing.T) {
 	t.Parallel()
 	inf := math.Inf(1)
-	got := moments(map[float64][]model.SamplePair{1: samples(2000, 3), inf: samples(1000, 4, 2000, 5)})
+	got := moments(map[float64][]model.SamplePair{1: samples(2000, 3), inf: samples(1000, 4, 2000, 5)}, 0)
 	want := []moment{{2000, []float64{1, inf}, []float64{3, 5}}}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(moment{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -217,7 +217,7 @@ func (q *question) readLatency(all []series) []increment {
 	}
 	var added []increment
 	for name, h := range byName {
-		for _, g := range q.histograms.grow(name, moments(h.bounds), q.scale) {
+		for _, g := range q.histograms.grow(name, moments(h.bounds, q.histograms.last[name].at), q.scale) {
 			added = append(added, increment{field: latency, version: h.version, at: g.at, buckets: g.buckets})
 		}
 	}
