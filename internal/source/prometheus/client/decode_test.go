@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -66,4 +67,20 @@ func TestReadReplyRefuses(t *testing.T) {
 			t.Errorf("%.120s: error = %v, want %q", text, err, want)
 		}
 	}
+}
+
+func FuzzReadReply(f *testing.F) {
+	f.Add(`{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"values":[[1.5,"2"]]}]}}`)
+	f.Add(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"NaN"],"histogram":[1,{}]}]},"warnings":["x"]}`)
+	f.Add(`{"status":"success","data":{"result":[1,"2"],"resultType":"scalar"}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := readReply(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		if !json.Valid([]byte(text)) {
+			t.Errorf("%q is taken, and is no JSON", text)
+		}
+		_, _ = a.value() // does not panic
+	})
 }
