@@ -38,7 +38,24 @@ func functionConfig(c site.FunctionConfig) models.FunctionConfig {
 	for _, r := range c.ExcludedRoutes {
 		m.ExcludedRoutes = append(m.ExcludedRoutes, &models.ExcludedFunctionRoute{Pattern: r.Pattern, Literal: r.Literal, Expression: r.Expression})
 	}
+	if c.TrafficRules != nil {
+		m.TrafficRules = trafficRules(*c.TrafficRules)
+	}
 	return m
+}
+
+func trafficRules(r site.TrafficRules) *models.TrafficRulesConfig {
+	from := r.Action.Config
+	keys := []*models.TrafficRulesAggregateConfigKeysItems{}
+	for _, k := range from.Aggregate.Keys {
+		keys = append(keys, &models.TrafficRulesAggregateConfigKeysItems{Type: k.Type})
+	}
+	return &models.TrafficRulesConfig{Action: &models.TrafficRulesConfigAction{Type: r.Action.Type, Config: &models.TrafficRulesConfigActionConfig{
+		To: from.To, Aggregate: &models.TrafficRulesAggregateConfig{Keys: keys},
+		RateLimitConfig: &models.TrafficRulesRateLimitConfig{
+			Algorithm: from.RateLimitConfig.Algorithm, WindowSize: from.RateLimitConfig.WindowSize, WindowLimit: from.RateLimitConfig.WindowLimit,
+		},
+	}}}
 }
 
 // functionParams is the upload of one function.

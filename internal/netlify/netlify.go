@@ -59,6 +59,9 @@ type Upload struct {
 	Dir string
 	// Functions is a folder of functions; empty means none.
 	Functions string
+	// Project is the folder in whose node_modules Netlify's bundler is, which is run
+	// for functions that are not bundled; empty means that they have to be.
+	Project string
 	// Config is the path of a netlify.toml; empty means the one in Dir, if any.
 	Config string
 	// Alias is the name in the deploy's address: at most 37 of a-z, 0-9 and -,
@@ -70,6 +73,9 @@ type Upload struct {
 	Title string
 	// Commit is the hash of the commit that was built; empty means none.
 	Commit string
+	// Warn is called for what is not published or most likely wrong, such as an
+	// unknown key of a rule, before any request; nil means that nobody is told.
+	Warn func(string)
 	// Progress is called at each change of phase and then every three seconds, by
 	// one goroutine at a time; nil means none.
 	Progress func(Progress)

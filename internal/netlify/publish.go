@@ -1,9 +1,11 @@
 package netlify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +15,8 @@ import (
 	"github.com/netlify/open-api/v2/go/models"
 	"github.com/netlify/open-api/v2/go/plumbing/operations"
 
+	"github.com/candlefish/deploy-action/internal/netlify/bundle"
+	"github.com/candlefish/deploy-action/internal/netlify/rules"
 	"github.com/candlefish/deploy-action/internal/netlify/site"
 	"github.com/candlefish/deploy-action/internal/netlify/wire"
 )
@@ -95,11 +99,22 @@ func (a *Account) Publish(ctx context.Context, u Upload) (Deploy, Stats, error) 
 }
 
 func (p *publication) run(ctx context.Context) error {
-	var err error
-	if p.site, err = site.Open(site.Source{Dir: p.Dir, Functions: p.Functions, Config: p.Config}); err != nil {
+	functions, remove, err := bundle.Folder(ctx, bundle.Source{
+		Functions: p.Functions, Project: p.Project, Config: cmp.Or(p.Config, filepath.Join(p.Dir, rules.ConfigName)),
+	})
+	if err != nil {
+		return err
+	}
+	defer remove()
+	if p.site, err = site.Open(site.Source{Dir: p.Dir, Functions: functions, Config: p.Config}); err != nil {
 		return err
 	}
 	defer p.site.Close()
+	if p.Warn != nil {
+		for _, w := range p.site.Warnings {
+			p.Warn(wire.Printable(w))
+		}
+	}
 	if err := p.hash(ctx); err != nil {
 		return err
 	}

@@ -26,12 +26,16 @@ func TestPublish(t *testing.T) {
 		"index.html": "<p>commit abc</p>", "copy.html": "<p>commit abc</p>", "empty.txt": "", "css/a b%.css": "p{}", "ünï/x.html": "x",
 		".well-known/security.txt": "hi", ".env": "SECRET=1", "a/.hidden/x": "no", "__MACOSX/x": "no", "a/__MACOSXfoo": "no",
 		"_redirects": "/old /new 301!\n/app/* /index.html 200", "_headers": "/*\n  X-A: b", "sub/_redirects": "not read",
-		"node_modules/x.js": "published, since this is no root", "netlify.toml": "[build.environment]\nS = \"secret\"\n[[headers]]\nfor = \"/c\"\n[headers.values]\nB = \"c\"",
+		"node_modules/x.js": "published, since this is no root", "netlify.toml": "[build.environment]\nS = \"secret\"\n[[headers]]\nfor = \"/c\"\ncomment = \"x\"\n[headers.values]\nB = \"c\"",
 	})
 	var seen []Progress
-	d, stats, err := a.Publish(t.Context(), Upload{SiteID: "site", Dir: dir, Alias: "pr-12", Title: "Préview #1", Progress: func(p Progress) { seen = append(seen, p) }})
+	var warnings []string
+	d, stats, err := a.Publish(t.Context(), Upload{SiteID: "site", Dir: dir, Alias: "pr-12", Title: "Préview #1", Warn: func(w string) { warnings = append(warnings, w) }, Progress: func(p Progress) { seen = append(seen, p) }})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], `unknown key "comment" is ignored`) {
+		t.Errorf("warnings %q", warnings)
 	}
 	got := s.Deploys()[0]
 	wantFiles := []string{".well-known/security.txt", "copy.html", "css/a b%.css", "empty.txt", "index.html", "netlify.toml", "node_modules/x.js", "ünï/x.html"}

@@ -145,6 +145,26 @@ func manifest(text string) func(dir string) error {
 	}
 }
 
+// The build of another run brings no program that is run: neither the bundler of its
+// node_modules, nor that of a folder beside it.
+func TestBundlersOfOtherRunsAreNotRun(t *testing.T) {
+	t.Parallel()
+	p := newSite(t)
+	p.github.AddPull(repo, githubtest.Pull{Number: 1, HeadSHA: sha1, HeadRef: "f"})
+	mark := filepath.Join(p.dir, "mark")
+	project := netlifytest.Folder(t, map[string]string{
+		"functions/a.ts": "", "node_modules/@netlify/zip-it-and-ship-it/bin.js": fmt.Sprintf("require('fs').writeFileSync(%q, '')", mark),
+	})
+	inputs := map[string]string{"parts": "frontend", "functions": filepath.Join(project, "functions"), "functions-project": project}
+	r := p.step(inputs, p.event(runEvent(repo, sha1, "success")), "workflow_run").Run(Main)
+	if r.Code != 1 || !strings.Contains(r.Log, "bundle them in the job that builds") {
+		t.Errorf("%d\n%s", r.Code, r.Log)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the bundler was run")
+	}
+}
+
 // Closing a fork's pull request runs no code of it, so it may have secrets.
 func TestForkPreviewsAreRemovedOnClose(t *testing.T) {
 	t.Parallel()

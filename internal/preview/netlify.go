@@ -19,6 +19,9 @@ type netlifyHost struct {
 	domain string
 	// headers are for the pages of the deploys.
 	headers *access.Headers
+	// project returns where Netlify's bundler is, empty or nil if none may be run. It is
+	// asked when it is known whether strangers made the build.
+	project func() string
 }
 
 var _ reconcile.Host = netlifyHost{}
@@ -29,13 +32,27 @@ func (s *session) host() netlifyHost {
 	if s.headers != nil {
 		account.Client = &http.Client{Transport: s.headers.Transport(netlify.NewTransport())}
 	}
-	return netlifyHost{account: account, site: s.v.String("netlify-site-id"), domain: s.v.String("site-domain"), headers: s.headers}
+	return netlifyHost{account: account, site: s.v.String("netlify-site-id"), domain: s.v.String("site-domain"), headers: s.headers, project: s.bundler}
+}
+
+// bundler returns the folder whose bundler may be run: none for a build of another run,
+// which strangers may have made.
+func (s *session) bundler() string {
+	if s.untrusted {
+		return ""
+	}
+	return s.v.String("functions-project")
 }
 
 // Publish implements reconcile.Host.
 func (n netlifyHost) Publish(ctx context.Context, b reconcile.Build) (reconcile.Site, error) {
+	project := ""
+	if n.project != nil {
+		project = n.project()
+	}
 	d, stats, err := n.account.Publish(ctx, netlify.Upload{
-		SiteID: n.site, Dir: b.Dir, Functions: b.Functions, Config: b.Config, Alias: b.Owner.Alias(), Title: b.Owner.Title(), Commit: b.Owner.Commit,
+		SiteID: n.site, Dir: b.Dir, Functions: b.Functions, Project: project, Config: b.Config, Alias: b.Owner.Alias(), Title: b.Owner.Title(), Commit: b.Owner.Commit,
+		Warn:     func(what string) { b.Logf("frontend: warning: %s", what) },
 		Progress: func(p netlify.Progress) { b.Logf("%s", progressLine(p)) },
 	})
 	if err != nil {

@@ -113,6 +113,10 @@ func frontendInputs() []input.Def {
 			Name: "functions", Discovered: "no functions", Help: "Folder with the frontend's functions: .zip files or single .js, .mjs and .cjs files",
 		},
 		{
+			Name: "functions-project", Discovered: "functions that need a bundler are refused",
+			Help: "Folder whose node_modules has @netlify/zip-it-and-ship-it, to bundle functions with; it runs the project's code, and is ignored for builds of other runs",
+		},
+		{
 			Name: "netlify-config", Discovered: "the one in dir, if any", Help: "The site's netlify.toml, for its redirects and headers",
 		},
 		{

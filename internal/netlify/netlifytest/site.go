@@ -67,7 +67,7 @@ func (c contents) page(w http.ResponseWriter, r *http.Request, d *deploy, at str
 		}
 		target := to.into(rule.To)
 		if rule.Status/100 != 2 && rule.Status != http.StatusNotFound {
-			if rule.Status == 0 {
+			if rule.Status < 300 || rule.Status > 399 {
 				rule.Status = http.StatusMovedPermanently
 			}
 			http.Redirect(w, r, target, rule.Status)

@@ -9,39 +9,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/netlify/site"
 )
 
-func ExampleParseRedirects() {
-	rules, err := site.ParseRedirects("/blog/* https://blog.example.com/:splat 301!\n/ /de 302 Language=de,at")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, r := range rules {
-		fmt.Println(r.From, "->", r.To, r.Status, r.Force, r.Conditions)
-	}
-	// Output:
-	// /blog/* -> https://blog.example.com/:splat 301 true map[]
-	// / -> /de 302 false map[Language:[de at]]
-}
-
-// Invalid lines are reported together.
-func ExampleParseRedirects_errors() {
-	_, err := site.ParseRedirects("/a\n/b /c 200\n/d e")
-	fmt.Println(err)
-	// Output:
-	// _redirects, line 1: "/a": the destination is missing
-	// _redirects, line 3: "/d e": the destination must begin with "/", "http://" or "https://"
-}
-
-func ExampleParseHeaders() {
-	rules, err := site.ParseHeaders("/*\n  X-Frame-Options: DENY\n  Link: </a.css>\n  Link: </b.css>")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(rules[0].For, rules[0].Values["Link"])
-	// Output: /* </a.css>, </b.css>
-}
-
 // A folder's files are listed and hashed; its rules become one netlify.toml.
 func ExampleOpen() {
 	dir, err := os.MkdirTemp("", "site")

@@ -22,7 +22,7 @@ func listing(t *testing.T, dir string, root bool) ([]string, error) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	files, err := list(r, root)
+	files, _, err := list(r, root)
 	var names []string
 	for _, f := range files {
 		names = append(names, f.Path)
@@ -30,23 +30,46 @@ func listing(t *testing.T, dir string, root bool) ([]string, error) {
 	return names, err
 }
 
+// Links are left out, wherever they lead, and named. The folder itself may be one.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	inside := netlifytest.Folder(t, map[string]string{
-		"real/a.txt": "a", "link.txt": "->real/a.txt", "folder": "->real", "deep/up": "->../real/a.txt",
+	dir := netlifytest.Folder(t, map[string]string{
+		"real/a.txt": "a", "link.txt": "->real/a.txt", "folder": "->real", "passwd": "->/etc/passwd", "nothing": "->no-such-file", "circle/again": "->../circle",
+		".hidden": "->real", "a#b": "->real",
 	})
-	names, err := listing(t, inside, false)
-	if want := []string{"deep/up", "folder/a.txt", "link.txt", "real/a.txt"}; err != nil || !slices.Equal(names, want) {
-		t.Errorf("%q, %v; want %q", names, err, want)
+	top := filepath.Join(t.TempDir(), "top")
+	if err := os.Symlink(dir, top); err != nil {
+		t.Fatal(err)
 	}
-	outside := netlifytest.Folder(t, map[string]string{
-		"a.txt": "a", "passwd": "->/etc/passwd", "up": "->../..", "nothing": "->no-such-file", "circle/again": "->../circle", "loop": "->loop",
+	for _, at := range []string{dir, top} {
+		s, err := Open(Source{Dir: at})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if len(s.Files) != 1 || s.Files[0].Path != "real/a.txt" {
+			t.Errorf("%+v", s.Files)
+		}
+		want := `symlinks are not published: "a#b", "circle/again", "folder", "link.txt", "nothing", "passwd"`
+		if len(s.Warnings) != 1 || s.Warnings[0] != want {
+			t.Errorf("%q", s.Warnings)
+		}
+	}
+}
+
+// What only netlify-cli bundles is named.
+func TestEdgeFunctionsAreNamed(t *testing.T) {
+	t.Parallel()
+	project := netlifytest.Folder(t, map[string]string{
+		"dist/index.html": "x", "netlify/edge-functions/a.ts": "", "netlify.toml": "[[edge_functions]]\npath='/x'\nfunction='a'\n[build.processing.html]\npretty_urls=true",
 	})
-	_, err = listing(t, outside, false)
-	if err == nil {
-		t.Fatal("no error")
+	s, err := Open(Source{Dir: filepath.Join(project, "dist"), Config: filepath.Join(project, "netlify.toml")})
+	if err != nil {
+		t.Fatal(err)
 	}
-	has(t, err.Error(), `"passwd" (leads out`, `"up" (leads out`, `"nothing" (leads to nothing)`, `"circle/again" (leads to a folder that it is in)`, `"loop"`)
+	defer s.Close()
+	has(t, strings.Join(s.Warnings, "\n"), "edge functions in netlify/edge-functions are not deployed", `edge function "a" of /x is not deployed`)
+	has(t, string(s.generated), "[build.processing.html]", "pretty_urls = true")
 }
 
 func TestManyBadNamesAreCut(t *testing.T) {
@@ -95,7 +118,7 @@ func TestHashes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
-	files, err := list(r, false)
+	files, _, err := list(r, false)
 	if err != nil {
 		t.Fatal(err)
 	}

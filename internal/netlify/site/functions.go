@@ -16,6 +16,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/candlefish/deploy-action/internal/netlify/bundle"
 )
 
 // A Function is one function to publish, as a zip.
@@ -30,6 +32,8 @@ type Function struct {
 	// Config is what the manifest says beyond that; nil without a manifest.
 	Config *FunctionConfig
 
+	inSource bool // whether its source says more about it than its file does
+
 	file string // in the folder; empty for a function that was zipped here
 	body []byte // of a function that was zipped here
 }
@@ -40,6 +44,27 @@ type FunctionConfig struct {
 	BuildData              any
 	Priority               int64
 	Routes, ExcludedRoutes []Route
+	TrafficRules           *TrafficRules // nil means none
+}
+
+// TrafficRules limit the rate of a function's requests, or rewrite them.
+type TrafficRules struct {
+	Action struct {
+		Type   string `json:"type"`
+		Config struct {
+			To              string `json:"to"`
+			RateLimitConfig struct {
+				Algorithm   string `json:"algorithm"`
+				WindowSize  int64  `json:"windowSize"`
+				WindowLimit int64  `json:"windowLimit"`
+			} `json:"rateLimitConfig"`
+			Aggregate struct {
+				Keys []struct {
+					Type string `json:"type"`
+				} `json:"keys"`
+			} `json:"aggregate"`
+		} `json:"config"`
+	} `json:"action"`
 }
 
 // A Route is a set of paths that a function serves, or does not serve. An excluded
@@ -58,8 +83,9 @@ const maxSource = 50 << 20
 
 var functionName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
-// listFunctions reads a folder of functions, as the package comment says.
-func listFunctions(folder *os.Root) ([]Function, error) {
+// listFunctions reads a folder of functions, as the package comment says. Warn receives
+// what of them is not published.
+func listFunctions(folder *os.Root, warn func(format string, args ...any)) ([]Function, error) {
 	entries, err := fs.ReadDir(folder.FS(), ".")
 	if err != nil {
 		return nil, err
@@ -77,19 +103,22 @@ func listFunctions(folder *os.Root) ([]Function, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%q: %w", e.Name(), err)
 			}
+			if f.inSource {
+				warn("function %q: its source may say how it is routed or scheduled, which only Netlify's bundler reads; %s", f.Name, bundle.Hint)
+			}
 			functions = append(functions, f)
 		default:
 			unknown = append(unknown, fmt.Sprintf("%q", e.Name()))
 		}
 	}
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("neither .zip files nor single .js, .mjs or .cjs files named by letters, digits, - and _: %s", Some(unknown))
+		return nil, fmt.Errorf("neither .zip files nor single .js, .mjs or .cjs files named by letters, digits, - and _: %s; %s", Some(unknown), bundle.Hint)
 	}
 	if name := duplicate(functions); name != "" {
 		return nil, fmt.Errorf("two functions are named %q", name)
 	}
 	if hasManifest {
-		return functions, applyManifest(folder, functions)
+		return functions, applyManifest(folder, functions, warn)
 	}
 	return functions, nil
 }
@@ -121,9 +150,17 @@ func readFunction(folder *os.Root, name string) (Function, error) {
 	}
 	defer func() { _ = from.Close() }()
 	var source io.Reader = from
+	if strings.HasSuffix(f.Name, "-background") {
+		f.Mode = "background"
+	}
 	if kind != ".zip" {
 		f.file = ""
-		if f.body, err = zipFile(name, from); err != nil {
+		text, err := readSource(from)
+		if err != nil {
+			return f, err
+		}
+		f.inSource = configured.Match(text)
+		if f.body, err = zipFile(name, text); err != nil {
 			return f, err
 		}
 		source = bytes.NewReader(f.body)
@@ -136,15 +173,20 @@ func readFunction(folder *os.Root, name string) (Function, error) {
 	return f, nil
 }
 
+// configured finds what only the bundler reads in a source: its exported configuration,
+// and a schedule.
+var configured = regexp.MustCompile(`\bexport\s+(const|let|var)\s+config\b|\bexport\s*\{[^}]*\bconfig\b|\bschedule\s*\(`)
+
+func readSource(from io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(from, maxSource+1))
+	if err == nil && len(text) > maxSource {
+		err = errors.New("larger than 50 MiB: bundle it")
+	}
+	return text, err
+}
+
 // zipFile zips one source file. Equal files give equal zips.
-func zipFile(name string, from io.Reader) ([]byte, error) {
-	source, err := io.ReadAll(io.LimitReader(from, maxSource+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(source) > maxSource {
-		return nil, errors.New("larger than 50 MiB: bundle it")
-	}
+func zipFile(name string, source []byte) ([]byte, error) {
 	var out bytes.Buffer
 	z := zip.NewWriter(&out)
 	w, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
@@ -162,26 +204,30 @@ const manifestName = "manifest.json"
 
 type manifest struct {
 	Functions []struct {
-		Name           string          `json:"name"`
-		Path           string          `json:"path"`
-		Runtime        string          `json:"runtime"`
-		RuntimeVersion string          `json:"runtimeVersion"`
-		InvocationMode string          `json:"invocationMode"`
-		Timeout        int64           `json:"timeout"`
-		Schedule       string          `json:"schedule"`
-		DisplayName    string          `json:"displayName"`
-		Generator      string          `json:"generator"`
-		BuildData      any             `json:"buildData"`
-		Priority       int64           `json:"priority"`
-		Routes         []Route         `json:"routes"`
-		ExcludedRoutes []Route         `json:"excludedRoutes"`
-		TrafficRules   json.RawMessage `json:"trafficRules"`
+		Name           string        `json:"name"`
+		Path           string        `json:"path"`
+		Runtime        string        `json:"runtime"`
+		RuntimeVersion string        `json:"runtimeVersion"`
+		Region         string        `json:"region"`
+		Memory         json.Number   `json:"memory"`
+		VCPU           json.Number   `json:"vcpu"`
+		Events         []string      `json:"eventSubscriptions"`
+		InvocationMode string        `json:"invocationMode"`
+		Timeout        int64         `json:"timeout"`
+		Schedule       string        `json:"schedule"`
+		DisplayName    string        `json:"displayName"`
+		Generator      string        `json:"generator"`
+		BuildData      any           `json:"buildData"`
+		Priority       int64         `json:"priority"`
+		Routes         []Route       `json:"routes"`
+		ExcludedRoutes []Route       `json:"excludedRoutes"`
+		TrafficRules   *TrafficRules `json:"trafficRules"`
 	} `json:"functions"`
 }
 
 // applyManifest adds what the manifest says to the functions. It refers to their .zip
 // files by name: the folder was elsewhere when it was written.
-func applyManifest(folder *os.Root, functions []Function) error {
+func applyManifest(folder *os.Root, functions []Function, warn func(format string, args ...any)) error {
 	raw, err := folder.ReadFile(manifestName)
 	if err != nil {
 		return err
@@ -195,15 +241,15 @@ func applyManifest(folder *os.Root, functions []Function) error {
 		if i < 0 {
 			return fmt.Errorf("%s: function %q: there is no file %q", manifestName, entry.Name, filepath.Base(entry.Path))
 		}
-		if len(entry.TrafficRules) > 0 && string(entry.TrafficRules) != "null" {
-			return fmt.Errorf("%s: function %q: traffic rules are not supported", manifestName, entry.Name)
+		if entry.Region != "" || entry.Memory != "" || entry.VCPU != "" || len(entry.Events) > 0 {
+			warn("function %q: its region, memory, vcpu and event subscriptions are not passed on: Netlify's client for Go does not have them", entry.Name)
 		}
 		f := &functions[i]
 		f.Mode, f.Timeout, f.Schedule = entry.InvocationMode, entry.Timeout, entry.Schedule
 		f.Runtime = cmp.Or(entry.RuntimeVersion, entry.Runtime, f.Runtime)
 		f.Config = &FunctionConfig{
 			DisplayName: entry.DisplayName, Generator: entry.Generator, BuildData: entry.BuildData, Priority: entry.Priority,
-			Routes: entry.Routes, ExcludedRoutes: entry.ExcludedRoutes,
+			Routes: entry.Routes, ExcludedRoutes: entry.ExcludedRoutes, TrafficRules: entry.TrafficRules,
 		}
 	}
 	return nil

@@ -7,18 +7,17 @@
 // All regular files below the folder are published, except names that begin with a
 // dot (other than .well-known) or with __MACOSX, and node_modules if the folder is the
 // project's root: if it holds the netlify.toml, a .git or a package.json. Symlinks are
-// followed if they lead to something inside the folder, and are an error otherwise, as
-// are absolute ones. Names with # or ?, or not in UTF-8, cannot be published; the error
+// not followed; a warning lists them. Names with # or ?, or not in UTF-8, cannot be published; the error
 // lists them.
 //
 // # Redirects and headers
 //
 // Files named _redirects and _headers are not published, at any depth. Those at the
 // top, and the redirects, headers and images of netlify.toml, become one generated
-// netlify.toml, with _redirects and _headers first, which is published in their place.
-// Nothing else of netlify.toml is sent: it may hold the build's environment.
-// edge_functions are an error, since a preview without them would be another site. So
-// is a line or an entry that cannot be parsed, which netlify-cli ignores.
+// netlify.toml, with _redirects and _headers first, which is published in their place,
+// with build.processing. Nothing else of netlify.toml is sent: it may hold the build's
+// environment. The package rules says what is an error; a warning names what is ignored,
+// such as edge functions.
 //
 // # Functions
 //
@@ -26,7 +25,7 @@
 // .cjs files as functions of one file without dependencies. A manifest.json written by
 // zip-it-and-ship-it adds runtime, routes, schedule and timeout to its .zip files. Any
 // other name that does not begin with a dot is an error: other functions have to be
-// bundled first.
+// bundled first, which the package bundle does.
 package site
 
 import (
@@ -38,6 +37,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/candlefish/deploy-action/internal/netlify/rules"
 )
 
 // A Source names the folders that make a site.
@@ -51,6 +52,8 @@ type Source struct {
 type Site struct {
 	Files     []File // by path; the generated netlify.toml comes last, after Hash
 	Functions []Function
+	// Warnings are what is not published, or most likely wrong.
+	Warnings []string
 
 	dir       *os.Root
 	functions *os.Root // nil for none
@@ -88,19 +91,28 @@ func Open(src Source) (*Site, error) {
 }
 
 func (s *Site) read(src Source) (err error) {
-	if s.Files, err = list(s.dir, isProjectRoot(src.Dir, src.Config)); err != nil {
+	var links []string
+	if s.Files, links, err = list(s.dir, isProjectRoot(src.Dir, src.Config)); err != nil {
 		return err
 	}
-	if s.generated, err = generate(s.dir, src.Config); err != nil {
+	if len(links) > 0 {
+		s.Warnings = append(s.Warnings, "symlinks are not published: "+Some(links))
+	}
+	s.Warnings = append(s.Warnings, edgeFolders(src)...)
+	if err := s.generate(src); err != nil {
 		return err
 	}
 	if s.functions == nil {
 		return nil
 	}
-	if s.Functions, err = listFunctions(s.functions); err != nil {
+	if s.Functions, err = listFunctions(s.functions, s.warn); err != nil {
 		return fmt.Errorf("functions: %w", err)
 	}
 	return nil
+}
+
+func (s *Site) warn(format string, args ...any) {
+	s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
 }
 
 // Close closes the folders, which were only read.
@@ -129,7 +141,7 @@ func (s *Site) Hash(ctx context.Context, progress func(files int, bytes int64)) 
 	}
 	if s.generated != nil {
 		digest := sha1.Sum(s.generated)
-		s.Files = append(s.Files, File{Path: configName, Size: int64(len(s.generated)), SHA1: hex.EncodeToString(digest[:]), body: s.generated})
+		s.Files = append(s.Files, File{Path: rules.ConfigName, Size: int64(len(s.generated)), SHA1: hex.EncodeToString(digest[:]), body: s.generated})
 	}
 	return nil
 }

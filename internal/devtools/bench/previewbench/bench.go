@@ -171,7 +171,7 @@ type sample struct {
 // server starts a server that has all contents but the changed ones.
 func (b *bench) server() (*netlifytest.Server, func() []string, error) {
 	a := &answers{}
-	s, err := netlifytest.New(netlifytest.Options{SiteID: siteID, Token: token, Also: a.answer, Unexpected: a.note})
+	s, err := netlifytest.New(netlifytest.Options{SiteID: siteID, Token: token, CLI: true, Also: a.answer, Unexpected: a.note})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,11 +1,10 @@
-package site
+package rules
 
 import (
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -56,35 +55,17 @@ func (v value) tables() ([]map[string]any, error) {
 	return nil, v.wrong("tables, as in [[" + v.key + "]]")
 }
 
-// texts returns a table of texts; numbers and booleans count as their text.
-func (v value) texts() (map[string]string, error) {
-	m, err := v.table()
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for _, key := range slices.Sorted(maps.Keys(m)) {
-		switch item := m[key].(type) {
-		case string, int64, bool:
-			out[key] = fmt.Sprint(item)
-		default:
-			return nil, value{v.key + "." + key, item}.wrong("a text")
-		}
-	}
-	return out, nil
-}
-
 // headerValues returns the values of headers: texts, or lists of texts to be joined.
-func (v value) headerValues() (map[string]string, error) {
+func (v value) headerValues(warn warner) (map[string]string, error) {
 	m, err := v.table()
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		name := strings.TrimSpace(key)
-		if !headerName.MatchString(name) {
-			return nil, fmt.Errorf("%q is not a header name", key)
+		name := trim(key)
+		if err := checkName(name, warn); err != nil {
+			return nil, err
 		}
 		switch item := m[key].(type) {
 		case string:
@@ -100,18 +81,23 @@ func (v value) headerValues() (map[string]string, error) {
 	return out, nil
 }
 
-func (v value) status() (int, error) {
-	switch value := v.v.(type) {
-	case int64:
-		if value >= 100 && value <= 599 {
-			return int(value), nil
-		}
-	case string:
-		if isStatus(value) {
-			return strconv.Atoi(value[:3])
-		}
+func (v value) boolean() (bool, error) {
+	b, ok := v.v.(bool)
+	if !ok {
+		return false, v.wrong("true or false")
 	}
-	return 0, v.wrong("a status of three digits")
+	return b, nil
+}
+
+// status sets the status of a rule.
+func (v value) status(r *Redirect, warn warner) error {
+	switch status := v.v.(type) {
+	case int64, float64:
+		return r.setStatus(fmt.Sprint(status), warn)
+	case string:
+		return r.setStatus(status, warn)
+	}
+	return v.wrong("a status of three digits")
 }
 
 func joinedList(items []any) (string, error) {
@@ -121,7 +107,7 @@ func joinedList(items []any) (string, error) {
 		if !ok {
 			return "", errors.New("want texts")
 		}
-		out = append(out, strings.TrimSpace(s))
+		out = append(out, trim(s))
 	}
-	return strings.Join(out, ", "), nil
+	return joinedValue(strings.Join(out, ", ")), nil
 }

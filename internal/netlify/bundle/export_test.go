@@ -1,0 +1,4 @@
+package bundle
+
+// Settings is for fuzzing.
+var Settings = settings
