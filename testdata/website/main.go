@@ -5,6 +5,10 @@
 //	NEVER_READY      "true": /health always answers 503
 //	ERROR_RATE       share of requests, 0 to 1, answered with 500; /health is never one of them
 //	ERRORS_AFTER     time before ERROR_RATE counts
+//	LOST_RATE        share of requests, 0 to 1, whose answer breaks off
+//	REDIRECT         where every request but /health's is redirected to, such as /login
+//	EMPTY            "true": answers 200 without a body, but to /health
+//	COLD             time added to the first of 50 answers, and evenly less to the others
 //	LATENCY          time added to each answer but /health's
 //	LATENCY_JITTER   up to so much more, evenly spread
 //	LEAK             bytes kept for each request
@@ -62,6 +66,10 @@ type config struct {
 	neverReady bool
 	errorRate  float64
 	healthyFor time.Duration
+	lostRate   float64
+	redirect   string
+	empty      bool
+	cold       time.Duration
 	latency    time.Duration
 	jitter     time.Duration
 	leak       int
@@ -89,15 +97,25 @@ func parse(getenv func(string) string) (config, error) {
 		listen:     cmp.Or(getenv("LISTEN"), ":8080"),
 		startDelay: duration("START_DELAY", "0s"),
 		healthyFor: duration("ERRORS_AFTER", "0s"),
+		redirect:   getenv("REDIRECT"),
+		cold:       duration("COLD", "0s"),
 		latency:    duration("LATENCY", "0s"),
 		jitter:     duration("LATENCY_JITTER", "0s"),
 		crashAfter: duration("CRASH_AFTER", "0s"),
 		exitAfter:  duration("EXIT_AFTER", "0s"),
 		drain:      duration("DRAIN", "3s"),
 	}
+	share := func(name string) float64 {
+		f, err := strconv.ParseFloat(cmp.Or(getenv(name), "0"), 64)
+		if err != nil || !(f >= 0 && f <= 1) {
+			bad(name, "a number from 0 to 1")
+		}
+		return f
+	}
+	c.errorRate, c.lostRate = share("ERROR_RATE"), share("LOST_RATE")
 	var err error
-	if c.errorRate, err = strconv.ParseFloat(cmp.Or(getenv("ERROR_RATE"), "0"), 64); err != nil || !(c.errorRate >= 0 && c.errorRate <= 1) {
-		bad("ERROR_RATE", "a number from 0 to 1")
+	if c.empty, err = strconv.ParseBool(cmp.Or(getenv("EMPTY"), "false")); err != nil {
+		bad("EMPTY", "true or false")
 	}
 	if c.leak, err = strconv.Atoi(cmp.Or(getenv("LEAK"), "0")); err != nil || c.leak < 0 {
 		bad("LEAK", "a number of bytes")
@@ -169,6 +187,7 @@ type site struct {
 	random   func() float64 // from [0, 1)
 	draining atomic.Bool
 	mux      *http.ServeMux
+	answers  atomic.Int64 // but /health's
 
 	mu   sync.Mutex
 	kept [][]byte
@@ -219,7 +238,8 @@ func (s *site) misbehave(next http.HandlerFunc) http.Handler {
 		if s.leak > 0 {
 			s.keep()
 		}
-		if d := s.latency + time.Duration(s.random()*float64(s.jitter)); d > 0 {
+		warm := s.cold * time.Duration(max(0, coldAnswers-s.answers.Add(1)+1)) / coldAnswers
+		if d := s.latency + warm + time.Duration(s.random()*float64(s.jitter)); d > 0 {
 			select {
 			case <-time.After(d):
 			case <-r.Context().Done():
@@ -230,9 +250,24 @@ func (s *site) misbehave(next http.HandlerFunc) http.Handler {
 			http.Error(w, "an error, as ERROR_RATE says", http.StatusInternalServerError)
 			return
 		}
-		next(w, r)
+		switch {
+		case s.random() < s.lostRate:
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, "half of an ans")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case s.redirect != "":
+			http.Redirect(w, r, s.redirect, http.StatusFound)
+		case s.empty:
+			w.WriteHeader(http.StatusOK)
+		default:
+			next(w, r)
+		}
 	})
 }
+
+// coldAnswers is how many answers COLD slows down.
+const coldAnswers = 50
 
 // keep takes memory and never gives it back. Each page is written to, or the kernel would not hand it out.
 func (s *site) keep() {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -68,6 +69,9 @@ func TestAnswers(t *testing.T) {
 		{"never ready still serves", []string{"NEVER_READY", "true"}, "/", 200, ""},
 		{"always wrong", []string{"ERROR_RATE", "1"}, "/", 500, "ERROR_RATE"},
 		{"always wrong version", []string{"ERROR_RATE", "1"}, "/version", 500, "ERROR_RATE"},
+		{"redirected", []string{"REDIRECT", "/login"}, "/", 302, "/login"},
+		{"redirected is healthy", []string{"REDIRECT", "/login"}, "/health", 200, "ok"},
+		{"empty", []string{"EMPTY", "true"}, "/", 200, ""},
 		{"always wrong is healthy", []string{"ERROR_RATE", "1"}, "/health", 200, "ok"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -297,4 +301,38 @@ func TestBadEnvironmentExitsWithStatus2(t *testing.T) {
 	if err := p.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("exit: %v, want status 2", err)
 	}
+}
+
+func TestAnAnswerThatIsLost(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(newTestSite(t, "LOST_RATE", "1"))
+	defer server.Close()
+	res, err := http.Get(server.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the answer is %q, %v, want one that breaks off", body, err)
+	}
+	if w := get(newTestSite(t, "EMPTY", "true"), "/"); w.Body.Len() != 0 {
+		t.Errorf("the empty answer is %q", w.Body)
+	}
+}
+
+func TestAColdStart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newTestSite(t, "COLD", "500ms")
+		took := func() time.Duration { start := time.Now(); get(s, "/"); return time.Since(start) }
+		if d := took(); d != 500*time.Millisecond {
+			t.Errorf("the first answer takes %s, want 500ms", d)
+		}
+		for range coldAnswers {
+			took()
+		}
+		if d := took(); d != 0 {
+			t.Errorf("a warm one takes %s", d)
+		}
+	})
 }
