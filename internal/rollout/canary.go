@@ -72,10 +72,16 @@ func readiness(o Observation, why string) string {
 
 // preflight delays the first weight until test requests reach the canary. A
 // gateway learns of pods and of weights from different watches; one that has
-// the weight first answers the canary's share with 503.
+// the weight first answers the canary's share with 503. The test requests go on until
+// they have warmed it, at most as long as the plan says: a canary that stays cold is
+// the judge's business.
 func preflight(p Plan, s State, o Observation) (State, Action) {
 	switch o.Preflight {
 	case SplitConfirmed:
+		until := s.Since.Add(p.Propagation + p.Prewarm)
+		if o.Prewarming && !expired(o, until) {
+			return s, wait(s, until, "test requests to warm the canary")
+		}
 		return weight(p, s, o)
 	case SplitBlind:
 		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: the answers to test requests cannot be attributed")

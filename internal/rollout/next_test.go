@@ -532,3 +532,26 @@ func TestTheWaitForPodsSaysWhy(t *testing.T) {
 		t.Errorf("wake at %s, want none", a.Wake)
 	}
 }
+
+// The first weight waits for the end of the prewarm, at most as long as the plan says.
+func TestThePrewarmDelaysTheFirstWeight(t *testing.T) {
+	t.Parallel()
+	p := plan()
+	p.Prewarm = 20 * time.Second
+	s := State{Phase: PhaseProgressing, Stage: StagePreflight, Since: epoch}
+	o := Observation{CanaryReady: 1, CanaryWanted: 1, BackReady: 3, Accepted: true, Preflight: SplitConfirmed, Split: SplitPending, Verdict: VerdictPending}
+	for _, c := range []struct {
+		after   time.Duration
+		warming bool
+		want    Kind
+	}{{time.Second, true, KindWait}, {49 * time.Second, true, KindWait}, {50 * time.Second, true, KindWeight}, {time.Second, false, KindWeight}} {
+		o.Now, o.Prewarming = epoch.Add(c.after), c.warming
+		next, a := Next(p, s, o)
+		if a.Kind != c.want || c.want == KindWait && (next.Stage != StagePreflight || a.Until != epoch.Add(p.Propagation+p.Prewarm)) {
+			t.Errorf("after %s, warming %v: %+v in %s, want kind %d", c.after, c.warming, a, next.Stage, c.want)
+		}
+	}
+	if got := p.Replacing().Prewarm; got != 0 {
+		t.Errorf("a replacement waits %s for the prewarm", got)
+	}
+}

@@ -66,7 +66,7 @@ const (
 	StagePrepare   Stage = "prepare"   // record what is live, adopt it, create the canary Service
 	StageScale     Stage = "scale"     // size the canary for the step
 	StageReady     Stage = "ready"     // wait for its pods
-	StagePreflight Stage = "preflight" // wait until test requests reach them through the gateway
+	StagePreflight Stage = "preflight" // wait until test requests reach them through the gateway, and have warmed them
 	StageWeight    Stage = "weight"    // write the weight
 	StageAccepted  Stage = "accepted"  // wait until the gateway accepted the route
 	StageObserved  Stage = "observed"  // wait until answers show the split
@@ -119,6 +119,9 @@ type Plan struct {
 	Drain            time.Duration `json:"drain"`             // minimum time between the last request to a pod and its stop
 	Bake             time.Duration `json:"bake"`              // how long the promoted revision is judged while the old one is warm
 	KeepWarm         time.Duration `json:"keep_warm"`         // how long the old revision keeps its pods, if longer than Bake
+	// Prewarm bounds the time in which test requests warm the canary before its first
+	// weight; 0 for none.
+	Prewarm time.Duration `json:"prewarm,omitempty"`
 	// Replace: stable cannot serve, so the canary is compared with nothing.
 	Replace bool `json:"replace,omitempty"`
 	// Linger: a signal leaves the rollout as it is, for the next process of the
@@ -134,7 +137,7 @@ type Plan struct {
 // Replacing returns the plan for a stable version that is down: one step to all
 // traffic.
 func (p Plan) Replacing() Plan {
-	p.Replace = true
+	p.Replace, p.Prewarm = true, 0
 	if n := len(p.Steps); n > 0 {
 		p.Steps = p.Steps[n-1:]
 	}
@@ -257,7 +260,9 @@ type Observation struct {
 	// Preflight says whether test requests reach the canary through the gateway.
 	// SplitBlind: the answers cannot be attributed.
 	Preflight Split
-	Split     Split
+	// Prewarming: test requests reach the canary and still warm it.
+	Prewarming bool
+	Split      Split
 	// Followed is when the gateway likely started to follow the weight, estimated
 	// from the answers; zero if unknown. The confirmation comes later.
 	Followed time.Time
