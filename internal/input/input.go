@@ -103,6 +103,9 @@ type Spec struct {
 	First       []string // the most used inputs, in the order of their table
 	Outputs     []Output
 	Permissions []Permission
+	// Together returns what is wrong with values that are right by themselves; nil
+	// finds nothing. A value that is wrong by itself is unset for it.
+	Together func(Values) Problems
 }
 
 // Def returns the definition of the named input.

@@ -47,6 +47,9 @@ func (s Spec) Parse(args []string, getenv func(string) string) (Values, error) {
 		return ok && p.Reason == isRequired && (scan.misplaced && d.Positional || d.RequiredFor != "" && values.settings[d.Name].Text == "" && !values.holds(d.RequiredFor))
 	})
 	problems = append(problems, values.idle(s.Inputs)...)
+	if s.Together != nil {
+		problems = append(problems, s.Together(values)...)
+	}
 	if scan.help {
 		return values, ErrHelp
 	}

@@ -55,6 +55,9 @@ func (v Values) IsSet(name string) bool {
 // Source returns where the value came from.
 func (v Values) Source(name string) Source { return v.setting(name).Source }
 
+// Text returns a value as it was given, or the default: a List with its blank lines.
+func (v Values) Text(name string) string { return v.setting(name).Text }
+
 // Problem returns a problem with the named input, for rules that span several
 // inputs.
 func (v Values) Problem(name, reason string) Problem {
