@@ -346,10 +346,13 @@ func TestThreeReleasesInARow(t *testing.T) {
 				if pods := w.kubectl("get", "pods", "-l", "version=canary", "-o", "name"); !strings.Contains(pods, "pod/") {
 					t.Error("no pod has the label version=canary while a canary runs")
 				}
-				if routes := strings.Fields(w.kubectl("get", "httproutes", "-o", "name")); len(routes) != 1 {
-					t.Errorf("%s: %q remain once the canary has weight, want the user's alone", tag, routes)
+				if routes := strings.Fields(w.kubectl("get", "httproutes", "-o", "name")); len(routes) != 2 {
+					t.Errorf("%s: the routes are %q while the canary is judged, want the user's and that of test requests", tag, routes)
 				}
 				out := p.ends(0)
+				if routes := strings.Fields(w.kubectl("get", "httproutes", "-o", "name")); len(routes) != 1 {
+					t.Errorf("%s: %q remain at the end, want the user's alone", tag, routes)
+				}
 				if got := p.outputs()["failed-requests"]; got != "0" {
 					t.Errorf("%s: failed-requests = %q, want 0:\n%s", tag, got, out)
 				}

@@ -32,11 +32,10 @@ type choice struct {
 	targets [][sides]vegeta.Target // by page and the index of whom they are pinned to
 	rand    func(n int) int        // 0 to n, n excluded
 
-	mu     sync.Mutex
-	pinned float64        // requests per second
-	to     []rollout.Side // they go to these in turn
-	credit float64        // of a pinned request, due from 1 on
-	turn   int
+	mu      sync.Mutex
+	pinning Pinning
+	credit  float64 // of a pinned request, due from 1 on
+	turn    int
 
 	open [sides]atomic.Int64 // pinned requests without an answer yet
 }
@@ -61,16 +60,23 @@ func newChoice(c Config) *choice {
 	return k
 }
 
-// Pin sends so many of the stream's requests per second to single versions from now
-// on, in turn; they are part of its rate. The stream must have the versions' Pins. 0
-// sends none.
-func (s *Stream) Pin(perSecond float64, to ...rollout.Side) {
+// A Pinning is the part of a stream's requests that goes to single versions. The zero
+// value is none.
+type Pinning struct {
+	PerSecond float64 // part of the stream's rate
+	To        []rollout.Side
+	// Evenly asks for every page as often as for the others, whatever their weights.
+	Evenly bool
+}
+
+// Pin sends requests to single versions from now on, in turn. The stream must have the
+// versions' Pins.
+func (s *Stream) Pin(p Pinning) {
 	k := s.choice
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.pinned, k.to = perSecond, to
-	if len(to) == 0 {
-		k.pinned, k.credit = 0, 0
+	if k.pinning = p; len(p.To) == 0 {
+		k.pinning, k.credit = Pinning{}, 0
 	}
 }
 
@@ -85,11 +91,14 @@ func (k *choice) next(rate int) vegeta.Target {
 	page, to := k.page(), 0
 	// The accumulated share gives each version its number; at random, a version could
 	// get none for a while.
-	if k.credit += min(1, k.pinned/float64(rate)); k.credit >= 1 && len(k.to) > 0 {
+	if k.credit += min(1, k.pinning.PerSecond/float64(rate)); k.credit >= 1 {
 		k.credit--
 		k.turn++
-		to = index(k.to[k.turn%len(k.to)])
+		to = index(k.pinning.To[k.turn%len(k.pinning.To)])
 		k.open[to].Add(1)
+		if k.pinning.Evenly {
+			page = k.turn / len(k.pinning.To) % len(k.pages)
+		}
 	}
 	return k.targets[page][to]
 }

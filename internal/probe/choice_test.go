@@ -65,7 +65,7 @@ func TestAStreamAsksForPagesByWeightAndPinsItsShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream.Pin(200, rollout.SideCanary, rollout.SideStable)
+	stream.Pin(Pinning{PerSecond: 200, To: []rollout.Side{rollout.SideCanary, rollout.SideStable}})
 	close(started)
 	<-stream.Done()
 	got, failed := map[rollout.Side]int{}, 0

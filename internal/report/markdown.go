@@ -24,6 +24,7 @@ func markdown(r Result, keep int) string {
 	fmt.Fprintf(&b, "**%s**\n\n", r.verdict(w))
 	facts(&b, r)
 	steps(&b, r)
+	tested(&b, r)
 	chart(&b, r)
 	compare(&b, r)
 	failure(&b, r)

@@ -100,6 +100,10 @@ type Result struct {
 	// UnsentRequests are probes that could not be sent in time; the counts above
 	// do not include them.
 	UnsentRequests int64 `json:"unsent_requests"`
+	// TestRequests are nil if there was no way to send any; the counts above do not
+	// include them.
+	TestRequests *Tests   `json:"test_requests,omitempty"`
+	Prewarm      *Prewarm `json:"prewarm,omitempty"`
 
 	DurationSeconds Seconds `json:"duration_seconds"`
 	DwellSeconds    Seconds `json:"dwell_seconds"`    // the dwell of the plan that was held
@@ -129,6 +133,8 @@ type Step struct {
 	ObservedAfter Seconds       `json:"observed_after,omitzero"`
 	Dwell         Seconds       `json:"dwell"` // measured, not planned
 	Requests      VersionCounts `json:"requests"`
+	TestRequests  *Tests        `json:"test_requests,omitempty"` // see Result
+	WrongAnswers  WrongAnswers  `json:"wrong_answers,omitempty"` // test requests excluded
 	Latency       Latencies     `json:"latency"`
 	// ObservedShare is the canary's share of the answers, Interval its expected
 	// range, both 0..1. A nil share was not measured.

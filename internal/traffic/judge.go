@@ -10,6 +10,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
+	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -27,9 +28,16 @@ type judge struct {
 	*recording.Recorder
 	file     *os.File
 	buffer   *bufio.Writer
-	pending  map[rollout.Side]*analysis.Point
+	pending  map[series]*analysis.Point
 	flushed  time.Time
 	previous analysis.Rises // of the last releases
+}
+
+// A series is the points of one version's requests: of those that users' requests are
+// like, or of those that were sent to it alone.
+type series struct {
+	side   rollout.Side
+	pinned bool
 }
 
 // Judge starts the judge of the rollout, which records its input in a file.
@@ -48,7 +56,7 @@ func (m *Monitor) Judge(path string, start recording.Start) error {
 		return fmt.Errorf("record the analysis: %w", err)
 	}
 	j := &judge{
-		file: file, buffer: bufio.NewWriter(file), pending: map[rollout.Side]*analysis.Point{},
+		file: file, buffer: bufio.NewWriter(file), pending: map[series]*analysis.Point{},
 		previous: m.record.Rises,
 	}
 	j.Recorder = recording.New(j.buffer, start)
@@ -96,13 +104,19 @@ func (j *judge) answer(a probe.Answer, now time.Time) {
 	if j == nil {
 		return
 	}
-	p := j.of(a.Side)
+	p := j.of(series{a.Side, a.Pinned != ""})
 	p.Total++
 	if a.Failed {
 		p.Failed++
 	} else {
 		seconds := analysis.Number(a.Latency.Seconds())
 		p.Latency = append(p.Latency, analysis.Bucket{Over: seconds, Upto: seconds, N: 1})
+	}
+	for _, kind := range a.Wrong {
+		if p.Wrong == nil {
+			p.Wrong = map[evidence.Wrong]float64{}
+		}
+		p.Wrong[kind]++
 	}
 	if a.Failed || now.Sub(j.flushed) >= flushEvery {
 		j.flush(now)
@@ -114,25 +128,28 @@ func (j *judge) counted(side rollout.Side, total, failed uint64) {
 	if j == nil {
 		return
 	}
-	p := j.of(side)
+	p := j.of(series{side: side})
 	p.Total += float64(total)
 	p.Failed += float64(failed)
 }
 
-func (j *judge) of(side rollout.Side) *analysis.Point {
-	if side == "" {
-		side = rollout.SideUnattributed
+func (j *judge) of(key series) *analysis.Point {
+	if key.side == "" {
+		key.side = rollout.SideUnattributed
 	}
-	p := j.pending[side]
+	p := j.pending[key]
 	if p == nil {
-		p = &analysis.Point{Side: side}
-		j.pending[side] = p
+		p = &analysis.Point{Side: key.side, Pinned: key.pinned}
+		j.pending[key] = p
 	}
 	return p
 }
 
-// sides lists the sides that the judge gets, in order.
-var sides = []rollout.Side{rollout.SideStable, rollout.SideCanary, rollout.SideUnattributed}
+// all lists the series that the judge gets, in order.
+var all = []series{
+	{side: rollout.SideStable}, {side: rollout.SideCanary}, {side: rollout.SideUnattributed},
+	{side: rollout.SideStable, pinned: true}, {side: rollout.SideCanary, pinned: true},
+}
 
 // flush passes the answers since the last flush to the judge.
 func (j *judge) flush(now time.Time) {
@@ -140,8 +157,8 @@ func (j *judge) flush(now time.Time) {
 		return
 	}
 	j.flushed = now
-	for _, side := range sides {
-		if p := j.pending[side]; p != nil {
+	for _, key := range all {
+		if p := j.pending[key]; p != nil {
 			p.At = now
 			j.Add(config.ProbeMetric, *p)
 		}
@@ -151,8 +168,10 @@ func (j *judge) flush(now time.Time) {
 
 // cut ends the points of the probe stream at a time, so that no point spans it.
 func (j *judge) cut(at time.Time) {
-	for _, side := range sides {
-		j.of(side)
+	for _, key := range all {
+		if !key.pinned || j.pending[key] != nil {
+			j.of(key)
+		}
 	}
 	j.flush(at)
 }

@@ -11,47 +11,41 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/stat"
+	"github.com/candlefish/deploy-action/internal/traffic/baseline"
 )
 
-// baselineAnswers is the number of answers of the stable version required
-// before the first change.
-const baselineAnswers = 20
-
-// baselineLimit is the timeout for them.
+// baselineLimit is the timeout for the baseline's answers.
 const baselineLimit = 30 * time.Second
-
-const probePathHint = "set probe-path to a page that always works"
 
 // An Identity distinguishes the answers of the versions.
 type Identity struct {
 	Marker   probe.Marker
-	Book     *probe.Book // the marker's values of each version
-	Status   int         // the status of the stable version's answers
-	Size     int         // the largest body of these answers, in bytes
-	Why      string      // why the versions cannot be distinguished, "" if they can
-	Late     bool        // the canary's values are learnt from test requests
-	Before   bool        // stable's values are learnt from all answers before the first weight
-	Recalled bool        // an earlier process has begun the rollout
+	Book     *probe.Book       // the marker's values of each version
+	Status   int               // the status of the stable version's answers, to the first path
+	Answers  []release.Answers // more about them, by path; none if they are not known
+	Size     int               // the largest body of these answers, in bytes
+	Why      string            // why the versions cannot be distinguished, "" if they can
+	Late     bool              // the canary's values are learnt from test requests
+	Before   bool              // stable's values are learnt from all answers before the first weight
+	Recalled bool              // an earlier process has begun the rollout
 }
 
 // Learn sends a few requests to the entry point before the first change and
 // finds the marker that identifies stable's answers.
 func Learn(ctx context.Context, cfg Config) (Identity, error) {
-	var headers []http.Header
-	var bodies [][]byte
 	id := Identity{Marker: cfg.marker(), Book: &probe.Book{}, Before: true}
-	for failed := 0; len(headers) < baselineAnswers; {
-		sample, err := fetchStable(ctx, cfg, id.Status)
-		if err != nil {
-			failed++
-			if ctx.Err() != nil || tooMany(failed, failed+len(headers), cfg.ErrorRate) {
-				return id, err
-			}
-			continue
-		}
-		id.Status, id.Size = sample.Status, max(id.Size, len(sample.Body))
-		headers, bodies = append(headers, sample.Header), append(bodies, sample.Body)
+	settings := baseline.Settings{Target: cfg.target, Timeout: cfg.Timeout, Version: cfg.Version, ErrorRate: cfg.ErrorRate}
+	answers, samples, err := baseline.Ask(ctx, settings, cfg.paths())
+	if err != nil {
+		return id, err
+	}
+	id.Answers, id.Status = answers, answers[0].Status
+	for _, a := range answers {
+		id.Size = max(id.Size, int(a.Largest))
+	}
+	headers := make([]http.Header, len(samples))
+	for i, s := range samples {
+		headers[i] = s.Header
 	}
 	if id.Marker.String() == "" {
 		marker, book, err := probe.Discover(headers, nil)
@@ -65,8 +59,8 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 		}
 		return id, nil
 	}
-	for i := range headers {
-		value := id.Marker.Value(headers[i], bodies[i])
+	for _, s := range samples {
+		value := id.Marker.Value(s.Header, s.Body)
 		if value == "" {
 			return id, exit.Refuse("", fmt.Sprintf("the stable version's answers have no %s", id.Marker))
 		}
@@ -75,39 +69,8 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	return id, nil
 }
 
-// tooMany reports whether so many failed answers say that more than rate percent fail
-// (at 99 %, by the interval's lower end): two in a row do at 5 %, and one of many does
-// not. A version that fails now and then is what the canary is compared with; it is not
-// down.
-func tooMany(failed, answers int, rate float64) bool {
-	low, _ := stat.ShareInterval(failed, answers, .98)
-	return failed > 0 && 100*low > rate
-}
-
-// fetchStable sends one request. status is that of the previous answer, 0 for
-// none.
-func fetchStable(ctx context.Context, cfg Config, status int) (probe.Sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
-	sample, err := probe.Fetch(ctx, cfg.target(), cfg.Version)
-	if err != nil {
-		return sample, &DownError{Hint: "set probe-url to the public entry point and probe-path to a page that always works",
-			What: fmt.Sprintf("the stable version does not answer at the entry point %s: %v", cfg.URL, err)}
-	}
-	if sample.Status >= 400 || status != 0 && sample.Status != status {
-		return sample, &DownError{Hint: probePathHint, What: fmt.Sprintf("the stable version answered %s with status %d before any change", cfg.URL, sample.Status)}
-	}
-	return sample, nil
-}
-
-// A DownError says that the stable version does not serve. It has the exit
-// status of a run that did not start.
-type DownError struct {
-	What string
-	Hint string // what else may be wrong
-}
-
-func (e *DownError) Error() string { return e.What }
+// A DownError says that the stable version does not serve.
+type DownError = baseline.DownError
 
 // Unknown returns the identity for a stable version that does not serve: its
 // values cannot be learnt, so the canary's are learnt from the answers to test
@@ -131,7 +94,7 @@ func Recall(record *release.Record) (Identity, error) {
 	}
 	id.Book.Learn(rollout.SideStable, m.Stable...)
 	id.Book.Learn(rollout.SideCanary, m.Canary...)
-	id.Status = m.Status
+	id.Status, id.Answers = m.Status, m.Answers
 	return id, nil
 }
 
@@ -139,7 +102,7 @@ func Recall(record *release.Record) (Identity, error) {
 // process.
 func (id Identity) Markers() *release.Markers {
 	return &release.Markers{
-		Marker: id.Marker.String(), Status: id.Status,
+		Marker: id.Marker.String(), Status: id.Status, Answers: id.Answers,
 		Stable: id.Book.Values(rollout.SideStable), Canary: id.Book.Values(rollout.SideCanary),
 	}
 }
@@ -195,7 +158,7 @@ func (r *relearning) answer(id Identity, value string, side rollout.Side) {
 		return
 	}
 	for _, known := range id.Book.Values(rollout.SideStable) {
-		if r.last[known] <= r.answers-baselineAnswers {
+		if r.last[known] <= r.answers-baseline.Answers {
 			id.Book.Forget(rollout.SideStable, known)
 		}
 	}
@@ -207,20 +170,20 @@ func (r *relearning) answer(id Identity, value string, side rollout.Side) {
 // deadline.
 func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, until time.Time)) error {
 	until := time.Now().Add(baselineLimit)
-	await(fmt.Sprintf("%d answers by the stable version", baselineAnswers), until)
+	await(fmt.Sprintf("%d answers by the stable version", baseline.Answers), until)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		c := m.steps.tally.Step(probe.Before)
-		late, few := time.Now().After(until), c.Total() < baselineAnswers
+		late, few := time.Now().After(until), c.Total() < baseline.Answers
 		over := 100*float64(c.Failed()) > m.cfg.ErrorRate*float64(c.Total())
 		switch {
-		case tooMany(int(c.Failed()), int(c.Total()), m.cfg.ErrorRate) || late && over:
-			return &DownError{Hint: probePathHint, What: fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}
+		case baseline.TooMany(c.Failed(), c.Total(), m.cfg.ErrorRate) || late && over:
+			return &DownError{Hint: baseline.PathHint, What: fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}
 		case !few && !over:
 			return nil
 		case late && few:
-			return &DownError{Hint: probePathHint, What: fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baselineAnswers)}
+			return &DownError{Hint: baseline.PathHint, What: fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baseline.Answers)}
 		}
 		select {
 		case <-ctx.Done():

@@ -77,7 +77,7 @@ func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
 		case <-tick.C:
 		}
 	}
-	p.set(rollout.SplitConfirmed)
+	m.preflighted()
 	m.notify()
 }
 

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
 // Counts are the counts of one side's answers and failures, and the latencies
@@ -22,6 +23,12 @@ type Snapshot struct {
 	// Counters says that it is the gateway's request counters.
 	Evidence string
 	Counters bool
+	// Tests are the requests that were sent to one version alone since the first
+	// weight, by that version; Total has none of them.
+	Tests probe.Counts
+	// Tested: the gateway was asked for such requests.
+	Tested  bool
+	Prewarm *pinned.Prewarm // nil for none
 }
 
 // Snapshot returns the measurements so far.
@@ -32,6 +39,7 @@ func (m *Monitor) Snapshot() Snapshot {
 	if s.Counters {
 		s.Evidence = "the gateway's request counters"
 	}
+	s.Tests, s.Tested, s.Prewarm = m.steps.tests.Total(), m.tests.Possible, m.tests.Prewarm()
 	s.Weights = append(s.Weights, m.steps.weights...)
 	for _, step := range m.steps.list {
 		s.Steps = append(s.Steps, m.steps.view(step))

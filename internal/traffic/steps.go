@@ -8,6 +8,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stat"
+	"github.com/candlefish/deploy-action/internal/traffic/baseline"
+	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
 // A Step has the measurements at one weight, from its write to the next.
@@ -27,6 +29,9 @@ type Step struct {
 	Confirmed          bool
 	Verdict            analysis.Result
 	Counts             probe.Counts // all answers since the write; set in a Snapshot
+	// Tests are the requests since the write that were sent to one version alone, by
+	// that version; Counts has none of them.
+	Tests probe.Counts
 
 	written, shown int // keys of the tally: from the write on, and from when answers showed the weight
 }
@@ -40,7 +45,8 @@ type WeightAt struct {
 // steps has the steps so far and the answers by step.
 type steps struct {
 	tally   *probe.Tally
-	parts   int // of the tally
+	tests   *probe.Tally // of the requests that were sent to one version alone
+	parts   int          // of the tally
 	list    []*Step
 	weights []WeightAt
 }
@@ -58,6 +64,7 @@ func (s *steps) confirmed(step *Step, at time.Time) { step.shown = s.part(at) }
 func (s *steps) part(at time.Time) int {
 	s.parts++
 	s.tally.Begin(s.parts, at)
+	s.tests.Begin(s.parts, at)
 	return s.parts
 }
 
@@ -69,11 +76,11 @@ func (s *steps) newest() *Step {
 	return s.list[len(s.list)-1]
 }
 
-// counts returns the counts of all answers of a step.
-func (s *steps) counts(step *Step) probe.Counts {
-	c := s.tally.Step(step.written)
+// counts returns what a tally has of all answers of a step.
+func counts(tally *probe.Tally, step *Step) probe.Counts {
+	c := tally.Step(step.written)
 	if step.shown > 0 {
-		c = c.Merge(s.tally.Step(step.shown))
+		c = c.Merge(tally.Step(step.shown))
 	}
 	if step.Reverted { // the sides were exchanged when the answers came
 		c.Stable, c.Canary = c.Canary, c.Stable
@@ -84,7 +91,7 @@ func (s *steps) counts(step *Step) probe.Counts {
 // view returns a step for display, with its counts.
 func (s *steps) view(step *Step) Step {
 	c := *step
-	c.Counts = s.counts(step)
+	c.Counts, c.Tests = counts(s.tally, step), counts(s.tests, step)
 	if p := c.Share; c.Reverted && p.N > 0 {
 		c.Share.K, c.Share.Lo, c.Share.Hi = p.N-p.K, p.N-p.Hi, p.N-p.Lo
 	}
@@ -92,10 +99,11 @@ func (s *steps) view(step *Step) Step {
 }
 
 // preparing judges the time before the first weight, when failures can only
-// come from the preparations: at most maxRate percent of the answers may fail.
+// come from the preparations: at most maxRate percent of the answers may fail, and more
+// only as far as chance can explain.
 func (s *steps) preparing(maxRate float64) (rollout.Verdict, string) {
 	c := s.tally.Step(probe.Before)
-	if c.Total() < baselineAnswers || 100*float64(c.Failed()) <= maxRate*float64(c.Total()) {
+	if c.Total() < baseline.Answers || !baseline.TooMany(c.Failed(), c.Total(), maxRate) {
 		return rollout.VerdictPending, ""
 	}
 	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
@@ -128,7 +136,8 @@ func (p pace) confirming(answers int) int {
 // percent, take to come at the highest rate of a stream.
 func ConfirmTime(from, to, rate int) time.Duration {
 	needed := stat.NewConfirmer(float64(from)/100, float64(to)/100).Needed()
-	return time.Duration(needed) * time.Second / time.Duration(pace{judging: rate}.confirming(needed))
+	perSecond := pace{judging: rate}.confirming(needed) - rate/pinned.Part // test requests show no share
+	return time.Duration(needed) * time.Second / time.Duration(perSecond)
 }
 
 // A confirmation says whether the answers show the weight written last.
@@ -179,6 +188,14 @@ func (c *confirmation) answer(a probe.Answer) bool {
 	}
 	c.confirmed = true
 	return true
+}
+
+// downStill reports whether an answer may be one of a version that was down before
+// this process wrote a weight: a stable version that is being replaced, or a canary
+// that somebody removed in a pause. Until the answers show the weight, failures say
+// nothing of the canary.
+func (c *confirmation) downStill(a probe.Answer, replace bool) bool {
+	return (replace || c.settling) && !c.confirmed && a.Side != rollout.SideCanary
 }
 
 func (c *confirmation) unattributed() { c.confirmer.Unattributed() }

@@ -21,13 +21,16 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/probe"
+	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
 // Config configures what a Monitor sends and how it reads the answers.
 type Config struct {
-	URL     string        // of the entry point, with the path to ask for
+	URL     string        // of the entry point; without Paths, with the path to ask for
+	Paths   []expect.Path // behind the URL
 	Host    string        // the Host header where the URL names an address
 	Rate    int           // requests per second
 	Timeout time.Duration // of one request
@@ -42,8 +45,8 @@ type Config struct {
 	// PreflightHeader is the header of test requests; its value is the record's
 	// secret.
 	PreflightHeader string
-	// PreflightMark is the value of the same header in their answers, if the
-	// record asks the gateway to mark them.
+	// PreflightMark is the value of the same header in the canary's answers to them, if
+	// the record asks the gateway to mark them.
 	PreflightMark string
 }
 
@@ -53,8 +56,6 @@ type Marker struct {
 	Header string
 	Body   *regexp.Regexp
 }
-
-func (c Config) target() probe.Target { return probe.Target{URL: c.URL, Host: c.Host} }
 
 func (c Config) marker() probe.Marker {
 	switch {
@@ -84,6 +85,7 @@ type Monitor struct {
 	steps      steps
 	share      confirmation
 	settled    settlement
+	tests      *pinned.Tests
 	judge      *judge // nil if the run only finishes an earlier one
 	handedOver bool   // the user's Service and Deployment belong to the new version
 	reverted   bool   // the sides are exchanged, and nothing is judged any more
@@ -98,21 +100,22 @@ type Checks func(check config.CustomCheck, weight int) analysis.Finding
 // Start starts the stream against the entry point.
 func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {
 	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace{judging: cfg.Rate, size: id.Size}, changed: make(chan struct{}, 1), preflight: newPreflight()}
-	m.steps.tally = &probe.Tally{}
+	m.steps.tally, m.steps.tests = &probe.Tally{}, &probe.Tally{}
 	m.identity.teach(record)
 	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	m.stream, err = probe.Start(ctx, probe.Config{
-		Target: cfg.target(), Rate: cfg.Rate, Timeout: cfg.Timeout,
-		Marker: id.Marker, Book: id.Book, Baseline: id.Status, Version: cfg.Version, OnAnswer: m.answer,
+		Target: cfg.target(""), Pages: cfg.pages(id), Pins: cfg.pins(record), Rate: cfg.Rate, Timeout: cfg.Timeout,
+		Marker: id.Marker, Book: id.Book, Version: cfg.Version, OnAnswer: m.answer,
 	})
 	if err != nil {
 		m.cancel()
 		return nil, fmt.Errorf("start the probe stream: %w", err)
 	}
 	m.reverted = record.Reverted
+	m.tests = pinned.New(m.stream, cfg.Rate, record.PreflightStable != "" && id.Why == "")
 	if (id.Why == "" || record.MarkPreflight) && record.Preflight != "" {
-		marked := cfg.target()
+		marked := cfg.target(cfg.paths()[0].Path)
 		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
 		m.preflight.begin()
 		go m.preflight.run(ctx, m, marked)
@@ -144,7 +147,7 @@ func (m *Monitor) Follow(p rollout.Plan) {
 func (m *Monitor) Check(checks Checks) { m.checks = checks }
 
 // blind reports whether the versions cannot be distinguished.
-func (m *Monitor) blind() bool { return m.identity.Why != "" && m.counters == nil }
+func blind(m *Monitor) bool { return m.identity.Why != "" && m.counters == nil }
 
 // Changed implements loop.Traffic.
 func (m *Monitor) Changed() <-chan struct{} { return m.changed }
@@ -158,8 +161,12 @@ func (m *Monitor) notify() {
 
 // answer handles one answer of the stream.
 func (m *Monitor) answer(a probe.Answer) {
-	m.steps.tally.Add(a)
 	now := time.Now()
+	if a.Pinned != "" {
+		m.tested(a, now)
+		return
+	}
+	m.steps.tally.Add(a)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.failing++; !a.Failed {
@@ -182,7 +189,7 @@ func (m *Monitor) answer(a probe.Answer) {
 		if m.share.answer(a) {
 			m.notify()
 		}
-		if !m.reverted && !m.downStill(a) {
+		if !m.reverted && !m.share.downStill(a, m.plan.Replace) {
 			m.judge.answer(a, now)
 		}
 	}
@@ -192,14 +199,6 @@ func (m *Monitor) answer(a probe.Answer) {
 		m.notifiedAt = now
 		m.notify()
 	}
-}
-
-// downStill reports whether an answer may be one of a version that was down before
-// this process wrote a weight: a stable version that is being replaced, or a canary
-// that somebody removed in a pause. Until the answers show the weight, failures say
-// nothing of the canary.
-func (m *Monitor) downStill(a probe.Answer) bool {
-	return (m.plan.Replace || m.share.settling) && !m.share.confirmed && a.Side != rollout.SideCanary
 }
 
 // ActionDone implements loop.Traffic.
@@ -222,6 +221,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 			m.share.begin(a.Weight, at)
 		}
 		m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
+		m.tests.Aim(a.Weight, at)
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
 		m.judge.begin(s.Step, a.Weight, at)
@@ -231,6 +231,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		if !m.reverted {
 			m.judge.keepRises(m.record)
 		}
+		m.tests.Aim(0, at)
 		m.handedOver = true
 		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
@@ -256,7 +257,8 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o.Preflight, o.Split, o.Verdict = m.preflight.state(), rollout.SplitPending, rollout.VerdictPending
-	if m.blind() {
+	o.Prewarming = m.tests.Prewarming(o.Now, o.CanaryWanted, len(m.cfg.paths()))
+	if blind(m) {
 		o.Split = rollout.SplitBlind
 	}
 	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.old, m.settled.new, m.share.canary
@@ -272,7 +274,7 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 		step = m.bake(o.Now)
 	}
 	if !step.Promotion && !step.Bake {
-		m.confirm(step, &o)
+		m.confirm(step, &o, s)
 	}
 	judged := s.Phase == rollout.PhaseProgressing || s.Phase == rollout.PhasePromoting || s.Phase == rollout.PhaseBaking
 	if m.judge != nil && judged && !m.reverted {
@@ -313,14 +315,16 @@ func (m *Monitor) revert(at time.Time) {
 }
 
 // confirm records when the gateway and the answers followed the newest weight.
-func (m *Monitor) confirm(step *Step, o *rollout.Observation) {
+func (m *Monitor) confirm(step *Step, o *rollout.Observation, s rollout.State) {
 	if step.Accepted == 0 && o.Accepted {
 		step.Accepted = o.Now.Sub(step.WrittenAt)
 	}
 	if !step.Confirmed {
 		step.Share = m.share.progress()
 	}
-	if m.blind() || !m.share.confirmed {
+	// A signal leaves no time for open requests, and the pods too.
+	drains := step.Weight == 0 && !m.reverted && s.QuickBy.IsZero() && m.tests.Drains(o.Now)
+	if blind(m) || !m.share.confirmed || drains {
 		return
 	}
 	o.Split, o.Followed = rollout.SplitConfirmed, m.share.followed

@@ -43,6 +43,9 @@ type Run struct {
 
 // Configure takes the inputs, with the rules of the analysis file.
 func (r *Run) Configure(values input.Values) error {
+	if err := inputs.Together(values).Err(); err != nil { // those of a record among them
+		return err
+	}
 	cfg := inputs.ConfigOf(values)
 	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.Action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && urgent(r.Action.Getenv)
 	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
@@ -354,7 +357,7 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
 	cfg, down := r.Cfg.Traffic(found.EntryPoint), found.Down
 	if down == "" {
-		monitor, err := r.baseline(ctx, cfg, found.Record)
+		monitor, err := r.baseline(ctx, cfg, found)
 		var failed *traffic.DownError
 		if !errors.As(err, &failed) {
 			return monitor, err
@@ -366,17 +369,17 @@ func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monito
 	}
 	r.Console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
 	found.Record.Plan = found.Record.Plan.Replacing()
-	return start(ctx, cfg, found.Record, traffic.Unknown(cfg))
+	return r.start(ctx, cfg, found, traffic.Unknown(cfg))
 }
 
 // baseline finds out how the versions can be told apart, and returns once stable
 // has answered without a failure.
-func (r *Run) baseline(ctx context.Context, cfg traffic.Config, record *release.Record) (*traffic.Monitor, error) {
+func (r *Run) baseline(ctx context.Context, cfg traffic.Config, found *discover.Found) (*traffic.Monitor, error) {
 	identity, err := traffic.Learn(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	monitor, err := start(ctx, cfg, record, identity)
+	monitor, err := r.start(ctx, cfg, found, identity)
 	if err != nil {
 		return nil, err
 	}
@@ -387,9 +390,18 @@ func (r *Run) baseline(ctx context.Context, cfg traffic.Config, record *release.
 	return monitor, nil
 }
 
-// start starts the probes of a release whose versions have this identity.
-func start(ctx context.Context, cfg traffic.Config, record *release.Record, identity traffic.Identity) (*traffic.Monitor, error) {
+// start starts the probes of a release whose versions have this identity. The record
+// asks for a route to stable where test requests can say whose a failure is.
+func (r *Run) start(ctx context.Context, cfg traffic.Config, found *discover.Found, identity traffic.Identity) (*traffic.Monitor, error) {
+	record := found.Record
 	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
+	switch {
+	case found.Unpinned != "" || identity.Late: // the plan says so
+	case identity.Why != "":
+		r.Console.Logf("no test requests to one version alone while it is judged: %s", identity.Why)
+	default:
+		record.PreflightStable = rand.Text()
+	}
 	return traffic.Start(ctx, cfg, record, identity)
 }
 

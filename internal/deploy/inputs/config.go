@@ -8,6 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
@@ -43,21 +44,24 @@ type Config struct {
 	ResponseRatio float64
 	ResponseMax   time.Duration
 	MinSamples    int
+	WarmUp        *time.Duration // nil for that of the analysis file
 	AnalysisFile  string
 	// Rules are the analysis file's configuration, with the limits above where it
 	// has none.
 	Rules judging.Rules
 
 	ProbeURL     string
-	ProbePath    string
+	ProbePaths   []expect.Path
 	ProbeRate    int // requests per second
 	ProbeTimeout time.Duration
 	Marker       traffic.Marker // the zero Marker is discovered
 	VersionLabel string
 	MetricsURL   string
 
-	Drain    time.Duration
-	Bake     time.Duration
+	Drain time.Duration
+	Bake  time.Duration
+	// Prewarm bounds how long test requests warm a canary before its first traffic.
+	Prewarm  time.Duration
 	KeepWarm time.Duration
 	// Replace: a stable version that is down does not prevent the release.
 	Replace          bool
@@ -104,7 +108,6 @@ func ConfigOf(v input.Values) Config {
 		MinSamples:    v.Int("min-samples"),
 		AnalysisFile:  v.String("analysis-file"),
 
-		ProbePath:    v.String("probe-path"),
 		ProbeRate:    v.Int("probe-rate"),
 		ProbeTimeout: v.Duration("probe-timeout"),
 		VersionLabel: v.String("version-label"),
@@ -112,6 +115,7 @@ func ConfigOf(v input.Values) Config {
 		Drain:            v.Duration("drain-window"),
 		Bake:             v.Duration("bake-time"),
 		KeepWarm:         v.Duration("keep-warm"),
+		Prewarm:          v.Duration("prewarm"),
 		Replace:          v.String("when-stable-is-down") == "replace",
 		ProgressDeadline: v.Duration("progress-deadline"),
 		Propagation:      v.Duration("propagation-timeout"),
@@ -133,6 +137,10 @@ func ConfigOf(v input.Values) Config {
 	if u := v.URL("probe-url"); u != nil {
 		c.ProbeURL = u.String()
 	}
+	if v.IsSet("warm-up") {
+		c.WarmUp = new(v.Duration("warm-up"))
+	}
+	c.ProbePaths, _ = probePaths(v) // Together has reported what is wrong
 	c.Marker = traffic.Marker{Header: v.String("version-header"), Body: v.Regexp("version-body")}
 	return c
 }
@@ -153,7 +161,7 @@ func (c Config) Plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
 		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
-		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, QuickAbort: quickAbort, Finish: Finish,
+		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, Prewarm: c.Prewarm, QuickAbort: quickAbort, Finish: Finish,
 	}
 	for _, s := range c.Steps {
 		p.Steps = append(p.Steps, rollout.Step{Weight: s.Weight, Dwell: c.StepDuration, Pause: s.Pause, UntilPromoted: s.UntilPromoted})
@@ -164,7 +172,7 @@ func (c Config) Plan(grace time.Duration) rollout.Plan {
 // Traffic returns the traffic configuration for an entry point.
 func (c Config) Traffic(entry discover.EntryPoint) traffic.Config {
 	return traffic.Config{
-		URL: strings.TrimSuffix(entry.URL, "/") + c.ProbePath, Host: entry.Host,
+		URL: strings.TrimSuffix(entry.URL, "/"), Host: entry.Host, Paths: c.ProbePaths,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
 		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
 	}
@@ -177,7 +185,7 @@ func WorstCase(p rollout.Plan) time.Duration {
 	for _, s := range p.Steps {
 		d += p.ProgressDeadline + 2*p.Propagation + s.Dwell*time.Duration(1+p.MaxExtensions) + s.Pause
 	}
-	return d + p.Bake*time.Duration(1+p.MaxExtensions) + p.Drain + 3*p.Propagation + 4*p.Finish
+	return d + p.Prewarm + p.Bake*time.Duration(1+p.MaxExtensions) + p.Drain + 3*p.Propagation + 4*p.Finish
 }
 
 // Dwell returns the total dwell of p, without extensions.
@@ -193,6 +201,6 @@ func Dwell(p rollout.Plan) time.Duration {
 func (c Config) Limits() judging.Limits {
 	return judging.Limits{
 		ErrorRate: c.ErrorRate, SuccessRate: c.SuccessRate, ResponseRatio: c.ResponseRatio, ResponseMax: c.ResponseMax,
-		MinSamples: c.MinSamples, Inconclusive: c.Inconclusive,
+		MinSamples: c.MinSamples, WarmUp: c.WarmUp, Inconclusive: c.Inconclusive,
 	}
 }

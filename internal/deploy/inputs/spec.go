@@ -41,6 +41,7 @@ func Spec() input.Spec {
 		Inputs:      inputs(),
 		Outputs:     outputs(),
 		Permissions: permissions(),
+		Together:    Together,
 	}
 }
 
@@ -154,6 +155,10 @@ func trafficInputs() []input.Def {
 			Help:       "What to do when the live version has no ready pods or does not answer: release without a comparison, in one step, or refuse",
 		},
 		{
+			Name: "prewarm", Kind: input.Duration, Default: "30s", Range: seconds(0, 3600),
+			Help: "Maximum time in which test requests warm the new pods before their first traffic; it ends when their latency has settled; 0s for none",
+		},
+		{
 			Name: "progress-deadline", Kind: input.Duration, Default: "600s", Range: seconds(1, 24*3600),
 			Help: "Timeout for new pods to become ready",
 		},
@@ -227,6 +232,10 @@ func judgeInputs() []input.Def {
 			Help: "What follows an inconclusive step: dwell longer (twice at most, then pause), shift traffic back, or pause",
 		},
 		{
+			Name: "warm-up", Kind: input.Duration, Discovered: "warm-up of the analysis file, else 45s", Range: seconds(0, 3600),
+			Help: "Maximum time in which a canary's first answers count for errors but not for latency; it ends sooner if they have settled",
+		},
+		{
 			Name: "analysis-file", Env: "ANALYSIS_FILE", Discovered: "only the probe stream is judged",
 			Help: "YAML file with metrics, limits and custom checks; see docs/analysis.md", Example: "deploy/analysis.yaml",
 		},
@@ -241,7 +250,17 @@ func probeInputs() []input.Def {
 			Help: "Public entry point that the probe stream goes through", Example: "https://candlefish.ai",
 		},
 		{
-			Name: "probe-path", Default: "/", Form: input.FormPath, Help: "Path that the probes request",
+			Name: "probe-path", Default: "/", Form: input.FormPath, Help: "Path that the probes request, if it is a single one",
+		},
+		{
+			Name: "probe-paths", Kind: input.List, Discovered: "probe-path",
+			Help:    "Paths that the probes request, one a line, each with a weight from 1 to 1000 behind it if it is not 1",
+			Example: "/api/health 3",
+		},
+		{
+			Name: "probe-expect", Kind: input.List, Discovered: "answers as the stable version gave them",
+			Help:    "What answers have to be, one a line behind the path: status, header, body pattern, JSON path; see docs/analysis.md",
+			Example: `/api/health json $.status == "ok"`,
 		},
 		{
 			Name: "probe-rate", Kind: input.Int, Default: "50", Range: &input.Range{Min: 1, Max: 1000},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
 )
 
@@ -112,6 +113,71 @@ func TestSpecTakesFullOnlyWithPromote(t *testing.T) {
 	for _, args := range [][]string{{"--full", "--command", "promote"}, {"--full=false", "--command", "abort"}} {
 		if _, err := Spec().Parse(args, none); err != nil {
 			t.Errorf("Parse(%q): %v", args, err)
+		}
+	}
+}
+
+// judged returns the configuration of inputs, without an analysis file.
+func judged(t *testing.T, v input.Values) Config {
+	t.Helper()
+	c := ConfigOf(v)
+	rules, err := judging.Load("", c.Limits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Rules = rules
+	return c
+}
+
+// Every line that is wrong is reported, with its number and what is allowed.
+func TestProbePathsAndExpectations(t *testing.T) {
+	t.Parallel()
+	parse := func(args ...string) (input.Values, error) { return Spec().Parse(append(args, "--image=web:2"), none) }
+	v, err := parse("--probe-paths=/ 3\n\n/api/health", "--probe-expect=/api/health status 200\n/ body /Welcome/", "--prewarm=0s", "--warm-up=10s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := judged(t, v)
+	if len(c.ProbePaths) != 2 || c.ProbePaths[0].Weight != 3 || len(c.ProbePaths[0].Expectations) != 1 || c.ProbePaths[1].Path != "/api/health" {
+		t.Errorf("paths %+v", c.ProbePaths)
+	}
+	if c.Plan(0).Prewarm != 0 || c.Limits().WarmUp == nil || *c.Limits().WarmUp != 10*time.Second {
+		t.Errorf("prewarm %s, warm-up %v", c.Plan(0).Prewarm, c.Limits().WarmUp)
+	}
+	if v, err = parse("--probe-path=/home"); err != nil {
+		t.Fatal(err)
+	}
+	c = judged(t, v)
+	if len(c.ProbePaths) != 1 || c.ProbePaths[0].Path != "/home" || c.Limits().WarmUp != nil || c.Plan(0).Prewarm != 30*time.Second {
+		t.Errorf("without probe-paths: %+v, warm-up %v", c.ProbePaths, c.Limits().WarmUp)
+	}
+	cold := c
+	cold.Prewarm = 0
+	if with, without := WorstCase(c.Plan(0)), WorstCase(cold.Plan(0)); with-without != 30*time.Second {
+		t.Errorf("the worst case is %s with a prewarm of 30 s, %s without", with, without)
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want []string
+	}{
+		"all of them": {
+			[]string{"--probe-paths=/ 3\n\nhome\n/a 0", "--probe-rate=0"},
+			[]string{`probe-rate (flag --probe-rate): "0": out of range`, `probe-paths (flag --probe-paths): "home": line 3: "home" is no path`, `"/a 0": line 4: weight "0" is no whole number from 1 to 1000; allowed: one path a line`},
+		},
+		"expectations": {
+			[]string{"--probe-path=/home", "--probe-expect=/ status 200\n/home body /(/"},
+			[]string{`probe-expect (flag --probe-expect): "/ status 200": line 1: / is not asked for: the paths are /home; allowed: one a line`, `line 2: the pattern does not compile`},
+		},
+		"both": {
+			[]string{"--probe-path=/home", "--probe-paths=/"},
+			[]string{`probe-path (flag --probe-path): "/home": probe-paths names the paths: set one of the two`},
+		},
+	} {
+		_, err := parse(c.args...)
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, new(input.Problems)) {
+				t.Errorf("%s: %v does not say %q", name, err, want)
+			}
 		}
 	}
 }

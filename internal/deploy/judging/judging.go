@@ -34,6 +34,7 @@ type Limits struct {
 	ResponseRatio float64 // canary to stable
 	ResponseMax   time.Duration
 	MinSamples    int
+	WarmUp        *time.Duration // replaces that of the file, nil for no such limit
 	Inconclusive  rollout.Policy
 }
 
@@ -61,6 +62,9 @@ func Load(file string, l Limits) (Rules, error) {
 	c, err := judgefile.Load(file, l.metric())
 	if err != nil {
 		return Rules{}, &exit.Error{Status: exit.BadInput, Err: err, Hint: fileHint}
+	}
+	if l.WarmUp != nil {
+		c.WarmUp = new(config.Duration(*l.WarmUp))
 	}
 	return Rules{c}, nil
 }

@@ -45,6 +45,30 @@ func TestTheInputsLimitsCountWithoutAFile(t *testing.T) {
 	}
 }
 
+// The input replaces the file's warm-up only if somebody gave it.
+func TestTheWarmUpOfTheInputs(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "analysis.yaml")
+	if err := os.WriteFile(file, []byte("version: 1\nwarm-up: 20s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	given := limits
+	given.WarmUp = new(5 * time.Second)
+	for _, c := range []struct {
+		file string
+		l    Limits
+		want time.Duration
+	}{{"", limits, 45 * time.Second}, {file, limits, 20 * time.Second}, {file, given, 5 * time.Second}, {"", given, 5 * time.Second}} {
+		r, err := Load(c.file, c.l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := time.Duration(*r.config.WarmUp); got != c.want {
+			t.Errorf("with the file %q and the input %v: %s, want %s", c.file, c.l.WarmUp, got, c.want)
+		}
+	}
+}
+
 func TestABadFileIsBadInput(t *testing.T) {
 	t.Parallel()
 	_, err := load(t, "version: 1\nalpha: 2\n")

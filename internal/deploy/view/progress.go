@@ -12,6 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
+	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
 // ShowPlan shows the plan before the first change.
@@ -29,10 +30,33 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
+	for _, line := range tests(cfg, p, f.Unpinned) {
+		c.Logf("%s", line)
+	}
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
+}
+
+// tests says what test requests the plan sends to one version alone.
+func tests(cfg inputs.Config, p rollout.Plan, unpinned string) []string {
+	var lines []string
+	switch {
+	case p.Replace:
+		unpinned = "the stable version does not serve"
+	case p.Prewarm > 0:
+		lines = append(lines, fmt.Sprintf("before its first weight the canary gets test requests to all probe paths until its latency has settled, at most for %s", p.Prewarm))
+	}
+	switch {
+	case unpinned != "":
+		lines = append(lines, "no test requests to one version alone while it is judged: "+unpinned)
+	case cfg.MetricsURL != "":
+		lines = append(lines, "a fifth of the probes goes to one version alone while it is judged, unless the gateway's counters, which would count them, confirm the weights")
+	default:
+		lines = append(lines, "a fifth of the probes goes to one version alone while it is judged: to the canary below 50 %, to stable above")
+	}
+	return lines
 }
 
 // jobLimit is how long a job of GitHub's own runners may take, see
@@ -107,12 +131,30 @@ type Progress struct {
 	draining time.Time
 	Drained  time.Duration
 	await    string
+	warmed   bool // the end of the prewarm was shown
 }
 
 // Report reports one decision of the loop.
 func (p *Progress) Report(s rollout.State, a rollout.Action, o rollout.Observation) {
 	p.drain(s, o.Now)
+	if w := p.Monitor.Prewarm(); w != nil && !p.warmed {
+		p.warmed = true
+		p.Console.Logf("%s", warmWords(*w))
+	}
 	p.decided(s, a)
+}
+
+// warmWords describes a prewarm that has ended.
+func warmWords(w pinned.Prewarm) string {
+	how := "its latency has settled"
+	if !w.Settled {
+		how = "the time was up before its latency settled"
+	}
+	words := fmt.Sprintf("prewarmed for %s with %d test requests, %d failed: %s", w.Took.Round(100*time.Millisecond), w.Requests, w.Failed, how)
+	if w.First > 0 {
+		words += fmt.Sprintf(", median %s at first, %s at last", w.First.Round(100*time.Microsecond), w.Last.Round(100*time.Microsecond))
+	}
+	return words
 }
 
 // drain measures the time in the drain window.

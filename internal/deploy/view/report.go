@@ -18,6 +18,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -291,12 +292,22 @@ func describeTraffic(r *report.Result, t traffic.Snapshot, p rollout.Plan) {
 	case t.Why != "":
 		warn("the answers could not confirm the weights: %s", t.Why)
 	}
+	if t.Tested {
+		r.TestRequests = testsOf(t.Tests)
+	}
+	if p := t.Prewarm; p != nil {
+		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+		r.Prewarm = &report.Prewarm{Took: report.Seconds(p.Took), Requests: p.Requests, Failed: p.Failed, First: ms(p.First), Last: ms(p.Last), Settled: p.Settled}
+	}
 	for _, w := range t.Weights {
 		r.Weights = append(r.Weights, report.WeightAt{At: w.At.UTC(), Weight: w.Weight})
 	}
 	for _, s := range t.Steps {
 		r.Warnings = append(r.Warnings, s.Verdict.Warnings...)
 		step := stepOf(s, t.Evidence)
+		if t.Tested && s.Tests.Total() > 0 {
+			step.TestRequests = testsOf(s.Tests)
+		}
 		r.StepRecords = append(r.StepRecords, step)
 		r.DwellSeconds += min(step.Dwell, report.Seconds(asked(p, s)))
 	}
@@ -343,6 +354,14 @@ func stepOf(s traffic.Step, evidence string) report.Step {
 		Verdict: s.Verdict.Verdict, Reason: s.Verdict.Reason, Confirmation: report.Unconfirmed,
 		Findings: s.Verdict.Findings, Measured: s.Verdict.Measured, Score: s.Verdict.Score,
 	}
+	for side, counts := range map[rollout.Side]traffic.Counts{rollout.SideStable: c.Stable, rollout.SideCanary: c.Canary, rollout.SideUnattributed: c.Unattributed} {
+		if len(counts.Wrong) > 0 {
+			if step.WrongAnswers == nil {
+				step.WrongAnswers = report.WrongAnswers{}
+			}
+			step.WrongAnswers[side] = counts.Wrong
+		}
+	}
 	if s.Confirmed {
 		p := s.Share
 		share, interval := p.Share(), [2]float64{float64(p.Lo) / float64(p.N), float64(p.Hi) / float64(p.N)}
@@ -359,6 +378,10 @@ func stepOf(s traffic.Step, evidence string) report.Step {
 		step.Name = backStep
 	}
 	return step
+}
+
+func testsOf(c probe.Counts) *report.Tests {
+	return &report.Tests{Stable: countsOf(c.Stable), Canary: countsOf(c.Canary)}
 }
 
 func countsOf(c traffic.Counts) report.Counts {
