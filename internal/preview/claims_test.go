@@ -16,12 +16,12 @@ import (
 // opened and closed are runs of the action at these events of pull request 1.
 func (p *peer) opened(inputs map[string]string) actiontest.Result {
 	p.t.Helper()
-	return p.step(inputs, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(Main)
+	return p.step(inputs, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(p.main)
 }
 
 func (p *peer) closed(inputs map[string]string) actiontest.Result {
 	p.t.Helper()
-	return p.step(inputs, p.event(pullEvent("closed", "closed", repo)), "pull_request").Run(Main)
+	return p.step(inputs, p.event(pullEvent("closed", "closed", repo)), "pull_request").Run(p.main)
 }
 
 func TestEnvironments(t *testing.T) {
@@ -48,7 +48,7 @@ func TestEnvironments(t *testing.T) {
 				p.push(n, sha1)
 				for range 3 - n {
 					inputs["pr-number"] = fmt.Sprint(n)
-					if r := p.step(inputs, "", "").Run(Main); r.Code != 0 {
+					if r := p.step(inputs, "", "").Run(p.main); r.Code != 0 {
 						t.Fatalf("up: %d\n%s", r.Code, r.Log)
 					}
 				}
@@ -99,12 +99,12 @@ func TestClosedButOpenAgain(t *testing.T) {
 		t.Errorf("the event says closed, GitHub says open: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
 	byHand := map[string]string{"goal": "down", "pr-number": "1"}
-	r = p.step(byHand, "", "").Run(Main)
+	r = p.step(byHand, "", "").Run(p.main)
 	if r.Code != 3 || r.Outputs["status"] != "refused" || !strings.Contains(r.Log, "remove-open: true") || len(p.netlify.Deploys()) != 1 {
 		t.Errorf("by hand: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
 	byHand["remove-open"] = "true"
-	r = p.step(byHand, "", "").Run(Main)
+	r = p.step(byHand, "", "").Run(p.main)
 	if r.Code != 0 || r.Outputs["status"] != "removed" || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("by hand, although it is open: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -172,7 +172,7 @@ func TestSharedSite(t *testing.T) {
 	other.netlify = p.netlify
 	const second = "candlefish/shop"
 	other.github.AddPull(second, githubtest.Pull{Number: 1, HeadSHA: sha2})
-	r := other.step(map[string]string{"repository": second, "pr-number": "1"}, "", "").Run(Main)
+	r := other.step(map[string]string{"repository": second, "pr-number": "1"}, "", "").Run(other.main)
 	if r.Code != 1 || !strings.Contains(r.Log, "alias pr-1 has the preview of candlefish/website#1") {
 		t.Errorf("%d\n%s", r.Code, r.Log)
 	}
@@ -187,13 +187,13 @@ func TestSweepWithAnUnreadablePullRequest(t *testing.T) {
 	p := newSite(t)
 	for n := 1; n <= 3; n++ {
 		p.push(n, sha1)
-		if r := p.step(map[string]string{"pr-number": fmt.Sprint(n)}, "", "").Run(Main); r.Code != 0 {
+		if r := p.step(map[string]string{"pr-number": fmt.Sprint(n)}, "", "").Run(p.main); r.Code != 0 {
 			t.Fatalf("up: %d\n%s", r.Code, r.Log)
 		}
 		p.close(n)
 	}
 	p.github.Inject(githubtest.Fault{Path: "/pulls/2", Do: githubtest.Answer(410, `{"message":"Gone"}`)})
-	r := p.step(map[string]string{"goal": "sweep", "delete": "true"}, "", "").Run(Main)
+	r := p.step(map[string]string{"goal": "sweep", "delete": "true"}, "", "").Run(p.main)
 	if r.Code != 1 || !strings.Contains(r.Outputs["remaining"], "#2: check") || !strings.Contains(r.Summary, "#2: its pull request is not open; not removed") {
 		t.Errorf("%d, %v\n%s", r.Code, r.Outputs, r.Summary)
 	}
@@ -205,7 +205,7 @@ func TestSweepWithAnUnreadablePullRequest(t *testing.T) {
 		t.Errorf("left are %+v", deploys)
 	}
 	p.github.Heal()
-	if r := p.step(map[string]string{"goal": "sweep", "delete": "true"}, "", "").Run(Main); r.Code != 0 || len(p.netlify.Deploys()) != 0 {
+	if r := p.step(map[string]string{"goal": "sweep", "delete": "true"}, "", "").Run(p.main); r.Code != 0 || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("again: %d, %v\n%s", r.Code, r.Outputs, r.Summary)
 	}
 }

@@ -48,7 +48,7 @@ func TestForksAreRefusedAndTaken(t *testing.T) {
 		{"after a build that failed", runEvent(mallory, sha1, "failure"), "workflow_run", frontend, 3, "did not succeed"},
 		{"by workflow_run, allowed", run, "workflow_run", frontend, 0, ""},
 	} {
-		r := p.step(c.inputs, p.event(c.event), c.kind).Run(Main)
+		r := p.step(c.inputs, p.event(c.event), c.kind).Run(p.main)
 		if r.Code != c.code || !strings.Contains(r.Log, c.want) {
 			t.Errorf("%s: %d, want %d with %q\n%s", c.name, r.Code, c.code, c.want, r.Log)
 		}
@@ -82,7 +82,7 @@ func TestForkBuildsAreNotOthers(t *testing.T) {
 		{"a deleted fork", runEvent("", sha2, "success"), "", "", "a deleted repository"},
 	} {
 		inputs := map[string]string{"allow-forks": "true", "parts": "frontend", "commit": c.commit, "pr-number": c.number}
-		r := p.step(inputs, p.event(c.event), "workflow_run").Run(Main)
+		r := p.step(inputs, p.event(c.event), "workflow_run").Run(p.main)
 		if r.Code != 3 || !strings.Contains(r.Log, c.want) {
 			t.Errorf("%s: %d, want 3 with %q\n%s", c.name, r.Code, c.want, r.Log)
 		}
@@ -90,7 +90,7 @@ func TestForkBuildsAreNotOthers(t *testing.T) {
 	if n, said := len(p.netlify.Deploys()), len(p.github.Comments(repo, 1)); n+said != 0 {
 		t.Errorf("%d deploys, %d comments", n, said)
 	}
-	r := p.step(map[string]string{"allow-forks": "true", "parts": "frontend"}, p.event(runEvent(repo, sha1, "success")), "workflow_run").Run(Main)
+	r := p.step(map[string]string{"allow-forks": "true", "parts": "frontend"}, p.event(runEvent(repo, sha1, "success")), "workflow_run").Run(p.main)
 	if r.Code != 0 || len(p.github.Comments(repo, 1)) != 1 {
 		t.Errorf("its own build: %d\n%s", r.Code, r.Log)
 	}
@@ -125,7 +125,7 @@ func TestHostileArtifacts(t *testing.T) {
 			if err := c.make(dir); err != nil {
 				t.Fatal(err)
 			}
-			r := p.step(map[string]string{"allow-forks": "true", "parts": "frontend", "dir": dir}, p.event(runEvent(mallory, sha1, "success")), "workflow_run").Run(Main)
+			r := p.step(map[string]string{"allow-forks": "true", "parts": "frontend", "dir": dir}, p.event(runEvent(mallory, sha1, "success")), "workflow_run").Run(p.main)
 			if r.Code != c.code || !strings.Contains(r.Log, c.want) || strings.Contains(r.Log, "panic") {
 				t.Errorf("%d, want %d with %q\n%s", r.Code, c.code, c.want, r.Log)
 			}
@@ -170,13 +170,13 @@ func TestForkPreviewsAreRemovedOnClose(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
 	p.github.AddPull(repo, githubtest.Pull{Number: 1, HeadSHA: sha1, HeadRef: "f", HeadRepo: mallory})
-	r := p.step(map[string]string{"allow-forks": "true", "parts": "frontend"}, p.event(runEvent(mallory, sha1, "success")), "workflow_run").Run(Main)
+	r := p.step(map[string]string{"allow-forks": "true", "parts": "frontend"}, p.event(runEvent(mallory, sha1, "success")), "workflow_run").Run(p.main)
 	if r.Code != 0 || len(p.netlify.Deploys()) != 1 {
 		t.Fatalf("up: %d\n%s", r.Code, r.Log)
 	}
 	p.close(1)
 	// The job checks nothing out: there is no build.
-	r = p.step(map[string]string{"dir": "missing", "parts": "frontend"}, p.event(pullEvent("closed", "closed", mallory)), "pull_request_target").Run(Main)
+	r = p.step(map[string]string{"dir": "missing", "parts": "frontend"}, p.event(pullEvent("closed", "closed", mallory)), "pull_request_target").Run(p.main)
 	if r.Code != 0 || r.Outputs["status"] != "removed" || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("closed: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -188,7 +188,7 @@ func TestEmptyBuildsReplaceNothing(t *testing.T) {
 	p := newSite(t)
 	p.push(1, sha1)
 	inputs := map[string]string{"pr-number": "1"}
-	if r := p.step(inputs, "", "").Run(Main); r.Code != 0 {
+	if r := p.step(inputs, "", "").Run(p.main); r.Code != 0 {
 		t.Fatalf("up: %d\n%s", r.Code, r.Log)
 	}
 	p.push(1, sha2)
@@ -198,7 +198,7 @@ func TestEmptyBuildsReplaceNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for dir, want := range map[string]string{empty: "there is nothing to publish", filepath.Join(empty, "missing"): "no such file"} {
-		r := p.step(map[string]string{"pr-number": "1", "dir": dir}, "", "").Run(Main)
+		r := p.step(map[string]string{"pr-number": "1", "dir": dir}, "", "").Run(p.main)
 		if r.Code != 2 || !strings.Contains(r.Log, want) {
 			t.Errorf("%d, want 2 with %q\n%s", r.Code, want, r.Log)
 		}
@@ -213,7 +213,7 @@ func TestUnknownPullRequest(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
 	p.github.AddRepo(repo)
-	r := p.step(map[string]string{"pr-number": "9"}, "", "").Run(Main)
+	r := p.step(map[string]string{"pr-number": "9"}, "", "").Run(p.main)
 	if r.Code != 1 || r.Outputs["status"] != "failed" || !strings.Contains(r.Log, "404") {
 		t.Errorf("%d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
@@ -20,7 +19,7 @@ type githubForge struct {
 var _ reconcile.Forge = githubForge{}
 
 func (s *session) forge() (githubForge, error) {
-	client, err := github.New(github.Options{Token: s.v.String("github-token"), BaseURL: s.v.URL("github-api-url").String(), Now: time.Now, After: time.After})
+	client, err := github.New(github.Options{Token: s.v.String("github-token"), BaseURL: s.v.URL("github-api-url").String(), Now: s.now, After: s.after})
 	return githubForge{client, s.v.String("environments")}, err
 }
 

@@ -95,6 +95,33 @@ func (p *peer) function(ctx context.Context, name string) (int, string, error) {
 	return resp.StatusCode, string(body), err
 }
 
+// A clock is one on which nobody waits.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) After(d time.Duration) <-chan time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	fired := make(chan time.Time, 1)
+	fired <- c.now
+	return fired
+}
+
+// main is Main on a clock of its own.
+func (p *peer) main(env action.Env, args []string) int {
+	c := &clock{now: time.Now()}
+	return program{now: c.Now, after: c.After}.main(env, args)
+}
+
 func (p *peer) client() *github.Client {
 	p.t.Helper()
 	client, err := github.New(github.Options{Token: "t", BaseURL: p.github.URL(), Now: time.Now, After: time.After})
@@ -366,7 +393,7 @@ func TestMainByEvents(t *testing.T) {
 	t.Parallel()
 	p := newPeer(t)
 	p.push(1, sha1)
-	r := p.step(nil, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(Main)
+	r := p.step(nil, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(p.main)
 	if r.Code != 0 || r.Outputs["status"] != "ready" || r.Outputs["url"] == "" || !strings.Contains(r.Summary, "🎭 Preview Environment") {
 		t.Errorf("opened: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -374,7 +401,7 @@ func TestMainByEvents(t *testing.T) {
 		t.Errorf("a token is shown:\n%s", r.Log)
 	}
 	p.close(1)
-	r = p.step(nil, p.event(pullEvent("closed", "closed", repo)), "pull_request").Run(Main)
+	r = p.step(nil, p.event(pullEvent("closed", "closed", repo)), "pull_request").Run(p.main)
 	if r.Code != 0 || r.Outputs["status"] != "removed" || r.Outputs["remaining"] != "" || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("closed: %d, %v\n%s", r.Code, r.Outputs, r.Log)
 	}
@@ -424,7 +451,7 @@ func TestBadInputs(t *testing.T) {
 		"no number":      {nil, "pr-number: required"},
 		"nothing at all": {map[string]string{"netlify-site-id": "", "netlify-auth-token": "", "pr-number": "1"}, "neither part is configured"},
 	} {
-		r := p.step(c.inputs, "", "").Run(Main)
+		r := p.step(c.inputs, "", "").Run(p.main)
 		if r.Code != 2 || !strings.Contains(r.Log, c.want) {
 			t.Errorf("%s: %d, want 2 with %q\n%s", name, r.Code, c.want, r.Log)
 		}

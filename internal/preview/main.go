@@ -26,10 +26,23 @@ import (
 )
 
 // Main runs one goal and returns its exit status.
-func Main(env action.Env, args []string) int { return action.Run(env, args, Spec(), run) }
+func Main(env action.Env, args []string) int {
+	return program{now: time.Now, after: time.After}.main(env, args)
+}
+
+// A program is the clock of a run.
+type program struct {
+	now   func() time.Time
+	after func(time.Duration) <-chan time.Time
+}
+
+func (p program) main(env action.Env, args []string) int {
+	return action.Run(env, args, Spec(), p.run)
+}
 
 // A session is one run: its inputs, and what follows from the event.
 type session struct {
+	program
 	a      *action.Action
 	v      input.Values
 	event  github.Event
@@ -45,8 +58,8 @@ type session struct {
 }
 
 // run is a run with valid inputs.
-func run(ctx context.Context, a *action.Action, v input.Values) (action.Result, error) {
-	s := &session{a: a, v: v, runID: runID(a)}
+func (p program) run(ctx context.Context, a *action.Action, v input.Values) (action.Result, error) {
+	s := &session{program: p, a: a, v: v, runID: runID(a)}
 	if err := s.readEvent(); err != nil {
 		return action.Result{}, err
 	}
@@ -189,7 +202,7 @@ func (s *session) reconciler(ctx context.Context) (*reconcile.Reconciler, error)
 	if err != nil {
 		return nil, err
 	}
-	k := &reconcile.Reconciler{Forge: forge, Fetcher: newFetcher(s.headers), Now: time.Now, After: time.After,
+	k := &reconcile.Reconciler{Forge: forge, Fetcher: newFetcher(s.headers), Now: s.now, After: s.after,
 		Logf: s.a.Printf, Mask: s.a.Mask, Redact: s.a.Redact,
 		EvenOpen: s.v.Bool("remove-open"), Partial: s.v.String("parts") != "all"}
 	if k.Pages, err = s.pageChecker(); err != nil {

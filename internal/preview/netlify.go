@@ -28,7 +28,7 @@ var _ reconcile.Host = netlifyHost{}
 
 // host returns the Netlify site of the inputs.
 func (s *session) host() netlifyHost {
-	account := &netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String()}
+	account := &netlify.Account{Token: s.v.String("netlify-auth-token"), BaseURL: s.v.URL("netlify-api-url").String(), Now: s.now, After: s.after}
 	if s.headers != nil {
 		account.Client = &http.Client{Transport: s.headers.Transport(netlify.NewTransport())}
 	}
