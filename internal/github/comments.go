@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +68,42 @@ func (c *Client) Comments(ctx context.Context, repo string, n int, marker string
 	slices.SortFunc(found.Ours, func(a, b Comment) int { return cmp.Compare(a.ID, b.ID) })
 	found.Ours = slices.CompactFunc(found.Ours, func(a, b Comment) bool { return a.ID == b.ID })
 	return found, c.minimized(ctx, o, found.Ours)
+}
+
+// RecentComments returns the comments of all issues and pull requests that were written or
+// edited since a time, by the Viewer and with marker, by the number of the conversation; of
+// several in one conversation the oldest.
+func (c *Client) RecentComments(ctx context.Context, repo, marker string, since time.Time) (map[int]Comment, error) {
+	owner, name, err := split(repo)
+	if err != nil {
+		return nil, err
+	}
+	me, err := c.Viewer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := map[int]Comment{}
+	o := read("pull-requests", "list the comments of %s since %s", repo, since.UTC().Format(time.RFC3339))
+	_, err = pages(ctx, c, o, func(page gh.ListOptions) ([]*gh.IssueComment, *gh.Response, error) {
+		return c.gh.Issues.ListComments(ctx, owner, name, 0, &gh.IssueListCommentsOptions{Sort: new("created"), Direction: new("asc"), Since: &since, ListOptions: page})
+	}, func(answer *gh.IssueComment) error {
+		one, err := comment(answer)
+		if err != nil || !strings.Contains(one.Body, marker) || !isViewer(me, answer.GetUser()) {
+			return err
+		}
+		n, err := strconv.Atoi(path.Base(answer.GetIssueURL()))
+		if err != nil || n <= 0 {
+			return fmt.Errorf("comment %d is of %q, want an issue's URL", one.ID, answer.GetIssueURL())
+		}
+		if before, ok := all[n]; !ok || one.ID < before.ID {
+			all[n] = one
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 // WriteComment makes body the one comment of ours with the marker: it edits the oldest,

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -147,6 +148,35 @@ func TestWriteCommentAfterFailures(t *testing.T) {
 				t.Errorf("%d creates, want %d", got, test.posts)
 			}
 		})
+	}
+}
+
+func TestRecentComments(t *testing.T) {
+	t.Parallel()
+	c, server, clock := open(t, githubtest.Options{})
+	server.AddPull(shop, githubtest.Pull{Number: 8, HeadSHA: sha2})
+	for i := range 150 {
+		server.AddComment(shop, githubtest.Comment{Number: 7 + i%2, Author: "ann", Body: marker})
+	}
+	old := server.AddComment(shop, githubtest.Comment{Number: 7, Author: githubtest.Bot, Body: marker + "\nold"})
+	since := clock.Now().Add(time.Hour)
+	clock.After(2 * time.Hour)
+	first := server.AddComment(shop, githubtest.Comment{Number: 8, Author: githubtest.Bot, Body: marker + "\nfirst"})
+	server.AddComment(shop, githubtest.Comment{Number: 8, Author: githubtest.Bot, Body: marker + "\nsecond"})
+	server.AddComment(shop, githubtest.Comment{Number: 8, Author: githubtest.Bot, Body: "another"})
+	got, err := c.RecentComments(t.Context(), shop, marker, since)
+	if err != nil || len(got) != 1 || got[8].ID != first {
+		t.Errorf("%+v, error %v", got, err)
+	}
+	if _, err := c.EditComment(t.Context(), shop, old, marker+"\nedited"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = c.RecentComments(t.Context(), shop, marker, since); err != nil || len(got) != 2 || got[7].Body != marker+"\nedited" {
+		t.Errorf("after an edit: %+v, error %v", got, err)
+	}
+	server.Inject(githubtest.Fault{Path: "/issues/comments", Do: githubtest.Answer(500, "")})
+	if got, err := c.RecentComments(t.Context(), shop, marker, since); err == nil || got != nil {
+		t.Errorf("a list that fails: %+v, error %v", got, err)
 	}
 }
 

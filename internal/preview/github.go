@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
@@ -74,6 +75,19 @@ func (f githubForge) PreviousComment(ctx context.Context, k reconcile.Key, marke
 		return "", err
 	}
 	return found.Ours[0].Body, nil
+}
+
+// RecentComments implements reconcile.Forge.
+func (f githubForge) RecentComments(ctx context.Context, repository, marker string, since time.Time) (map[int]string, error) {
+	found, err := f.client.RecentComments(ctx, repository, marker, since)
+	if err != nil {
+		return nil, err
+	}
+	bodies := map[int]string{}
+	for n, c := range found {
+		bodies[n] = c.Body
+	}
+	return bodies, nil
 }
 
 // Comment implements reconcile.Forge. Of several comments of ours the oldest stays.

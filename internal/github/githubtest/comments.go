@@ -20,6 +20,7 @@ type Comment struct {
 	Body      string
 	Minimized bool
 	created   time.Time
+	updated   time.Time
 }
 
 // AddComment writes a comment as its author would, and returns its id.
@@ -31,6 +32,7 @@ func (s *Server) AddComment(repo string, c Comment) int64 {
 
 func (h *hub) addComment(repo *repository, c Comment) *Comment {
 	c.ID, c.created = h.id(), h.options.Now().UTC()
+	c.updated = c.created
 	repo.comments = append(repo.comments, &c)
 	return &c
 }
@@ -51,10 +53,11 @@ func (s *Server) Comments(repo string, n int) []Comment {
 func (c *Comment) node() string { return fmt.Sprintf("IC_%d", c.ID) }
 
 func (c *Comment) wire(repo *repository) map[string]any {
-	at := c.created.Format(time.RFC3339)
 	return map[string]any{
-		"id": c.ID, "node_id": c.node(), "user": user(c.Author), "body": c.Body, "created_at": at, "updated_at": at,
-		"html_url": fmt.Sprintf("https://github.com/%s/pull/%d#issuecomment-%d", repo.name, c.Number, c.ID),
+		"id": c.ID, "node_id": c.node(), "user": user(c.Author), "body": c.Body,
+		"created_at": c.created.Format(time.RFC3339), "updated_at": c.updated.Format(time.RFC3339),
+		"issue_url": fmt.Sprintf("https://api.github.com/repos/%s/issues/%d", repo.name, c.Number),
+		"html_url":  fmt.Sprintf("https://github.com/%s/pull/%d#issuecomment-%d", repo.name, c.Number, c.ID),
 	}
 }
 
@@ -69,6 +72,22 @@ func (a commentsAPI) list(repo *repository, r *http.Request) answer {
 	var items []any
 	for _, c := range repo.comments {
 		if c.Number == n {
+			items = append(items, c.wire(repo))
+		}
+	}
+	return a.hub.paged(r, items)
+}
+
+// recent lists the comments of all conversations, by their creation.
+func (a commentsAPI) recent(repo *repository, r *http.Request) answer {
+	q := r.URL.Query()
+	since, err := time.Parse(time.RFC3339, q.Get("since"))
+	if err != nil || q.Get("sort") != "created" || q.Get("direction") != "asc" {
+		return invalid("IssueComment", "since", "only what a client here sends is implemented")
+	}
+	var items []any
+	for _, c := range repo.comments {
+		if !c.updated.Before(since) {
 			items = append(items, c.wire(repo))
 		}
 	}
@@ -97,7 +116,7 @@ func (a commentsAPI) edit(repo *repository, r *http.Request) answer {
 	if bad != nil {
 		return *bad
 	}
-	repo.comments[i].Body = body
+	repo.comments[i].Body, repo.comments[i].updated = body, a.hub.options.Now().UTC()
 	return answer{status: http.StatusOK, body: repo.comments[i].wire(repo)}
 }
 

@@ -172,6 +172,7 @@ func (s *Server) routes() *http.ServeMux {
 		"GET " + repo + "/branches/{branch...}":          pulls.branch,
 		"GET " + repo + "/issues/{number}/comments":      comments.list,
 		"POST " + repo + "/issues/{number}/comments":     comments.create,
+		"GET " + repo + "/issues/comments":               comments.recent,
 		"PATCH " + repo + "/issues/comments/{id}":        comments.edit,
 		"DELETE " + repo + "/issues/comments/{id}":       comments.delete,
 		"GET " + repo + "/deployments":                   deployments.list,

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -127,7 +128,7 @@ func TestReopenedKeepsItsPreview(t *testing.T) {
 				if err != nil || r.Superseded != openReason || len(w.stacks) != 1 || len(w.sites) != c.sites {
 					t.Errorf("%v, superseded by %q, %d stacks, %d deploys", err, r.Superseded, len(w.stacks), len(w.sites))
 				}
-				if w.comments[7] != before || len(w.retired) > 0 {
+				if w.comments[7] != before || name == "before" && len(w.retired) > 0 {
 					t.Errorf("retired %v; the comment is now\n%s", w.retired, w.comments[7])
 				}
 				has(t, "the summary", result.Summary(r, summaryRun), "the pull request is open", "!"+nothingLeft, "!Cleaned Up")
@@ -253,6 +254,70 @@ func TestSweepGoesOn(t *testing.T) {
 			t.Errorf("foreign %q", s.Foreign)
 		}
 	})
+}
+
+// What nothing lists any more, the comment records: the sweep takes it up until it is gone.
+func TestSweepEndsRemovals(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *world, k *Reconciler) {
+		w.pulls[7].Open, w.gone = false, false
+		sweep := func(what string, orphans int, left bool) {
+			t.Helper()
+			s, err := k.Sweep(t.Context(), repo, true, "9.1", "")
+			if err != nil || len(s.Orphans) != orphans || orphans > 0 && (len(s.Orphans[0].Removed.Failed()) > 0) != left {
+				t.Errorf("%s: %v, %+v", what, err, s)
+			}
+		}
+		sweep("a deploy that still answers", 1, true)
+		sweep("and still", 1, true)
+		w.gone = true
+		sweep("and then not", 1, false)
+		sweep("nothing is left", 0, false)
+		// A removal was killed after all was gone, before it could say so.
+		w.pulls[7].Open = true
+		if _, err := k.Up(t.Context(), desired(t, sha1)); err != nil {
+			t.Fatal(err)
+		}
+		w.pulls[7].Open = false
+		w.sites, w.live = nil, map[string]string{}
+		clear(w.stacks)
+		sweep("a removal that did not end", 1, false)
+		has(t, "the comment", w.comments[7], nothingLeft)
+		sweep("nothing is left", 0, false)
+
+		w.recentErr = errors.New("502")
+		w.sites = append(w.sites, Site{ID: "d9", Alias: "pr-7", Title: Owner{Key{repo, 7}, sha1, time.Now().Add(time.Hour)}.Title()})
+		if _, err := k.Sweep(t.Context(), repo, true, "9.1", ""); err == nil || len(w.sites) != 0 {
+			t.Errorf("without the comments: %v, left %v", err, w.sites)
+		}
+	})
+}
+
+// The pull request is closed, and cleaned up, while the last lines of a run are written.
+func TestClosedWhileTheCommentIsWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		k := w.reconciler()
+		k.Forge = closingForge{w, k}
+		r, err := k.Up(t.Context(), desired(t, sha1))
+		if err != nil || r.Superseded != closedReason || len(w.sites)+len(w.stacks) != 0 {
+			t.Errorf("%v, superseded by %q, left %v, %v", err, r.Superseded, w.sites, w.stacks)
+		}
+		has(t, "the comment", w.comments[7], nothingLeft, "!Ready")
+	})
+}
+
+// closingForge closes the pull request when its deployment is recorded.
+type closingForge struct {
+	*world
+	k *Reconciler
+}
+
+func (f closingForge) RecordDeployment(ctx context.Context, o Owner, _, _ string, _ bool) error {
+	f.pulls[7].Open = false
+	_, err := f.k.Down(ctx, o.Key, "x", "")
+	return err
 }
 
 // A comment that nobody can read is no success.

@@ -56,6 +56,8 @@ func (m *removal) run(ctx context.Context) error {
 	if m.previous, err = m.Forge.PreviousComment(ctx, m.key, result.Marker); err != nil {
 		m.r.Warnings = append(m.r.Warnings, "what earlier runs left behind is not known: "+err.Error())
 	}
+	// First, since no sweep would find it alone: a run may end at any line.
+	m.environment(ctx)
 	if m.Host != nil {
 		if open, err := m.frontend(ctx); err != nil || open {
 			return err
@@ -70,7 +72,6 @@ func (m *removal) run(ctx context.Context) error {
 			m.r.API.Status, m.r.API.Detail = result.StatusRemoved, "removed earlier, and looked for again: "+m.r.API.Detail
 		}
 	}
-	m.environment(ctx)
 	return nil
 }
 

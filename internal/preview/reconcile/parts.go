@@ -134,6 +134,9 @@ type Forge interface {
 	Comment(ctx context.Context, k Key, marker, body string) (url string, changed bool, err error)
 	// PreviousComment returns the body of that comment, empty if there is none.
 	PreviousComment(ctx context.Context, k Key, marker string) (string, error)
+	// RecentComments returns the bodies of such comments that were written since a
+	// time, by the number of their pull request.
+	RecentComments(ctx context.Context, repository, marker string, since time.Time) (map[int]string, error)
 	// RecordDeployment records a commit's deployment in the preview's environment.
 	RecordDeployment(ctx context.Context, o Owner, url, logURL string, ready bool) error
 	// RetireEnvironment ends the preview's deployments and, where the token may,

@@ -52,6 +52,7 @@ type world struct {
 	environment Retired
 	retireErr   error
 	commentErr  error
+	recentErr   error
 	cached      bool   // the address shows the last deploy after its removal
 	foreign     string // the commit that the address shows after the removal
 	onSites     func(w *world)
@@ -108,6 +109,12 @@ func (w *world) PreviousComment(_ context.Context, k Key, _ string) (string, err
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.comments[k.Number], nil
+}
+
+func (w *world) RecentComments(context.Context, string, string, time.Time) (map[int]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.comments), w.recentErr
 }
 
 func (w *world) RecordDeployment(context.Context, Owner, string, string, bool) error { return nil }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,7 +26,12 @@ type Orphan struct {
 	Removed *result.Result `json:"removed,omitempty"`
 	// Error is why it was not removed.
 	Error string `json:"error,omitempty"`
+	// unlisted is one that only its comment records; it has no expiry.
+	unlisted bool
 }
+
+// expired reports whether its time is over.
+func (o Orphan) expired(now time.Time) bool { return !o.unlisted && !now.Before(o.Expires) }
 
 // A SweepResult is what a sweep found and removed.
 type SweepResult struct {
@@ -51,10 +57,12 @@ func (k *Reconciler) Sweep(ctx context.Context, repository string, remove bool, 
 	}
 	s.Foreign = foreign
 	s.Orphans, s.Kept = orphans(previews, open, k.Now())
+	unfinished, err := k.unfinished(ctx, repository, previews, open)
+	s.Orphans = append(s.Orphans, unfinished...)
 	if !remove {
-		return s, nil
+		return s, err
 	}
-	var errs []error
+	errs := []error{err} // what was found can be removed all the same
 	for i := range s.Orphans {
 		// One that cannot be read or removed does not keep the others.
 		if err := k.removeOrphan(ctx, &s.Orphans[i], &s, runID, runURL); err != nil {
@@ -87,10 +95,34 @@ func (o Orphan) due(open []PullRequest, now time.Time) string {
 	if !slices.ContainsFunc(open, func(pr PullRequest) bool { return pr.Key == o.Key }) {
 		return "its pull request is not open"
 	}
-	if !now.Before(o.Expires) {
+	if o.expired(now) {
 		return "it expired on " + o.Expires.UTC().Format(time.RFC3339)
 	}
 	return ""
+}
+
+// recordAge is how long a comment is looked at for a removal that did not end. A sweep every
+// night sees it often enough.
+const recordAge = 30 * 24 * time.Hour
+
+// unfinished finds the pull requests that are not open and have nothing that is listed
+// anywhere, but whose comment says that not everything was removed, or nothing: a removal was
+// killed before its end, or a deploy still answered after it was deleted.
+func (k *Reconciler) unfinished(ctx context.Context, repository string, listed []Orphan, open []PullRequest) ([]Orphan, error) {
+	comments, err := k.Forge.RecentComments(ctx, repository, result.Marker, k.Now().Add(-recordAge))
+	if err != nil {
+		return nil, fmt.Errorf("read which removals did not end: %w", err)
+	}
+	var found []Orphan
+	for _, n := range slices.Sorted(maps.Keys(comments)) {
+		key := Key{repository, n}
+		isListed := slices.ContainsFunc(listed, func(o Orphan) bool { return o.Key == key })
+		isOpen := slices.ContainsFunc(open, func(pr PullRequest) bool { return pr.Key == key })
+		if !isListed && !isOpen && result.StateOf(comments[n]).Unfinished() {
+			found = append(found, Orphan{Key: key, Number: n, Why: "its pull request is not open, and its removal did not end", unlisted: true})
+		}
+	}
+	return found, nil
 }
 
 // removeOrphan removes one orphan, unless its pull request is open after all: the list
@@ -101,13 +133,12 @@ func (k *Reconciler) removeOrphan(ctx context.Context, o *Orphan, s *SweepResult
 	if err != nil {
 		return fmt.Errorf("check %s again before its preview is removed: %w", o.Key, err)
 	}
-	if pr.Open && k.Now().Before(o.Expires) {
+	if pr.Open && !o.expired(k.Now()) {
 		o.Why, s.Kept = "its pull request is open after all: kept", s.Kept+1
 		return nil
 	}
 	k.Logf("removing the preview of #%d: %s", o.Number, o.Why)
-	expired := !k.Now().Before(o.Expires)
-	r, err := k.remove(ctx, o.Key, runID, runURL, expired)
+	r, err := k.remove(ctx, o.Key, runID, runURL, o.expired(k.Now()))
 	if err != nil {
 		return fmt.Errorf("remove the preview of %s: %w", o.Key, err)
 	}

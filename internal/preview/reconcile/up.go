@@ -52,7 +52,20 @@ func (k *Reconciler) Up(ctx context.Context, d Desired) (result.Result, error) {
 		r.Warnings = append(r.Warnings, "GitHub's environment is not up to date: "+err.Error())
 	}
 	k.comment(ctx, d.RunID, &r)
-	return r, nil
+	return k.closedMeanwhile(ctx, r, d)
+}
+
+// closedMeanwhile removes the preview again if the pull request was closed, and perhaps
+// cleaned up, while the deployment and the comment were written.
+func (k *Reconciler) closedMeanwhile(ctx context.Context, r result.Result, d Desired) (result.Result, error) {
+	why, err := k.superseded(ctx, d)
+	if err != nil || why != closedReason {
+		return r, nil // a sweep finds what the comment records
+	}
+	if _, err := k.remove(ctx, d.Key, d.RunID, d.RunURL, false); err != nil {
+		return r, err
+	}
+	return k.giveUp(ctx, r, d, why, nil)
 }
 
 // converge brings both parts to the commit, again if another run changed them in the

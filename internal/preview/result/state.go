@@ -46,6 +46,12 @@ func (l State) Part(name string) Seen {
 	return l.Parts[i]
 }
 
+// Unfinished reports whether a closed pull request with this state is to be removed: nobody
+// removed its preview, or some of it remained.
+func (l State) Unfinished() bool {
+	return l.Goal == GoalUp || l.Goal == GoalDown && slices.ContainsFunc(l.Parts, func(s Seen) bool { return s.Status != StatusRemoved && s.Status != StatusAbsent })
+}
+
 // after is the state after a run: parts that the run does not manage stay as they were.
 func (l State) after(r Result, runID string) State {
 	now := State{Version: 1, Commit: r.Commit, Run: runID, Goal: r.Goal, Changes: r.Changes}
