@@ -111,51 +111,67 @@ func (c *Client) RecentComments(ctx context.Context, repo, marker string, since 
 // written. After a failure that may pass it looks whether the comment was created anyway,
 // and otherwise creates it again.
 func (c *Client) WriteComment(ctx context.Context, repo string, n int, marker, body string) (one Comment, changed bool, err error) {
+	w := commentWriter{c, repo, n, marker, body}
 	for failures := 0; ; failures++ {
 		edited := false
-		one, changed, edited, err = c.writeComment(ctx, repo, n, marker, body)
+		one, changed, edited, err = w.write(ctx)
 		_, isTransient := errors.AsType[*transientError](err)
 		deleted := edited && errors.Is(err, ErrNotFound) // by somebody, since it was listed
-		if !isTransient && !deleted || failures == maxRetries {
+		pause := firstPause << failures
+		if !isTransient && !deleted || failures == maxRetries || !c.fits(ctx, pause) {
 			return one, changed, err
 		}
-		if pause := firstPause << failures; !c.fits(ctx, pause) {
-			return one, changed, err
-		} else if waitErr := c.wait(ctx, pause); waitErr != nil {
-			return one, changed, errors.Join(err, waitErr)
+		select {
+		case <-c.after(pause):
+		case <-ctx.Done():
+			return one, changed, errors.Join(err, context.Cause(ctx))
 		}
 	}
 }
 
-// writeComment writes the comment once; edited reports whether there was one to edit.
-func (c *Client) writeComment(ctx context.Context, repo string, n int, marker, body string) (one Comment, changed, edited bool, err error) {
-	found, err := c.Comments(ctx, repo, n, marker)
+// A commentWriter writes the one comment with a marker.
+type commentWriter struct {
+	*Client
+	repo         string
+	n            int
+	marker, body string
+}
+
+// write writes the comment once; edited reports whether there was one to edit.
+func (w commentWriter) write(ctx context.Context) (one Comment, changed, edited bool, err error) {
+	found, err := w.Comments(ctx, w.repo, w.n, w.marker)
 	if err != nil {
 		return Comment{}, false, false, err
 	}
-	if len(found.Ours) == 0 {
-		one, err = c.CreateComment(ctx, repo, n, body)
+	if len(found.Ours) > 0 {
+		one, changed, err = w.replace(ctx, found.Ours)
+		return one, changed, true, err
+	}
+	if one, err = w.CreateComment(ctx, w.repo, w.n, w.body); err != nil {
 		return one, true, false, err
 	}
-	for _, extra := range found.Ours[1:] {
-		if err := c.DeleteComment(ctx, repo, extra.ID); err != nil {
-			return Comment{}, false, false, fmt.Errorf("delete a second comment of ours: %w", err)
-		}
+	// Another run may have created one at the same moment, and deleted this one: both keep
+	// the oldest.
+	found, err = w.Comments(ctx, w.repo, w.n, w.marker)
+	if alone := len(found.Ours) == 1 && found.Ours[0].ID == one.ID; err != nil || alone || len(found.Ours) == 0 {
+		return one, true, false, err
 	}
-	if one = found.Ours[0]; one.Body == body {
-		return one, false, true, nil
-	}
-	one, err = c.EditComment(ctx, repo, one.ID, body)
+	one, _, err = w.replace(ctx, found.Ours)
 	return one, true, true, err
 }
 
-func (c *Client) wait(ctx context.Context, pause time.Duration) error {
-	select {
-	case <-c.after(pause):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// replace edits the oldest of our comments and deletes the others.
+func (w commentWriter) replace(ctx context.Context, ours []Comment) (one Comment, changed bool, err error) {
+	for _, extra := range ours[1:] {
+		if err := w.DeleteComment(ctx, w.repo, extra.ID); err != nil {
+			return Comment{}, false, fmt.Errorf("delete a second comment of ours: %w", err)
+		}
 	}
+	if ours[0].Body == w.body {
+		return ours[0], false, nil
+	}
+	one, err = w.EditComment(ctx, w.repo, ours[0].ID, w.body)
+	return one, true, err
 }
 
 // CreateComment creates a comment. It is not retried if GitHub may have created it: call

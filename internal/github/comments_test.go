@@ -151,6 +151,24 @@ func TestWriteCommentAfterFailures(t *testing.T) {
 	}
 }
 
+// Many runs write the first comment at once, and one stays.
+func TestWriteCommentAtOnce(t *testing.T) {
+	t.Parallel()
+	c, server, _ := open(t, githubtest.Options{})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			if _, _, err := c.WriteComment(t.Context(), shop, 7, marker, fmt.Sprint(marker, i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if all := server.Comments(shop, 7); len(all) != 1 {
+		t.Errorf("%d comments: %+v", len(all), all)
+	}
+}
+
 func TestRecentComments(t *testing.T) {
 	t.Parallel()
 	c, server, clock := open(t, githubtest.Options{})
