@@ -123,7 +123,7 @@ func (l *life) run(killedAt int, sent, gentle bool) (context.Context, *process, 
 	}
 	account := &netlify.Account{Token: "t", BaseURL: l.netlify.URL(), Client: client, Now: l.clock.Now, After: l.clock.After}
 	return ctx, p, &reconcile.Reconciler{Forge: githubForge{client: hub}, Host: netlifyHost{account: account, site: "site"}, Backend: stacksOf{l.aws, p},
-		Fetcher: apiFetcher{newFetcher(client)}, Now: l.clock.Now, After: l.clock.After,
+		Fetcher: apiFetcher{fetcher{client}}, Now: l.clock.Now, After: l.clock.After,
 		Logf: func(string, ...any) {}, Mask: func(string) {}, Redact: func(s string) string { return s }}
 }
 
@@ -196,23 +196,27 @@ func (s stacksOf) Stacks(context.Context) (list []reconcile.API, err error) {
 }
 
 // Remove implements reconcile.Backend.
-func (s stacksOf) Remove(_ context.Context, k reconcile.Key, _ reconcile.Logf) (existed bool, left []string, err error) {
+func (s stacksOf) Remove(_ context.Context, k reconcile.Key, _ reconcile.Logf) (r reconcile.Removal, err error) {
 	err = s.do(func() error {
 		old, ok := s.all[k.Stack()]
-		existed = ok
+		r.Existed = ok
 		if !ok {
 			return nil
 		}
 		return k.Owns(old.Tags)
 	})
-	if err != nil || !existed {
-		return existed, nil, err
+	if err != nil || !r.Existed {
+		return r, err
 	}
-	err = s.do(func() error {
+	return r, s.do(func() error {
 		delete(s.all, k.Stack())
 		return nil
 	})
-	return true, nil, err
+}
+
+// Remains implements reconcile.Backend.
+func (s stacksOf) Remains(context.Context) ([]reconcile.Remain, error) {
+	return nil, s.do(func() error { return nil })
 }
 
 // A pull is one pull request of a life.

@@ -55,6 +55,8 @@ func TestRemovalClaims(t *testing.T) {
 		"another repository's":                {foreign(Owner{Key{"other/website", 7}, sha2, time.Now()}.Title(), sha2), 0, []string{"!" + nothingLeft, "left alone: deploys theirs"}},
 		"a page without a manifest":           {func(w *world) { w.pages["/"] = 200 }, 0, []string{"!" + nothingLeft, "answers 200 OK, without a manifest of this preview"}},
 		"a locked address":                    {func(w *world) { w.pages[visit.ManifestPath] = 401 }, 1, []string{"!" + nothingLeft, "could not be verified: 401"}},
+		"a resource that the template keeps":  {func(w *world) { w.keptOnAWS = []string{"AWS::S3::Bucket data"} }, 0, []string{"!" + nothingLeft, "Kept, as the template says: AWS::S3::Bucket data"}},
+		"a resource nobody could ask for":     {func(w *world) { w.unasked = []string{"Custom::Thing"} }, 0, []string{"!" + nothingLeft, "Gone by AWS's word alone: Custom::Thing"}},
 		"an environment that stays": {func(w *world) {
 			w.environment = Retired{Name: "preview/pr-7", Deployments: 3, Kept: "the token may not"}
 		}, 0,

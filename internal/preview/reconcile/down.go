@@ -67,10 +67,7 @@ func (m *removal) run(ctx context.Context) error {
 		return err
 	}
 	if m.Backend != nil {
-		m.r.API = m.removeAPI(ctx, m.key)
-		if last := result.StateOf(m.previous); m.r.API.Status == result.StatusAbsent && last.Goal == result.GoalDown && last.Part(result.API).Status == result.StatusRemoved {
-			m.r.API.Status, m.r.API.Detail = result.StatusRemoved, "removed earlier, and looked for again: "+m.r.API.Detail
-		}
+		m.api(ctx)
 	}
 	return nil
 }
@@ -216,11 +213,14 @@ func (m *removal) address(ctx context.Context, sites, ours []Site, last result.S
 	}
 }
 
-func (k *Reconciler) removeAPI(ctx context.Context, key Key) result.Part {
-	p := result.Part{Name: result.API, Status: result.StatusAbsent, ID: key.Stack()}
-	began := k.Now()
-	removed, err := k.Backend.Remove(ctx, key, k.Logf)
-	p.Took = k.Now().Sub(began)
+// api removes the stack, and what an earlier removal left of it.
+func (m *removal) api(ctx context.Context) {
+	p := result.Part{Name: result.API, Status: result.StatusAbsent, ID: m.key.Stack()}
+	began := m.Now()
+	removed, err := m.Backend.Remove(ctx, m.key, m.Logf)
+	p.Took = m.Now().Sub(began)
+	m.r.Kept, m.r.Unasked = removed.Kept, removed.Unasked
+	last := result.StateOf(m.previous)
 	switch {
 	case err != nil:
 		p.Status, p.Detail = result.StatusRemaining, err.Error()
@@ -230,8 +230,11 @@ func (k *Reconciler) removeAPI(ctx context.Context, key Key) result.Part {
 		p.Status, p.Detail = result.StatusRemoved, removed.detail()
 	default:
 		p.Detail = "AWS has no stack of this name, and no resource with the tags of this preview"
+		if last.Goal == result.GoalDown && last.Part(result.API).Status == result.StatusRemoved {
+			p.Status, p.Detail = result.StatusRemoved, "removed earlier, and looked for again: "+p.Detail
+		}
 	}
-	return p
+	m.r.API = p
 }
 
 // environment ends the preview's deployments on GitHub.

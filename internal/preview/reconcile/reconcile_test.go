@@ -53,6 +53,8 @@ type world struct {
 	retireErr   error
 	commentErr  error
 	recentErr   error
+	keptOnAWS   []string
+	unasked     []string
 	cached      bool   // the address shows the last deploy after its removal
 	foreign     string // the commit that the address shows after the removal
 	onSites     func(w *world)
@@ -210,7 +212,7 @@ func (w backend) Remove(_ context.Context, k Key, _ Logf) (Removal, error) {
 	for _, what := range w.left {
 		w.remains = append(w.remains, Remain{Owner{Key: k, Expires: time.Now().Add(time.Hour)}, what})
 	}
-	return Removal{Existed: true, Asked: 3, Left: w.left}, nil
+	return Removal{Existed: true, Asked: 3, Left: w.left, Kept: w.keptOnAWS, Unasked: w.unasked}, nil
 }
 
 func (w backend) Remains(context.Context) ([]Remain, error) {

@@ -143,6 +143,12 @@ func removalRest(r Result, before State) string {
 	if len(r.Foreign) > 0 {
 		text += fmt.Sprintf(" Not ours and left alone: deploys %s.", report.Escape(strings.Join(r.Foreign, ", ")))
 	}
+	if len(r.Kept) > 0 {
+		text += fmt.Sprintf(" Kept, as the template says: %s.", report.Escape(strings.Join(r.Kept, ", ")))
+	}
+	if len(r.Unasked) > 0 {
+		text += fmt.Sprintf(" Gone by AWS's word alone: %s.", report.Escape(strings.Join(r.Unasked, ", ")))
+	}
 	if r.Address != "" {
 		text += " " + report.Escape(r.Address) + "."
 	}

@@ -75,6 +75,10 @@ type Result struct {
 	Environment Part `json:"environment,omitzero"`
 	// Foreign lists deploys under the preview's alias that are not ours.
 	Foreign []string `json:"foreign,omitempty"`
+	// Kept are resources that the user's own template keeps, and Unasked those that are
+	// gone by AWS's word alone.
+	Kept    []string `json:"kept,omitempty"`
+	Unasked []string `json:"unasked,omitempty"`
 	// Address is what the preview's address answers after the removal, if it answers:
 	// with something that is not this preview.
 	Address    string            `json:"address,omitempty"`

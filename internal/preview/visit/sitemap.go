@@ -74,6 +74,7 @@ func (v Visitor) Browser(ctx context.Context, p *result.Part) {
 type sitemap struct {
 	site   string
 	most   int
+	size   int64 // the maximum of one file, in bytes
 	pages  []string
 	left   int      // pages beyond most
 	others []string // sitemaps of an index, not read yet
@@ -94,7 +95,7 @@ func (m sitemap) rest() string {
 // sitemap reads a site's sitemap.xml, and the sitemaps that it lists, until there are enough
 // pages.
 func (v Visitor) sitemap(ctx context.Context, site string, most int) (m sitemap, found bool, err error) {
-	m = sitemap{site: site, most: most}
+	m = sitemap{site: site, most: most, size: maxSitemap}
 	const first = "/sitemap.xml"
 	status, err := v.Fetcher.Read(ctx, site+first, func(r io.Reader) error { return m.read(r, true) })
 	if status != http.StatusOK {
@@ -132,14 +133,14 @@ func (m *sitemap) unpack(address string, r io.Reader) error {
 // read reads one sitemap, or an index of sitemaps where one may be. It holds no more than one
 // address in memory at a time.
 func (m *sitemap) read(r io.Reader, index bool) error {
-	limited := &io.LimitedReader{R: r, N: maxSitemap + 1}
+	limited := &io.LimitedReader{R: r, N: m.size + 1}
 	d := xml.NewDecoder(limited)
 	var path []string // of the open elements
 	for {
 		t, err := d.Token()
 		switch {
 		case limited.N == 0:
-			return fmt.Errorf("longer than %d MiB", maxSitemap>>20)
+			return fmt.Errorf("longer than %d bytes", m.size)
 		case errors.Is(err, io.EOF) && path != nil:
 			return nil
 		case err != nil:
