@@ -160,7 +160,7 @@ func (t *trial) take(x arrival) bool {
 		return false
 	}
 	ask := x.failed || x.at-t.looked >= lookEvery
-	if !x.request.pinned && t.see(x) {
+	if !x.pinned && t.see(x) {
 		t.cut(t.now)
 		t.judge.Confirmed(clock(t.now))
 		ask = true

@@ -95,10 +95,13 @@ func dependent() []row {
 	return []row{
 		healthy("AR(1) .9 per second, each version's own", wandering(0.9, sway)),
 		healthy("AR(1) .98 per second, each version's own", wandering(0.98, sway)),
+		healthy("AR(1) .9, wider (sigma 0.25)", wandering(0.9, 0.25)),
 		healthy("bursts common to both (5 times slower, 10 % errors)", bursts(5, 0.1)),
+		healthy("bursts common to both (10 times slower, 30 % errors)", bursts(10, 0.3)),
 		healthy("one stall of 1 s per step, common", stall(moment{step: -1, after: 2, spread: 0.8, length: 1})),
 		healthy("pauses of 0.3 s every 10 s, each version's own", pauses(10, 0.3)),
 		healthy("day drift, 50 % up and down in 5 minutes", drift(0.5, 300)),
+		healthy("waves of load, 80 % up and down in a minute", drift(0.8, 60)),
 		healthy("errors in clumps, each version's own, 0.5 %", clumps(0.1, 0.1, 19)),
 	}
 }
@@ -124,6 +127,7 @@ func young() []row {
 	return []row{
 		healthy("cold cache in the canary's first 30 s", filling),
 		healthy("JIT: canary 3 times slower in its first 30 s", warming(3)),
+		healthy("JIT: canary 10 times slower in its first 30 s", warming(10)),
 		healthy("JIT: canary 3 times slower at first, fading in 10 s", easing(3)),
 		healthy("JIT: each step's new pods 3 times slower for 30 s", joining(3)),
 	}

@@ -104,8 +104,8 @@ func (f *feed) of(s source) *analysis.Point {
 
 // add takes an answer at the time when it arrives.
 func (f *feed) add(x arrival) {
-	from := source{x.side, x.request.pinned}
-	if x.lost && !x.request.pinned {
+	from := source{x.side, x.pinned}
+	if x.lost && !x.pinned {
 		from.side = rollout.SideUnattributed
 	}
 	p := f.of(from)

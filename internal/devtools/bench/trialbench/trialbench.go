@@ -22,18 +22,16 @@
 //
 // # How each process is made
 //
-//   - Latencies: lognormal with a median of 20 ms and sigma 0.5 (response times of web
-//     services are near lognormal: Ulrich and Miller, "Information processing models
-//     generating lognormally distributed reaction times", 1993; Downey, "Lognormal and
-//     Pareto distributions in the Internet", 2005); with sigma 1; Pareto with a shape
+//   - Latencies: lognormal with a median of 20 ms and sigma 0.5, or 1 (Downey,
+//     "Lognormal and Pareto distributions in the Internet", 2005); Pareto with a shape
 //     of 1.5, which has no variance (Crovella and Bestavros, "Self-similarity in World
-//     Wide Web traffic", 1997), both by inversion with the same median; a mixture of
+//     Wide Web traffic", 1997), by inversion and with the same median; a mixture of
 //     two paths; rounded up to 1 or 10 ms for ties.
 //   - Autocorrelation: the logarithm of each version's speed is a Gaussian AR(1) with
 //     one value per second, x' = φx + σ√(1-φ²)ε, started in its stationary
 //     distribution (Box and Jenkins, "Time Series Analysis", 1970), one for each
-//     version, independent; σ = 0.15, so a second is between 0.75 and 1.35 times as
-//     fast as usual in 95 % of the cases.
+//     version, independent; σ = 0.15 unless a row says otherwise, so a second is between
+//     0.75 and 1.35 times as fast as usual in 95 % of the cases.
 //   - Clumps and bursts: an alternating renewal process with exponential lengths, on
 //     or off (Gilbert, "Capacity of a burst-noise channel", 1960; Elliott 1963). A
 //     burst has one state for both versions, clumps have one each.
@@ -43,15 +41,17 @@
 //   - Outages: both versions fail alike from a moment on for some seconds, with a
 //     version in the answer (a database that is down) or without one (the gateway's
 //     own 502, a gateway that restarts).
-//   - Day drift: a sine with a period of 5 minutes and a random phase, both versions.
-//   - Warm-up: three times as slow for 30 s, or exponentially less so (Barrett et al.,
-//     "Virtual machine warmup blows hot and cold", 2017: both shapes occur); a cache
-//     that fills, whose misses take five times as long and whose share of misses
-//     decays from 1 with a time constant of 10 s (first requests of a key, Che's
-//     approximation with equal keys, 2002).
-//   - Lost requests: one half is reset at once, the other half times out.
-//   - Recorded latencies: real ones, by package recorded; the stationary bootstrap (Politis
-//     and Romano, "The stationary bootstrap", 1994) replays them in blocks of
+//   - Day drift and waves of load: a sine with a period of 5 minutes or one, and a
+//     random phase, for both versions.
+//   - Warm-up: three or ten times as slow for 30 s, or exponentially less so (Barrett
+//     et al., "Virtual machine warmup blows hot and cold", 2017: both shapes occur); a
+//     cache that fills: the first request of a key misses and takes five times as long.
+//     Keys that are asked for equally often, as Poisson processes, make the share of
+//     misses decay exponentially; here from 1 with a time constant of 10 s.
+//   - Lost requests: one half is reset at once, the other half times out. A canary that
+//     is down is answered for by the gateway at once, without a version.
+//   - Recorded latencies: real ones, by package recorded; the stationary bootstrap
+//     (Politis and Romano, "The stationary bootstrap", 1994) replays them in blocks of
 //     geometric lengths, 10 s on average, so dependence within seconds survives.
 //
 // Everything depends on the seed alone: each rollout has its own source of randomness,
