@@ -137,9 +137,9 @@ func runsCode(job *actionlint.Job) bool {
 
 // credentials lists what of a job's environment must not get into the hands of code.
 func credentials(w *actionlint.Workflow, job *actionlint.Job) (found []string) {
-	found = append(permitted(w, job), named("env", w.Env, job.Env)...)
+	found = append(permitted(w, job), named(w.Env, job.Env)...)
 	for _, s := range job.Steps {
-		found = append(found, named("env", s.Env)...)
+		found = append(found, named(s.Env)...)
 		a, ok := s.Exec.(*actionlint.ExecAction)
 		if !ok {
 			continue
@@ -159,14 +159,15 @@ func credentials(w *actionlint.Workflow, job *actionlint.Job) (found []string) {
 // secret matches an expression that yields a credential.
 var secret = regexp.MustCompile(`\$\{\{.*\b(secrets\b|github\.token)`)
 
-func named(what string, envs ...*actionlint.Env) (found []string) {
+// named lists the credentials among variables.
+func named(envs ...*actionlint.Env) (found []string) {
 	for _, e := range envs {
 		if e == nil {
 			continue
 		}
 		for _, v := range e.Vars {
 			if secret.MatchString(v.Value.Value) {
-				found = append(found, what+" "+v.Value.Value)
+				found = append(found, "variable "+v.Value.Value)
 			}
 		}
 	}
