@@ -43,21 +43,19 @@ func TestShowsAnotherSite(t *testing.T) {
 		"a bad input":    {[]string{"--dir", mine, "--links=-1"}, []string{"links (flag --links)"}, 2},
 		"no code":        {[]string{"--dir", mine, "--api-code", mine}, []string{"api-code: ", "no index.mjs"}, 2},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
-			env := action.Env{Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &out, Exit: func(int) {}}
-			if code := Main(t.Context(), env, append([]string{"--goal", "up"}, c.args...)); code != c.code {
-				t.Errorf("exit status %d, want %d:\n%s", code, c.code, out.String())
+		var out bytes.Buffer
+		env := action.Env{Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &out, Exit: func(int) {}}
+		if code := Main(t.Context(), env, append([]string{"--goal", "up"}, c.args...)); code != c.code {
+			t.Errorf("%s: exit status %d, want %d:\n%s", name, code, c.code, out.String())
+		}
+		for _, want := range c.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: it does not say %q:\n%s", name, want, out.String())
 			}
-			for _, want := range c.want {
-				if !strings.Contains(out.String(), want) {
-					t.Errorf("it does not say %q:\n%s", want, out.String())
-				}
-			}
-			if left, err := os.ReadDir(mine); err != nil || len(left) != 1 {
-				t.Errorf("the user's folder has %d files, %v, want the one it had", len(left), err)
-			}
-		})
+		}
+		if left, err := os.ReadDir(mine); err != nil || len(left) != 1 {
+			t.Errorf("%s: the user's folder has %d files, %v, want the one it had", name, len(left), err)
+		}
 	}
 }
 
