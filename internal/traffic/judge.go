@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -99,13 +100,17 @@ func (m *Monitor) Measured(metric string, points []analysis.Point, err error) {
 	m.notify()
 }
 
-// answer adds one answer of the probe stream.
+// answer adds one answer of the probe stream. One to a request for a version alone is
+// that version's; it is lost if nothing in it says so.
 func (j *judge) answer(a probe.Answer, now time.Time) {
 	if j == nil {
 		return
 	}
-	p := j.of(series{a.Side, a.Pinned != ""})
+	p := j.of(series{cmp.Or(a.Pinned, a.Side), a.Pinned != ""})
 	p.Total++
+	if a.Pinned != "" && a.Failed && a.Side != a.Pinned {
+		p.Lost++
+	}
 	if a.Failed {
 		p.Failed++
 	} else {

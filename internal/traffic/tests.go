@@ -43,8 +43,9 @@ func (m *Monitor) tested(a probe.Answer, now time.Time) {
 	if !m.tests.Answer(a) {
 		return
 	}
-	a.Side = a.Pinned
-	m.steps.tests.Add(a)
+	own := a
+	own.Side = a.Pinned
+	m.steps.tests.Add(own)
 	if a.Sent.Before(m.share.writtenAt) || m.reverted || m.handedOver {
 		return
 	}

@@ -211,9 +211,13 @@ func TestAFailedRequestToOneVersionIsItsOwn(t *testing.T) {
 			g.canary.Store(nil)
 			s = g.to(m, 90)
 			until(t, m, s, "stable's", func(rollout.Observation) bool { return m.Snapshot().Tests.Stable.Total >= 50 })
-			failed := map[series]float64{}
+			failed, lost := map[series]float64{}, 0.0
 			for _, p := range points(t, m, file) {
 				failed[series{p.Side, p.Pinned}] += p.Failed
+				lost += p.Lost
+			}
+			if lost != failed[series{rollout.SideCanary, true}] {
+				t.Errorf("%v of the canary's %v failed test requests are lost, want all: none of them names a version", lost, failed[series{rollout.SideCanary, true}])
 			}
 			if failed[series{rollout.SideCanary, true}] < 20 || failed[series{rollout.SideStable, true}] != 0 || failed[series{rollout.SideCanary, false}] != 0 || failed[series{rollout.SideUnattributed, false}] == 0 {
 				t.Errorf("the judge was told of these failures: %v", failed)
