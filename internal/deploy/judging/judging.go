@@ -185,9 +185,10 @@ type Sight struct {
 }
 
 // ProbeSight returns what the steps of a plan can detect with the probe stream
-// at a rate per second, one Sight per step.
-func (r Rules) ProbeSight(p rollout.Plan, perSecond float64) []Sight {
-	return r.sight(p, config.ProbeMetric, perSecond)
+// at a rate per second, one Sight per step. pinned is the share of the requests that
+// goes to one version alone.
+func (r Rules) ProbeSight(p rollout.Plan, perSecond, pinned float64) []Sight {
+	return r.sight(p, config.ProbeMetric, power.Traffic{Rate: perSecond, Pinned: pinned})
 }
 
 // Sight returns what the steps can detect with the other metrics, one list per
@@ -197,17 +198,17 @@ func (r Rules) Sight(p rollout.Plan, rate func(metric string) (perSecond float64
 	var all [][]Sight
 	for _, m := range r.config.Metrics {
 		if perSecond, ok := rate(m.Name); ok && m.Name != config.ProbeMetric {
-			all = append(all, r.sight(p, m.Name, perSecond))
+			all = append(all, r.sight(p, m.Name, power.Traffic{Rate: perSecond}))
 		}
 	}
 	return all
 }
 
-func (r Rules) sight(p rollout.Plan, metric string, perSecond float64) []Sight {
+func (r Rules) sight(p rollout.Plan, metric string, t power.Traffic) []Sight {
 	i := slices.IndexFunc(r.config.Metrics, func(m config.Metric) bool { return m.Name == metric })
 	var sights []Sight
 	for _, step := range p.Steps {
-		seen, ok := power.Of(r.config, r.config.Metrics[i], power.Traffic{Rate: perSecond}, judgedSteps(p), step.Weight, step.Dwell)
+		seen, ok := power.Of(r.config, r.config.Metrics[i], t, judgedSteps(p), step.Weight, step.Dwell)
 		if ok {
 			sights = append(sights, Sight{Sentence: seen.Sentence, Enough: seen.Enough || step.Dwell == 0})
 		}

@@ -146,7 +146,7 @@ func TestSightIsPerStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := rollout.Plan{Steps: []rollout.Step{{Weight: 5, Dwell: time.Second}, {Weight: 100, Dwell: time.Hour}}}
-	probes := r.ProbeSight(plan, 50)
+	probes := r.ProbeSight(plan, 50, 0)
 	if len(probes) != 2 || probes[0].Enough || !probes[1].Enough || probes[0].Sentence == "" {
 		t.Errorf("the probe stream sees %+v, want too little in a second at 5 %%, enough in an hour at 100 %%", probes)
 	}
@@ -155,8 +155,11 @@ func TestSightIsPerStep(t *testing.T) {
 	if len(others) != 1 || len(others[0]) != 2 || asked != 2 {
 		t.Errorf("the other metrics see %+v", others)
 	}
+	if more := r.ProbeSight(plan, 50, .2); more[0].Sentence == probes[0].Sentence {
+		t.Errorf("with requests to the canary alone it sees the same: %q", more[0].Sentence)
+	}
 	plan.Steps[0].Dwell = 0 // no dwell, so nothing to judge
-	if sight := r.ProbeSight(plan, 50); !sight[0].Enough {
+	if sight := r.ProbeSight(plan, 50, 0); !sight[0].Enough {
 		t.Error("a step without a dwell is warned of")
 	}
 }

@@ -33,10 +33,19 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	for _, line := range tests(cfg, p, f.Unpinned) {
 		c.Logf("%s", line)
 	}
-	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate)))
+	share := 0.0
+	if pins(cfg, p, f.Unpinned) {
+		share = 1.0 / pinned.Part
+	}
+	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), share))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
+}
+
+// pins reports whether a part of the probes is certain to go to one version alone.
+func pins(cfg inputs.Config, p rollout.Plan, unpinned string) bool {
+	return unpinned == "" && !p.Replace && cfg.MetricsURL == ""
 }
 
 // tests says what test requests the plan sends to one version alone.
