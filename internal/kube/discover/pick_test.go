@@ -144,6 +144,20 @@ func TestPickRoutes(t *testing.T) {
 	}
 }
 
+// What a release left of its routes for test requests to stable leads there too, and
+// is not the user's.
+func TestPickRoutesLeavesOurOwn(t *testing.T) {
+	t.Parallel()
+	s := namespace("web")
+	ours := *s.routes[0].DeepCopy()
+	ours.SetName("web-preflight")
+	ours.SetLabels(map[string]string{kube.LabelTarget: "web"})
+	s.routes = append(s.routes, ours)
+	if routes, err := s.pickRoutes("web", Query{}); err != nil || len(routes) != 1 || routes[0].Name != "web" {
+		t.Errorf("%+v, %v, want the user's route alone", routes, err)
+	}
+}
+
 // A route with many rules has no room for test requests to each version, and the
 // release goes on without them.
 func TestUnpinnedNamesTheRouteWithoutRoom(t *testing.T) {
