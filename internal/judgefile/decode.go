@@ -255,8 +255,9 @@ func wanted(k reflect.Kind) string {
 		return "true or false"
 	case reflect.Int, reflect.Int64:
 		return "a whole number"
+	default:
+		return "a number"
 	}
-	return "a number"
 }
 
 func below(path, key string) string {

@@ -14,9 +14,9 @@ import (
 )
 
 // opened and closed are runs of the action at these events of pull request 1.
-func (p *peer) opened(inputs map[string]string) actiontest.Result {
+func (p *peer) opened() actiontest.Result {
 	p.t.Helper()
-	return p.step(inputs, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(p.main)
+	return p.step(nil, p.event(pullEvent("opened", "open", repo)), "pull_request").Run(p.main)
 }
 
 func (p *peer) closed(inputs map[string]string) actiontest.Result {
@@ -90,7 +90,7 @@ func TestClosedButOpenAgain(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
 	p.push(1, sha1)
-	if r := p.opened(nil); r.Code != 0 {
+	if r := p.opened(); r.Code != 0 {
 		t.Fatalf("up: %d\n%s", r.Code, r.Log)
 	}
 	comment := p.github.Comments(repo, 1)[0].Body
@@ -116,7 +116,7 @@ func TestSupersededRun(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
 	p.push(1, sha2)
-	r := p.opened(nil) // at sha1
+	r := p.opened() // at sha1
 	if r.Code != 0 || r.Outputs["status"] != "superseded" || r.Outputs["url"] != "" || len(p.netlify.Deploys()) != 0 {
 		t.Errorf("%d, %v", r.Code, r.Outputs)
 	}
@@ -146,7 +146,7 @@ func TestCommentFailures(t *testing.T) {
 			p := newSite(t)
 			p.push(1, sha1)
 			p.github.Inject(githubtest.Fault{Method: "POST", Path: "/issues/1/comments", Times: c.times, Do: c.fault})
-			r := p.opened(nil)
+			r := p.opened()
 			if r.Code != c.code || r.Outputs["status"] != c.status || r.Outputs["url"] == "" {
 				t.Errorf("%d, %v\n%s", r.Code, r.Outputs, r.Log)
 			}
@@ -165,7 +165,7 @@ func TestSharedSite(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
 	p.push(1, sha1)
-	if r := p.opened(nil); r.Code != 0 {
+	if r := p.opened(); r.Code != 0 {
 		t.Fatalf("up: %d\n%s", r.Code, r.Log)
 	}
 	other := newSite(t)
@@ -219,7 +219,7 @@ func TestSecondTimes(t *testing.T) {
 	up := func(what string) {
 		t.Helper()
 		p.push(1, sha1)
-		if r := p.opened(nil); r.Code != 0 || r.Outputs["status"] != "ready" {
+		if r := p.opened(); r.Code != 0 || r.Outputs["status"] != "ready" {
 			t.Errorf("%s: %d, %v\n%s", what, r.Code, r.Outputs, r.Log)
 		}
 		if all := p.github.Comments(repo, 1); len(all) != 1 || !strings.Contains(all[0].Body, "is ready") && !strings.Contains(all[0].Body, "**Ready**") {
@@ -279,7 +279,7 @@ func TestForeignDeployUnderTheAlias(t *testing.T) {
 	t.Parallel()
 	p := newSite(t)
 	p.push(1, sha1)
-	if r := p.opened(nil); r.Code != 0 {
+	if r := p.opened(); r.Code != 0 {
 		t.Fatalf("up: %d\n%s", r.Code, r.Log)
 	}
 	id := p.netlify.Add("pr-1", "by hand", time.Now())

@@ -35,15 +35,6 @@ func (s *side) add(p Point) {
 	}
 }
 
-func (s *side) merge(o side) {
-	s.count.add(o.total, o.failed)
-	s.pinned.add(o.pinned.total, o.pinned.failed)
-	s.lost += o.lost
-	for i, n := range o.wrong {
-		s.wrong[i] += n
-	}
-}
-
 // signed are the failures that the version signed: the lost ones are compared with
 // those that nobody signed.
 func (s side) signed() float64 { return s.failed - s.lost }
@@ -62,12 +53,6 @@ func (s *stretch) of(v rollout.Side) *side {
 	default:
 		return &s.nobody
 	}
-}
-
-func (s *stretch) merge(o stretch) {
-	s.canary.merge(o.canary)
-	s.stable.merge(o.stable)
-	s.nobody.merge(o.nobody)
 }
 
 // all are the requests to the entry point, the pinned ones aside.

@@ -94,7 +94,7 @@ func (s Settings) check() error {
 	switch {
 	case (s.Bucket == "") != (s.Key == ""):
 		errs = append(errs, fmt.Errorf("code in bucket %q under key %q: want both", s.Bucket, s.Key))
-	case s.OwnTemplate && !(zip && s.Image != ""): // whatever it needs
+	case s.OwnTemplate && (!zip || s.Image == ""): // whatever it needs
 	case zip == (s.Image != ""):
 		errs = append(errs, errors.New("the code: want either a zip or an image"))
 	}

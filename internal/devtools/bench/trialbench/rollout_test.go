@@ -306,7 +306,7 @@ func TestReleasesBefore(t *testing.T) {
 		"alike":            {healthy("x").after(), true},
 		"with other speed": {healthy("x").after(slower(both, 2)), true},
 	} {
-		shown := releasesBefore(c.row.withDefaults(), o, source1(), config.Default())
+		shown := releasesBefore(c.withDefaults(), o, source1(), config.Default())
 		if got := len(shown[config.ProbeMetric]) > 0; got != c.want {
 			t.Errorf("%s: last releases showed %v, want something: %t", name, shown, c.want)
 		}
