@@ -22,8 +22,10 @@ const (
 	reasonProperties = "The following hook(s)/validation failed: [AWS::EarlyValidation::PropertyValidation]. To troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure information."
 )
 
-// A changeSet is one that moto has too.
+// A changeSet is one that moto has too, unless there is nothing to change: moto makes no
+// set then, where CloudFormation makes one and fails it.
 type changeSet struct {
+	own                      bool // moto does not have it
 	id, name, stackID, stack string
 	reason                   string // why it is FAILED; empty if it is not
 	findings                 []finding
@@ -90,6 +92,12 @@ func (c *changeSets) answer(w http.ResponseWriter, r *http.Request, q form) *ref
 		return c.execute(w, r, set)
 	case action == "DeleteChangeSet" && set != nil:
 		set.deleted = true
+		if set.own {
+			writeXML(w, http.StatusOK, fmt.Sprintf(`<DeleteChangeSetResponse %s><DeleteChangeSetResult></DeleteChangeSetResult>%s</DeleteChangeSetResponse>`, namespace, metadata))
+			return nil
+		}
+	case action == "DescribeChangeSet" && c.gone(q):
+		return refuse(http.StatusNotFound, "ChangeSetNotFound", "ChangeSet [%s] does not exist", q.Get("ChangeSetName"))
 	case action == "DeleteStack":
 		if no := c.deletable(r, q); no != nil {
 			return no
@@ -162,27 +170,46 @@ func (c *changeSets) create(w http.ResponseWriter, r *http.Request, q form) *ref
 	if c.find(q) != nil {
 		return refuse(http.StatusBadRequest, "AlreadyExistsException", "ChangeSet %s cannot be created because it already exists", q.Get("ChangeSetName"))
 	}
+	values, _, _ := q.parameters()
+	set := &changeSet{name: q.Get("ChangeSetName"), stackID: st.id, stack: q.Get("StackName"), content: content{t.text, values, q.tags()}}
+	if was, known := c.applied[st.id]; known && q.Get("ChangeSetType") != "CREATE" && was.equal(set.content) {
+		c.unchanged(w, set)
+		return nil
+	}
+	set.findings = c.front.propertyFindings(r.Context(), t, values)
 	answer := httptest.NewRecorder()
 	c.front.proxy.ServeHTTP(answer, r)
+	said := answer.Body.String()
+	if answer.Code == http.StatusBadRequest && strings.Contains(said, "No updates are to be performed") {
+		c.unchanged(w, set) // moto sees no change of tags
+		return nil
+	}
 	maps.Copy(w.Header(), answer.Header())
 	w.WriteHeader(answer.Code)
-	_, _ = w.Write(answer.Body.Bytes())
+	_, _ = io.WriteString(w, said)
 	if answer.Code != http.StatusOK {
 		return nil
 	}
-	values, _, _ := q.parameters()
-	set := &changeSet{id: element(answer.Body.String(), "Id"), name: q.Get("ChangeSetName"), stackID: element(answer.Body.String(), "StackId"), stack: q.Get("StackName"),
-		content: content{t.text, values, q.tags()}}
-	set.findings = c.front.propertyFindings(r.Context(), t, values)
-	was, known := c.applied[set.stackID]
-	switch {
-	case len(set.findings) > 0:
+	set.id, set.stackID = element(said, "Id"), element(said, "StackId")
+	if len(set.findings) > 0 {
 		set.reason = reasonProperties
-	case known && q.Get("ChangeSetType") != "CREATE" && was.equal(set.content):
-		set.reason = reasonUnchanged
 	}
 	c.sets = append(c.sets, set)
 	return nil
+}
+
+// unchanged makes a set that has nothing to change.
+func (c *changeSets) unchanged(w http.ResponseWriter, set *changeSet) {
+	set.own, set.reason = true, reasonUnchanged
+	set.id = fmt.Sprintf("arn:aws:cloudformation:us-east-1:%s:changeSet/%s/%08d", AccountID, set.name, len(c.sets))
+	c.sets = append(c.sets, set)
+	writeXML(w, http.StatusOK, fmt.Sprintf(`<CreateChangeSetResponse %s><CreateChangeSetResult><Id>%s</Id><StackId>%s</StackId></CreateChangeSetResult>%s</CreateChangeSetResponse>`,
+		namespace, escape(set.id), escape(set.stackID), metadata))
+}
+
+// gone reports whether a call names a set that only this front had.
+func (c *changeSets) gone(q form) bool {
+	return slices.ContainsFunc(c.sets, func(s *changeSet) bool { return s.own && s.deleted && s.id == q.Get("ChangeSetName") })
 }
 
 // execute lets a set be executed that is available: complete, and only once.
