@@ -198,20 +198,11 @@ func TestRemainsAreTakenUp(t *testing.T) {
 	}
 }
 
-// TestArtifacts goes through the lives of the buckets, on one server.
-func TestArtifacts(t *testing.T) {
+// TestArtifactsStay leaves the bucket of artifacts while another pull request stands
+// between its upload and its change set.
+func TestArtifactsStay(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
-	testArtifactsStay(t, c)
-	testBucketGoesAway(t, c)
-	testUnreadableTags(t, c)
-	testOwnBucket(t, c)
-}
-
-// testArtifactsStay leaves the bucket of artifacts while another pull request stands
-// between its upload and its change set.
-func testArtifactsStay(t *testing.T, c *cloud) {
-	t.Helper()
 	first, second := owner(1), owner(2)
 	b := c.backend()
 	c.apply(b, first)
@@ -231,10 +222,11 @@ func testArtifactsStay(t *testing.T, c *cloud) {
 	}
 }
 
-// testBucketGoesAway makes our bucket again when the removal of another preview deletes
+// TestBucketGoesAway makes our bucket again when the removal of another preview deletes
 // it between the check and the upload.
-func testBucketGoesAway(t *testing.T, c *cloud) {
-	t.Helper()
+func TestBucketGoesAway(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
 	var times atomic.Int32
 	c.disturb(func(w http.ResponseWriter, r *http.Request) bool {
 		return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, ".zip") && times.Add(1) < 3 && refuse(w, http.StatusNotFound, "NoSuchBucket")
@@ -243,14 +235,13 @@ func testBucketGoesAway(t *testing.T, c *cloud) {
 	if n := times.Load(); n != 3 {
 		t.Errorf("%d uploads", n)
 	}
-	c.disturb(nil)
-	c.remove(c.backend(), owner(1).Key)
 }
 
-// testOwnBucket puts only its own objects into a bucket of the user's and takes only
+// TestOwnBucket puts only its own objects into a bucket of the user's and takes only
 // those away, and refuses another account's.
-func testOwnBucket(t *testing.T, c *cloud) {
-	t.Helper()
+func TestOwnBucket(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
 	c.bucket("theirs", "important", nil)
 	b := c.backend()
 	b.Bucket = "theirs"
@@ -350,9 +341,10 @@ func TestOwnTemplate(t *testing.T) {
 	}
 }
 
-// testUnreadableTags ends a removal that cannot look for what an earlier one left.
-func testUnreadableTags(t *testing.T, c *cloud) {
-	t.Helper()
+// TestUnreadableTags ends a removal that cannot look for what an earlier one left.
+func TestUnreadableTags(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
 	c.disturb(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.Header.Get("X-Amz-Target"), "GetResources") {
 			return false
@@ -365,7 +357,6 @@ func testUnreadableTags(t *testing.T, c *cloud) {
 	if _, err := c.backend().Remove(t.Context(), owner(7).Key, t.Logf); err == nil || !strings.Contains(err.Error(), "tag:GetResources") {
 		t.Errorf("%v", err)
 	}
-	c.disturb(nil)
 }
 
 // TestMoved recreates a stack whose domain would pass from one kind of API to the other.
