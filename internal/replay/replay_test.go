@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -106,13 +107,15 @@ func replayed(t *testing.T, args ...string) string {
 	return out.String()
 }
 
+var stepRow = regexp.MustCompile(`^\d+ of \d+  (.*)`)
+
 // rows are the lines of the table, each as its cells.
 func rows(out string) [][]string {
 	var all [][]string
 	for line := range strings.Lines(out) {
-		if _, after, ok := strings.Cut(line, " of 3  "); ok {
+		if row := stepRow.FindStringSubmatch(line); row != nil {
 			var cells []string
-			for cell := range strings.SplitSeq(strings.TrimSpace(after), "  ") {
+			for cell := range strings.SplitSeq(strings.TrimSpace(row[1]), "  ") {
 				if cell != "" {
 					cells = append(cells, strings.TrimSpace(cell))
 				}
@@ -269,3 +272,24 @@ func TestClosedOutput(t *testing.T) {
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// Rollouts whose canary was as good as stable, and which an earlier judge failed: this
+// one does not, at the same answers.
+func TestFalseAborts(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(recordings, "false-aborts", "*.jsonl"))
+	if err != nil || len(files) < 8 {
+		t.Fatalf("%d recordings, error %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			out := replayed(t, "-file="+file)
+			all := rows(out)
+			last := all[len(all)-1]
+			if last[1] != "Failed" || strings.HasPrefix(last[2], "Failed") {
+				t.Errorf("%v, want Failed then and not now:\n%s", last, out)
+			}
+		})
+	}
+}

@@ -90,13 +90,12 @@ func (c *cloud) backend() *Backend {
 		Settings: api.Settings{Type: "http", Runtime: "nodejs22.x", Handler: "index.handler"}}
 }
 
-func (c *cloud) apply(b *Backend, o reconcile.Owner) reconcile.API {
+func (c *cloud) apply(b *Backend, o reconcile.Owner) {
 	c.t.Helper()
 	a, err := b.Apply(c.t.Context(), o, c.t.Logf)
 	if err != nil || len(a.Missing) > 0 {
 		c.t.Fatalf("apply: %v, missing %q", err, a.Missing)
 	}
-	return a
 }
 
 func (c *cloud) remove(b *Backend, k reconcile.Key) reconcile.Removal {
