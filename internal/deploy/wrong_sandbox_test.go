@@ -1,28 +1,9 @@
 package deploy
 
 import (
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/candlefish/deploy-action/internal/deploy/view"
-	"github.com/candlefish/deploy-action/internal/report"
 )
-
-// result returns the report of a run that has ended.
-func (p *process) result() report.Result {
-	p.t.Helper()
-	raw, err := os.ReadFile(p.file(view.ReportFile))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var r report.Result
-	if err := json.Unmarshal(raw, &r); err != nil {
-		p.t.Fatal(err)
-	}
-	return r
-}
 
 // A canary whose answers are lost, or are no errors and still wrong, is put back at its
 // first weight, and stable is not blamed.
@@ -43,7 +24,7 @@ func TestAVersionThatAnswersWrongIsPutBack(t *testing.T) {
 			before := w.spec()
 			p := w.deploy(append([]string{"--image", w.image("wrong-"+strings.Fields(name)[1], c.env), "--step-duration", "60s"}, c.args...)...)
 			out := p.ends(4)
-			r := p.result()
+			r := p.report()
 			if r.Weight != 0 || len(r.StepRecords) == 0 || r.StepRecords[0].Weight != 5 || len(r.Weights) != 2 {
 				t.Errorf("it was not put back at 5 %%: weights %v:\n%s", r.Weights, out)
 			}
@@ -77,7 +58,7 @@ func TestAColdVersionIsWarmed(t *testing.T) {
 		}
 		p := w.deploy("--image", w.image(c.tag, c.env))
 		out := p.ends(c.ends)
-		r := p.result()
+		r := p.report()
 		if r.Prewarm == nil || r.Prewarm.Requests < 40 || !strings.Contains(out, "prewarmed for") {
 			t.Fatalf("%s: prewarm %+v:\n%s", c.tag, r.Prewarm, out)
 		}
