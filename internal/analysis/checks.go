@@ -7,6 +7,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/evidence"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/stat"
 )
 
 // A test is a finding in the making: its sentence costs more than its p-value and
@@ -182,6 +183,7 @@ func (s *series) doubts(f Finding, previous []Rise) []Finding {
 		l := s.latencies
 		add(l.OverLimit(), CheckLatencyMax, l.LimitWords, chance)
 		add(l.Cold(s.MinSamples) <= doubt, CheckLatency, l.ShiftWords, "; the canary may still be warming up")
+		add(stat.PValue(l.ColdSlow()) <= doubt, CheckSlow, l.SlowWords, "; the canary may still be warming up")
 		add(l.Faster(), CheckFaster, l.FasterWords, "")
 		if p, ok := s.steep(previous); ok && p <= doubt && s.Baseline == "previous" {
 			add(true, CheckRise, s.riseWords, "")

@@ -190,6 +190,26 @@ func TestWarmUp(t *testing.T) {
 	}
 }
 
+// Far slower answers in a step that is no longer than the warm-up hold it.
+func TestSlowAnswersInAWarmUp(t *testing.T) {
+	t.Parallel()
+	judge := NewJudge(config.Default(), 4)
+	judge.Begin(Begin{Weight: 25, At: epoch})
+	judge.Confirmed(epoch)
+	var r Result
+	for s := range 30 {
+		now := epoch.Add(time.Duration(s+1) * time.Second)
+		c, st := answered(25, 0), answered(75, 0)
+		c.Latency = []Bucket{{Over: .02, Upto: .02, N: 22}, {Over: .4, Upto: .4, N: 3}}
+		c.At, c.Side, st.At, st.Side = now, rollout.SideCanary, now, rollout.SideStable
+		judge.Add(config.ProbeMetric, c, st)
+		r = judge.Look(Moment{now, now.Sub(epoch), 30 * time.Second})
+	}
+	if r.Verdict != rollout.VerdictInconclusive || decided(r) != CheckSlow || !strings.Contains(r.Reason, "warming up") {
+		t.Errorf("%s by %q: %s", r.Verdict, decided(r), r.Reason)
+	}
+}
+
 // A value past its limit all through a dwell that is too short to fail it holds the
 // step, and so do values of which every other is no number.
 func TestGaugesThatAreNoPass(t *testing.T) {
@@ -210,5 +230,22 @@ func TestGaugesThatAreNoPass(t *testing.T) {
 		if r.Verdict != rollout.VerdictInconclusive {
 			t.Errorf("%s: %s: %s", name, r.Verdict, r.Reason)
 		}
+	}
+}
+
+// A canary that dies in the middle of a step is found soon, though it was well before.
+func TestACanaryThatDies(t *testing.T) {
+	t.Parallel()
+	r, took := fed(25, silent, func(s int) [3]Point {
+		c := answered(10, 0)
+		c.Pinned = true
+		if s < 30 {
+			return [3]Point{c, answered(75, 0)}
+		}
+		c = Point{Total: 10, Failed: 10, Lost: 10, Pinned: true}
+		return [3]Point{c, answered(30, 0), {Total: 10, Failed: 10}}
+	})
+	if r.Verdict != rollout.VerdictFailed || decided(r) != CheckUnattributed || took > 45 {
+		t.Errorf("%s by %q after %d s: %s", r.Verdict, decided(r), took, r.Reason)
 	}
 }

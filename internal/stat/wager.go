@@ -63,14 +63,16 @@ func NullShare(first, second, ratio float64) float64 {
 	return first * ratio / (first*ratio + second)
 }
 
-// A Dispersion says how much events come in clumps. It compares the events of
-// blocks of time with what independent events would show. The zero Dispersion has
-// seen nothing.
+// A Dispersion says how much events come in clumps. It compares the share of events in
+// each block of time with that in the block before, and with what independent events
+// would show: successive differences (von Neumann 1941) see clumps, and not that the
+// share has changed for good. The zero Dispersion has seen nothing.
 type Dispersion struct {
-	squares float64 // sum of events² / requests
-	events  float64
-	trials  float64
-	blocks  float64
+	differences float64 // squared, each over its variance at a rate of 1
+	last        [2]float64
+	events      float64
+	trials      float64
+	blocks      float64
 }
 
 // Add takes the events of one block among its requests. A block without requests
@@ -79,21 +81,23 @@ func (d *Dispersion) Add(requests, events float64) {
 	if requests <= 0 {
 		return
 	}
-	d.squares += events * events / requests
+	if d.blocks > 0 {
+		difference := events/requests - d.last[1]/d.last[0]
+		d.differences += difference * difference / (1/requests + 1/d.last[0])
+	}
+	d.last = [2]float64{requests, events}
 	d.events += events
 	d.trials += requests
 	d.blocks++
 }
 
-// Index returns Pearson's chi-squared of the blocks over its degrees of freedom: how
-// many times more the number of events varies than it would if they were
-// independent (McCullagh and Nelder 1989, 4.5). It is never below 1, which is also
-// the answer with fewer than two blocks or no events.
+// Index returns how many times more the share of events varies between neighbouring
+// blocks than it would if they were independent; so many events count as one. It is
+// never below 1, which is also the answer with fewer than two blocks or no events.
 func (d Dispersion) Index() float64 {
 	if d.blocks < 2 || d.events <= 0 {
 		return 1
 	}
 	rate := d.events / d.trials
-	chi := (d.squares/rate - d.events) / max(1-rate, .1)
-	return max(1, chi/(d.blocks-1))
+	return max(1, d.differences/(rate*max(1-rate, .1))/(d.blocks-1))
 }

@@ -57,12 +57,12 @@ func TestNullShare(t *testing.T) {
 }
 
 // Independent events have an index of 1, events that come five at a time one of 5,
-// and a stream that always fails has no clumps.
+// and a stream that always fails, or fails from some time on, has no clumps.
 func TestDispersion(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
-	var single, fives, dead Dispersion
-	for range 20_000 {
+	var single, fives, dead, dying Dispersion
+	for i := range 20_000 {
 		one, five := 0.0, 0.0
 		for range 20 {
 			if r.Float64() < .02 {
@@ -75,12 +75,13 @@ func TestDispersion(t *testing.T) {
 		single.Add(20, one)
 		fives.Add(100, five)
 		dead.Add(20, 20)
+		dying.Add(20, 20*float64(i/10_000))
 	}
 	for _, c := range []struct {
 		name string
 		of   Dispersion
 		want float64
-	}{{"single", single, 1}, {"fives", fives, 5}, {"dead", dead, 1}, {"none", Dispersion{}, 1}} {
+	}{{"single", single, 1}, {"fives", fives, 5}, {"dead", dead, 1}, {"dead from the middle on", dying, 1}, {"none", Dispersion{}, 1}} {
 		if got := c.of.Index(); math.Abs(got-c.want) > .1*c.want {
 			t.Errorf("%s: index %v, want %v", c.name, got, c.want)
 		}

@@ -34,12 +34,12 @@ func (c *contest) index() float64 {
 	return max(c.sides[0].dispersion(), c.sides[1].dispersion()) * c.sides[0].brief()
 }
 
-// clumps is how much events come together, over 1, 2 and 4 seconds: longer trouble of
-// one version alone is what the judge is there to see.
+// clumps is how much events come together, over 1 and 2 seconds: longer trouble of one
+// version alone is what the judge is there to see.
 type clumps struct {
 	seconds  int
-	open     [3]count
-	of       [3]stat.Dispersion
+	open     [2]count
+	of       [2]stat.Dispersion
 	last     int64 // second
 	from, to int64 // of the events
 	any      bool

@@ -161,13 +161,13 @@ func (l *Latencies) since(from time.Time) []*block {
 // Look compares the latencies when enough came since the last time. Looks become
 // rarer: each one costs some of the error probability.
 func (l *Latencies) Look(elapsed time.Duration) {
+	if l.usual == 0 && l.stable.Total() >= tailAfter {
+		l.usual = l.stable.Quantile(.99)
+	}
 	if l.Warming() || elapsed < l.nextLook {
 		return
 	}
 	l.nextLook = max(elapsed+time.Second, elapsed*23/20)
-	if l.usual == 0 && l.stable.Total() >= tailAfter {
-		l.usual = l.stable.Quantile(.99)
-	}
 	if p := l.compare(l.counted()).Greater(); p < 1 {
 		l.looks++
 		l.pShift = min(l.pShift, stat.Spend(p, l.looks))
@@ -247,10 +247,26 @@ func (l *Latencies) slowLimit() float64 { return slowTimes * l.metric.Latency.Al
 // MoreSlow is the evidence against "the canary's answers are slow at most three times
 // as often as stable's at the same time, or in at most 0.1 % of all".
 func (l *Latencies) MoreSlow() float64 {
+	if l.Warming() {
+		return 0
+	}
+	return l.moreSlow(l.counted())
+}
+
+// ColdSlow is the same with the warm-up, until warmBlocks came after it: like Cold a
+// reason to wait, and none to go back.
+func (l *Latencies) ColdSlow() float64 {
+	if !l.Warming() && len(l.counted()) >= warmBlocks {
+		return 0
+	}
+	return l.moreSlow(l.since(time.Time{}))
+}
+
+func (l *Latencies) moreSlow(in []*block) float64 {
 	if l.usual == 0 {
 		return 0
 	}
-	over, c := l.over(l.slowLimit(), slowRatio)
+	over, c := l.over(in, l.slowLimit(), slowRatio)
 	return min(c.evidence(), stat.Evidence(over.total, over.failed, SlowFloor)/c.index())
 }
 
@@ -261,7 +277,7 @@ func (l *Latencies) PastLimit() float64 {
 	if limit == 0 || l.Warming() {
 		return 0
 	}
-	over, c := l.over(limit, 1)
+	over, c := l.over(l.counted(), limit, 1)
 	evidence := stat.Evidence(over.total, over.failed, .05) / c.index()
 	if l.stable.Total() > 0 {
 		return min(evidence, c.evidence())
@@ -278,8 +294,8 @@ func (l *Latencies) OverLimit() bool {
 
 // over compares how many answers of both versions take longer than limit. It returns
 // the canary's, too.
-func (l *Latencies) over(limit, ratio float64) (canary count, c contest) {
-	for i, b := range l.counted() {
+func (l *Latencies) over(in []*block, limit, ratio float64) (canary count, c contest) {
+	for i, b := range in {
 		first := count{b.canary.Total(), b.canary.Above(limit)}
 		canary.add(first.total, first.failed)
 		c.add(int64(i)*int64(l.length/time.Second), ratio, first, count{b.stable.Total(), b.stable.Above(limit)})
