@@ -131,7 +131,7 @@ func (l *Latencies) Warm(at time.Time) {
 	}
 	l.warmed = at
 	l.canary, l.stable = stat.Hist{}, stat.Hist{}
-	for _, b := range l.counted() {
+	for _, b := range l.since(l.warmed) {
 		l.canary.Merge(b.canary)
 		l.stable.Merge(b.stable)
 	}
@@ -143,11 +143,8 @@ func (l *Latencies) Warming() bool { return l.warmed.IsZero() }
 // All is how many latencies of both versions came in the step, the warm-up included.
 func (l *Latencies) All() (canary, stable float64) { return l.all[0], l.all[1] }
 
-// counted are the blocks that are compared, in the order of time: all of them until
-// the warm-up is over, then those after it.
-func (l *Latencies) counted() []*block { return l.since(l.warmed) }
-
-// since are the blocks from a time on.
+// since are the blocks from a time on, in order. Compared are those since warmed: all
+// of them until the warm-up is over, then those after it.
 func (l *Latencies) since(from time.Time) []*block {
 	var bs []*block
 	for _, i := range slices.Sorted(maps.Keys(l.blocks)) {
@@ -168,7 +165,7 @@ func (l *Latencies) Look(elapsed time.Duration) {
 		return
 	}
 	l.nextLook = max(elapsed+time.Second, elapsed*23/20)
-	if p := l.compare(l.counted()).Greater(); p < 1 {
+	if p := l.compare(l.since(l.warmed)).Greater(); p < 1 {
 		l.looks++
 		l.pShift = min(l.pShift, stat.Spend(p, l.looks))
 	}
@@ -195,7 +192,7 @@ func (l *Latencies) Slower() float64 { return l.pShift }
 // keep the limit. A canary that is fast while it is cold has nothing more to show.
 func (l *Latencies) Cold(least float64) float64 {
 	if !l.Warming() && l.canary.Total() >= least {
-		if c := l.compare(l.counted()); c.Blocks >= warmBlocks && c.Theta <= .5 {
+		if c := l.compare(l.since(l.warmed)); c.Blocks >= warmBlocks && c.Theta <= .5 {
 			return 1
 		}
 	}
@@ -221,7 +218,7 @@ func (l *Latencies) Shift() *Shift {
 		return nil
 	}
 	var blocks []stat.HistBlock
-	for _, b := range l.counted() {
+	for _, b := range l.since(l.warmed) {
 		blocks = append(blocks, stat.HistBlock{First: b.canary, Second: b.stable})
 	}
 	var sh Shift
@@ -250,13 +247,13 @@ func (l *Latencies) MoreSlow() float64 {
 	if l.Warming() {
 		return 0
 	}
-	return l.moreSlow(l.counted())
+	return l.moreSlow(l.since(l.warmed))
 }
 
 // ColdSlow is the same with the warm-up, until warmBlocks came after it: like Cold a
 // reason to wait, and none to go back.
 func (l *Latencies) ColdSlow() float64 {
-	if !l.Warming() && len(l.counted()) >= warmBlocks {
+	if !l.Warming() && len(l.since(l.warmed)) >= warmBlocks {
 		return 0
 	}
 	return l.moreSlow(l.since(time.Time{}))
@@ -277,7 +274,7 @@ func (l *Latencies) PastLimit() float64 {
 	if limit == 0 || l.Warming() {
 		return 0
 	}
-	over, c := l.over(l.counted(), limit, 1)
+	over, c := l.over(l.since(l.warmed), limit, 1)
 	evidence := stat.Evidence(over.total, over.failed, .05) / c.index()
 	if l.stable.Total() > 0 {
 		return min(evidence, c.evidence())
