@@ -170,7 +170,7 @@ func (s *series) doubts(f Finding, previous []Rise) []Finding {
 			fs = append(fs, f)
 		}
 	}
-	const chance = "; that may be chance, or stable is no better"
+	const chance = "; that is not proven: few requests, a single clump, or stable is no better"
 	if s.Errors != nil {
 		add(s.failures.OverLimit(), CheckErrorRate, s.failures.LimitWords, chance)
 	}
@@ -182,8 +182,12 @@ func (s *series) doubts(f Finding, previous []Rise) []Finding {
 	if s.Latency != nil {
 		l := s.latencies
 		add(l.OverLimit(), CheckLatencyMax, l.LimitWords, chance)
-		add(l.Cold(s.MinSamples) <= doubt, CheckLatency, l.ShiftWords, "; the canary may still be warming up")
-		add(stat.PValue(l.ColdSlow()) <= doubt, CheckSlow, l.SlowWords, "; the canary may still be warming up")
+		why := "; that may be chance"
+		if l.Warming() {
+			why = "; the canary may still be warming up"
+		}
+		add(l.Cold(s.MinSamples) <= doubt, CheckLatency, l.ShiftWords, why)
+		add(stat.PValue(l.ColdSlow()) <= doubt, CheckSlow, l.SlowWords, why)
 		add(l.Faster(), CheckFaster, l.FasterWords, "")
 		if p, ok := s.steep(previous); ok && p <= doubt && s.Baseline == "previous" {
 			add(true, CheckRise, s.riseWords, "")
@@ -195,11 +199,11 @@ func (s *series) doubts(f Finding, previous []Rise) []Finding {
 // byScore decides when nothing critical failed and everything could be judged.
 func (j *Judge) byScore(r *Result, score float64) {
 	switch {
-	case score < j.config.Score.Marginal:
-		r.Verdict, r.Reason = rollout.VerdictFailed, sentence("score %g of 100, less than %g fails: %s", score, j.config.Score.Marginal, losers(r.Findings))
-	case score < j.config.Score.Pass:
+	case score < *j.config.Score.Marginal:
+		r.Verdict, r.Reason = rollout.VerdictFailed, sentence("score %g of 100, less than %g fails: %s", score, *j.config.Score.Marginal, losers(r.Findings))
+	case score < *j.config.Score.Pass:
 		r.Verdict, r.Policy = rollout.VerdictInconclusive, rollout.PolicyHold
-		r.Reason = sentence("score %g of 100, %g passes and less than %g fails: %s", score, j.config.Score.Pass, j.config.Score.Marginal, losers(r.Findings))
+		r.Reason = sentence("score %g of 100, %g passes and less than %g fails: %s", score, *j.config.Score.Pass, *j.config.Score.Marginal, losers(r.Findings))
 	default:
 		r.Verdict, r.Reason = rollout.VerdictSuccessful, j.passed(*r)
 	}

@@ -210,6 +210,39 @@ func TestSlowAnswersInAWarmUp(t *testing.T) {
 	}
 }
 
+// A metric that is not critical fails by the score, and is not excused as chance.
+func TestAFailureThatIsNotCritical(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	c.Metrics[0].Critical = new(false)
+	l := newLab(4, c, 50)
+	l.canary.errors = .35
+	if r, _ := l.run(); r.Verdict != rollout.VerdictFailed || !strings.Contains(r.Reason, "score 0 of 100") {
+		t.Errorf("%s: %s", r.Verdict, r.Reason)
+	}
+}
+
+// A gauge that was past its limit before the canary had traffic counts from then on.
+func TestAGaugeBeforeTheFirstWeight(t *testing.T) {
+	t.Parallel()
+	j := NewJudge(cpu(true, config.GaugeLimit{Max: new(.9), For: config.Duration(10 * time.Second)}, nil), 1)
+	v := Number(.95)
+	value := func(second int) Result {
+		at := epoch.Add(time.Duration(second) * time.Second)
+		j.Add("cpu", Point{At: at, Side: rollout.SideCanary, Value: &v})
+		return j.Look(Moment{at, at.Sub(epoch), time.Minute})
+	}
+	for s := -20; s < 0; s++ {
+		value(s)
+	}
+	j.Begin(Begin{Weight: 5, At: epoch})
+	for s := range 12 {
+		if r := value(s); (r.Verdict == rollout.VerdictFailed) != (s >= 10) {
+			t.Errorf("after %d s: %s: %s", s, r.Verdict, r.Reason)
+		}
+	}
+}
+
 // A value past its limit all through a dwell that is too short to fail it holds the
 // step, and so do values of which every other is no number.
 func TestGaugesThatAreNoPass(t *testing.T) {

@@ -191,7 +191,9 @@ func (j *Judge) reject(fs []test) {
 // conclude judges a dwell that is over.
 func (j *Judge) conclude(r *Result, m Moment) {
 	for _, s := range j.series {
-		r.Findings = append(r.Findings, j.data(s, m)...)
+		if !failed(s.Name, r.Findings) {
+			r.Findings = append(r.Findings, j.data(s, m)...)
+		}
 		j.settle(s, r.Findings)
 	}
 	for _, k := range j.due {
@@ -227,6 +229,12 @@ func (j *Judge) conclude(r *Result, m Moment) {
 	} else {
 		j.byScore(r, *score)
 	}
+}
+
+// failed says whether a metric has failed a test: one that is not critical lowers the
+// score, whatever else there is to say of it.
+func failed(metric string, fs []Finding) bool {
+	return slices.ContainsFunc(fs, func(f Finding) bool { return f.Metric == metric && f.Verdict == rollout.VerdictFailed })
 }
 
 // settle gives the findings of a metric that passed all its tests the verdict

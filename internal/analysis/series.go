@@ -53,10 +53,10 @@ func (s *series) begin(at time.Time, weight float64) {
 		s.rises = append(s.rises, r)
 	}
 	s.before, s.last = s.level(), s.weight
+	s.gauges.Begin(at, s.began.IsZero())
 	s.began, s.confirmed, s.weight, s.nonsense = at, time.Time{}, weight, ""
 	s.failures.Begin(at, weight)
 	s.latencies.Begin(at)
-	s.gauges.Begin()
 	s.strongest = strongest{}
 }
 

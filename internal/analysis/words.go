@@ -3,6 +3,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/analysis/evidence"
@@ -28,17 +29,22 @@ func (j *Judge) passed(r Result) string {
 	for _, s := range j.series {
 		if s.Errors != nil {
 			parts = append(parts, sentence("%s, limit %s", s.failures.FailedOf(rollout.SideCanary), evidence.Percent(s.Errors.Limit())))
+			if _, lost := s.failures.Of(rollout.SideUnattributed); lost > 0 {
+				parts = append(parts, sentence("%.0f requests failed without an answer of either version", lost))
+			}
 		}
 		if s.Latency != nil {
 			if shift := s.latencies.Shift(); shift != nil {
 				parts = append(parts, sentence("%s than stable (95 %% interval of the difference %s to %s)", shift.Words(), evidence.Short(shift.Low), evidence.Short(shift.High)))
+			} else {
+				parts = append(parts, "its latencies are compared with nothing, since stable has no traffic")
 			}
 		}
 		if len(parts) > 0 {
 			break
 		}
 	}
-	switch n := len(j.series) - 1; {
+	switch n := j.more(r.Findings); {
 	case n == 1:
 		parts = append(parts, "one more metric passed too")
 	case n > 1:
@@ -48,6 +54,18 @@ func (j *Judge) passed(r Result) string {
 		parts = append(parts, sentence("score %g of 100", *r.Score))
 	}
 	return strings.Join(parts, "; ")
+}
+
+// more is how many metrics have passed beside the first.
+func (j *Judge) more(fs []Finding) int {
+	n := 0
+	for _, s := range j.series[1:] {
+		passed := !slices.ContainsFunc(fs, func(f Finding) bool { return f.Metric == s.Name && f.Verdict != rollout.VerdictSuccessful })
+		if passed {
+			n++
+		}
+	}
+	return n
 }
 
 // losers names the findings that cost score.

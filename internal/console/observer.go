@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -172,15 +173,5 @@ func (m model) apply(e Event) model {
 
 // clean removes control sequences and breaks up the runner's command marker.
 func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029,
-			r == 0x061c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, "�"))
-	return strings.ReplaceAll(s, "##[", "## [")
+	return strings.ReplaceAll(report.Plain(s), "##[", "## [")
 }

@@ -239,7 +239,7 @@ func TestBadFiles(t *testing.T) {
 		{"it is something else", []string{"-file=" + write(t, "a.jsonl", "canary: yes\n")}, "line 1"},
 		{"it has no start", []string{"-file=" + write(t, "a.jsonl", `{"confirmed":"2026-07-01T03:00:00Z"}`+"\n")}, "does not begin with the start"},
 		{"it has another version", []string{"-file=" + write(t, "a.jsonl", `{"start":{"version":9}}`+"\n")}, "it has version 9"},
-		{"it is cut off", []string{"-file=" + write(t, "a.jsonl", started+`{"begin":{"st`)}, "line 2"},
+		{"it is broken", []string{"-file=" + write(t, "a.jsonl", started+`{"begin":{"st`+"\n"+started)}, "line 2"},
 		{"nothing was judged", []string{"-file=" + write(t, "a.jsonl", started)}, "nothing was judged"},
 		{"the settings are not there", []string{"-file=" + healthy, "-analysis=" + filepath.Join(t.TempDir(), "none.yaml")}, "read the analysis file"},
 		{"the settings are bad", []string{"-file=" + healthy, "-analysis=" + write(t, "a.yaml", "version: 1\nlimits: 3\n")}, "limits"},
@@ -291,5 +291,21 @@ func TestFalseAborts(t *testing.T) {
 				t.Errorf("%v, want Failed then and not now:\n%s", last, out)
 			}
 		})
+	}
+}
+
+// A run that was killed leaves half a line. Its recording is judged up to there; what it
+// recorded is no command to a terminal or to the runner.
+func TestHalfALineAndControlCharacters(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(recordings, "errors.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(raw), "\n")
+	text := strings.Replace(strings.Join(lines[:len(lines)-2], ""), `"image":"`, `"image":"\u001b]0;evil\u0007\n::error::boom`, 1)
+	out := replayed(t, "-file="+write(t, "a.jsonl", text+lines[len(lines)-2][:40]))
+	if !strings.Contains(out, "Step 1 at 5 %") || strings.ContainsAny(out, "\x1b\a") || strings.Contains(out, "\n::") {
+		t.Errorf("it prints\n%q", out)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
+	"github.com/candlefish/deploy-action/internal/report"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -21,7 +22,7 @@ func (c comparison) print(out io.Writer) error {
 	if c.settings != "" {
 		by = c.settings
 	}
-	fmt.Fprintf(&b, "%s to %s, judged again by %s\n\n", c.start.Target, c.start.Image, by)
+	fmt.Fprintf(&b, "%s to %s, judged again by %s\n\n", report.Plain(c.start.Target), report.Plain(c.start.Image), by)
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "Step\tWeight\tThen\tNow\tNow after")
 	for _, s := range c.steps {
@@ -57,12 +58,12 @@ func (s step) nowWords() (verdict, after string) {
 // explain gives the reasons of a step, then and now, and what made the difference.
 func (s step) explain(b *strings.Builder) {
 	fmt.Fprintf(b, "\nStep %d at %d %%\n", s.then.Step+1, s.then.Weight)
-	fmt.Fprintf(b, "  then: %s\n", cmp.Or(s.then.Recorded.Reason, "nobody asked the judge"))
+	fmt.Fprintf(b, "  then: %s\n", cmp.Or(report.Plain(s.then.Recorded.Reason), "nobody asked the judge"))
 	if s.now == nil {
 		b.WriteString("  now: an earlier step has failed, so it is not reached\n")
 		return
 	}
-	fmt.Fprintf(b, "  now: %s\n", cmp.Or(s.now.Now.Reason, "nobody asks the judge"))
+	fmt.Fprintf(b, "  now: %s\n", cmp.Or(report.Plain(s.now.Now.Reason), "nobody asks the judge"))
 	switch {
 	case s.now.Now.Verdict == rollout.VerdictPending && s.then.Recorded.Verdict == rollout.VerdictFailed:
 		b.WriteString("  The recording ends here, since the rollout was stopped; what would have followed is not known.\n")
@@ -71,10 +72,10 @@ func (s step) explain(b *strings.Builder) {
 		b.WriteString("  The rollout went on then, and so do the steps shown; now it would have waited here.\n")
 	}
 	for _, line := range changes(s.then.Now.Findings, s.now.Now.Findings) {
-		fmt.Fprintf(b, "  changed: %s\n", line)
+		fmt.Fprintf(b, "  changed: %s\n", report.Plain(line))
 	}
 	for _, w := range s.now.Now.Warnings {
-		fmt.Fprintf(b, "  warning: %s\n", w)
+		fmt.Fprintf(b, "  warning: %s\n", report.Plain(w))
 	}
 }
 

@@ -206,7 +206,7 @@ func details(b *strings.Builder, r Result) {
 // Escape escapes s so that Markdown shows it literally: no markup, no HTML, no
 // link, no mention of a user or an issue.
 func Escape(s string) string {
-	s = plain(clip(s, 2000))
+	s = Plain(clip(s, 2000))
 	var b strings.Builder
 	for i, r := range s {
 		switch {
@@ -225,7 +225,7 @@ func Escape(s string) string {
 
 // Code returns s as inline code.
 func Code(s string) string {
-	s = strings.TrimSpace(plain(clip(s, 500)))
+	s = strings.TrimSpace(Plain(clip(s, 500)))
 	if s == "" {
 		return "(unknown)"
 	}
@@ -244,7 +244,7 @@ func block(lang string, lines []string) string {
 	text := make([]string, len(lines))
 	run := 2
 	for i, l := range lines {
-		text[i] = plain(clip(l, 2000))
+		text[i] = Plain(clip(l, 2000))
 		run = max(run, longestRun(text[i])) // removed characters may join two runs
 	}
 	fence := strings.Repeat("`", run+1)

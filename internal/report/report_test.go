@@ -322,7 +322,7 @@ func FuzzEscape(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		for name, got := range map[string]string{"escape": Escape(s), "code": Code(s), "cell": Cell(s), "plain": plain(s)} {
+		for name, got := range map[string]string{"escape": Escape(s), "code": Code(s), "cell": Cell(s), "plain": Plain(s)} {
 			if !utf8.ValidString(got) || strings.ContainsAny(got, "\n\r\x1b\x00\u202e") {
 				t.Errorf("%s(%q) = %q", name, s, got)
 			}

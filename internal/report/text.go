@@ -10,7 +10,7 @@ import (
 // reason, one line per step, and a hint. It is plain text without colour.
 func Text(r Result) string {
 	r, _ = r.cut(50)
-	plainly := func(s string) string { return plain(clip(s, 1000)) }
+	plainly := func(s string) string { return Plain(clip(s, 1000)) }
 	var b strings.Builder
 	fmt.Fprintln(&b, r.verdict(writer{code: plainly, text: plainly}))
 	if r.Reason != "" {

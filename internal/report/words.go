@@ -121,7 +121,7 @@ func (r Result) command() string {
 	}
 	quoted := make([]string, len(args))
 	for i, a := range args {
-		quoted[i] = quote(plain(a))
+		quoted[i] = quote(Plain(a))
 	}
 	return strings.Join(quoted, " ")
 }
@@ -137,9 +137,9 @@ func quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// plain removes control characters and marks that change the writing direction,
+// Plain removes control characters and marks that change the writing direction,
 // and replaces line breaks by spaces.
-func plain(s string) string {
+func Plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':

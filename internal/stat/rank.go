@@ -213,6 +213,9 @@ func (c Comparison) Greater() float64 {
 	return p
 }
 
+// Independent returns the p-value of Greater if all values were independent.
+func (c Comparison) Independent() float64 { return upper(c.Theta-.5, c.NullVar) }
+
 // upper returns the probability of d or more under a normal distribution around
 // 0.
 func upper(d, variance float64) float64 {

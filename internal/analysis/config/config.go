@@ -35,8 +35,8 @@ type Config struct {
 
 // A Score turns the metrics that are not critical into one number.
 type Score struct {
-	Pass     float64 `json:"pass" jsonschema:"minimum=0,maximum=100" help:"Minimum score of a successful step. 95 without score."`
-	Marginal float64 `json:"marginal" jsonschema:"minimum=0,maximum=100" help:"A step with a lower score has failed; from it up to pass, a person decides. 75 without score."`
+	Pass     *float64 `json:"pass,omitempty" jsonschema:"minimum=0,maximum=100" help:"Minimum score of a successful step. Default: 95."`
+	Marginal *float64 `json:"marginal,omitempty" jsonschema:"minimum=0,maximum=100" help:"A step with a lower score has failed; from it up to pass, a person decides. Default: 75."`
 }
 
 // A Metric is what a source measures and what it is judged by.

@@ -76,7 +76,7 @@ func TestConfig(t *testing.T) {
 	if err := Default().Validate(); err != nil {
 		t.Error(err)
 	}
-	bad := Config{Version: 2, Alpha: 3, MaxExtensions: new(-1), Then: "pass", Stale: -1, WarmUp: new(Duration(-1)), Score: &Score{Pass: 10, Marginal: 20},
+	bad := Config{Version: 2, Alpha: 3, MaxExtensions: new(-1), Then: "pass", Stale: -1, WarmUp: new(Duration(-1)), Score: &Score{Pass: new(10.0), Marginal: new(20.0)},
 		Groups: map[string]float64{"g": 0},
 		Metrics: []Metric{
 			{Name: "a b", Errors: &ErrorLimits{Rate: new(100.0), Ratio: .5}, OnNaN: "pass"},
@@ -111,5 +111,24 @@ func TestDefaultsAreInherited(t *testing.T) {
 	}
 	if *users.Errors.Rate != 1 || *users.Errors.Success != 90 || users.Latency != nil || users.MinSamples != 7 {
 		t.Errorf("users: %+v", users)
+	}
+}
+
+// What a file says of the probe stream's latency takes nothing from its errors, and half
+// a score keeps the other half.
+func TestAPartOfAMetricKeepsTheRest(t *testing.T) {
+	t.Parallel()
+	for _, m := range []Metric{
+		{Name: ProbeMetric, Latency: &LatencyLimits{P95: new(Duration(time.Second))}},
+		{Name: ProbeMetric, Errors: &ErrorLimits{Rate: new(2.0)}},
+	} {
+		c := Config{Version: 1, Metrics: []Metric{m}, Score: &Score{Pass: new(80.0)}}.WithDefaults(Metric{Errors: &ErrorLimits{Rate: new(3.0)}, Latency: &LatencyLimits{Ratio: 4}})
+		got := c.Metrics[0]
+		if got.Errors == nil || got.Latency == nil || got.Latency.Ratio != 4 || m.Errors == nil && *got.Errors.Rate != 3 {
+			t.Errorf("%+v became %+v", m, got)
+		}
+		if *c.Score.Pass != 80 || *c.Score.Marginal != 75 {
+			t.Errorf("score %v, %v, want 80 and 75", *c.Score.Pass, *c.Score.Marginal)
+		}
 	}
 }

@@ -30,8 +30,9 @@ func (c Config) WithDefaults(base Metric) Config {
 		c.WarmUp = new(Duration(45 * time.Second))
 	}
 	if c.Score == nil {
-		c.Score = &Score{Pass: 95, Marginal: 75}
+		c.Score = &Score{}
 	}
+	c.Score = &Score{Pass: cmp.Or(c.Score.Pass, new(95.0)), Marginal: cmp.Or(c.Score.Marginal, new(75.0))}
 	base = base.withDefaults(Metric{Errors: &ErrorLimits{}, Latency: &LatencyLimits{}})
 	metrics := slices.Clone(c.Metrics)
 	if !slices.ContainsFunc(metrics, func(m Metric) bool { return m.Name == ProbeMetric }) {
@@ -40,8 +41,13 @@ func (c Config) WithDefaults(base Metric) Config {
 		metrics = append([]Metric{probe}, metrics...)
 	}
 	for i, m := range metrics {
-		if m.Name == ProbeMetric && m.Errors == nil && m.Latency == nil {
-			m.Errors, m.Latency = base.Errors, base.Latency
+		if m.Name == ProbeMetric { // it has both, and is judged by both
+			if m.Errors == nil {
+				m.Errors = base.Errors
+			}
+			if m.Latency == nil {
+				m.Latency = base.Latency
+			}
 		}
 		metrics[i] = m.withDefaults(base)
 	}

@@ -21,8 +21,9 @@ func (c Config) Problems() []Problem {
 	p.OneOf("then", c.Then, rollout.PolicyHold, rollout.PolicyAbort)
 	p.Want(*c.WarmUp >= 0 && time.Duration(*c.WarmUp) <= time.Hour, "warm-up", time.Duration(*c.WarmUp), "0s to 1h")
 	p.Want(c.Stale >= 0, "stale", time.Duration(c.Stale), "over 0s")
-	p.Want(c.Score.Pass >= c.Score.Marginal && c.Score.Marginal >= 0 && c.Score.Pass <= 100, "score",
-		fmt.Sprintf("pass %v, marginal %v", c.Score.Pass, c.Score.Marginal), "0 <= marginal <= pass <= 100")
+	pass, marginal := *c.Score.Pass, *c.Score.Marginal
+	p.Want(pass >= marginal && marginal >= 0 && pass <= 100, "score",
+		fmt.Sprintf("pass %v, marginal %v", pass, marginal), "0 <= marginal <= pass <= 100")
 	c.validateGroups(p)
 	names := map[string]bool{}
 	for i, m := range c.Metrics {

@@ -28,8 +28,16 @@ type Gauges struct {
 // NewGauges returns the values of a metric before the first one.
 func NewGauges(m *config.Metric) *Gauges { return &Gauges{metric: m, subjects: map[string]*gauge{}} }
 
-// Begin counts the values of a new step. The newest ones stay.
-func (g *Gauges) Begin() { g.values, g.nans = 0, 0 }
+// Begin counts the values of a new step. The newest ones stay, and so does how long they
+// are past the limit; before the canary's first traffic that does not count.
+func (g *Gauges) Begin(at time.Time, first bool) {
+	g.values, g.nans = 0, 0
+	for _, of := range g.subjects {
+		if first && !of.since.IsZero() {
+			of.since = at
+		}
+	}
+}
 
 // Add takes a value of the canary.
 func (g *Gauges) Add(p Point) {

@@ -187,8 +187,8 @@ func (l *Latencies) compare(in []*block) stat.Comparison {
 // longer than stable's may take". While the warm-up lasts it is 1.
 func (l *Latencies) Slower() float64 { return l.pShift }
 
-// Cold is the p-value of the same with the warm-up, at this look alone: a reason to
-// wait, and none to go back. It is 1 once least answers of the canary after its warm-up
+// Cold is the p-value of the same with the warm-up, at this look alone and as if answers
+// were independent: a reason to wait, and none to go back. It is 1 once least answers of the canary after its warm-up
 // keep the limit. A canary that is fast while it is cold has nothing more to show.
 func (l *Latencies) Cold(least float64) float64 {
 	if !l.Warming() && l.canary.Total() >= least {
@@ -196,7 +196,7 @@ func (l *Latencies) Cold(least float64) float64 {
 			return 1
 		}
 	}
-	return l.compare(l.since(time.Time{})).Greater()
+	return l.compare(l.since(time.Time{})).Independent()
 }
 
 // warmBlocks is how many blocks after a warm-up show that it is over.

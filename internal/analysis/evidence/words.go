@@ -24,12 +24,15 @@ func Who(metric string, v rollout.Side) string {
 // 20.4 %)".
 func (f *Failures) FailedOf(v rollout.Side) string {
 	total, failed := f.Of(v)
-	who := Who(f.metric.Name, v)
-	if total == 0 {
+	return failedWords(Who(f.metric.Name, v), count{total, failed})
+}
+
+func failedWords(who string, of count) string {
+	if of.total == 0 {
 		return who + " answered nothing"
 	}
-	low, high := stat.ShareInterval(int(math.Round(failed)), int(math.Round(total)), .95)
-	return fmt.Sprintf("%s failed %.0f of %.0f requests (%s, 95 %% interval %s to %s)", who, failed, total, Percent(failed/total), Percent(low), Percent(high))
+	low, high := stat.ShareInterval(int(math.Round(of.failed)), int(math.Round(of.total)), .95)
+	return fmt.Sprintf("%s failed %.0f of %.0f requests (%s, 95 %% interval %s to %s)", who, of.failed, of.total, Percent(of.failed/of.total), Percent(low), Percent(high))
 }
 
 // LimitWords say how the canary's failures stand to the limit.
@@ -38,10 +41,12 @@ func (f *Failures) LimitWords() string {
 	if total, failed := f.Of(rollout.SideStable); failed > total*limit {
 		also = "; " + f.FailedOf(rollout.SideStable) + " too"
 	}
+	own := f.FailedOf(rollout.SideCanary)
 	if n := f.sum.nobody; f.weight >= 1 && n.failed > 0 {
-		also += fmt.Sprintf("; %.0f more failed without an answer of either version", n.failed)
+		own = failedWords(Who(f.metric.Name, rollout.SideCanary), f.blamed(f.sum))
+		also = fmt.Sprintf(", %.0f of them without an answer of either version", n.failed) + also
 	}
-	return fmt.Sprintf("%s, limit %s%s", f.FailedOf(rollout.SideCanary), Percent(limit), also)
+	return fmt.Sprintf("%s, limit %s%s", own, Percent(limit), also)
 }
 
 // AgainstWords compare the failures of both versions.
@@ -151,7 +156,7 @@ func (g *Gauges) Words() string {
 		since = fmt.Sprintf(", past it for %v", w.at.Sub(w.since).Round(time.Second))
 	}
 	if g.metric.Limit.For > 0 {
-		limit += fmt.Sprintf(" for longer than %v", time.Duration(g.metric.Limit.For))
+		limit += fmt.Sprintf(" for %v or longer", time.Duration(g.metric.Limit.For))
 	}
 	return fmt.Sprintf("%s: %s has %.4g, limit %s%s", name, SubjectWords(subject), w.value, limit, since)
 }

@@ -167,6 +167,9 @@ func Replay(r io.Reader, change func(config.Config) (config.Config, error)) (Sta
 	for n := 1; lines.Scan(); n++ {
 		var e Event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			if judge != nil && !lines.Scan() && lines.Err() == nil {
+				break // a run that was killed leaves half a line at the end
+			}
 			return start, nil, fmt.Errorf("line %d: %w: %w", n, errRecording, err)
 		}
 		switch {
@@ -211,6 +214,10 @@ func Replay(r io.Reader, change func(config.Config) (config.Config, error)) (Sta
 func (s Start) settings(change func(config.Config) (config.Config, error)) (config.Config, error) {
 	c := s.Config
 	c.Metrics = slices.Clone(c.Metrics)
+	// Without a marker the probe stream has the gateway's counters, and no latencies.
+	counted := slices.IndexFunc(c.Metrics, func(m config.Metric) bool {
+		return m.Name == config.ProbeMetric && m.Errors != nil && m.Latency == nil
+	})
 	for i, m := range c.Metrics {
 		if stale := s.Stale[m.Name]; stale > 0 {
 			c.Metrics[i].Source = recorded(stale)
@@ -223,6 +230,9 @@ func (s Start) settings(change func(config.Config) (config.Config, error)) (conf
 		}
 	}
 	c = c.WithDefaults(config.Metric{})
+	if counted >= 0 && change == nil {
+		c.Metrics[counted].Latency = nil
+	}
 	return c, c.Validate()
 }
 
