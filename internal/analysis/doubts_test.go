@@ -103,6 +103,15 @@ func TestWhoseFailuresTheyAre(t *testing.T) {
 			st.Pinned = true
 			return [3]Point{answered(72, 0), st, lost(8)}
 		}, rollout.VerdictFailed, "", 8},
+		"nobody is answered for four seconds at 100": {100, silent, func(s int) [3]Point {
+			st := answered(20, 0)
+			st.Pinned = true
+			if s >= 10 && s < 14 {
+				st.Failed, st.Lost = 20, 20
+				return [3]Point{{}, st, lost(80)}
+			}
+			return [3]Point{answered(80, 0), st}
+		}, rollout.VerdictSuccessful, "", 60},
 		"redirects to a login page": {5, silent, func(int) [3]Point {
 			c := answered(5, 0)
 			c.Wrong = map[Wrong]float64{"redirect": 5, "status": 5}

@@ -80,7 +80,7 @@ func (t *tests) add(f *Failures, s second) {
 	t.nobody.add(s.at, count{s.all(), s.nobody.failed})
 	if l := f.metric.Errors; l != nil {
 		t.errors.add(s.at, l.Ratio, count{c.total, c.signed()}, count{st.total, st.signed()})
-		t.worse.add(s.at, 1, f.blamed(s.stretch), count{st.total, st.signed()})
+		t.worse.add(s.at, 1, f.blamed(s.stretch), f.likewise(st))
 		t.addLost(f, s)
 	}
 	if f.metric.Answers != nil {
@@ -151,6 +151,15 @@ func (f *Failures) blamed(s stretch) count {
 	return c
 }
 
+// likewise are the requests of stable with as much counted as blamed counts of the
+// canary: its lost ones, too, with all of the traffic.
+func (f *Failures) likewise(stable side) count {
+	if f.weight >= 1 {
+		return stable.count
+	}
+	return count{stable.total, stable.signed()}
+}
+
 // AgainstStable is the evidence against "the canary fails at most Ratio times as
 // often as stable at the same time, or at most as often as Floor".
 func (f *Failures) AgainstStable() float64 {
@@ -207,10 +216,12 @@ func (f *Failures) WrongPastLimit(way Wrong) bool {
 }
 
 // OverLimit says whether the measured share of the canary's failures is over its
-// limit, certain or not.
+// limit, certain or not. Seconds in which nobody was answered do not count.
 func (f *Failures) OverLimit() bool {
-	c := f.blamed(f.sum)
-	c.failed += f.sum.canary.lost
+	c := f.sum.canary.count
+	if quiet := f.now().quiet; f.weight >= 1 {
+		c.add(quiet.failed, quiet.failed)
+	}
 	return c.failed > c.total*f.metric.Errors.Limit()
 }
 
