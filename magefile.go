@@ -118,8 +118,13 @@ func (Bench) Deploy(ctx context.Context, only *string) error {
 	return target(ctx, "bench:deploy", gobuild.Flags("only", only)...)
 }
 
-// Judge measures the judge on simulated rollouts; it takes about ten minutes.
-func (Bench) Judge(ctx context.Context) error { return target(ctx, "bench:judge") }
+// Judge measures the judge on simulated rollouts, beside what is usually done instead.
+//
+// -runs is the number of rollouts of each kind, 100 if not given, -only a part of the
+// names of the kinds.
+func (Bench) Judge(ctx context.Context, runs, only *string) error {
+	return target(ctx, "bench:judge", gobuild.Flags("runs", runs, "only", only)...)
+}
 
 // Trial measures the judge on rollouts simulated by a second generator.
 //

@@ -21,6 +21,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -33,6 +34,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/exit"
 )
 
 // ResultFile is where the figures go, below the repository's root.
@@ -55,19 +58,32 @@ type Figure struct {
 // judges are the columns.
 var judges = []string{"this judge", "fixed threshold", "Kayenta's rule", "Argo's success rate"}
 
-// Run measures every scenario and writes ResultFile.
-func Run(ctx context.Context, out io.Writer) error {
+// Run measures every scenario, or those whose name contains -only, and writes
+// ResultFile. -runs is how many rollouts each of them has.
+func Run(ctx context.Context, out io.Writer, args []string) error {
+	flags := flag.NewFlagSet("bench:judge", flag.ContinueOnError)
+	runs := flags.Int("runs", 100, "rollouts per scenario")
+	only := flags.String("only", "", "a part of the names of the scenarios")
+	if err := flags.Parse(args); err != nil {
+		return &exit.Error{Status: exit.BadInput, Err: err}
+	}
+	if *runs < 1 || flags.NArg() > 0 {
+		return &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("bench:judge: runs is %d, want 1 or more; %q is not known", *runs, flags.Args())}
+	}
 	debug.SetGCPercent(800) // short-lived points by the million
-	return run(ctx, out, 1, ResultFile)
+	return run(ctx, out, *runs, *only, ResultFile)
 }
 
-func run(ctx context.Context, out io.Writer, scale float64, file string) error {
+func run(ctx context.Context, out io.Writer, runs int, only, file string) error {
 	var figures []Figure
 	line := func(name, runs string, cells []string) {
 		fmt.Fprintf(out, "| %s | %s | %s |\n", name, runs, strings.Join(cells, " | "))
 	}
 	line("stopped (held), after median / p95 s", "runs", judges)
-	for _, s := range scenarios(scale) {
+	for _, s := range scenarios(runs) {
+		if !strings.Contains(s.name, only) {
+			continue
+		}
 		rows, err := s.measure(ctx, out)
 		if err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 func TestSmallRun(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "figures.json")
-	if err := run(t.Context(), t.Output(), .001, file); err != nil {
+	if err := run(t.Context(), t.Output(), 1, "", file); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(file)

@@ -41,7 +41,7 @@ var targets = map[string]target{
 		}
 		return deploybench.Run(ctx, out, *only)
 	},
-	"bench:judge":   plain(judgebench.Run),
+	"bench:judge":   judgebench.Run,
 	"bench:preview": plain(previewbench.Run),
 	"bench:soak":    soakbench.Run,
 	"bench:trial":   trialbench.Run,
