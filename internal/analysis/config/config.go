@@ -26,7 +26,7 @@ type Config struct {
 	MaxExtensions *int               `json:"max-extensions,omitempty" jsonschema:"minimum=0,maximum=20" help:"How often a dwell that ended inconclusive is repeated. Default: 2."`
 	Then          rollout.Policy     `json:"then,omitempty" jsonschema:"enum=hold,enum=abort" help:"What follows when no extension is left: hold for a person, or abort. Default: hold."`
 	Stale         Duration           `json:"stale,omitempty" help:"Maximum age of a metric's newest data, and how far in the future it may be. Default: 30s; longer for sources that are late by their nature."`
-	WarmUp        *Duration          `json:"warm-up,omitempty" help:"How long at most a canary's first answers count for errors but not for latency, so that cold caches and compilers are no slowness. It ends sooner if they have settled. 0s for none. Default: 45s."`
+	WarmUp        *Duration          `json:"warm-up,omitempty" help:"How long the canary's answers to a higher weight count for errors and not against its latency, so that cold caches and compilers fail no step. A canary that keeps its limits meanwhile waits for nothing. 0s for none. Default: 45s."`
 	Metrics       []Metric           `json:"metrics,omitempty" help:"What is measured. The metric probe, the stream of requests that the tool sends itself, is always judged, named here or not."`
 	Groups        map[string]float64 `json:"groups,omitempty" help:"Weight of each group of metrics in the score. Default: 1."`
 	Score         *Score             `json:"score,omitempty" help:"Limits for the score of the metrics, from 0 to 100."`

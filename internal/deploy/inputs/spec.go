@@ -233,7 +233,7 @@ func judgeInputs() []input.Def {
 		},
 		{
 			Name: "warm-up", Kind: input.Duration, Discovered: "warm-up of the analysis file, else 45s", Range: seconds(0, 3600),
-			Help: "Maximum time in which a canary's first answers count for errors but not for latency; it ends sooner if they have settled",
+			Help: "Time in which the canary's answers to a higher weight count for errors and not against its latency; one that keeps its limits meanwhile waits for nothing",
 		},
 		{
 			Name: "analysis-file", Env: "ANALYSIS_FILE", Discovered: "only the probe stream is judged",
