@@ -106,7 +106,7 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`127\.0\.0\.1:[0-9]+`), "HOST"},
 	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)?(ms|s)\b`), "TIME"},
-	{regexp.MustCompile(`on [0-9]+ [A-Z][a-z]+ [0-9]{4}, [0-9:]+ UTC`), "on DATE"},
+	{regexp.MustCompile(`[0-9]+ [A-Z][a-z]+ [0-9]{4}, [0-9:]+ UTC`), "DATE"},
 	{regexp.MustCompile(`delimiter_[0-9a-f]{32}`), "DELIMITER"},
 }
 

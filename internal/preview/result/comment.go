@@ -70,7 +70,20 @@ func writeEnvironment(b *strings.Builder, r Result, before, now State) {
 	writeParts(b, r, before)
 	writeChanges(b, now)
 	writeChecks(b, r)
+	if !r.deployed(before) {
+		fmt.Fprintf(b, "Nothing was deployed.%s\n", runLink(r))
+		return
+	}
 	fmt.Fprintf(b, "It is removed when the pull request is closed, or by a sweep after %s.%s\n", r.Expires.UTC().Format("2 January 2006, 15:04 MST"), runLink(r))
+}
+
+// deployed reports whether there is, or may be, anything of a preview to remove: by this run,
+// or by one before. A stack that failed may exist without an ID that this run knows.
+func (r Result) deployed(before State) bool {
+	if r.Frontend.ID != "" || r.API.Status != StatusUnused && r.API.Status != "" {
+		return true
+	}
+	return before.Goal == GoalUp && (before.Part(Frontend).URL != "" || before.Part(API).Status != "")
 }
 
 // verdict counts the checks.

@@ -45,6 +45,33 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
+// A comment promises to remove only what there is, or may be.
+func TestNothingWasDeployed(t *testing.T) {
+	t.Parallel()
+	failed := Part{Name: Frontend, Status: StatusFailed, Detail: "Netlify answers 401"}
+	made := failed
+	made.ID = "d1"
+	ready := State{Version: 1, Goal: GoalUp, Commit: sha2, Parts: []Seen{{Name: Frontend, Status: StatusReady, URL: "https://x"}}}
+	removed := ready
+	removed.Goal = GoalDown
+	for name, c := range map[string]struct {
+		frontend, api Part
+		before        State
+		nothing       bool
+	}{
+		"nothing":             {failed, Unused(API), State{}, true},
+		"a deploy":            {made, Unused(API), State{}, false},
+		"perhaps a stack":     {failed, Part{Name: API, Status: StatusFailed}, State{}, false},
+		"the earlier preview": {failed, Unused(API), ready, false},
+		"a removed preview":   {failed, Unused(API), removed, true},
+	} {
+		text := Body(Result{Goal: GoalUp, Commit: sha1, Frontend: c.frontend, API: c.api}, "1.1", c.before)
+		if strings.Contains(text, "Nothing was deployed.") != c.nothing || strings.Contains(text, "It is removed when") == c.nothing {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
+
 // A state survives its way through a comment, whatever its texts are.
 func TestStateInAComment(t *testing.T) {
 	t.Parallel()
