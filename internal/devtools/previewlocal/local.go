@@ -154,7 +154,11 @@ func (l *demo) takeSite(v input.Values) error {
 		from = v.String("dir")
 	}
 	site := filepath.Join(l.dir, "site")
-	if err := os.CopyFS(site, os.DirFS(from)); err != nil {
+	_, err := os.Stat(from) // CopyFS does not name the folder
+	if err == nil {
+		err = os.CopyFS(site, os.DirFS(from))
+	}
+	if err != nil {
 		if !v.IsSet("dir") {
 			return fmt.Errorf("the sample is missing, run this in the repository's folder: %w", err)
 		}
@@ -240,7 +244,11 @@ func (l *demo) verifyGone(ctx context.Context) error {
 	if len(left) > 0 {
 		return fmt.Errorf("still there: %s", strings.Join(left, ", "))
 	}
-	fmt.Fprintln(l.out, "verified: no deploy, stack, bucket, table, function, role, log group or API is left")
+	asked := "deploy"
+	if l.api != nil {
+		asked += ", stack, bucket, table, function, role, log group or API"
+	}
+	fmt.Fprintf(l.out, "verified: no %s is left\n", asked)
 	return nil
 }
 

@@ -36,10 +36,10 @@ func TestShowsAnotherSite(t *testing.T) {
 		args, want []string
 		code       int
 	}{
-		"a site":         {[]string{"--dir", mine}, []string{"**Ready** at `5a3c1e0`", "status: removed", "verified: no deploy"}, 0},
+		"a site":         {[]string{"--dir", mine}, []string{"**Ready** at `5a3c1e0`", "status: removed", "verified: no deploy is left\n"}, 0},
 		"with a number":  {[]string{"--dir=" + mine, "--pr-number", "7"}, []string{"pr-7", "status: removed"}, 0},
 		"with an API":    {[]string{"--dir", mine, "--api-code", api, "--api-handler", "app.handler", "--commit", strings.Repeat("b", 40)}, []string{"it answers OK as bbbbbbb", "status: removed"}, 0},
-		"no such folder": {[]string{"--dir", mine + "/none"}, []string{"dir: ", "no such file"}, 2},
+		"no such folder": {[]string{"--dir", mine + "/none"}, []string{"dir: stat " + mine + "/none: no such file"}, 2},
 		"a bad input":    {[]string{"--dir", mine, "--links=-1"}, []string{"links (flag --links)"}, 2},
 		"no code":        {[]string{"--dir", mine, "--api-code", mine}, []string{"api-code: ", "no index.mjs"}, 2},
 	} {
