@@ -157,7 +157,7 @@ func TestBundlersOfOtherRunsAreNotRun(t *testing.T) {
 	})
 	inputs := map[string]string{"parts": "frontend", "functions": filepath.Join(project, "functions"), "functions-project": project}
 	r := p.step(inputs, p.event(runEvent(repo, sha1, "success")), "workflow_run").Run(Main)
-	if r.Code != 1 || !strings.Contains(r.Log, "bundle them in the job that builds") {
+	if r.Code != 2 || !strings.Contains(r.Log, "bundle them in the job that builds") {
 		t.Errorf("%d\n%s", r.Code, r.Log)
 	}
 	if _, err := os.Stat(mark); err == nil {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
@@ -69,6 +70,9 @@ func (p program) run(ctx context.Context, a *action.Action, v input.Values) (act
 	}
 	r, err := s.reconciler(ctx)
 	if err != nil {
+		return action.Result{}, err
+	}
+	if err := s.makeReportDir(); err != nil {
 		return action.Result{}, err
 	}
 	return s.reconcile(ctx, r)
@@ -172,6 +176,9 @@ func (s *session) reconcile(ctx context.Context, k *reconcile.Reconciler) (actio
 	if err := s.admit(ctx, k); err != nil {
 		return action.Result{}, err
 	}
+	if err := s.checkSite(k); err != nil {
+		return action.Result{}, err
+	}
 	var r result.Result
 	var err error
 	switch s.goal {
@@ -220,9 +227,27 @@ func (s *session) reconciler(ctx context.Context) (*reconcile.Reconciler, error)
 		}
 	}
 	if k.Host == nil && k.Backend == nil {
-		return nil, &exit.Error{Status: exit.BadInput, Err: errors.New("neither part is configured: set netlify-auth-token and netlify-site-id for the frontend, api-code and aws-region for the API")}
+		return nil, &exit.Error{Status: exit.BadInput, Err: s.nothingConfigured()}
 	}
 	return k, nil
+}
+
+// nothingConfigured names the inputs that are missing for the parts that were asked for.
+func (s *session) nothingConfigured() error {
+	code, region := "api-code, api-image or api-template", "aws-region"
+	if s.goal != result.GoalUp {
+		code = "" // to find or remove a stack, its region is enough
+	} else if s.v.String("aws-region") != "" {
+		region = ""
+	}
+	forAPI := strings.TrimSuffix(strings.TrimPrefix(code+" and "+region, " and "), " and ")
+	switch s.v.String("parts") {
+	case "api":
+		return fmt.Errorf("parts: the API was asked for and is not configured: set %s", forAPI)
+	case "frontend":
+		return errors.New("parts: the frontend was asked for and is not configured: set netlify-auth-token and netlify-site-id")
+	}
+	return fmt.Errorf("neither part is configured: set netlify-auth-token and netlify-site-id for the frontend, %s for the API", forAPI)
 }
 
 // health is how an API shows that it is well.

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/netlify"
+	"github.com/candlefish/deploy-action/internal/netlify/site"
 	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
+	"github.com/candlefish/deploy-action/internal/preview/result"
 )
 
 // A netlifyHost is Netlify as the reconciler's Host.
@@ -42,6 +45,19 @@ func (s *session) bundler() string {
 		return ""
 	}
 	return s.v.String("functions-project")
+}
+
+// checkSite reads what would be published, before anything is said in public and before
+// anything is created: rules that Netlify's parsers refuse are bad input.
+func (s *session) checkSite(k *reconcile.Reconciler) error {
+	if s.goal != result.GoalUp || k.Host == nil {
+		return nil
+	}
+	src := site.Source{Dir: s.v.String("dir"), Functions: s.v.String("functions"), Config: s.v.String("netlify-config")}
+	if err := site.Check(src, s.bundler()); err != nil {
+		return &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("the site in %s cannot be published: %w", src.Dir, err)}
+	}
+	return nil
 }
 
 // Publish implements reconcile.Host.

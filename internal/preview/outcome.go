@@ -46,7 +46,10 @@ func (s *session) conclude(r result.Result, err error) (action.Result, error) {
 
 func outputsOf(r result.Result, runErr error) (map[string]string, error) {
 	outputs := map[string]string{
-		"status": statusOf(r, runErr), "deploy-id": r.Frontend.ID, "comment-url": r.CommentURL, "remaining": strings.Join(remaining(r), "\n"),
+		"status": statusOf(r, runErr), "comment-url": r.CommentURL, "remaining": strings.Join(remaining(r), "\n"),
+	}
+	if r.Goal != result.GoalDown && r.Superseded == "" { // otherwise there is no deploy of this run
+		outputs["deploy-id"] = r.Frontend.ID
 	}
 	if r.Frontend.Status == result.StatusReady {
 		outputs["url"] = r.Frontend.URL
@@ -173,6 +176,23 @@ func outcomeOf(o reconcile.Orphan, dryRun bool) string {
 		return "not gone"
 	}
 	return "removed"
+}
+
+// makeReportDir makes the folder of the report, and looks whether a file can be written there:
+// after the run it is too late to say that it cannot.
+func (s *session) makeReportDir() error {
+	dir := s.v.String("report-dir")
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var probe *os.File
+		if probe, err = os.CreateTemp(dir, ".pr-preview-report-*"); err == nil {
+			err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+		}
+	}
+	if err != nil {
+		return &exit.Error{Status: exit.BadInput, Err: fmt.Errorf("report-dir: %w", err)}
+	}
+	return nil
 }
 
 // writeReport writes the JSON report and returns its path.

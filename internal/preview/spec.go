@@ -80,7 +80,7 @@ func goalInputs() []input.Def {
 			Name: "delete", Kind: input.Bool, Default: "false", Help: "Let a sweep remove the orphaned previews instead of only listing them",
 		},
 		{
-			Name: "report-dir", Default: ".", Help: "Folder for pr-preview-report.json",
+			Name: "report-dir", Default: ".", Help: "Folder for pr-preview-report.json; created if missing",
 		},
 	}
 }
@@ -235,7 +235,7 @@ func outputs() []input.Output {
 	return []input.Output{
 		{Name: "status", Help: "Final status: ready, partial, removed, superseded, refused, nothing, swept, failed or bad-input"},
 		{Name: "url", Help: "URL of the frontend, if it answered with the commit"},
-		{Name: "deploy-id", Help: "ID of its deploy on Netlify"},
+		{Name: "deploy-id", Help: "ID of its deploy on Netlify; empty if there is none"},
 		{Name: "api-url", Help: "URL of the API, if it answered"},
 		{Name: "stack-outputs", Help: "All outputs of the API's stack, as JSON"},
 		{Name: "comment-url", Help: "URL of the comment on the pull request"},

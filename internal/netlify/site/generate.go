@@ -37,6 +37,9 @@ func optional(folder *os.Root, name string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a file", name) // a pipe would never end
+	}
 	if err == nil && info.Size() > maxRules {
 		err = fmt.Errorf("%s: larger than %d MiB", name, maxRules>>20)
 	}
@@ -58,7 +61,7 @@ func configText(folder *os.Root, config string) (string, error) {
 	}
 	defer func() { _ = dir.Close() }()
 	if _, err := dir.Stat(filepath.Base(config)); err != nil {
-		return "", err // one that was asked for is not optional
+		return "", fmt.Errorf("%s: %w", config, err) // one that was asked for is not optional
 	}
 	return optional(dir, filepath.Base(config))
 }

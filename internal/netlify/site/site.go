@@ -38,6 +38,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/candlefish/deploy-action/internal/netlify/bundle"
 	"github.com/candlefish/deploy-action/internal/netlify/rules"
 )
 
@@ -88,6 +89,26 @@ func Open(src Source) (*Site, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// Check returns why a source cannot be published, nil if it can. If project has Netlify's
+// bundler, it runs none: of functions that need one it looks only whether their folder is there.
+func Check(src Source, project string) error {
+	if src.Functions != "" && project != "" {
+		needed, err := bundle.Needed(src.Functions)
+		if err != nil {
+			return fmt.Errorf("functions: %w", err)
+		}
+		if needed {
+			src.Functions = ""
+		}
+	}
+	s, err := Open(src)
+	if err != nil {
+		return err
+	}
+	s.Close()
+	return nil
 }
 
 func (s *Site) read(src Source) (err error) {
