@@ -218,8 +218,10 @@ func TestSharedBuildCollects(t *testing.T) {
 		t.Fatal(err)
 	}
 	bundle := filepath.Join(dir, "temp", "preview")
-	env := append(os.Environ(), "BUILD=mkdir -p out/.well-known f api && touch out/index.html out/.well-known/x f/a.mjs && ln -s ../out/index.html api/index.mjs",
+	env := append(os.Environ(), "BUILD=mkdir -p out/.well-known f api && touch out/index.html out/.well-known/x f/a.mjs && ln -s ../out/index.html api/index.mjs"+
+		" && ln -s /etc/passwd out/passwd && ln -s nothing out/dangling && ln -s out out/circle && ln -s .. out/.well-known/up && ln -s a.mjs f/b.mjs",
 		"DIR=out", "FUNCTIONS=f", "API=api", "BUNDLE="+bundle)
+	var said string
 	for _, s := range shared(t, "preview-build.yml").Jobs["build"].Steps {
 		run, ok := s.Exec.(*actionlint.ExecRun)
 		if !ok {
@@ -227,13 +229,15 @@ func TestSharedBuildCollects(t *testing.T) {
 		}
 		cmd := exec.CommandContext(t.Context(), "bash", "-e", "-c", run.Run.Value) // as the runner does
 		cmd.Dir, cmd.Env = dir, env
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		if err != nil {
 			t.Fatalf("%s: %v\n%s", s.Name.Value, err, out)
 		}
+		said += string(out)
 	}
 	var got []string
 	err := fs.WalkDir(os.DirFS(bundle), ".", func(path string, d fs.DirEntry, err error) error {
-		if d.Type().IsRegular() {
+		if !d.IsDir() {
 			got = append(got, path)
 		}
 		return err
@@ -241,5 +245,10 @@ func TestSharedBuildCollects(t *testing.T) {
 	want := []string{"api/index.mjs", "functions/a.mjs", "site/.well-known/x", "site/index.html", "site/netlify.toml"}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v, collected (-want +got):\n%s", err, diff)
+	}
+	for _, link := range []string{"passwd", "dangling", "circle", ".well-known/up", "b.mjs"} {
+		if !strings.Contains(said, "::warning") || !strings.Contains(said, link) {
+			t.Errorf("the link %s is not named:\n%s", link, said)
+		}
 	}
 }
