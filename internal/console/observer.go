@@ -99,6 +99,9 @@ func New(o Options) Observer {
 	return NewLive(o.Out, o.Width, o.Getenv("NO_COLOR") == "")
 }
 
+// IsTerminal reports whether f is a terminal, also one that does not know its width.
+func IsTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
 // TerminalWidth returns a Width for f.
 func TerminalWidth(f *os.File) func() int {
 	return func() int {

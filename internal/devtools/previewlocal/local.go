@@ -88,7 +88,7 @@ func show(ctx context.Context, env action.Env, args []string, v input.Values) er
 		return fmt.Errorf("the preview did not come up (exit status %d)", code)
 	}
 	fmt.Fprintf(l.out, "\nthe site is at %s\n", l.netlify.SiteURL("pr-"+strconv.Itoa(l.number)))
-	if console.TerminalWidth(os.Stdout)() > 0 { // somebody can press Ctrl-C
+	if console.IsTerminal(os.Stdout) { // somebody can press Ctrl-C
 		fmt.Fprintln(l.out, "press Ctrl-C to close the pull request and remove the preview")
 		<-ctx.Done()
 	}
