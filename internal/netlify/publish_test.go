@@ -34,7 +34,7 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(warnings) != 1 || !strings.Contains(warnings[0], `unknown key "comment" is ignored`) {
+	if len(warnings) != 2 || !strings.Contains(warnings[0], "left out by their names") || !strings.Contains(warnings[1], `unknown key "comment" is ignored`) {
 		t.Errorf("warnings %q", warnings)
 	}
 	got := s.Deploys()[0]

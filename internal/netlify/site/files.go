@@ -42,28 +42,42 @@ func isProjectRoot(dir, config string) bool {
 	return false
 }
 
-// A walker collects the files of a folder, the links, and the names that cannot be
-// published.
+// A walker collects the files of a folder, and the names of what is not published.
 type walker struct {
 	fs       fs.FS
 	root     bool // of the project
 	files    []File
-	links    []string
+	left     leftOut
 	badNames []string
 }
 
-// list returns the files below a folder, sorted by path, and the links in it, which are
-// not followed.
-func list(folder *os.Root, root bool) ([]File, []string, error) {
+// leftOut names what of a folder is not published.
+type leftOut struct {
+	links  []string // which are not followed
+	hidden []string // files and folders that are left out by their names
+}
+
+func (l leftOut) warnings() (all []string) {
+	if len(l.links) > 0 {
+		all = append(all, "symlinks are not published: "+Some(l.links))
+	}
+	if len(l.hidden) > 0 {
+		all = append(all, "left out by their names: "+Some(l.hidden))
+	}
+	return all
+}
+
+// list returns the files below a folder, sorted by path, and what is left out.
+func list(folder *os.Root, root bool) ([]File, leftOut, error) {
 	w := &walker{fs: folder.FS(), root: root}
 	if err := w.walk("."); err != nil {
-		return nil, nil, err
+		return nil, leftOut{}, err
 	}
 	if len(w.badNames) > 0 {
-		return nil, nil, fmt.Errorf("names with # or ?, or not in UTF-8, cannot be published: %s", Some(w.badNames))
+		return nil, leftOut{}, fmt.Errorf("names with # or ?, or not in UTF-8, cannot be published: %s", Some(w.badNames))
 	}
 	slices.SortFunc(w.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return w.files, w.links, nil
+	return w.files, w.left, nil
 }
 
 func (w *walker) walk(dir string) error {
@@ -72,7 +86,10 @@ func (w *walker) walk(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if skipped(e.Name(), w.root) {
+		if name := e.Name(); skipped(name, w.root) {
+			if name != rules.RedirectsName && name != rules.HeadersName { // which are read
+				w.left.hidden = append(w.left.hidden, fmt.Sprintf("%q", path.Join(dir, name)))
+			}
 			continue
 		}
 		if err := w.entry(path.Join(dir, e.Name()), e); err != nil {
@@ -85,7 +102,7 @@ func (w *walker) walk(dir string) error {
 func (w *walker) entry(name string, e fs.DirEntry) error {
 	switch {
 	case e.Type()&fs.ModeSymlink != 0:
-		w.links = append(w.links, fmt.Sprintf("%q", name))
+		w.left.links = append(w.left.links, fmt.Sprintf("%q", name))
 	case !utf8.ValidString(name): // JSON could not hold it
 		w.badNames = append(w.badNames, fmt.Sprintf("%q", name))
 	case e.IsDir():

@@ -51,7 +51,7 @@ func TestLinks(t *testing.T) {
 			t.Errorf("%+v", s.Files)
 		}
 		want := `symlinks are not published: "a#b", "circle/again", "folder", "link.txt", "nothing", "passwd"`
-		if len(s.Warnings) != 1 || s.Warnings[0] != want {
+		if len(s.Warnings) != 2 || s.Warnings[0] != want || s.Warnings[1] != `left out by their names: ".hidden"` {
 			t.Errorf("%q", s.Warnings)
 		}
 	}
@@ -70,6 +70,22 @@ func TestEdgeFunctionsAreNamed(t *testing.T) {
 	defer s.Close()
 	has(t, strings.Join(s.Warnings, "\n"), "edge functions in netlify/edge-functions are not deployed", `edge function "a" of /x is not deployed`)
 	has(t, string(s.generated), "[build.processing.html]", "pretty_urls = true")
+}
+
+// What is left out by its name is named, and what is read is not.
+func TestHiddenFilesAreNamed(t *testing.T) {
+	t.Parallel()
+	s, err := Open(Source{Dir: netlifytest.Folder(t, map[string]string{
+		"index.html": "", "package.json": "{}", ".env": "", ".git/HEAD": "", "node_modules/a.js": "", "sub/.DS_Store": "", "_headers": "", "_redirects": "", ".well-known/x": "",
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	want := `left out by their names: ".env", ".git", "node_modules", "sub/.DS_Store"`
+	if len(s.Warnings) != 1 || s.Warnings[0] != want {
+		t.Errorf("%q, want %q", s.Warnings, want)
+	}
 }
 
 func TestManyBadNamesAreCut(t *testing.T) {

@@ -7,7 +7,7 @@
 // All regular files below the folder are published, except names that begin with a
 // dot (other than .well-known) or with __MACOSX, and node_modules if the folder is the
 // project's root: if it holds the netlify.toml, a .git or a package.json. Symlinks are
-// not followed; a warning lists them. Names with # or ?, or not in UTF-8, cannot be published; the error
+// not followed. A warning lists what is left out. Names with # or ?, or not in UTF-8, cannot be published; the error
 // lists them.
 //
 // # Redirects and headers
@@ -112,14 +112,11 @@ func Check(src Source, project string) error {
 }
 
 func (s *Site) read(src Source) (err error) {
-	var links []string
-	if s.Files, links, err = list(s.dir, isProjectRoot(src.Dir, src.Config)); err != nil {
+	var left leftOut
+	if s.Files, left, err = list(s.dir, isProjectRoot(src.Dir, src.Config)); err != nil {
 		return err
 	}
-	if len(links) > 0 {
-		s.Warnings = append(s.Warnings, "symlinks are not published: "+Some(links))
-	}
-	s.Warnings = append(s.Warnings, edgeFolders(src)...)
+	s.Warnings = append(left.warnings(), edgeFolders(src)...)
 	if err := s.generate(src); err != nil {
 		return err
 	}
