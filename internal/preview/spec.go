@@ -250,10 +250,13 @@ func permissions() []input.Permission {
 		{Where: github, What: "pull-requests: write", Why: "Read the pull request and write one comment"},
 		{Where: github, What: "deployments: write", Why: "Record deployments and retire the environment"},
 		{Where: github, What: "contents: read", Why: "List pull requests for a sweep"},
+		{Where: github, What: "actions: read", Why: "Let actions/download-artifact take the build of another run; the action itself does not need it"},
 		{Where: github, What: "id-token: write", Why: "Get AWS credentials by OIDC, without a stored key"},
 		{Where: netlify, What: "a personal access token", Why: "Publish to, list and delete deploys of the site"},
 		{Where: aws, What: "cloudformation:*ChangeSet, Describe*, List*, DeleteStack, ContinueUpdateRollback, UpdateTerminationProtection on candlefish-api-preview-pr-*", Why: "Apply and delete the API's stack"},
 		{Where: aws, What: "tag:GetResources, tag:TagResources, iam:ListRoles, iam:ListRoleTags", Why: "Find what AWS did not delete, and leave alone what a template keeps"},
 		{Where: aws, What: "lambda, apigateway, dynamodb, s3, logs, iam on candlefish-*-preview-* and candlefish-preview-*", Why: "CloudFormation acts with the caller's permissions"},
+		{Where: aws, What: "route53:GetHostedZone, GetChange, ListResourceRecordSets, ChangeResourceRecordSets on hosted-zone-id; acm:DescribeCertificate on certificate-arn", Why: "Only with a domain for the API: its record and its certificate"},
+		{Where: aws, What: "ecr:BatchGetImage, GetDownloadUrlForLayer, GetRepositoryPolicy, SetRepositoryPolicy on the repository of api-image", Why: "Only with api-image: Lambda takes the image, and lets itself do so in the repository's policy if that does not"},
 	}
 }

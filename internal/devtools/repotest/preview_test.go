@@ -12,6 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rhysd/actionlint"
+
+	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/preview"
 )
 
 // callers returns the workflows of docs/preview.md that call the shared ones.
@@ -97,6 +100,66 @@ func TestCallersGrantPermissions(t *testing.T) {
 	if diff := cmp.Diff(asked, granted); diff != "" {
 		t.Errorf("permissions (-asked +granted):\n%s", diff)
 	}
+}
+
+// The action's table of permissions has what the shared workflow asks for.
+func TestPermissionsAreListed(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(root, "actions/pr-preview/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, job := range shared(t, "preview.yml").Jobs {
+		for name, p := range job.Permissions.Scopes {
+			if row := "| GitHub token | `" + name + ": " + p.Value.Value + "` |"; !strings.Contains(string(text), row) {
+				t.Errorf("it lacks %s", row)
+			}
+		}
+	}
+}
+
+// The publication that docs/preview.md shows to be changed does what the shared one does by
+// default.
+func TestShownPublication(t *testing.T) {
+	t.Parallel()
+	var shown map[string]*actionlint.Input
+	for _, b := range blocks(t) {
+		if b.file == filepath.Join(root, "docs/preview.md") && strings.Contains(b.text, "\n  publish:\n") {
+			w, errs := actionlint.Parse([]byte(b.text))
+			if len(errs) > 0 {
+				t.Fatal(errs)
+			}
+			shown = inputsOf(t, w)
+		}
+	}
+	defaults := map[string]string{}
+	for _, e := range shared(t, "preview.yml").On {
+		for _, in := range e.(*actionlint.WorkflowCallEvent).Inputs {
+			if in.Default != nil {
+				defaults[in.Name.Value] = in.Default.Value
+			}
+		}
+	}
+	own := preview.Spec().Inputs
+	for name := range inputsOf(t, shared(t, "preview.yml")) {
+		i := slices.IndexFunc(own, func(d input.Def) bool { return d.Name == name })
+		want, given := defaults[name]
+		if in := shown[name]; given && own[i].Default != "" && want != own[i].Default && (in == nil || in.Value.Value != want) {
+			t.Errorf("%s is not %s as in preview.yml", name, want)
+		}
+	}
+}
+
+// inputsOf returns the inputs of pr-preview in the job publish.
+func inputsOf(t *testing.T, w *actionlint.Workflow) map[string]*actionlint.Input {
+	t.Helper()
+	for _, s := range w.Jobs["publish"].Steps {
+		if e, ok := s.Exec.(*actionlint.ExecAction); ok && strings.Contains(e.Uses.Value, "actions/pr-preview@") {
+			return e.Inputs
+		}
+	}
+	t.Fatal("the job publish has no pr-preview")
+	return nil
 }
 
 // docs/preview.md explains each input of the shared workflows.
