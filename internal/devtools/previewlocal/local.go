@@ -85,7 +85,7 @@ func show(ctx context.Context, env action.Env, args []string, v input.Values) er
 		fmt.Fprintln(l.out, "moto_server is not installed, so the API part is skipped; to install it: pip install 'moto[server]'")
 	}
 	if code := l.run(args); code != 0 {
-		return fmt.Errorf("the preview did not come up (exit status %d)", code)
+		return &exit.Error{Status: exit.Status(code), Err: fmt.Errorf("the preview did not come up (exit status %d)", code)}
 	}
 	fmt.Fprintf(l.out, "\nthe site is at %s\n", l.netlify.SiteURL("pr-"+strconv.Itoa(l.number)))
 	if console.IsTerminal(os.Stdout) { // somebody can press Ctrl-C

@@ -40,6 +40,7 @@ func TestShowsAnotherSite(t *testing.T) {
 		"with a number":  {[]string{"--dir=" + mine, "--pr-number", "7"}, []string{"pr-7", "status: removed"}, 0},
 		"with an API":    {[]string{"--dir", mine, "--api-code", api, "--api-handler", "app.handler", "--commit", strings.Repeat("b", 40)}, []string{"it answers OK as bbbbbbb", "status: removed"}, 0},
 		"no such folder": {[]string{"--dir", mine + "/none"}, []string{"dir: stat " + mine + "/none: no such file"}, 2},
+		"no functions":   {[]string{"--dir", mine, "--functions", mine + "/none"}, []string{"functions: open " + mine + "/none: no such file"}, 2},
 		"a bad input":    {[]string{"--dir", mine, "--links=-1"}, []string{"links (flag --links)"}, 2},
 		"no code":        {[]string{"--dir", mine, "--api-code", mine}, []string{"api-code: ", "no index.mjs"}, 2},
 	} {
