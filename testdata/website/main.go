@@ -32,6 +32,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -128,6 +129,9 @@ func parse(getenv func(string) string) (config, error) {
 	}
 	return c, errors.Join(errs...)
 }
+
+// brokenAfter is how much of an answer that breaks off is sent, in bytes.
+const brokenAfter = 64 << 10
 
 // errCrash is what CRASH_AFTER ends the program with.
 var errCrash = errors.New("crashing, as CRASH_AFTER says")
@@ -252,8 +256,10 @@ func (s *site) misbehave(next http.HandlerFunc) http.Handler {
 		}
 		switch {
 		case s.random() < s.lostRate:
-			w.Header().Set("Content-Length", "1000")
-			io.WriteString(w, "half of an ans")
+			// So much that a gateway passes some of it on: a client repeats a GET
+			// whose answer breaks off before it begins, and nobody sees it.
+			w.Header().Set("Content-Length", strconv.Itoa(2*brokenAfter))
+			io.WriteString(w, strings.Repeat("half of an answer. ", brokenAfter/19))
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		case s.redirect != "":

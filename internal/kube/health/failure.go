@@ -61,18 +61,27 @@ func failureOf(pod *corev1.Pod, status corev1.ContainerStatus) *Failure {
 	return f
 }
 
-// lastLog reads the end of a container's log. If the log cannot be read, it
-// returns that error as text: the pod's failure matters more.
+// lastLog reads the end of a container's log: of the run that ended last, and of the one
+// that runs now, which may have begun a moment ago. If a log cannot be read, it returns
+// that error as text: the pod's failure matters more.
 func lastLog(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, status corev1.ContainerStatus) []string {
-	if status.ContainerID == "" && status.LastTerminationState.Terminated == nil {
-		return nil // it never started
-	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
+	ended := status.LastTerminationState.Terminated != nil
+	var lines []string
+	if ended {
+		lines = readLog(ctx, client, pod, status.Name, true)
+	}
+	if status.State.Running != nil || !ended && status.ContainerID != "" {
+		lines = append(lines, readLog(ctx, client, pod, status.Name, false)...)
+	}
+	return lines
+}
+
+func readLog(ctx context.Context, client kubernetes.Interface, pod *corev1.Pod, container string, previous bool) []string {
 	tail, limit := int64(kube.LogLines), int64(16<<10)
 	raw, err := client.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-		Container: status.Name, TailLines: &tail, LimitBytes: &limit,
-		Previous: status.State.Running == nil && status.LastTerminationState.Terminated != nil,
+		Container: container, TailLines: &tail, LimitBytes: &limit, Previous: previous,
 	}).DoRaw(ctx)
 	if err != nil {
 		return []string{"(the log cannot be read: " + err.Error() + ")"}
