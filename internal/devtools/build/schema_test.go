@@ -216,7 +216,6 @@ func TestSchemaIsStricter(t *testing.T) {
 		"0 that counts as not set": "version: 1\nalpha: 0\n",
 		"nothing, as not set":      metric("errors: null"),
 		"a number for a name":      "version: 1\ngroups: {'5': 1}\nmetrics: [{name: probe, group: 5}]\n",
-		"half a score":             "version: 1\nscore: {pass: 90}\n",
 		"an unknown gateway":       "version: 1\nmetrics: [{name: a, prometheus: {url: 'http://a', gateway: kong}}]\n",
 		"an unknown preset":        "version: 1\nmetrics: [{name: a, cloudwatch: {preset: nlb}}]\n",
 		"what pods do not have":    "version: 1\nmetrics: [{name: a, kubernetes: {resource: disk}, limit: {max: 1}}]\n",
