@@ -22,7 +22,7 @@ type file struct {
 	decoder decoder
 }
 
-// parse reads YAML and remembers all that is wrong with it. An error is what ends the
+// parse reads YAML and collects its errors. An error is what ends the
 // reading. Sources and checks are decoded into their own types, since config.Config
 // does not know what they hold.
 func parse(raw []byte) (*file, error) {

@@ -66,7 +66,7 @@ func logit(p float64) float64 { return math.Log(p) - math.Log1p(-p) }
 // share), whatever the rate of events is and however it changes, provided that
 // it changes for both.
 func TwoShares(first, second, share, ratio float64) float64 {
-	return Evidence(first+second, first, share*ratio/(share*ratio+1-share))
+	return Evidence(first+second, first, NullShare(share, 1-share, ratio))
 }
 
 // PValue converts evidence to a p-value.

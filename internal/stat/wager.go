@@ -34,12 +34,6 @@ func (w *Wager) Add(null, hits, misses float64) {
 	}
 }
 
-// With returns the Evidence after one more block.
-func (w Wager) With(null, hits, misses float64) float64 {
-	w.Add(null, hits, misses)
-	return w.Evidence()
-}
-
 // Evidence returns the logarithm of the stake, 0 at the start.
 func (w Wager) Evidence() float64 {
 	most := w.logs[0]

@@ -40,7 +40,9 @@ func TestWagerAtTheEdges(t *testing.T) {
 	if got := w.Evidence(); !near(got, 0, tiny) {
 		t.Errorf("evidence %v of nothing, want 0", got)
 	}
-	if got := w.With(.05, 10, 0); got < 20 || !near(w.Evidence(), 0, tiny) {
+	after := w
+	after.Add(.05, 10, 0)
+	if got := after.Evidence(); got < 20 || !near(w.Evidence(), 0, tiny) {
 		t.Errorf("ten hits of .05: %v, want over 20; and %v is left, want 0", got, w.Evidence())
 	}
 }

@@ -12,7 +12,7 @@ import (
 // Validate names everything that is wrong with a Config that has its defaults.
 func (c Config) Validate() error { return Joined(c.Problems()) }
 
-// Problems are all that is wrong with a Config that has its defaults.
+// Problems returns the errors of a Config that has its defaults.
 func (c Config) Problems() []Problem {
 	p, found := NewProblems()
 	p.Want(c.Version == Version, "version", c.Version, fmt.Sprint(Version))

@@ -7,7 +7,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/aws"
 )
 
-// An Outcome is what became of a resource whose stack was deleted.
+// An Outcome is the state of a resource after its stack was deleted.
 type Outcome int
 
 // The outcomes.

@@ -38,7 +38,7 @@ const (
 	held
 )
 
-// An outcome is what became of one rollout.
+// An outcome is the end of one rollout.
 type outcome struct {
 	end     end
 	seconds float64 // from the begin of the defect to the verdict

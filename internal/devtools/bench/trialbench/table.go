@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// A line is what became of all rollouts of a row.
+// A line sums up all rollouts of a row.
 type line struct {
 	row
 	runs     int
