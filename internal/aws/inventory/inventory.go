@@ -17,6 +17,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/bucket"
+	"github.com/candlefish/deploy-action/internal/aws/resource"
 	"github.com/candlefish/deploy-action/internal/aws/stack"
 )
 
@@ -169,25 +170,13 @@ func eachRole(ctx context.Context, a *aws.Account, y yield) error {
 		}
 		for _, r := range page.Roles {
 			name := sdk.ToString(r.RoleName)
-			err := y.tagged(name, "NoSuchEntity", func() (map[string]string, error) { return roleTags(ctx, roles, name) })
+			err := y.tagged(name, "NoSuchEntity", func() (map[string]string, error) { return resource.RoleTags(ctx, a, name) })
 			if err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func roleTags(ctx context.Context, roles *iam.Client, name string) (map[string]string, error) {
-	out, err := roles.ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: &name, MaxItems: sdk.Int32(100)}) // a role has up to 50
-	if err != nil {
-		return nil, err
-	}
-	tags := map[string]string{}
-	for _, t := range out.Tags {
-		tags[sdk.ToString(t.Key)] = sdk.ToString(t.Value)
-	}
-	return tags, nil
 }
 
 func eachLogGroup(ctx context.Context, a *aws.Account, y yield) error {

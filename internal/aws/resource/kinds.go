@@ -63,7 +63,8 @@ func deleteFunction(ctx context.Context, a *aws.Account, id string) error {
 	return err
 }
 
-func roleTags(ctx context.Context, a *aws.Account, id string) (map[string]string, error) {
+// RoleTags returns the tags of a role by its name. The error is IAM's own.
+func RoleTags(ctx context.Context, a *aws.Account, id string) (map[string]string, error) {
 	out, err := iam.NewFromConfig(a.Config()).ListRoleTags(ctx, &iam.ListRoleTagsInput{RoleName: &id, MaxItems: sdk.Int32(100)}) // a role has up to 50
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ var kinds = map[string]kind{
 	TypeBucket:                      {bucketTags, deleteBucket, []string{"NoSuchBucket", "NotFound"}},
 	"AWS::DynamoDB::Table":          {tableTags, deleteTable, []string{"ResourceNotFoundException"}},
 	TypeFunction:                    {functionTags, deleteFunction, []string{"ResourceNotFoundException"}},
-	TypeRole:                        {roleTags, deleteRole, []string{"NoSuchEntity"}},
+	TypeRole:                        {RoleTags, deleteRole, []string{"NoSuchEntity"}},
 	TypeLogGroup:                    {logGroupTags, deleteLogGroup, []string{"ResourceNotFoundException"}},
 	"AWS::ApiGateway::RestApi":      {restAPITags, deleteRestAPI, []string{"NotFoundException"}},
 	"AWS::ApiGatewayV2::Api":        {httpAPITags, deleteHTTPAPI, []string{"NotFoundException"}},
