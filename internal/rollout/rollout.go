@@ -1,32 +1,22 @@
-// Package rollout decides what a release does next.
+// Package rollout has the words of a release: its plan, state, phases, stages and
+// observations.
 //
 // A rollout moves traffic from a stable revision to a canary by a Plan: an
 // ordered list of weights, each held for a dwell while the judge evaluates it.
-// The package has only the decision: no Kubernetes, no HTTP and no clock.
-//
-// Next is a pure function from (Plan, State, Observation) to the next State
-// and one Action. Package loop is its only caller: observe, Next, record, act,
-// wait for a change. Two rules hold on every path and are tested as properties:
-//
-//   - after a failed verdict the weight never rises again;
-//   - every path ends promoted, aborted, paused (only if the plan or a person
-//     asks for it or another writer changed the route), or failed with the
-//     reason why its abort or promotion failed.
-//
-// The order inside a step is fixed: scale, ready, weight, accepted, observed,
-// dwell. A step's weight is written only after its pods are ready, the first
-// one only after the gateway has reached them; the next change happens only
-// after the data plane has followed the last. The pods of a step start towards
-// the end of the dwell before it.
-//
-// After the last step the new revision takes over the user's Deployment and the
-// old one stays warm while the judge goes on (PhaseBaking). Then the old
-// revision drains and everything is left as the user wrote it (PhaseCleaning).
-// A version that fails while it bakes loses the traffic by one write, and the
-// same hand-over gives the Deployment back (PhaseReverting).
+// Package decide has the decisions; neither knows Kubernetes, HTTP or a clock.
 package rollout
 
 import "time"
+
+// A Strategy is the way in which a new revision gets its traffic.
+type Strategy string
+
+// The strategies. The zero value is StrategyCanary, for older records.
+const (
+	StrategyCanary    Strategy = "canary"     // by weights, step by step, each judged
+	StrategyBlueGreen Strategy = "blue-green" // at once, after tests of a full-size set of pods
+	StrategyRolling   Strategy = "rolling"    // by the Deployment's own rolling update, pod by pod
+)
 
 // A Phase is the status of a rollout, for users and for the next run.
 type Phase string
@@ -108,7 +98,9 @@ type Step struct {
 // A Plan is the configuration of a rollout. It does not change while the
 // rollout runs.
 type Plan struct {
-	Steps []Step `json:"steps"` // rising, the last one 100
+	// Strategy is the way up; "" is StrategyCanary.
+	Strategy Strategy `json:"strategy,omitempty"`
+	Steps    []Step   `json:"steps"` // rising, the last one 100
 	// If Rollback is false, a failed verdict pauses the rollout at its weight.
 	Rollback         bool          `json:"rollback"`
 	Inconclusive     Policy        `json:"inconclusive"`

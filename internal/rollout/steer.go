@@ -82,25 +82,3 @@ func list(rs []Request) string {
 	}
 	return text + string(rs[last])
 }
-
-// steered follows a person's request during the rise.
-func steered(p Plan, s State, o Observation) (State, Action, bool) {
-	by := fmt.Sprintf("%s by %s", o.Request, o.By)
-	switch o.Request {
-	case RequestPause:
-		s.Asked = true
-		return stop(end(s, o, PhasePaused, by))
-	case RequestAbort, RequestRollback:
-		return stop(startAbort(s, o, by))
-	case RequestPromoteFull:
-		s.Full = true
-	case RequestPromote:
-		s.Skip = true
-	default:
-		return s, Action{}, false
-	}
-	if s.Stage != StageDwell && s.Stage != StagePause {
-		return s, Action{}, false // it counts from the next dwell on
-	}
-	return stop(advance(p, s, o))
-}

@@ -34,6 +34,58 @@ type Split struct {
 	Service       string // of the stable version; what the user's route names
 	CanaryService string
 	Weight        int // percent to the canary, or Original
+	Extras        Extras
+}
+
+// Extras are what a split does beside the weights, the zero value nothing. A
+// router does only those that it Supports.
+type Extras struct {
+	// Header and Value lead a request to the canary, whatever its weight.
+	Header string `json:"header,omitempty"`
+	Value  string `json:"value,omitempty"`
+	// Cookie, with the value "always", does the same.
+	Cookie string `json:"cookie,omitempty"`
+	// Mirror is the percentage of requests that the canary also gets; nobody waits
+	// for its answers.
+	Mirror int `json:"mirror,omitempty"`
+	// Affinity is the cookie that keeps a user on the version of the first answer.
+	Affinity string `json:"affinity,omitempty"`
+}
+
+// An Extender is a Router with extras.
+type Extender interface {
+	// Supports returns an error that names the first extra that the router cannot do.
+	Supports(x Extras) error
+}
+
+// A Companied is a Router that needs objects of its own beside the user's routes,
+// such as Istio's DestinationRule or the canary Ingress of NGINX.
+type Companied interface {
+	// CompanionKinds lists the kinds of Companions.
+	CompanionKinds() []Kind
+	// Companions returns the objects that exist beside the route while it has the
+	// split. The caller adds namespace, labels and annotations of the run, writes them
+	// before the route's patch, and deletes them at the end of the release, after the
+	// drain.
+	Companions(route Object, saved release.Route, to Split) ([]Companion, error)
+}
+
+// A Companion is an object beside a route.
+type Companion struct {
+	Kind   Kind
+	Object Object
+}
+
+// A Maker is a Router that can make the route to a Service where the user has
+// none. The caller deletes it at the end of the release.
+type Maker interface {
+	Make(namespace, service string) Object
+}
+
+// A Coarse is a Router that cannot split as finely as percents.
+type Coarse interface {
+	// Refuses says why the router cannot give the canary this weight, "" if it can.
+	Refuses(weight int) string
 }
 
 // Original is the weight for the route as the user wrote it.

@@ -21,6 +21,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/decide"
 )
 
 // Detach runs the release as a Job in the cluster and attaches to it.
@@ -223,5 +224,5 @@ func continued(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
 		return nil, err
 	}
 	r.Console.Logf("going on with this run's rollout: %s at weight %d", record.State.Phase, record.State.Weight)
-	return r.Resume(ctx, record, lease, rollout.Continue(record.State, time.Now()), true)
+	return r.Resume(ctx, record, lease, decide.Continue(record.State, time.Now()), true)
 }

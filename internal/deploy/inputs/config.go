@@ -24,6 +24,8 @@ type Config struct {
 	Route       string
 	Router      string
 
+	Strategy rollout.Strategy
+
 	Command string
 	Full    bool // promote skips the remaining steps
 
@@ -89,6 +91,8 @@ func ConfigOf(v input.Values) Config {
 		Container:   v.String("container-name"),
 		Route:       v.String("route"),
 		Router:      strings.TrimPrefix(v.String("router"), "auto"),
+
+		Strategy: rollout.Strategy(v.String("strategy")),
 
 		Command: v.String("command"),
 		Full:    v.Bool("full"),
@@ -159,7 +163,7 @@ const (
 // drain window is the longer of the setting and the grace period.
 func (c Config) Plan(grace time.Duration) rollout.Plan {
 	p := rollout.Plan{
-		Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
+		Strategy: c.Strategy, Rollback: c.Rollback, Inconclusive: c.Inconclusive, MaxExtensions: c.Rules.MaxExtensions(), Then: c.Rules.Then(),
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
 		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, Prewarm: c.Prewarm, QuickAbort: quickAbort, Finish: Finish,
 	}

@@ -1,5 +1,5 @@
 // Package loop drives a rollout: observe, decide, record, act, wait for a change.
-// The decision is rollout.Next; what it observes and changes are a Target and a
+// The decision is decide.Next; what it observes and changes are a Target and a
 // Traffic.
 package loop
 
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/decide"
 )
 
 // A Target is the workload and its route. Implementations retry transient
@@ -125,7 +126,7 @@ func (l *loop) decide(ctx context.Context) (action rollout.Action, changed bool,
 		o.Drift = l.drift.Error()
 	}
 	o = l.Traffic.Annotate(o, s)
-	l.state, action = rollout.Next(l.plan, s, o)
+	l.state, action = decide.Next(l.plan, s, o)
 	l.done, l.failed, l.steer = "", nil, rollout.Steer{}
 	next := l.state
 	changed = next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy) ||

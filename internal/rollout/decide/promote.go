@@ -1,8 +1,10 @@
-package rollout
+package decide
 
 import (
 	"fmt"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // settleAnswers is the number of answers by the new revision, and none by the
@@ -17,10 +19,10 @@ const maxSettles = 5
 
 // promote hands the Deployment over to the revision that has all traffic: the
 // canary, or in a revert the warm revision.
-func promote(p Plan, s State, o Observation) (State, Action) {
+func promote(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	s = noteBack(p, s, o)
 	if o.Interrupted != "" && p.Linger {
-		return s, Action{Kind: KindStop} // an action that the signal ended is repeated
+		return s, rollout.Action{Kind: rollout.KindStop} // an action that the signal ended is repeated
 	}
 	if o.Err != nil {
 		return failed(s, o, fmt.Sprintf("%s: %v", s.Phase, o.Err))
@@ -29,27 +31,27 @@ func promote(p Plan, s State, o Observation) (State, Action) {
 		if s.QuickBy.IsZero() {
 			s.QuickBy = o.Now.Add(p.QuickAbort)
 		}
-		if s.Stage != StageHandOver && expired(o, s.QuickBy) {
-			return leave(s, o, LeftoverPromotion, "interrupted by "+o.Interrupted)
+		if s.Stage != rollout.StageHandOver && expired(o, s.QuickBy) {
+			return leave(s, o, rollout.LeftoverPromotion, "interrupted by "+o.Interrupted)
 		}
 	}
 	if undone(s, o) {
 		return act(s)
 	}
 	switch s.Stage {
-	case StageRevert:
-		return reverted(p, enter(s, o, StageAccepted), o)
-	case StageAccepted, StageObserved:
+	case rollout.StageRevert:
+		return reverted(p, enter(s, o, rollout.StageAccepted), o)
+	case rollout.StageAccepted, rollout.StageObserved:
 		return reverted(p, s, o)
-	case StageHandOver:
-		return act(enter(s, o, StageReturn))
-	case StageReturn:
-		return returned(p, enter(s, o, StageReturned), o)
-	case StageReturned:
+	case rollout.StageHandOver:
+		return act(enter(s, o, rollout.StageReturn))
+	case rollout.StageReturn:
+		return returned(p, enter(s, o, rollout.StageReturned), o)
+	case rollout.StageReturned:
 		return returned(p, s, o)
-	case StageWarm:
-		return settle(p, enter(s, o, StageSettle), o)
-	case StageSettle:
+	case rollout.StageWarm:
+		return settle(p, enter(s, o, rollout.StageSettle), o)
+	case rollout.StageSettle:
 		return settle(p, s, o)
 	default:
 		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
@@ -58,16 +60,16 @@ func promote(p Plan, s State, o Observation) (State, Action) {
 
 // noteBack remembers a reason to go back that comes while the hand-over is going
 // on: neither direction is safe in its middle.
-func noteBack(p Plan, s State, o Observation) State {
-	if s.Phase != PhasePromoting || s.Back != "" {
+func noteBack(p rollout.Plan, s rollout.State, o rollout.Observation) rollout.State {
+	if s.Phase != rollout.PhasePromoting || s.Back != "" {
 		return s
 	}
 	switch {
-	case o.Verdict == VerdictFailed && p.Rollback:
+	case o.Verdict == rollout.VerdictFailed && p.Rollback:
 		s.Back = o.Reason
-	case o.Verdict == VerdictFailed:
+	case o.Verdict == rollout.VerdictFailed:
 		s.Hold = o.Reason
-	case o.Request == RequestAbort || o.Request == RequestRollback:
+	case o.Request == rollout.RequestAbort || o.Request == rollout.RequestRollback:
 		s.Back = fmt.Sprintf("%s by %s", o.Request, o.By)
 	}
 	return s
@@ -75,23 +77,23 @@ func noteBack(p Plan, s State, o Observation) State {
 
 // leave ends a run after its hand-over, because of a signal: the stable revision
 // is settled, and the next run finishes the rest.
-func leave(s State, o Observation, rest Leftover, why string) (State, Action) {
+func leave(s rollout.State, o rollout.Observation, rest rollout.Leftover, why string) (rollout.State, rollout.Action) {
 	s.Leftover, s.Interrupted = rest, true
 	if s.Reverted {
-		return end(s, o, PhaseAborted, s.Reason+"; "+why)
+		return end(s, o, rollout.PhaseAborted, s.Reason+"; "+why)
 	}
-	return end(s, o, PhasePromoted, "the new revision serves all traffic; "+why)
+	return end(s, o, rollout.PhasePromoted, "the new revision serves all traffic; "+why)
 }
 
 // startRevert gives all traffic back to the warm revision, by one write.
-func startRevert(s State, o Observation, reason string) (State, Action) {
-	s.Phase, s.Reason, s.Reverted, s.Back = PhaseReverting, reason, true, ""
+func startRevert(s rollout.State, o rollout.Observation, reason string) (rollout.State, rollout.Action) {
+	s.Phase, s.Reason, s.Reverted, s.Back = rollout.PhaseReverting, reason, true, ""
 	s.Weight, s.Settles, s.QuickBy = 100, 0, time.Time{}
-	return act(enter(s, o, StageRevert))
+	return act(enter(s, o, rollout.StageRevert))
 }
 
 // reverted waits until the warm revision answers everything.
-func reverted(p Plan, s State, o Observation) (State, Action) {
+func reverted(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	until := s.Since.Add(p.Propagation)
 	if !o.Accepted {
 		if expired(o, until) {
@@ -99,14 +101,14 @@ func reverted(p Plan, s State, o Observation) (State, Action) {
 		}
 		return s, wait(s, until, "the gateway to accept the route to the previous revision")
 	}
-	s.Stage = StageObserved
+	s.Stage = rollout.StageObserved
 	switch o.Split {
-	case SplitConfirmed, SplitBlind:
-		if o.Split == SplitBlind {
+	case rollout.SplitConfirmed, rollout.SplitBlind:
+		if o.Split == rollout.SplitBlind {
 			s.Unconfirmed = append(s.Unconfirmed, "the way back: the versions cannot be distinguished")
 		}
-		return act(enter(seen(s, o), o, StageHandOver))
-	case SplitPending:
+		return act(enter(seen(s, o), o, rollout.StageHandOver))
+	case rollout.SplitPending:
 	}
 	if expired(o, until) {
 		return failed(s, o, fmt.Sprintf("the gateway accepted the route to the previous revision, but the answers did not show it within %s (going back because: %s)", p.Propagation, s.Reason))
@@ -117,7 +119,7 @@ func reverted(p Plan, s State, o Observation) (State, Action) {
 // returned waits for the gateway to follow a route whose two sides are the same
 // pods, which no answer can show. It waits for the acceptance and then for the
 // longest lag of this rollout. StageSettle proves it afterwards, by version.
-func returned(p Plan, s State, o Observation) (State, Action) {
+func returned(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	until := s.Since.Add(p.Propagation)
 	if !o.Accepted {
 		if expired(o, until) {
@@ -129,10 +131,10 @@ func returned(p Plan, s State, o Observation) (State, Action) {
 	if !expired(o, grace) {
 		return s, wait(s, grace, "the gateway to follow (the longest lag of this rollout)")
 	}
-	return act(enter(s, o, StageWarm))
+	return act(enter(s, o, rollout.StageWarm))
 }
 
-func settle(p Plan, s State, o Observation) (State, Action) {
+func settle(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if o.OldAnswers > 0 {
 		// The gateway still uses the canary Service: point it back immediately. The
 		// old revision answered, so no request failed.
@@ -141,11 +143,11 @@ func settle(p Plan, s State, o Observation) (State, Action) {
 		if s.Settles > maxSettles {
 			return failed(s, o, "the gateway still sends requests to the canary Service")
 		}
-		next := enter(s, o, StageReturned)
-		return next, Action{Stage: StageReturned, Kind: KindUnwarm}
+		next := enter(s, o, rollout.StageReturned)
+		return next, rollout.Action{Stage: rollout.StageReturned, Kind: rollout.KindUnwarm}
 	}
 	until := s.Since.Add(p.Propagation)
-	if o.NewAnswers >= settleAnswers || o.Split == SplitBlind {
+	if o.NewAnswers >= settleAnswers || o.Split == rollout.SplitBlind {
 		return settled(p, s, o)
 	}
 	if expired(o, until) {
@@ -156,33 +158,33 @@ func settle(p Plan, s State, o Observation) (State, Action) {
 
 // settled goes on after the hand-over: a revert is cleaned up, a promotion bakes
 // unless somebody asked for the way back meanwhile.
-func settled(p Plan, s State, o Observation) (State, Action) {
+func settled(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if s.Reverted {
-		s.Phase = PhaseCleaning
-		return act(enter(s, o, StageUnroute))
+		s.Phase = rollout.PhaseCleaning
+		return act(enter(s, o, rollout.StageUnroute))
 	}
 	s.Reason = fmt.Sprintf("the new revision serves all traffic (%d answers, none by the old one)", o.NewAnswers)
-	s.Phase = PhaseBaking
+	s.Phase = rollout.PhaseBaking
 	switch {
 	case s.Back != "" && o.BackReady > 0:
 		return startRevert(s, o, s.Back)
 	case s.Skip:
 		return baked(p, s, o)
 	case s.Back != "" || s.Hold != "":
-		s, a := end(enter(s, o, StageBake), o, PhasePaused, s.Back+s.Hold)
+		s, a := end(enter(s, o, rollout.StageBake), o, rollout.PhasePaused, s.Back+s.Hold)
 		s.Back, s.Hold = "", ""
 		return s, a
 	}
-	return bake(p, enter(s, o, StageBake), o)
+	return bake(p, enter(s, o, rollout.StageBake), o)
 }
 
 // bake judges the promoted revision while the old one is warm.
-func bake(p Plan, s State, o Observation) (State, Action) {
-	if o.Interrupted != "" && (p.Linger || o.Verdict != VerdictFailed && o.Trouble == "") {
+func bake(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
+	if o.Interrupted != "" && (p.Linger || o.Verdict != rollout.VerdictFailed && o.Trouble == "") {
 		if p.Linger {
-			return s, Action{Kind: KindStop}
+			return s, rollout.Action{Kind: rollout.KindStop}
 		}
-		return leave(s, o, LeftoverPrevious, "interrupted by "+o.Interrupted+" while it was judged on")
+		return leave(s, o, rollout.LeftoverPrevious, "interrupted by "+o.Interrupted+" while it was judged on")
 	}
 	if s, a, stopped := bakeAlarms(p, s, o); stopped {
 		return s, a
@@ -191,9 +193,9 @@ func bake(p Plan, s State, o Observation) (State, Action) {
 	if !expired(o, until) {
 		return s, wait(s, until, "the new version, judged on while the old one is warm")
 	}
-	if o.Verdict != VerdictSuccessful && p.Bake > 0 {
+	if o.Verdict != rollout.VerdictSuccessful && p.Bake > 0 {
 		reason := o.Reason
-		if o.Verdict == VerdictPending {
+		if o.Verdict == rollout.VerdictPending {
 			reason = "no verdict at the end of the bake time"
 		}
 		return inconclusive(p, s, o, reason)
@@ -202,29 +204,29 @@ func bake(p Plan, s State, o Observation) (State, Action) {
 }
 
 // bakeAlarms checks what ends a bake before its time.
-func bakeAlarms(p Plan, s State, o Observation) (State, Action, bool) {
+func bakeAlarms(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action, bool) {
 	switch {
 	case o.Drift != "":
 		return stop(conflict(s, o))
-	case o.Request == RequestAbort || o.Request == RequestRollback:
+	case o.Request == rollout.RequestAbort || o.Request == rollout.RequestRollback:
 		return stop(startRevert(s, o, fmt.Sprintf("%s by %s", o.Request, o.By)))
 	case o.Trouble != "":
 		return stop(fail(p, s, o, o.Trouble))
-	case o.Verdict == VerdictFailed:
+	case o.Verdict == rollout.VerdictFailed:
 		return stop(fail(p, s, o, o.Reason))
-	case o.Request == RequestPromote || o.Request == RequestPromoteFull || o.Request == RequestRelease:
+	case o.Request == rollout.RequestPromote || o.Request == rollout.RequestPromoteFull || o.Request == rollout.RequestRelease:
 		return stop(baked(p, s, o))
 	}
-	return s, Action{}, false
+	return s, rollout.Action{}, false
 }
 
 // baked ends the bake: the old revision is removed, or stays warm if the plan
 // asks for more.
-func baked(p Plan, s State, o Observation) (State, Action) {
+func baked(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if p.KeepWarm > p.Bake && o.Request == "" && !s.Skip {
-		s.Leftover = LeftoverPrevious
-		return end(s, o, PhasePromoted, s.Reason)
+		s.Leftover = rollout.LeftoverPrevious
+		return end(s, o, rollout.PhasePromoted, s.Reason)
 	}
-	s.Phase = PhaseCleaning
-	return act(enter(s, o, StageUnroute))
+	s.Phase = rollout.PhaseCleaning
+	return act(enter(s, o, rollout.StageUnroute))
 }

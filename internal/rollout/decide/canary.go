@@ -1,13 +1,15 @@
-package rollout
+package decide
 
 import (
 	"fmt"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // progress decides during the rise. It checks for problems before anything that
 // would raise the weight.
-func progress(p Plan, s State, o Observation) (State, Action) {
+func progress(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	s, a, stopped := alarms(p, s, o)
 	if stopped {
 		return s, a
@@ -16,36 +18,36 @@ func progress(p Plan, s State, o Observation) (State, Action) {
 		return act(s)
 	}
 	switch s.Stage {
-	case StagePrepare:
-		return act(enter(s, o, StageScale))
-	case StageScale:
-		return ready(p, enter(s, o, StageReady), o)
-	case StageReady:
+	case rollout.StagePrepare:
+		return act(enter(s, o, rollout.StageScale))
+	case rollout.StageScale:
+		return ready(p, enter(s, o, rollout.StageReady), o)
+	case rollout.StageReady:
 		return ready(p, s, o)
-	case StagePreflight:
+	case rollout.StagePreflight:
 		return preflight(p, s, o)
-	case StageWeight:
-		return accepted(p, enter(s, o, StageAccepted), o)
-	case StageAccepted:
+	case rollout.StageWeight:
+		return accepted(p, enter(s, o, rollout.StageAccepted), o)
+	case rollout.StageAccepted:
 		return accepted(p, s, o)
-	case StageObserved:
+	case rollout.StageObserved:
 		return observed(p, s, o)
-	case StageDwell:
+	case rollout.StageDwell:
 		return dwell(p, s, o)
-	case StagePause:
+	case rollout.StagePause:
 		return pause(p, s, o)
 	default:
 		return fail(p, s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
 }
 
-func ready(p Plan, s State, o Observation) (State, Action) {
+func ready(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if o.CanaryWanted > 0 && o.CanaryReady >= o.CanaryWanted {
 		s.PodsTook = max(s.PodsTook, o.Now.Sub(s.Since))
 		if s.Written {
 			return weight(p, s, o)
 		}
-		return preflight(p, enter(s, o, StagePreflight), o)
+		return preflight(p, enter(s, o, rollout.StagePreflight), o)
 	}
 	until := s.Since.Add(p.ProgressDeadline)
 	if expired(o, until) {
@@ -62,7 +64,7 @@ func ready(p Plan, s State, o Observation) (State, Action) {
 }
 
 // readiness says how many pods are ready and why not more, if why is known.
-func readiness(o Observation, why string) string {
+func readiness(o rollout.Observation, why string) string {
 	text := fmt.Sprintf("%d of %d canary pods ready", o.CanaryReady, o.CanaryWanted)
 	if why != "" {
 		text += ": " + why
@@ -75,18 +77,18 @@ func readiness(o Observation, why string) string {
 // the weight first answers the canary's share with 503. The test requests go on until
 // they have warmed it, at most as long as the plan says: a canary that stays cold is
 // the judge's business.
-func preflight(p Plan, s State, o Observation) (State, Action) {
+func preflight(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	switch o.Preflight {
-	case SplitConfirmed:
+	case rollout.SplitConfirmed:
 		until := s.Since.Add(p.Propagation + p.Prewarm)
 		if o.Prewarming && !expired(o, until) {
 			return s, wait(s, until, "test requests to warm the canary")
 		}
 		return weight(p, s, o)
-	case SplitBlind:
+	case rollout.SplitBlind:
 		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: the answers to test requests cannot be attributed")
 		return weight(p, s, o)
-	case SplitPending:
+	case rollout.SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
@@ -95,17 +97,17 @@ func preflight(p Plan, s State, o Observation) (State, Action) {
 	return s, wait(s, until, "test requests to reach the canary through the gateway")
 }
 
-func weight(p Plan, s State, o Observation) (State, Action) {
+func weight(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	s.Weight = p.Steps[s.Step].Weight
 	s.Written = true
-	return act(enter(s, o, StageWeight))
+	return act(enter(s, o, rollout.StageWeight))
 }
 
-func accepted(p Plan, s State, o Observation) (State, Action) {
+func accepted(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if o.Accepted {
 		// Since stays at the time of the write, so the measured lag of the data plane
 		// is complete.
-		s.Stage = StageObserved
+		s.Stage = rollout.StageObserved
 		return observed(p, s, o)
 	}
 	until := s.Since.Add(p.Propagation)
@@ -115,21 +117,21 @@ func accepted(p Plan, s State, o Observation) (State, Action) {
 	return s, wait(s, until, fmt.Sprintf("the gateway to accept weight %d", s.Weight))
 }
 
-func observed(p Plan, s State, o Observation) (State, Action) {
+func observed(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	switch o.Split {
-	case SplitConfirmed:
-		s = enter(seen(s, o), o, StageDwell)
+	case rollout.SplitConfirmed:
+		s = enter(seen(s, o), o, rollout.StageDwell)
 		if o.Followed.After(s.ObservedAt.Add(-p.Propagation)) {
 			s.Since = o.Followed // the dwell began when the gateway followed
 		}
 		return dwell(p, s, o)
-	case SplitBlind:
+	case rollout.SplitBlind:
 		if p.Replace {
 			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight %d: the versions cannot be distinguished", s.Weight))
-			return dwell(p, enter(seen(s, o), o, StageDwell), o)
+			return dwell(p, enter(seen(s, o), o, rollout.StageDwell), o)
 		}
 		return inconclusive(p, s, o, fmt.Sprintf("weight %d cannot be observed: the versions cannot be distinguished", s.Weight))
-	case SplitPending:
+	case rollout.SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
@@ -138,28 +140,28 @@ func observed(p Plan, s State, o Observation) (State, Action) {
 	return s, wait(s, until, fmt.Sprintf("answers to show a share of %d %%", s.Weight))
 }
 
-func dwell(p Plan, s State, o Observation) (State, Action) {
+func dwell(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	until := s.Since.Add(p.DwellFor(s))
 	if !expired(o, until) && !s.Full && !s.Skip {
 		return hold(p, s, o, until)
 	}
 	switch {
-	case o.Verdict == VerdictSuccessful, s.Full, s.Skip: // a person decided; a failure was an alarm
-	case o.Verdict == VerdictInconclusive:
+	case o.Verdict == rollout.VerdictSuccessful, s.Full, s.Skip: // a person decided; a failure was an alarm
+	case o.Verdict == rollout.VerdictInconclusive:
 		return inconclusive(p, s, o, o.Reason)
 	default: // no verdict at the end of the dwell is never a pass
 		return inconclusive(p, s, o, "no verdict at the end of the dwell")
 	}
 	step := p.Steps[s.Step]
 	if (step.Pause > 0 || step.UntilPromoted) && !s.Full && !s.Skip {
-		return pause(p, enter(s, o, StagePause), o)
+		return pause(p, enter(s, o, rollout.StagePause), o)
 	}
 	return advance(p, s, o)
 }
 
 // hold waits for the end of the dwell. The next step's pods start while this
 // step is still judged, so the gateway knows them before it gets the weight.
-func hold(p Plan, s State, o Observation, until time.Time) (State, Action) {
+func hold(p rollout.Plan, s rollout.State, o rollout.Observation, until time.Time) (rollout.State, rollout.Action) {
 	awaits := fmt.Sprintf("the dwell at %d %%", s.Weight)
 	if s.Sized > s.Step || s.Step+1 == len(p.Steps) {
 		return resize(s, o, wait(s, until, awaits))
@@ -171,25 +173,25 @@ func hold(p Plan, s State, o Observation, until time.Time) (State, Action) {
 		return resize(s, o, a)
 	}
 	s.Sized = s.Step + 1
-	return s, Action{Stage: s.Stage, Kind: KindScale}
+	return s, rollout.Action{Stage: s.Stage, Kind: rollout.KindScale}
 }
 
 // resize lets the canary follow the live size of stable, which an autoscaler may
 // have changed; otherwise it returns the given action.
-func resize(s State, o Observation, otherwise Action) (State, Action) {
+func resize(s rollout.State, o rollout.Observation, otherwise rollout.Action) (rollout.State, rollout.Action) {
 	if o.CanaryNeeded > o.CanaryWanted {
-		return s, Action{Stage: s.Stage, Kind: KindScale}
+		return s, rollout.Action{Stage: s.Stage, Kind: rollout.KindScale}
 	}
 	return s, otherwise
 }
 
 // pause waits as the plan asks after a successful dwell. A pause without an end
 // ends the run.
-func pause(p Plan, s State, o Observation) (State, Action) {
+func pause(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	step := p.Steps[s.Step]
 	if step.UntilPromoted {
 		s.Asked = true
-		return end(s, o, PhasePaused, fmt.Sprintf("paused at %d %% as planned, until it is promoted", s.Weight))
+		return end(s, o, rollout.PhasePaused, fmt.Sprintf("paused at %d %% as planned, until it is promoted", s.Weight))
 	}
 	until := s.Since.Add(step.Pause)
 	if !expired(o, until) {
@@ -199,7 +201,7 @@ func pause(p Plan, s State, o Observation) (State, Action) {
 }
 
 // advance goes on to the next step, or to the promotion after the last.
-func advance(p Plan, s State, o Observation) (State, Action) {
+func advance(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	s.Skip = false
 	if s.Step+1 < len(p.Steps) {
 		s.Step++
@@ -207,11 +209,11 @@ func advance(p Plan, s State, o Observation) (State, Action) {
 			s.Step = len(p.Steps) - 1
 		}
 		if s.Sized == s.Step {
-			return ready(p, enter(s, o, StageReady), o)
+			return ready(p, enter(s, o, rollout.StageReady), o)
 		}
 		s.Sized = s.Step
-		return act(enter(s, o, StageScale))
+		return act(enter(s, o, rollout.StageScale))
 	}
-	s.Phase = PhasePromoting
-	return act(enter(s, o, StageHandOver))
+	s.Phase = rollout.PhasePromoting
+	return act(enter(s, o, rollout.StageHandOver))
 }

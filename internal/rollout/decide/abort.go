@@ -1,24 +1,26 @@
-package rollout
+package decide
 
 import (
 	"fmt"
 	"time"
+
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-func startAbort(s State, o Observation, reason string) (State, Action) {
-	s.Phase, s.Reason = PhaseAborting, reason
+func startAbort(s rollout.State, o rollout.Observation, reason string) (rollout.State, rollout.Action) {
+	s.Phase, s.Reason = rollout.PhaseAborting, reason
 	if !s.Written {
-		return abortRemove(enter(s, o, StageAbortRemove), o)
+		return abortRemove(enter(s, o, rollout.StageAbortRemove), o)
 	}
 	s.Weight = 0
-	return act(enter(s, o, StageAbortWeight))
+	return act(enter(s, o, rollout.StageAbortWeight))
 }
 
-func abort(p Plan, s State, o Observation) (State, Action) {
+func abort(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if o.Interrupted != "" && p.Linger {
-		return s, Action{Kind: KindStop}
+		return s, rollout.Action{Kind: rollout.KindStop}
 	}
-	if o.Err != nil && o.Interrupted != "" && s.Stage == StageAbortRemove {
+	if o.Err != nil && o.Interrupted != "" && s.Stage == rollout.StageAbortRemove {
 		return quickEnd(s, o, "") // the leftovers get no traffic
 	}
 	if o.Err != nil {
@@ -27,28 +29,28 @@ func abort(p Plan, s State, o Observation) (State, Action) {
 	if o.Interrupted != "" && s.QuickBy.IsZero() {
 		s.QuickBy = o.Now.Add(p.QuickAbort)
 	}
-	if s.Stage == StageAbortWeight && undone(s, o) {
+	if s.Stage == rollout.StageAbortWeight && undone(s, o) {
 		return act(s)
 	}
 	switch s.Stage {
-	case StageAbortWeight:
-		return abortAccepted(p, enter(s, o, StageAbortAccepted), o)
-	case StageAbortAccepted:
+	case rollout.StageAbortWeight:
+		return abortAccepted(p, enter(s, o, rollout.StageAbortAccepted), o)
+	case rollout.StageAbortAccepted:
 		return abortAccepted(p, s, o)
-	case StageAbortObserved:
+	case rollout.StageAbortObserved:
 		return abortObserved(p, s, o)
-	case StageAbortDrain:
+	case rollout.StageAbortDrain:
 		return abortDrain(p, s, o)
-	case StageAbortRemove:
+	case rollout.StageAbortRemove:
 		return abortRemove(s, o)
 	default:
 		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
 }
 
-func abortRemove(s State, o Observation) (State, Action) {
-	if o.Done == StageAbortRemove {
-		return end(s, o, PhaseAborted, s.Reason)
+func abortRemove(s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
+	if o.Done == rollout.StageAbortRemove {
+		return end(s, o, rollout.PhaseAborted, s.Reason)
 	}
 	if !s.QuickBy.IsZero() && s.Written {
 		return quickEnd(s, o, "")
@@ -56,9 +58,9 @@ func abortRemove(s State, o Observation) (State, Action) {
 	return act(s) // without any traffic the canary can go at once
 }
 
-func abortAccepted(p Plan, s State, o Observation) (State, Action) {
+func abortAccepted(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if o.Accepted {
-		s.Stage = StageAbortObserved
+		s.Stage = rollout.StageAbortObserved
 		return abortObserved(p, s, o)
 	}
 	until := abortDeadline(p, s)
@@ -71,14 +73,14 @@ func abortAccepted(p Plan, s State, o Observation) (State, Action) {
 	return s, wait(s, until, "the gateway to accept weight 0")
 }
 
-func abortObserved(p Plan, s State, o Observation) (State, Action) {
+func abortObserved(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	switch o.Split {
-	case SplitConfirmed, SplitBlind:
-		if o.Split == SplitBlind {
+	case rollout.SplitConfirmed, rollout.SplitBlind:
+		if o.Split == rollout.SplitBlind {
 			s.Unconfirmed = append(s.Unconfirmed, "weight 0: the versions cannot be distinguished")
 		}
-		return abortDrain(p, enter(seen(s, o), o, StageAbortDrain), o)
-	case SplitPending:
+		return abortDrain(p, enter(seen(s, o), o, rollout.StageAbortDrain), o)
+	case rollout.SplitPending:
 	}
 	until := abortDeadline(p, s)
 	if expired(o, until) {
@@ -89,14 +91,14 @@ func abortObserved(p Plan, s State, o Observation) (State, Action) {
 			// Too few answers by stable, but none by the canary: nothing more can be seen
 			// while stable itself fails.
 			s.Unconfirmed = append(s.Unconfirmed, fmt.Sprintf("weight 0: stable answered too little in %s; the canary no longer answered", p.Propagation))
-			return abortDrain(p, enter(seen(s, o), o, StageAbortDrain), o)
+			return abortDrain(p, enter(seen(s, o), o, rollout.StageAbortDrain), o)
 		}
 		return failed(s, o, "abort: the gateway accepted weight 0, but the canary still answers (aborting because: "+s.Reason+")")
 	}
 	return s, wait(s, until, "all answers to come from stable")
 }
 
-func abortDrain(p Plan, s State, o Observation) (State, Action) {
+func abortDrain(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if !s.QuickBy.IsZero() {
 		return quickEnd(s, o, "")
 	}
@@ -104,20 +106,20 @@ func abortDrain(p Plan, s State, o Observation) (State, Action) {
 	if !expired(o, until) {
 		return s, wait(s, until, "the drain window of the canary's pods")
 	}
-	return act(enter(s, o, StageAbortRemove))
+	return act(enter(s, o, rollout.StageAbortRemove))
 }
 
 // quickEnd ends an abort caused by a signal. Traffic is back; the pods stay,
 // because they may still get requests.
-func quickEnd(s State, o Observation, unseen string) (State, Action) {
+func quickEnd(s rollout.State, o rollout.Observation, unseen string) (rollout.State, rollout.Action) {
 	if unseen != "" {
 		s.Unconfirmed = append(s.Unconfirmed, "weight 0: "+unseen)
 	}
-	s.Leftover = LeftoverCanary
-	return end(s, o, PhaseAborted, s.Reason)
+	s.Leftover = rollout.LeftoverCanary
+	return end(s, o, rollout.PhaseAborted, s.Reason)
 }
 
-func abortDeadline(p Plan, s State) time.Time {
+func abortDeadline(p rollout.Plan, s rollout.State) time.Time {
 	if !s.QuickBy.IsZero() {
 		return s.QuickBy
 	}
