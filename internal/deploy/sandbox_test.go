@@ -786,9 +786,9 @@ metadata: {name: nobody, namespace: %[1]s}
 			}
 		}
 	}
-	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:x")
+	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id=shop:apps/Deployment:"+w.ns+"/"+sample.Name)
 	out := w.deploy("--image", image).ends(1)
-	if !strings.Contains(out, "is managed by Argo CD") || !strings.Contains(out, "allow-gitops") {
+	if !strings.Contains(out, "is managed by Argo CD (application shop)") || !strings.Contains(out, "allow-gitops") || !strings.Contains(out, "RespectIgnoreDifferences=true") {
 		t.Errorf("the output does not name the GitOps tool and allow-gitops:\n%s", out)
 	}
 	w.kubectl("annotate", "deployment", sample.Name, "argocd.argoproj.io/tracking-id-")

@@ -22,6 +22,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -218,9 +219,9 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 func (r *Run) Check(found *discover.Found) error {
 	reasons := found.Obstacles
 	hint := ""
-	if len(found.Managed) > 0 && !r.Cfg.AllowGitOps {
-		reasons = append(reasons, found.Managed...)
-		hint = "make the GitOps tool ignore the weights, the Service's selector and the version label, then set allow-gitops"
+	if owned := ownership.Reverting(found.Owned); len(owned) > 0 && !r.Cfg.AllowGitOps {
+		reasons = append(reasons, owned...)
+		hint = "make the tool leave these fields alone by the settings that the plan shows, then set allow-gitops"
 	}
 	if found.Lost != nil {
 		hint = "to end it in favour of what the deployment runs now, type: " + r.Command("release", found.Record.Namespace, found.Record.Deployment)

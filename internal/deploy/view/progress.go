@@ -8,7 +8,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
+	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
@@ -40,6 +42,18 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), share))
 	for _, w := range f.Warnings {
 		c.Warn(w)
+	}
+	showOwners(c, f.Owned)
+}
+
+// showOwners shows what other tools would undo of the release, and how to make them
+// leave it alone.
+func showOwners(c *console.Console, owned []ownership.Finding) {
+	for _, f := range owned {
+		c.Logf("%s", f.Sentence())
+	}
+	for _, line := range ownership.Allow(owned, kube.FieldManager) {
+		c.Logf("%s", line)
 	}
 }
 

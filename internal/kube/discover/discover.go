@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/routers"
@@ -55,8 +56,8 @@ type Found struct {
 	Unpinned string
 	// Obstacles are all other problems that prevent the start.
 	Obstacles []string
-	// Managed lists the objects that a GitOps tool would revert meanwhile.
-	Managed []string
+	// Owned are the objects that other tools write too.
+	Owned []ownership.Finding
 	// Warnings do not prevent the start.
 	Warnings []string
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -114,7 +115,7 @@ func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	}
 	f.Obstacles = append(f.Obstacles, s.strangers(r, d)...)
 	f.Obstacles = append(f.Obstacles, names(r)...)
-	f.Managed = s.managed(r, d)
+	f.Owned = s.owned(r, d)
 }
 
 // strangers names the pods behind the user's Services that belong to another
@@ -184,59 +185,19 @@ func names(r *release.Record) []string {
 	return long
 }
 
-// managed lists the objects of the rollout that a GitOps tool would revert.
-func (s *survey) managed(r *release.Record, d *appsv1.Deployment) []string {
-	var found []string
-	note := func(kind string, obj metav1.Object) {
-		if tool := gitopsOwner(obj); tool != "" {
-			found = append(found, fmt.Sprintf("%s %s is managed by %s", kind, obj.GetName(), tool))
-		}
-	}
-	note("deployment", d)
+// owned finds the tools that write the objects of the rollout too.
+func (s *survey) owned(r *release.Record, d *appsv1.Deployment) []ownership.Finding {
+	objects := []ownership.Object{ownership.Deployment(d, r.Container)}
 	for i := range s.services {
 		if slices.ContainsFunc(r.Services, func(x release.Service) bool { return x.Name == s.services[i].Name }) {
-			note("service", &s.services[i])
+			objects = append(objects, ownership.Service(&s.services[i]))
 		}
 	}
+	kind := s.router.Kind()
 	for i := range s.routes {
 		if slices.ContainsFunc(r.Routes, func(x release.Route) bool { return x.Name == s.routes[i].GetName() }) {
-			note(s.router.Kind().String(), &s.routes[i])
+			objects = append(objects, ownership.Route(&s.routes[i], kind.Group, kind.Name))
 		}
 	}
-	return found
-}
-
-// gitopsMarks are the labels and annotations of the usual GitOps tools on the
-// objects that they manage and revert.
-var gitopsMarks = map[string]string{
-	"argocd.argoproj.io/tracking-id":   "Argo CD",
-	"argocd.argoproj.io/instance":      "Argo CD",
-	"kustomize.toolkit.fluxcd.io/name": "Flux",
-	"helm.toolkit.fluxcd.io/name":      "Flux",
-	"fleet.cattle.io/bundle-id":        "Fleet",
-	"configmanagement.gke.io/managed":  "Config Sync",
-}
-
-// gitopsManagers are the field managers of the same tools.
-var gitopsManagers = map[string]string{
-	"argocd-controller":             "Argo CD",
-	"argocd-application-controller": "Argo CD",
-	"kustomize-controller":          "Flux",
-	"helm-controller":               "Flux",
-	"fleetagent":                    "Fleet",
-}
-
-// gitopsOwner returns the GitOps tool that manages obj, or "".
-func gitopsOwner(obj metav1.Object) string {
-	for mark, tool := range gitopsMarks {
-		if obj.GetLabels()[mark] != "" || obj.GetAnnotations()[mark] != "" {
-			return tool
-		}
-	}
-	for _, f := range obj.GetManagedFields() {
-		if tool := gitopsManagers[f.Manager]; tool != "" && f.Subresource == "" {
-			return tool
-		}
-	}
-	return ""
+	return ownership.Find(objects...)
 }

@@ -283,8 +283,8 @@ func (s Set) CreateCanary(ctx context.Context) error {
 }
 
 // unkept begins the keys of annotations that belong to one Service alone: what
-// was applied, a load balancer, a DNS name.
-var unkept = []string{"kubectl.kubernetes.io/", "service.beta.kubernetes.io/", "service.kubernetes.io/", "external-dns.alpha.kubernetes.io/", "cloud.google.com/"}
+// was applied, who owns it, a load balancer, a DNS name.
+var unkept = []string{"kubectl.kubernetes.io/", "argocd.argoproj.io/", "meta.helm.sh/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/", "service.beta.kubernetes.io/", "service.kubernetes.io/", "external-dns.alpha.kubernetes.io/", "cloud.google.com/"}
 
 // kept returns the annotations that the canary Service takes over: those that tell
 // a gateway or a mesh how to talk to the pods.
