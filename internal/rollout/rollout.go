@@ -62,6 +62,7 @@ const (
 	StageObserved  Stage = "observed"  // wait until answers show the split
 	StageDwell     Stage = "dwell"     // hold and judge
 	StagePause     Stage = "pause"     // hold after a successful dwell, because the plan says so
+	StageHold      Stage = "hold"      // after the last step, judged on: wait for the other members of a group
 
 	StageRevert   Stage = "revert"   // route to the warm revision
 	StageHandOver Stage = "handover" // swap the ReplicaSets between the two Deployments
@@ -70,6 +71,7 @@ const (
 	StageWarm     Stage = "warm"     // point the canary Service at the old revision
 	StageSettle   Stage = "settle"   // wait until no answer comes from the old revision
 	StageBake     Stage = "bake"     // judge the new revision while the old one is warm
+	StageKept     Stage = "kept"     // after the bake, judged on: wait for the other members of a group
 
 	StageUnroute Stage = "unroute" // write the route as the user wrote it
 	StageUnused  Stage = "unused"  // wait until the gateway accepted it
@@ -119,6 +121,11 @@ type Plan struct {
 	// Linger: a signal leaves the rollout as it is, for the next process of the
 	// same run.
 	Linger bool `json:"linger,omitempty"`
+	// Hold bounds how long a member of a group waits for the others: after its bake,
+	// and with HoldPromotion also before its promotion. A request to promote ends
+	// the wait. 0: it belongs to no group.
+	Hold          time.Duration `json:"hold,omitempty"`
+	HoldPromotion bool          `json:"hold_promotion,omitempty"`
 	// QuickAbort bounds an abort caused by a signal, counted from the signal.
 	// State.Unconfirmed records what the answers did not show by then.
 	QuickAbort time.Duration `json:"quick_abort"`

@@ -347,7 +347,7 @@ func (m *Monitor) evaluate(step *Step, o *rollout.Observation, s rollout.State) 
 	case rollout.StageDwell, rollout.StageBake:
 		moment.Elapsed = o.Now.Sub(s.Since)
 		step.Dwell = moment.Elapsed
-	case rollout.StagePause:
+	case rollout.StagePause, rollout.StageHold, rollout.StageKept:
 		moment.Elapsed = moment.Dwell
 	default: // the end of the dwell is not near
 	}

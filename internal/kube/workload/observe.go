@@ -61,7 +61,7 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 	events, again := t.events.Of(ctx, pods, now)
 	status := t.canary.health.Check(health.Objects{
 		Deployment: t.watch.Deployment(t.record.CanaryDeployment()), ReplicaSet: t.watch.ReplicaSet(t.record.Canary.ReplicaSet), Pods: pods, Events: events,
-	}, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause, now)
+	}, s.Stage == rollout.StageDwell || s.Stage == rollout.StageObserved || s.Stage == rollout.StagePause || s.Stage == rollout.StageHold, now)
 	// A gateway uses a ready pod only once the Service lists it too.
 	ready, listed := health.Ready(pods, now), t.services.ReadyEndpoints()
 	o.CanaryReady, o.CanaryWanted = min(ready, listed), t.canary.health.Wanted()

@@ -248,7 +248,7 @@ func (t *Target) prepare(ctx context.Context) error {
 // pods stay; a rollback is then one route write.
 func (t *Target) warm(ctx context.Context) error {
 	if t.record.WarmUntil.IsZero() {
-		t.record.WarmUntil = time.Now().Add(max(t.record.Plan.Bake, t.record.Plan.KeepWarm)).UTC().Truncate(time.Second)
+		t.record.WarmUntil = time.Now().Add(max(t.record.Plan.Bake+t.record.Plan.Hold, t.record.Plan.KeepWarm)).UTC().Truncate(time.Second)
 	}
 	if err := t.deployments.AnnotateWarm(ctx, t.record.CanaryDeployment(), t.record.WarmUntil); err != nil {
 		return err

@@ -36,6 +36,8 @@ func progress(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 		return dwell(p, s, o)
 	case rollout.StagePause:
 		return pause(p, s, o)
+	case rollout.StageHold:
+		return holdForOthers(p, s, o)
 	default:
 		return fail(p, s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
@@ -213,6 +215,9 @@ func advance(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.St
 		}
 		s.Sized = s.Step
 		return act(enter(s, o, rollout.StageScale))
+	}
+	if p.HoldPromotion && s.Stage != rollout.StageHold {
+		return holdForOthers(p, enter(s, o, rollout.StageHold), o)
 	}
 	s.Phase = rollout.PhasePromoting
 	return act(enter(s, o, rollout.StageHandOver))

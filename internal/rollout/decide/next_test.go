@@ -403,6 +403,9 @@ func newLife(seed uint64) *life {
 	l.plan.Linger = l.chance(0.3)
 	l.plan.Inconclusive = []rollout.Policy{rollout.PolicyAbort, rollout.PolicyExtend, rollout.PolicyHold}[r.IntN(3)]
 	l.plan.Then = []rollout.Policy{rollout.PolicyAbort, rollout.PolicyHold}[r.IntN(2)]
+	if l.chance(0.3) { // a member of a group, which promotes it in time or not
+		l.plan.Hold, l.plan.HoldPromotion = 5*time.Second, l.chance(0.7)
+	}
 	l.bend = l.bends
 	return l
 }
@@ -442,6 +445,9 @@ func (l *life) bends(o *rollout.Observation, s rollout.State) {
 	}
 	if l.chance(l.bad / 2) {
 		o.Request, o.By = rollout.Requests()[r.IntN(len(rollout.Requests()))], "somebody"
+	}
+	if (s.Stage == rollout.StageHold || s.Stage == rollout.StageKept) && l.chance(0.3) {
+		o.Request, o.By = rollout.RequestPromote, "its group"
 	}
 	if l.chance(l.bad/10) && l.signal == "" {
 		l.signal = "SIGTERM"

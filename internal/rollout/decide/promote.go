@@ -189,6 +189,9 @@ func bake(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State
 	if s, a, stopped := bakeAlarms(p, s, o); stopped {
 		return s, a
 	}
+	if s.Stage == rollout.StageKept {
+		return keepForOthers(p, s, o)
+	}
 	until := s.Since.Add(p.DwellFor(s))
 	if !expired(o, until) {
 		return s, wait(s, until, "the new version, judged on while the old one is warm")
@@ -214,7 +217,7 @@ func bakeAlarms(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout
 		return stop(fail(p, s, o, o.Trouble))
 	case o.Verdict == rollout.VerdictFailed:
 		return stop(fail(p, s, o, o.Reason))
-	case o.Request == rollout.RequestPromote || o.Request == rollout.RequestPromoteFull || o.Request == rollout.RequestRelease:
+	case endsWarmth(o.Request):
 		return stop(baked(p, s, o))
 	}
 	return s, rollout.Action{}, false
@@ -223,10 +226,19 @@ func bakeAlarms(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout
 // baked ends the bake: the old revision is removed, or stays warm if the plan
 // asks for more.
 func baked(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
-	if p.KeepWarm > p.Bake && o.Request == "" && !s.Skip {
+	if p.Hold > 0 && s.Stage == rollout.StageBake && !endsWarmth(o.Request) && !s.Skip {
+		return keepForOthers(p, enter(s, o, rollout.StageKept), o)
+	}
+	if p.KeepWarm > p.Bake && !endsWarmth(o.Request) && !s.Skip {
 		s.Leftover = rollout.LeftoverPrevious
 		return end(s, o, rollout.PhasePromoted, s.Reason)
 	}
 	s.Phase = rollout.PhaseCleaning
 	return act(enter(s, o, rollout.StageUnroute))
+}
+
+// endsWarmth reports whether a request ends the time in which the old revision is
+// warm.
+func endsWarmth(r rollout.Request) bool {
+	return r == rollout.RequestPromote || r == rollout.RequestPromoteFull || r == rollout.RequestRelease
 }

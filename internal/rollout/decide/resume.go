@@ -44,7 +44,7 @@ func at(s rollout.State) rollout.Stage {
 // handedOver reports whether the hand-over may have started.
 func handedOver(s rollout.State) bool {
 	switch at(s) {
-	case rollout.StageRevert, rollout.StageHandOver, rollout.StageReturn, rollout.StageReturned, rollout.StageWarm, rollout.StageSettle, rollout.StageBake, rollout.StageUnroute, rollout.StageUnused, rollout.StageClean:
+	case rollout.StageRevert, rollout.StageHandOver, rollout.StageReturn, rollout.StageReturned, rollout.StageWarm, rollout.StageSettle, rollout.StageBake, rollout.StageKept, rollout.StageUnroute, rollout.StageUnused, rollout.StageClean:
 		return true
 	case rollout.StageDrain: // records of version 1.0 drained before the hand-over
 		return s.Phase != rollout.PhasePromoting && s.Leftover != rollout.LeftoverPromotion
@@ -69,7 +69,7 @@ func forward(next, s rollout.State) rollout.State {
 		next.Stage = rollout.StageReturn
 	case rollout.StageSettle:
 		next.Stage = rollout.StageWarm
-	case rollout.StageBake, rollout.StageUnroute, rollout.StageUnused, rollout.StageDrain, rollout.StageClean:
+	case rollout.StageBake, rollout.StageKept, rollout.StageUnroute, rollout.StageUnused, rollout.StageDrain, rollout.StageClean:
 		next.Phase, next.Stage = rollout.PhaseCleaning, rollout.StageUnroute
 	default: // an action, which is repeated
 	}
@@ -85,7 +85,7 @@ func Continue(s rollout.State, now time.Time) rollout.State {
 	switch {
 	case s.Phase == rollout.PhaseAborting:
 		return Resume(s, now, "the same release")
-	case s.Phase == rollout.PhaseBaking, s.Phase == rollout.PhasePaused && at(s) == rollout.StageBake:
+	case s.Phase == rollout.PhaseBaking, (s.Phase == rollout.PhasePaused || s.Phase == rollout.PhasePromoted) && (at(s) == rollout.StageBake || at(s) == rollout.StageKept):
 		next.Phase, next.Stage = rollout.PhaseBaking, rollout.StageBake
 		return next
 	case handedOver(s):

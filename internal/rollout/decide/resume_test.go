@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -11,7 +12,7 @@ import (
 var (
 	phases = []rollout.Phase{rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseBaking, rollout.PhaseReverting, rollout.PhaseCleaning, rollout.PhasePromoted, rollout.PhaseAborting, rollout.PhaseAborted, rollout.PhasePaused, rollout.PhaseFailed}
 	stages = []rollout.Stage{rollout.StagePrepare, rollout.StageScale, rollout.StageReady, rollout.StagePreflight, rollout.StageWeight, rollout.StageAccepted, rollout.StageObserved, rollout.StageDwell, rollout.StagePause, rollout.StageRevert, rollout.StageHandOver, rollout.StageReturn,
-		rollout.StageReturned, rollout.StageWarm, rollout.StageSettle, rollout.StageBake, rollout.StageUnroute, rollout.StageUnused, rollout.StageDrain, rollout.StageClean, rollout.StageAbortWeight, rollout.StageAbortAccepted, rollout.StageAbortObserved, rollout.StageAbortDrain, rollout.StageAbortRemove}
+		rollout.StageReturned, rollout.StageWarm, rollout.StageSettle, rollout.StageBake, rollout.StageKept, rollout.StageHold, rollout.StageUnroute, rollout.StageUnused, rollout.StageDrain, rollout.StageClean, rollout.StageAbortWeight, rollout.StageAbortAccepted, rollout.StageAbortObserved, rollout.StageAbortDrain, rollout.StageAbortRemove}
 )
 
 // Whatever a process left, another one brings it to an end in the good world:
@@ -107,7 +108,7 @@ func TestASignalLingers(t *testing.T) {
 					continue
 				}
 				back := left.Phase == rollout.PhaseAborting || left.Reverted
-				next := &world{plan: w.plan, state: Continue(left, epoch)}
+				next := &world{plan: w.plan, state: Continue(left, epoch), bend: promotedAfter(3 * time.Second)}
 				if end := next.run(t); back != (end.Phase == rollout.PhaseAborted) || !back && end.Phase != rollout.PhasePromoted || end.Leftover != "" {
 					t.Errorf("%s: the next process ended %s, left %q: %s", name, end.Phase, end.Leftover, end.Reason)
 				}

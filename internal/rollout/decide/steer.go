@@ -22,7 +22,7 @@ func steered(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.St
 	default:
 		return s, rollout.Action{}, false
 	}
-	if s.Stage != rollout.StageDwell && s.Stage != rollout.StagePause {
+	if s.Stage != rollout.StageDwell && s.Stage != rollout.StagePause && s.Stage != rollout.StageHold {
 		return s, rollout.Action{}, false // it counts from the next dwell on
 	}
 	return stop(advance(p, s, o))

@@ -39,6 +39,7 @@ func courses() map[string]world {
 	good := world{plan: plan(), slow: true}
 	good.plan.Steps[1].Pause = 5 * time.Second
 	return map[string]world{
+		"grouped":  {plan: grouped(), slow: true, bend: promotedAfter(3 * time.Second)},
 		"good":     good,
 		"aborted":  {plan: plan(), slow: true, bend: failing(rollout.PhaseProgressing, 1)},
 		"reverted": {plan: plan(), slow: true, bend: failing(rollout.PhaseBaking, 3)},
