@@ -9,6 +9,7 @@ package release
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -47,6 +48,16 @@ type Pod struct {
 	Name     string `json:"name"`
 	UID      string `json:"uid"`
 	Restarts int32  `json:"restarts"`
+}
+
+// A Container is a container or init container of the released pod template.
+type Container struct {
+	Name  string `json:"name"`
+	Init  bool   `json:"init,omitempty"`
+	Image string `json:"image"`
+	// Previous is its image before the release, "" for a container that the release
+	// adds.
+	Previous string `json:"previous,omitempty"`
 }
 
 // A Service is the selector of a Service before the first change.
@@ -97,16 +108,22 @@ type Record struct {
 	Service    string `json:"service"`
 	// VersionLabel is the label key that carries the side; VersionBefore is
 	// its value in the user's template before the release, nil if it had none.
-	VersionLabel  string    `json:"version_label"`
-	VersionBefore *string   `json:"version_before,omitempty"`
-	Image         string    `json:"image"`
-	Replicas      int32     `json:"replicas"`
-	Stable        Revision  `json:"stable"`
-	Canary        Revision  `json:"canary,omitzero"`
-	Services      []Service `json:"services"`
-	Router        string    `json:"router"` // the name of what the routes belong to
-	Routes        []Route   `json:"routes"`
-	WarmUntil     time.Time `json:"warm_until,omitzero"`
+	VersionLabel  string  `json:"version_label"`
+	VersionBefore *string `json:"version_before,omitempty"`
+	Image         string  `json:"image"`
+	// Containers are all containers of the released pod template with their images.
+	// Older records have none: there the release gives Image to Container.
+	Containers []Container `json:"containers,omitempty"`
+	// Template is the released pod template as the API server would store it, without
+	// the version label. It is empty if only images change.
+	Template  json.RawMessage `json:"template,omitempty"`
+	Replicas  int32           `json:"replicas"`
+	Stable    Revision        `json:"stable"`
+	Canary    Revision        `json:"canary,omitzero"`
+	Services  []Service       `json:"services"`
+	Router    string          `json:"router"` // the name of what the routes belong to
+	Routes    []Route         `json:"routes"`
+	WarmUntil time.Time       `json:"warm_until,omitzero"`
 	// Reverted: Stable and Canary are exchanged, see Swap.
 	Reverted bool `json:"reverted,omitempty"`
 	// Entry is the entry point that the probes used.
@@ -161,6 +178,30 @@ func (r *Record) Past() []Past {
 	this := Past{Image: r.Image, Previous: r.PreviousImage, Run: r.Run, Ended: r.State.Since, Phase: r.State.Phase, Reason: r.State.Reason}
 	past := append([]Past{this}, r.History...)
 	return past[:min(len(past), historyLimit)]
+}
+
+// Images returns the images that the release gives to containers and init
+// containers, by name.
+func (r *Record) Images() map[string]string {
+	if len(r.Containers) == 0 {
+		return map[string]string{r.Container: r.Image}
+	}
+	images := map[string]string{}
+	for _, c := range r.Containers {
+		images[c.Name] = c.Image
+	}
+	return images
+}
+
+// ChangesPods reports whether the release changes the pod template at all.
+func (r *Record) ChangesPods() bool {
+	if len(r.Template) > 0 {
+		return true
+	}
+	if len(r.Containers) == 0 {
+		return r.Stable.Image != r.Image
+	}
+	return slices.ContainsFunc(r.Containers, func(c Container) bool { return c.Image != c.Previous })
 }
 
 // Swap exchanges the sides: the revision from before the release becomes the

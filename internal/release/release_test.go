@@ -20,17 +20,19 @@ func full() *Record {
 		Schema: Schema, Token: 7, Run: Run{ID: "12.1", URL: "https://ci.example/12", Started: time.Unix(1000, 0).UTC()},
 		Namespace: "shop", Deployment: "web", Container: "app", Service: "web", VersionLabel: "version", VersionBefore: &before,
 		Image: "registry.example/web:2", Replicas: 3,
-		Stable:    Revision{ReplicaSet: "web-1", UID: "u1", Hash: "1", Image: "registry.example/web:1", Digests: []string{"sha256:aa"}, Pods: []Pod{{"web-1-x", "p1", 2}}},
-		Canary:    Revision{ReplicaSet: "web-canary-2", UID: "u2", Hash: "2"},
-		Services:  []Service{{Name: "web", Selector: map[string]string{"app": "web"}}},
-		Router:    "gateway-api",
-		Routes:    []Route{{Name: "web", Rules: json.RawMessage(`[{"index":0,"backendRefs":[{"name":"web","weight":5000000000}]}]`)}},
-		WarmUntil: time.Unix(2000, 0).UTC(),
-		Markers:   &Markers{Marker: "header:X-Version", Stable: []string{"v1"}, Status: 200},
-		Rises:     analysis.Rises{config.ProbeMetric: {{From: 50, To: 100, Log: .01}}},
-		Preflight: "secret",
-		Plan:      rollout.Plan{Steps: []rollout.Step{{Weight: 100, Dwell: time.Minute}}, Rollback: true},
-		State:     rollout.State{Phase: rollout.PhasePromoted, Stage: rollout.StageEnd, Weight: 100},
+		Containers: []Container{{Name: "app", Image: "registry.example/web:2", Previous: "registry.example/web:1"}, {Name: "migrate", Init: true, Image: "registry.example/db:1"}},
+		Template:   json.RawMessage(`{"spec":{"containers":[{"name":"app"}]}}`),
+		Stable:     Revision{ReplicaSet: "web-1", UID: "u1", Hash: "1", Image: "registry.example/web:1", Digests: []string{"sha256:aa"}, Pods: []Pod{{"web-1-x", "p1", 2}}},
+		Canary:     Revision{ReplicaSet: "web-canary-2", UID: "u2", Hash: "2"},
+		Services:   []Service{{Name: "web", Selector: map[string]string{"app": "web"}}},
+		Router:     "gateway-api",
+		Routes:     []Route{{Name: "web", Rules: json.RawMessage(`[{"index":0,"backendRefs":[{"name":"web","weight":5000000000}]}]`)}},
+		WarmUntil:  time.Unix(2000, 0).UTC(),
+		Markers:    &Markers{Marker: "header:X-Version", Stable: []string{"v1"}, Status: 200},
+		Rises:      analysis.Rises{config.ProbeMetric: {{From: 50, To: 100, Log: .01}}},
+		Preflight:  "secret",
+		Plan:       rollout.Plan{Steps: []rollout.Step{{Weight: 100, Dwell: time.Minute}}, Rollback: true},
+		State:      rollout.State{Phase: rollout.PhasePromoted, Stage: rollout.StageEnd, Weight: 100},
 	}
 }
 
@@ -163,5 +165,25 @@ func TestPastIsBounded(t *testing.T) {
 	}
 	if oldest := past[len(past)-1].Image; oldest != "5" {
 		t.Errorf("the oldest is %s, want 5", oldest)
+	}
+}
+
+func TestWhatARecordChanges(t *testing.T) {
+	t.Parallel()
+	same := Container{Name: "app", Image: "web:1", Previous: "web:1"}
+	for name, c := range map[string]struct {
+		record Record
+		images string
+		pods   bool
+	}{
+		"an older record":           {Record{Container: "app", Image: "web:2", Stable: Revision{Image: "web:1"}}, "map[app:web:2]", true},
+		"an older one, same image":  {Record{Container: "app", Image: "web:1", Stable: Revision{Image: "web:1"}}, "map[app:web:1]", false},
+		"nothing":                   {Record{Container: "app", Image: "web:1", Containers: []Container{same}}, "map[app:web:1]", false},
+		"an init container's image": {Record{Container: "app", Image: "web:1", Containers: []Container{same, {Name: "db", Init: true, Image: "db:2", Previous: "db:1"}}}, "map[app:web:1 db:db:2]", true},
+		"a setting":                 {Record{Container: "app", Image: "web:1", Containers: []Container{same}, Template: json.RawMessage(`{}`)}, "map[app:web:1]", true},
+	} {
+		if got := fmt.Sprint(c.record.Images()); got != c.images || c.record.ChangesPods() != c.pods {
+			t.Errorf("%s: images %s, changes pods %t; want %s, %t", name, got, c.record.ChangesPods(), c.images, c.pods)
+		}
 	}
 }

@@ -170,6 +170,11 @@ func details(b *strings.Builder, r Result) {
 	}
 	names("Environment", r.Environment, "Strategy", r.Strategy, "Service", r.Service, "Route", r.Route,
 		"Image", r.Image, "Previous image", r.PreviousImage)
+	for _, c := range r.Containers {
+		if len(r.Containers) > 1 && c.Image != c.PreviousImage {
+			row("Container "+Code(c.Name), Code(c.Image))
+		}
+	}
 	for _, d := range r.ImageDigests {
 		row("Digest of the pods", Code(d))
 	}

@@ -54,6 +54,15 @@ func (s *Seconds) UnmarshalJSON(b []byte) error {
 // String returns the duration for display: 1m4s, 250ms.
 func (s Seconds) String() string { return short(time.Duration(s)) }
 
+// A Container is a container or init container of the released pods.
+type Container struct {
+	Name  string `json:"name"`
+	Init  bool   `json:"init,omitempty"`
+	Image string `json:"image"`
+	// PreviousImage is "" for a container that the release adds.
+	PreviousImage string `json:"previous_image,omitempty"`
+}
+
 // A Result is the result of one run.
 type Result struct {
 	// Existing tools read these fields: never change their names or meaning.
@@ -75,6 +84,8 @@ type Result struct {
 	Route         string `json:"route"`    // kind/name of the route that splits the traffic
 	Strategy      string `json:"strategy"` // canary, blue-green, rolling
 	PreviousImage string `json:"previous_image"`
+	// Containers are all containers of the released pods with their images.
+	Containers []Container `json:"containers,omitempty"`
 	// Weight is the last weight that the rollout decided on, in percent, also in an
 	// earlier process.
 	Weight int `json:"weight"`
@@ -234,7 +245,7 @@ func JSON(r Result) ([]byte, error) {
 
 // longest returns the length of the longest list in r.
 func (r Result) longest() int {
-	n := max(len(r.Events), len(r.Warnings), len(r.StepRecords), len(r.Weights), len(r.Pods), len(r.ImageDigests), len(r.TrafficSteps), len(r.Command))
+	n := max(len(r.Events), len(r.Warnings), len(r.StepRecords), len(r.Weights), len(r.Pods), len(r.ImageDigests), len(r.Containers), len(r.TrafficSteps), len(r.Command))
 	if r.PodFailure != nil {
 		n = max(n, len(r.PodFailure.LastLogLines))
 	}
@@ -265,6 +276,9 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 	r.Weights = cutList(r.Weights, max(keep, 2), &lost, func(*WeightAt) []*string { return nil })
 	r.Pods = cutList(r.Pods, keep, &lost, func(p *Pod) []*string { return []*string{&p.Name, &p.UID} })
 	r.ImageDigests = cutList(r.ImageDigests, keep, &lost, itself)
+	if r.Containers != nil {
+		r.Containers = cutList(r.Containers, keep, &lost, func(c *Container) []*string { return []*string{&c.Name, &c.Image, &c.PreviousImage} })
+	}
 	r.TrafficSteps = cutList(r.TrafficSteps, max(keep, 1), &lost, func(*int) []*string { return nil })
 	if r.Command != nil {
 		r.Command = cutList(r.Command, max(keep, 1), &lost, itself)

@@ -179,10 +179,10 @@ func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
 	return nil, nil
 }
 
-// unchanged reports whether the Deployment already runs the image with all its
+// unchanged reports whether the Deployment already runs the images with all its
 // pods ready, so there is nothing to release.
 func unchanged(f *discover.Found) bool {
-	return f.Record.Stable.Image == f.Record.Image && f.Down == "" && len(f.Obstacles) == 0
+	return !f.Record.ChangesPods() && f.Down == "" && len(f.Obstacles) == 0
 }
 
 // Permitted returns one error with all missing permissions.
@@ -204,8 +204,12 @@ func (r *Run) Permitted(ctx context.Context) error {
 func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 	found, err := discover.Find(ctx, r.Cluster, discover.Query{
 		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
-		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
+		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Images: r.Cfg.Images, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
 	})
+	var known *exit.Error
+	if errors.As(err, &known) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, &exit.Error{Status: exit.CouldNotRun, Err: err}
 	}

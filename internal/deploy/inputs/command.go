@@ -35,7 +35,7 @@ func (c Config) GoesBack() bool {
 
 // own are the inputs of one run, which another process of the same release does
 // not take over.
-var own = []string{"command", "full", "image", "kubeconfig", "kube-context", "eks-cluster", "aws-region", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
+var own = []string{"command", "full", "image", "images", "kubeconfig", "kube-context", "eks-cluster", "aws-region", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
 
 // Outside are the inputs of the process that starts or watches a Job, which the
 // Job's process does not get.

@@ -16,6 +16,7 @@ import (
 // Config is the configuration of one run: the typed inputs, before discovery.
 type Config struct {
 	Image       string
+	Images      map[string]string // by container, beside Image
 	Environment string
 	Namespace   string
 	Deployment  string // empty names are discovered
@@ -144,6 +145,7 @@ func ConfigOf(v input.Values) Config {
 	if v.IsSet("warm-up") {
 		c.WarmUp = new(v.Duration("warm-up"))
 	}
+	c.Images, _ = images(v)
 	c.ProbePaths, _ = probePaths(v) // Together has reported what is wrong
 	c.Marker = traffic.Marker{Header: v.String("version-header"), Body: v.Regexp("version-body")}
 	return c

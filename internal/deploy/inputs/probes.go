@@ -6,10 +6,11 @@ import (
 )
 
 // Together returns what is wrong with inputs that are right by themselves: the lines
-// of probe-paths and probe-expect.
+// of probe-paths, probe-expect and images.
 func Together(v input.Values) input.Problems {
 	_, problems := probePaths(v)
-	return problems
+	_, wrong := images(v)
+	return append(problems, wrong...)
 }
 
 // recorded is the kind of source of what an earlier process was given.

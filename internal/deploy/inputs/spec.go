@@ -75,9 +75,14 @@ func releaseInputs() []input.Def {
 			Help: "With command promote: skip the remaining steps",
 		},
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false command=" + CommandDeploy,
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false images= command=" + CommandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
+		},
+		{
+			Name: "images", Kind: input.List, Discovered: "image alone",
+			Help:    "Images of several containers and init containers, one a line: name=image; the containers without a line keep theirs",
+			Example: "migrate=registry.example/website:1.4.2",
 		},
 		{
 			Name: "namespace", Env: "NAMESPACE", Default: "production", Form: input.FormLabel,

@@ -28,7 +28,10 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 		weights = append(weights, stepWords(s))
 	}
 	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s: %s instead of %s",
-		f.Record.Namespace, f.Record.Deployment, cfg.Image, f.Record.Stable.Image)})
+		f.Record.Namespace, f.Record.Deployment, f.Record.Image, f.Record.Stable.Image)})
+	for _, line := range containers(f.Record) {
+		c.Logf("%s", line)
+	}
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))

@@ -224,6 +224,7 @@ func (r *Run) result(d *Delivery, end *exit.Error) report.Result {
 	found := d.Found.Record
 	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, d.Previous
 	result.Image, result.Route = cmp.Or(result.Image, found.Image), discover.FirstRoute(found)
+	result.Containers = containerImages(found)
 	if d.Planned || d.Unchanged {
 		return result
 	}

@@ -28,8 +28,10 @@ type Query struct {
 	Container    string
 	Route        string
 	VersionLabel string
-	Image        string
-	Router       string // a router's name, "" for the first that the cluster has
+	Image        string // of the container that Container or the repository names; "" for none
+	// Images are images by the names of containers and init containers.
+	Images map[string]string
+	Router string // a router's name, "" for the first that the cluster has
 	// DefaultDeployment, if it exists, takes precedence over Deployments behind a
 	// route.
 	DefaultDeployment string
@@ -89,11 +91,12 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 		return nil, err
 	}
 	f := &Found{Previous: previous, Record: &release.Record{
-		Schema: release.Schema, Namespace: q.Namespace, Deployment: d.Name, VersionLabel: q.VersionLabel, Image: q.Image, Replicas: kube.Deref(d.Spec.Replicas),
+		Schema: release.Schema, Namespace: q.Namespace, Deployment: d.Name, VersionLabel: q.VersionLabel, Replicas: kube.Deref(d.Spec.Replicas),
 	}}
-	if f.Record.Container, err = s.pickContainer(d, q); err != nil {
+	if f.Record.Container, f.Record.Containers, err = pickImages(s.ns, d, q); err != nil {
 		return nil, err
 	}
+	f.Record.Image = f.Record.Images()[f.Record.Container]
 	if f.Record.Service, f.Record.Services, err = s.pickServices(d, q); err != nil {
 		return nil, err
 	}

@@ -104,31 +104,6 @@ func present(names []string) string {
 	return "the namespace has " + strings.Join(names, ", ")
 }
 
-// pickContainer returns the named container, the only one, or the only one with
-// an image of the same repository.
-func (s *survey) pickContainer(d *appsv1.Deployment, q Query) (string, error) {
-	containers := d.Spec.Template.Spec.Containers
-	var names, same []string
-	for _, c := range containers {
-		names = append(names, c.Name)
-		if release.Repository(c.Image) == release.Repository(q.Image) {
-			same = append(same, c.Name)
-		}
-	}
-	switch {
-	case slices.Contains(names, q.Container):
-		return q.Container, nil
-	case q.Container != "":
-		return "", fmt.Errorf("deployment %s/%s has no container %q; it has %s", s.ns, d.Name, q.Container, strings.Join(names, ", "))
-	case len(names) == 1:
-		return names[0], nil
-	case len(same) == 1:
-		return same[0], nil
-	}
-	return "", fmt.Errorf("deployment %s/%s has several containers: %s; %d of them run an image of repository %s; name one with container-name",
-		s.ns, d.Name, strings.Join(names, ", "), len(same), release.Repository(q.Image))
-}
-
 // pickServices returns the Service behind the route and all that select the
 // pods. A rollout narrows all of them, also those without a route: otherwise
 // internal callers would reach the canary.

@@ -9,8 +9,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // namespace is a survey of Deployments by name, each with the Service and the
@@ -91,6 +95,8 @@ func TestPickContainer(t *testing.T) {
 		}
 		return d
 	}
+	preferred := images("app", "proxy:1", "web", "web:1")
+	preferred.Spec.Template.Annotations = map[string]string{annotationDefaultContainer: "web"}
 	two := images("app", "registry.example/proxy:1", "web", "registry.example/web:1")
 	for name, c := range map[string]struct {
 		d          *appsv1.Deployment
@@ -105,8 +111,11 @@ func TestPickContainer(t *testing.T) {
 		"no name decides":          {two, Query{Image: "registry.example/other:2"}, "", "several containers: app, web; 0 of them run an image of repository registry.example/other"},
 		"twice the same":           {images("a", "web:1", "b", "web:1"), Query{Image: "web:2"}, "", "2 of them run"},
 		"a namesake in a registry": {two, Query{Image: "web:2"}, "", "0 of them run"},
+		"the one with an image":    {two, Query{Images: map[string]string{"web": "x:2"}}, "web", ""},
+		"no image at all":          {two, Query{}, "app", ""},
+		"kubectl's":                {preferred, Query{}, "web", ""},
 	} {
-		got, err := namespace().pickContainer(c.d, c.q)
+		got, err := pickContainer("shop", c.d, c.q)
 		switch {
 		case c.says != "":
 			if err == nil || !strings.Contains(err.Error(), c.says) {
@@ -179,5 +188,34 @@ func TestUnpinnedNamesTheRouteWithoutRoom(t *testing.T) {
 	}
 	if got := s.unpinned(routes); !strings.Contains(got, "httproute web has too many rules") {
 		t.Errorf("nine rules: %q", got)
+	}
+}
+
+func TestPickImagesOfSeveralContainers(t *testing.T) {
+	t.Parallel()
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
+	d.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "migrate", Image: "web:1"}}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "app", Image: "web:1"}, {Name: "proxy", Image: "proxy:1"}}
+	main, all, err := pickImages("shop", d, Query{Image: "web:2", Images: map[string]string{"migrate": "web:2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []release.Container{
+		{Name: "migrate", Init: true, Image: "web:2", Previous: "web:1"},
+		{Name: "app", Image: "web:2", Previous: "web:1"},
+		{Name: "proxy", Image: "proxy:1", Previous: "proxy:1"},
+	}
+	if diff := cmp.Diff(want, all); diff != "" || main != "app" {
+		t.Errorf("main container %s, all (-want +got)\n%s", main, diff)
+	}
+	for says, q := range map[string]Query{
+		`has no container "db" (images); it has app, proxy, migrate`:               {Images: map[string]string{"db": "x:1"}},
+		"would get two images for container app: web:2 (image) and web:3 (images)": {Image: "web:2", Images: map[string]string{"app": "web:3"}},
+		`has no container "migrate"; it has app, proxy`:                            {Container: "migrate", Image: "web:2"},
+	} {
+		_, _, err := pickImages("shop", d, q)
+		if status, _ := exit.Of(err); err == nil || !strings.Contains(err.Error(), says) || status != exit.BadInput {
+			t.Errorf("%v, want bad input that says %q", err, says)
+		}
 	}
 }

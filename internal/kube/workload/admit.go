@@ -26,7 +26,10 @@ func Admit(ctx context.Context, c *kube.Cluster, record *release.Record, weight 
 		return nil, nil, fmt.Errorf("read deployment %s/%s: %w", record.Namespace, record.Deployment, err)
 	}
 	pods := canaryReplicas(kube.Deref(user.Spec.Replicas), weight)
-	d := canary{record: record}.deployment(user, pods)
+	d, err := canary{record: record}.deployment(user, pods)
+	if err != nil {
+		return nil, nil, err
+	}
 	d.Namespace = record.Namespace
 	refusals, warnings = admission.Admit(ctx, c, d, int(pods))
 	return refusals, warnings, nil

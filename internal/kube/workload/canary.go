@@ -47,7 +47,11 @@ func (c canary) scale(ctx context.Context, weight int) error {
 		want := canaryReplicas(capacity, weight)
 		canary, err := c.Get(ctx, name)
 		if apierrors.IsNotFound(err) {
-			canary, err = c.Create(ctx, c.deployment(user, want))
+			var d *appsv1.Deployment
+			if d, err = c.deployment(user, want); err != nil {
+				return err
+			}
+			canary, err = c.Create(ctx, d)
 		}
 		if err != nil {
 			return err
@@ -129,8 +133,13 @@ func canaryReplicas(live int32, weight int) int32 {
 	return max(1, (live*int32(weight)+99)/100)
 }
 
-// deployment returns the user's Deployment with another image and label.
-func (c canary) deployment(user *appsv1.Deployment, replicas int32) *appsv1.Deployment {
+// deployment returns the user's Deployment with the released pod template and
+// another label.
+func (c canary) deployment(user *appsv1.Deployment, replicas int32) (*appsv1.Deployment, error) {
+	template, err := Template(c.record, user.Spec.Template)
+	if err != nil {
+		return nil, err
+	}
 	side := string(rollout.SideCanary)
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{
@@ -142,15 +151,9 @@ func (c canary) deployment(user *appsv1.Deployment, replicas int32) *appsv1.Depl
 	}
 	d.Spec.Paused = false
 	d.Spec.Replicas = &replicas
+	d.Spec.Template = template
 	d.Spec.Template.Labels = kube.With(d.Spec.Template.Labels, c.record.VersionLabel, side)
-	// Keep the annotation of kubectl rollout restart: the two templates must
-	// differ only in the image.
-	for i := range d.Spec.Template.Spec.Containers {
-		if container := &d.Spec.Template.Spec.Containers[i]; container.Name == c.record.Container {
-			container.Image = c.record.Image
-		}
-	}
-	return d
+	return d, nil
 }
 
 // note records the canary's ReplicaSet as soon as it exists. Somebody may have
