@@ -124,6 +124,11 @@ type Record struct {
 	Router    string          `json:"router"` // the name of what the routes belong to
 	Routes    []Route         `json:"routes"`
 	WarmUntil time.Time       `json:"warm_until,omitzero"`
+	// Colours are the slots of the release. Older records have none.
+	Colours Colours `json:"colours,omitzero"`
+	// Smoke are the smoke tests of a blue-green release, in the format of package
+	// smoke, for every process of the release.
+	Smoke json.RawMessage `json:"smoke,omitempty"`
 	// Reverted: Stable and Canary are exchanged, see Swap.
 	Reverted bool `json:"reverted,omitempty"`
 	// Entry is the entry point that the probes used.

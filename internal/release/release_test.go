@@ -28,11 +28,12 @@ func full() *Record {
 		Router:     "gateway-api",
 		Routes:     []Route{{Name: "web", Rules: json.RawMessage(`[{"index":0,"backendRefs":[{"name":"web","weight":5000000000}]}]`)}},
 		WarmUntil:  time.Unix(2000, 0).UTC(),
-		Markers:    &Markers{Marker: "header:X-Version", Stable: []string{"v1"}, Status: 200},
-		Rises:      analysis.Rises{config.ProbeMetric: {{From: 50, To: 100, Log: .01}}},
-		Preflight:  "secret",
-		Plan:       rollout.Plan{Steps: []rollout.Step{{Weight: 100, Dwell: time.Minute}}, Rollback: true},
-		State:      rollout.State{Phase: rollout.PhasePromoted, Stage: rollout.StageEnd, Weight: 100},
+		Colours:    Colours{Previous: Blue, New: Green}, Smoke: json.RawMessage(`{"tests":[{"path":"/health"}]}`),
+		Markers:   &Markers{Marker: "header:X-Version", Stable: []string{"v1"}, Status: 200},
+		Rises:     analysis.Rises{config.ProbeMetric: {{From: 50, To: 100, Log: .01}}},
+		Preflight: "secret",
+		Plan:      rollout.Plan{Steps: []rollout.Step{{Weight: 100, Dwell: time.Minute}}, Rollback: true},
+		State:     rollout.State{Phase: rollout.PhasePromoted, Stage: rollout.StageEnd, Weight: 100},
 	}
 }
 

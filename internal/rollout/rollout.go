@@ -51,17 +51,21 @@ type Stage string
 
 // The stages in the order of a successful rollout; scale to dwell repeat with
 // every step, without preflight after the first one and without scale if the
-// step was sized ahead.
+// step was sized ahead. A pause by the plan is after the dwell, in blue-green
+// before the weight.
 const (
 	StagePrepare   Stage = "prepare"   // record what is live, adopt it, create the canary Service
 	StageScale     Stage = "scale"     // size the canary for the step
 	StageReady     Stage = "ready"     // wait for its pods
 	StagePreflight Stage = "preflight" // wait until test requests reach them through the gateway, and have warmed them
+	StageWarmUp    Stage = "warm-up"   // blue-green: let the new pods warm up
+	StageSmoke     Stage = "smoke"     // blue-green: start the smoke tests
+	StageVerify    Stage = "verify"    // blue-green: wait until all of them passed and all pods are ready
 	StageWeight    Stage = "weight"    // write the weight
 	StageAccepted  Stage = "accepted"  // wait until the gateway accepted the route
 	StageObserved  Stage = "observed"  // wait until answers show the split
 	StageDwell     Stage = "dwell"     // hold and judge
-	StagePause     Stage = "pause"     // hold after a successful dwell, because the plan says so
+	StagePause     Stage = "pause"     // hold because the plan says so
 	StageHold      Stage = "hold"      // after the last step, judged on: wait for the other members of a group
 
 	StageRevert   Stage = "revert"   // route to the warm revision
@@ -116,6 +120,12 @@ type Plan struct {
 	// Prewarm bounds the time in which test requests warm the canary before its first
 	// weight; 0 for none.
 	Prewarm time.Duration `json:"prewarm,omitempty"`
+	// WarmUp is how long the new pods of a blue-green release warm up before their
+	// tests, Smoke the timeout of these tests, 0 for none.
+	WarmUp time.Duration `json:"warm_up,omitempty"`
+	Smoke  time.Duration `json:"smoke,omitempty"`
+	// Manual: a blue-green release waits for a person before it switches.
+	Manual bool `json:"manual,omitempty"`
 	// Replace: stable cannot serve, so the canary is compared with nothing.
 	Replace bool `json:"replace,omitempty"`
 	// Linger: a signal leaves the rollout as it is, for the next process of the
@@ -136,7 +146,7 @@ type Plan struct {
 // Replacing returns the plan for a stable version that is down: one step to all
 // traffic.
 func (p Plan) Replacing() Plan {
-	p.Replace, p.Prewarm = true, 0
+	p.Replace, p.Prewarm, p.WarmUp = true, 0, 0
 	if n := len(p.Steps); n > 0 {
 		p.Steps = p.Steps[n-1:]
 	}
@@ -151,6 +161,16 @@ func (p Plan) DwellFor(s State) time.Duration {
 	}
 	return p.Steps[s.Step].Dwell * time.Duration(1+s.Extensions)
 }
+
+// A Check is the state of tests that run in the background.
+type Check string
+
+// The states of a check.
+const (
+	CheckPending Check = "Pending"
+	CheckPassed  Check = "Passed"
+	CheckFailed  Check = "Failed"
+)
 
 // A Leftover is what a run could not finish or remove.
 type Leftover string
@@ -221,6 +241,28 @@ type State struct {
 	Unconfirmed []string `json:"unconfirmed,omitempty"`
 }
 
+// Switched reports whether the new revision was seen to have all traffic, and still
+// has it. An action of the way back, once it may have begun, ends that.
+func (s State) Switched() bool {
+	stage := s.Stage
+	if stage == StageEnd && s.Left != "" {
+		stage = s.Left
+	}
+	switch {
+	case s.Reverted, s.Phase == PhaseAborting, s.Phase == PhaseAborted, s.Phase == PhaseReverting:
+		return false
+	case s.Phase == PhasePromoting, s.Phase == PhaseBaking, s.Phase == PhaseCleaning, s.Phase == PhasePromoted:
+		return true
+	}
+	switch stage {
+	case StageDwell, StagePause, StageHold:
+		return s.Weight == 100
+	case StageHandOver, StageReturn, StageReturned, StageWarm, StageSettle, StageBake, StageKept, StageUnroute, StageUnused, StageDrain, StageClean:
+		return true
+	}
+	return false
+}
+
 // A Split says whether the answers show the weight written last.
 type Split string
 
@@ -261,7 +303,12 @@ type Observation struct {
 	Preflight Split
 	// Prewarming: test requests reach the canary and still warm it.
 	Prewarming bool
-	Split      Split
+	// Smoke says how the smoke tests went that StageSmoke started last, SmokeReason
+	// why they failed. Untested counts the canary's ready pods that passed none.
+	Smoke       Check
+	SmokeReason string
+	Untested    int
+	Split       Split
 	// Followed is when the gateway likely started to follow the weight, estimated
 	// from the answers; zero if unknown. The confirmation comes later.
 	Followed time.Time
@@ -315,4 +362,5 @@ const (
 	KindClean         // stop the revision without traffic and remove what the rollout added
 	KindRestore       // put everything back as recorded
 	KindStop          // the state is terminal
+	KindSmoke         // start the smoke tests of the canary's pods; the observation has their result
 )

@@ -17,6 +17,11 @@ func progress(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 	if undone(s, o) {
 		return act(s)
 	}
+	if p.Strategy == rollout.StrategyBlueGreen {
+		if s, a, decided := blueGreen(p, s, o); decided {
+			return s, a
+		}
+	}
 	switch s.Stage {
 	case rollout.StagePrepare:
 		return act(enter(s, o, rollout.StageScale))
@@ -86,10 +91,10 @@ func preflight(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.
 		if o.Prewarming && !expired(o, until) {
 			return s, wait(s, until, "test requests to warm the canary")
 		}
-		return weight(p, s, o)
+		return reached(p, s, o)
 	case rollout.SplitBlind:
 		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: the answers to test requests cannot be attributed")
-		return weight(p, s, o)
+		return reached(p, s, o)
 	case rollout.SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
@@ -143,6 +148,9 @@ func observed(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 }
 
 func dwell(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
+	if p.Strategy == rollout.StrategyBlueGreen && p.Bake > 0 {
+		return look(p, s, o)
+	}
 	until := s.Since.Add(p.DwellFor(s))
 	if !expired(o, until) && !s.Full && !s.Skip {
 		return hold(p, s, o, until)

@@ -11,7 +11,8 @@
 //     reason why its abort or promotion failed.
 //
 // The order inside a step is fixed: scale, ready, weight, accepted, observed,
-// dwell. A step's weight is written only after its pods are ready, the first
+// dwell. Blue-green has one step, with warm-up, smoke and verify before its weight.
+// A step's weight is written only after its pods are ready, the first
 // one only after the gateway has reached them; the next change happens only
 // after the data plane has followed the last. The pods of a step start towards
 // the end of the dwell before it.
@@ -185,7 +186,7 @@ func kinds(stage rollout.Stage) (kind rollout.Kind, acts bool) {
 	kind, acts = map[rollout.Stage]rollout.Kind{
 		rollout.StagePrepare: rollout.KindPrepare, rollout.StageScale: rollout.KindScale, rollout.StageWeight: rollout.KindWeight, rollout.StageAbortWeight: rollout.KindWeight,
 		rollout.StageHandOver: rollout.KindHandOver, rollout.StageReturn: rollout.KindReturn, rollout.StageWarm: rollout.KindWarm, rollout.StageRevert: rollout.KindRevert,
-		rollout.StageUnroute: rollout.KindUnroute, rollout.StageClean: rollout.KindClean, rollout.StageAbortRemove: rollout.KindRestore,
+		rollout.StageUnroute: rollout.KindUnroute, rollout.StageClean: rollout.KindClean, rollout.StageAbortRemove: rollout.KindRestore, rollout.StageSmoke: rollout.KindSmoke,
 	}[stage]
 	return kind, acts
 }

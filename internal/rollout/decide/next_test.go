@@ -23,6 +23,14 @@ func plan() rollout.Plan {
 	}
 }
 
+// blueGreenPlan is the plan of a blue-green release.
+func blueGreenPlan() rollout.Plan {
+	p := plan()
+	p.Strategy, p.Steps = rollout.StrategyBlueGreen, []rollout.Step{{Weight: 100, Dwell: 10 * time.Second}}
+	p.WarmUp, p.Smoke = 20*time.Second, 30*time.Second
+	return p
+}
+
 // A world executes every action of a rollout immediately and successfully,
 // unless bend changes the observation.
 type world struct {
@@ -37,13 +45,15 @@ type world struct {
 	bend    func(*rollout.Observation, rollout.State)
 	before  func(world) // called before every decision
 
-	handedOver bool // a hand-over has begun
+	handedOver bool                 // a hand-over has begun
+	switched   *rollout.Observation // the one that led to the first weight of blue-green
 }
 
 func (w *world) observe() rollout.Observation {
 	o := rollout.Observation{
 		Now: w.now, Done: w.done, Err: w.err, CanaryReady: 3, CanaryWanted: 3, BackReady: 3,
 		Accepted: true, Preflight: rollout.SplitConfirmed, Split: rollout.SplitConfirmed, Verdict: rollout.VerdictPending, NewAnswers: settleAnswers,
+		CanaryNeeded: 3, Smoke: rollout.CheckPassed,
 	}
 	if w.state.Stage == rollout.StageDwell && w.now.Sub(w.state.Since) >= w.plan.Steps[w.state.Step].Dwell {
 		o.Verdict = rollout.VerdictSuccessful
@@ -61,6 +71,9 @@ func (w *world) observe() rollout.Observation {
 		}
 		if w.state.Stage != rollout.StagePreflight || age < time.Second {
 			o.Preflight = rollout.SplitPending
+		}
+		if age < time.Second {
+			o.Smoke = rollout.CheckPending
 		}
 	}
 	if w.bend != nil {
@@ -108,6 +121,9 @@ func (w *world) decide(t *testing.T) (stopped bool) {
 		return false
 	case rollout.KindWeight:
 		w.weights = append(w.weights, a.Weight)
+		if a.Weight > 0 && w.plan.Strategy == rollout.StrategyBlueGreen && w.switched == nil {
+			w.switched = &o
+		}
 		if a.Weight > 0 && w.handedOver {
 			t.Fatalf("weight %d is written after the hand-over began, at %+v", a.Weight, w.state)
 		}
@@ -399,6 +415,10 @@ type life struct {
 func newLife(seed uint64) *life {
 	r := rand.New(rand.NewPCG(seed, 1))
 	l := &life{world: &world{plan: plan()}, rand: r, bad: r.Float64() * 0.05, ceiling: 100}
+	if seed%2 == 1 {
+		l.plan = blueGreenPlan()
+		l.plan.Manual = l.chance(0.2)
+	}
 	l.plan.Rollback = l.chance(0.8)
 	l.plan.Linger = l.chance(0.3)
 	l.plan.Inconclusive = []rollout.Policy{rollout.PolicyAbort, rollout.PolicyExtend, rollout.PolicyHold}[r.IntN(3)]
@@ -431,6 +451,13 @@ func (l *life) bends(o *rollout.Observation, s rollout.State) {
 	o.Preflight = []rollout.Split{rollout.SplitConfirmed, rollout.SplitPending, rollout.SplitBlind}[min(2, int(r.ExpFloat64()*0.7))]
 	o.Accepted = l.chance(0.7)
 	o.CanaryReady = r.IntN(4)
+	if s.Stage == rollout.StageVerify {
+		o.CanaryNeeded, o.Untested = 2+r.IntN(3), r.IntN(2)
+		o.Smoke = []rollout.Check{rollout.CheckPassed, rollout.CheckPending}[r.IntN(2)]
+	}
+	if l.chance(l.bad / 2) {
+		o.Smoke, o.SmokeReason = rollout.CheckFailed, "a test failed"
+	}
 	if l.chance(l.bad) {
 		o.Verdict, o.Reason = rollout.VerdictFailed, "bad luck"
 	}
@@ -485,12 +512,20 @@ func (l *life) check(t *testing.T, seed uint64, end rollout.State) {
 	if end.Phase == rollout.PhasePaused && !end.Asked && l.plan.Rollback && l.plan.Inconclusive != rollout.PolicyHold && l.plan.Then != rollout.PolicyHold {
 		t.Fatalf("seed %d: held although the plan asks for a rollback: %s", seed, end.Reason)
 	}
+	if o := l.switched; o != nil && !l.continued && !fit(l.plan, *o) {
+		t.Fatalf("seed %d: switched with %+v", seed, *o)
+	}
 	for i := 1; i < len(l.weights); i++ {
 		again := l.continued && l.weights[i] == l.weights[i-1]
 		if l.weights[i] <= l.weights[i-1] && l.weights[i] != 0 && !again {
 			t.Fatalf("seed %d: weights %v neither rise nor go to 0", seed, l.weights)
 		}
 	}
+}
+
+// fit reports whether an observation lets a blue-green release switch.
+func fit(p rollout.Plan, o rollout.Observation) bool {
+	return o.CanaryWanted > 0 && o.CanaryReady >= o.CanaryWanted && o.CanaryNeeded <= o.CanaryWanted && (p.Smoke == 0 || o.Smoke == rollout.CheckPassed && o.Untested == 0)
 }
 
 func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 var (
 	phases = []rollout.Phase{rollout.PhasePending, rollout.PhaseProgressing, rollout.PhasePromoting, rollout.PhaseBaking, rollout.PhaseReverting, rollout.PhaseCleaning, rollout.PhasePromoted, rollout.PhaseAborting, rollout.PhaseAborted, rollout.PhasePaused, rollout.PhaseFailed}
-	stages = []rollout.Stage{rollout.StagePrepare, rollout.StageScale, rollout.StageReady, rollout.StagePreflight, rollout.StageWeight, rollout.StageAccepted, rollout.StageObserved, rollout.StageDwell, rollout.StagePause, rollout.StageRevert, rollout.StageHandOver, rollout.StageReturn,
+	stages = []rollout.Stage{rollout.StagePrepare, rollout.StageScale, rollout.StageReady, rollout.StagePreflight, rollout.StageWarmUp, rollout.StageSmoke, rollout.StageVerify, rollout.StageWeight, rollout.StageAccepted, rollout.StageObserved, rollout.StageDwell, rollout.StagePause, rollout.StageRevert, rollout.StageHandOver, rollout.StageReturn,
 		rollout.StageReturned, rollout.StageWarm, rollout.StageSettle, rollout.StageBake, rollout.StageKept, rollout.StageHold, rollout.StageUnroute, rollout.StageUnused, rollout.StageDrain, rollout.StageClean, rollout.StageAbortWeight, rollout.StageAbortAccepted, rollout.StageAbortObserved, rollout.StageAbortDrain, rollout.StageAbortRemove}
 )
 
@@ -19,7 +19,14 @@ var (
 // none of the ways to go on waits for something that nobody does.
 func TestEveryStateGoesOnToAnEnd(t *testing.T) {
 	t.Parallel()
-	p := plan()
+	for _, p := range []rollout.Plan{plan(), blueGreenPlan()} {
+		everyStateGoesOn(t, p)
+	}
+}
+
+func everyStateGoesOn(t *testing.T, p rollout.Plan) {
+	t.Helper()
+	last := len(p.Steps) - 1
 	ways := map[string]func(rollout.State) rollout.State{
 		"Resume":       func(s rollout.State) rollout.State { return Resume(s, epoch, "run 2") },
 		"Continue":     func(s rollout.State) rollout.State { return Continue(s, epoch) },
@@ -32,7 +39,7 @@ func TestEveryStateGoesOnToAnEnd(t *testing.T) {
 	for _, phase := range phases {
 		for _, stage := range stages {
 			for bits := range 8 {
-				s := rollout.State{Phase: phase, Stage: stage, Step: 1, Sized: 2, Weight: 25, Written: bits&1 != 0, Reverted: bits&2 != 0, Reason: "reason"}
+				s := rollout.State{Phase: phase, Stage: stage, Step: min(1, last), Sized: min(2, last), Weight: 25, Written: bits&1 != 0, Reverted: bits&2 != 0, Reason: "reason"}
 				if phase.Terminal() && phase != rollout.PhaseFailed {
 					s.Stage, s.Left = rollout.StageEnd, stage
 				}
@@ -46,7 +53,7 @@ func TestEveryStateGoesOnToAnEnd(t *testing.T) {
 					w := &world{plan: p, state: way(s)}
 					end := w.run(t)
 					if end.Phase != rollout.PhasePromoted && end.Phase != rollout.PhaseAborted || end.Reason == "" || end.Leftover != "" {
-						t.Errorf("%s of %s, %s (%03b): ended %s, left %q: %s", name, phase, stage, bits, end.Phase, end.Leftover, end.Reason)
+						t.Errorf("%s %s of %s, %s (%03b): ended %s, left %q: %s", p.Strategy, name, phase, stage, bits, end.Phase, end.Leftover, end.Reason)
 					}
 				}
 			}
@@ -61,7 +68,11 @@ func TestWhereARolloutGoesOn(t *testing.T) {
 		for _, m := range moments(t, w) {
 			s, name := m.state, fmt.Sprintf("%s, %s, %s", course, m.state.Phase, m.state.Stage)
 			back := s.Phase == rollout.PhaseAborting || s.Reverted
-			phase := func(s rollout.State) rollout.Phase { return (&world{plan: plan(), state: s}).run(t).Phase }
+			alone := plan()
+			if w.plan.Strategy == rollout.StrategyBlueGreen {
+				alone = blueGreenPlan()
+			}
+			phase := func(s rollout.State) rollout.Phase { return (&world{plan: alone, state: s}).run(t).Phase }
 			want := map[bool]rollout.Phase{true: rollout.PhaseAborted, false: rollout.PhasePromoted}[back]
 			if got := phase(Continue(s, epoch)); got != want {
 				t.Errorf("%s: Continue ended %s, want %s", name, got, want)

@@ -39,7 +39,11 @@ func courses() map[string]world {
 	good := world{plan: plan(), slow: true}
 	good.plan.Steps[1].Pause = 5 * time.Second
 	return map[string]world{
-		"grouped":  {plan: grouped(), slow: true, bend: promotedAfter(3 * time.Second)},
+		"grouped":              {plan: grouped(), slow: true, bend: promotedAfter(3 * time.Second)},
+		"blue-green":           {plan: blueGreenPlan(), slow: true},
+		"blue-green, aborted":  {plan: blueGreenPlan(), slow: true, bend: failing(rollout.PhaseProgressing, 0)},
+		"blue-green, reverted": {plan: blueGreenPlan(), slow: true, bend: failing(rollout.PhaseBaking, 0)},
+
 		"good":     good,
 		"aborted":  {plan: plan(), slow: true, bend: failing(rollout.PhaseProgressing, 1)},
 		"reverted": {plan: plan(), slow: true, bend: failing(rollout.PhaseBaking, 3)},
@@ -117,7 +121,7 @@ func followed(t *testing.T, name string, m world, asked *world, r rollout.Reques
 		}
 		plain := m
 		plain.run(t)
-		if !over && r == rollout.RequestPromoteFull && m.state.Step < 2 && len(asked.weights) > 0 && len(asked.weights) >= len(plain.weights) {
+		if !over && r == rollout.RequestPromoteFull && m.state.Step < len(m.plan.Steps)-2 && len(asked.weights) > 0 && len(asked.weights) >= len(plain.weights) {
 			t.Errorf("%s: weights %v, without it %v", name, asked.weights, plain.weights)
 		}
 		early := m.state.Stage == rollout.StageBake && m.now.Sub(m.state.Since) < plan().Bake/2
