@@ -30,6 +30,8 @@ type Cluster struct {
 	Dynamic dynamic.Interface
 	// Host is the API server's address, for messages.
 	Host string
+	// Config reads the configuration, for connections that are no requests.
+	Config func() (*rest.Config, error)
 
 	expires time.Time
 }
@@ -135,7 +137,10 @@ func connect(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 	}
-	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host, expires: credential.Expires(config)}, nil
+	if again == nil {
+		again = func() (*rest.Config, error) { return config, nil }
+	}
+	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host, Config: again, expires: credential.Expires(config)}, nil
 }
 
 // ours returns a copy of a configuration with our settings.
