@@ -35,6 +35,9 @@ type Split struct {
 	CanaryService string
 	Weight        int // percent to the canary, or Original
 	Extras        Extras
+	// PinHeader and Pins lead test requests; only an Inline gets them.
+	PinHeader string
+	Pins      []Pin
 }
 
 // Extras are what a split does beside the weights, the zero value nothing. A
@@ -164,3 +167,30 @@ type Gatewayed interface {
 
 // A GatewayRef names a gateway and one of its listeners, "" for any.
 type GatewayRef struct{ Namespace, Name, Listener string }
+
+// A Classed is a Router whose kind of route several controllers share. The class of
+// a route says who reads it.
+type Classed interface {
+	ClassKind() Kind
+	// Reads reports whether the router's controller reads the route, given the classes
+	// of the cluster, nil if they are not known.
+	Reads(route Object, classes []Object) bool
+}
+
+// An Inline is a Router that leads test requests by the split itself, because its
+// controller refuses a second route beside the user's.
+type Inline interface {
+	// PinValues are the values of the header that lead to the canary and to stable, ""
+	// for values that the caller chooses.
+	PinValues() (canary, stable string)
+	// Untestable says why test requests cannot reach the canary before its first weight,
+	// and why they cannot reach each version during the whole rollout; "" if they can.
+	Untestable(x Extras) (before, during string)
+}
+
+// A Critic is a Router that finds in a route, and in the others of its kind in the
+// namespace, what speaks against a split.
+type Critic interface {
+	// Criticize returns sentences: obstacles prevent the release, warnings do not.
+	Criticize(route Object, saved release.Route, others []Object) (obstacles, warnings []string)
+}
