@@ -82,6 +82,13 @@ const (
 	StageDrain   Stage = "drain"   // wait for the last requests to the pods that will be stopped
 	StageClean   Stage = "clean"   // stop them; leave everything as the user wrote it
 
+	StageRoll      Stage = "roll"      // strategy rolling: let the controller replace the next pods
+	StageRolled    Stage = "rolled"    // wait until they are ready
+	StageComplete  Stage = "complete"  // replace the last old pods and put the settings of the update back
+	StageCompleted Stage = "completed" // wait until only new pods are left
+	StageUndo      Stage = "undo"      // put the recorded revision back
+	StageUndone    Stage = "undone"    // wait until only its pods are left
+
 	StageAbortWeight   Stage = "abort-weight"
 	StageAbortAccepted Stage = "abort-accepted"
 	StageAbortObserved Stage = "abort-observed"
@@ -128,6 +135,9 @@ type Plan struct {
 	Manual bool `json:"manual,omitempty"`
 	// Replace: stable cannot serve, so the canary is compared with nothing.
 	Replace bool `json:"replace,omitempty"`
+	// Surge is how many pods more than its size a rolling update may have; 0 stops an
+	// old pod before a new one starts.
+	Surge int `json:"surge,omitempty"`
 	// Linger: a signal leaves the rollout as it is, for the next process of the
 	// same run.
 	Linger bool `json:"linger,omitempty"`
@@ -181,6 +191,7 @@ const (
 	LeftoverAbort     Leftover = "abort"     // the rest of an abort
 	LeftoverPromotion Leftover = "promotion" // the rest of a promotion, from the hand-over on
 	LeftoverPrevious  Leftover = "previous"  // the old revision, warm or draining
+	LeftoverRolling   Leftover = "rolling"   // a rolling update with pods of both revisions, or one that a person has to accept
 )
 
 // State is the state of a rollout. It is small, is recorded in the cluster
@@ -215,6 +226,12 @@ type State struct {
 	// Interrupted: a signal ended the run after its hand-over.
 	Interrupted bool  `json:"interrupted,omitempty"`
 	Left        Stage `json:"left,omitempty"`
+	// Pods is how many new pods a rolling update was last asked for; Extra of them
+	// are in addition to the workload's size.
+	Pods  int `json:"pods,omitempty"`
+	Extra int `json:"extra,omitempty"`
+	// Undone: all pods were new, and a rolling update takes the release back.
+	Undone bool `json:"undone,omitempty"`
 	// Sized is the step for which the canary was last sized.
 	Sized int `json:"sized"`
 	// PodsTook is the time that the newest pods took to become ready.
@@ -285,7 +302,14 @@ type Observation struct {
 	CanaryReady  int // ready pods of the canary
 	CanaryWanted int // desired pods of the canary
 	CanaryNeeded int // pods that the canary needs for its weight, given the live size of stable
-	BackReady    int // ready endpoints of the version to go back to
+	BackReady    int // ready endpoints of the version to go back to; in a rolling update its ready pods
+	// Replicas is how many pods the workload of a rolling update wants, NewPods and
+	// OldPods how many it has of the new and of any other revision, those that stop
+	// included.
+	Replicas, NewPods, OldPods int
+	// Inexact says how the pods of an undone rolling update differ from the record, ""
+	// if they do not.
+	Inexact string
 	// Trouble says why the canary's pods cannot serve: a crash, a failed image
 	// pull. It is empty if there is no problem.
 	Trouble string
@@ -315,6 +339,8 @@ type Observation struct {
 	// CanaryAnswers counts answers by the canary since the last weight, SinceCanary
 	// all answers since its last one, whoever sent them.
 	CanaryAnswers, SinceCanary int
+	// SinceStable counts all answers since stable's last one.
+	SinceStable int
 	// OldAnswers counts answers by the old revision since the action of StageWarm.
 	OldAnswers int
 	// NewAnswers counts answers by the new revision since the action of StageWarm.
@@ -336,7 +362,7 @@ type Observation struct {
 type Action struct {
 	Stage  Stage
 	Kind   Kind
-	Weight int // for KindWeight
+	Weight int // for KindWeight; for KindRoll the share of the new pods, in percent
 	// For KindWait, Await describes the awaited condition and Until is the
 	// deadline. Wake, if set, is an earlier time to decide again.
 	Await string
@@ -361,6 +387,9 @@ const (
 	KindUnroute       // write the route as the user wrote it
 	KindClean         // stop the revision without traffic and remove what the rollout added
 	KindRestore       // put everything back as recorded
+	KindRoll          // let the controller replace pods until State.Pods are new
+	KindComplete      // replace the rest and put the settings of the update back
+	KindUndo          // put the recorded revision back by a rolling update
 	KindStop          // the state is terminal
 	KindSmoke         // start the smoke tests of the canary's pods; the observation has their result
 )

@@ -224,5 +224,5 @@ func continued(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
 		return nil, err
 	}
 	r.Console.Logf("going on with this run's rollout: %s at weight %d", record.State.Phase, record.State.Weight)
-	return r.Resume(ctx, record, lease, decide.Continue(record.State, time.Now()), true)
+	return r.Resume(ctx, record, lease, decide.Continue(record.Plan, record.State, time.Now()), true)
 }

@@ -92,7 +92,7 @@ func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Le
 // is live: a person may have routed back to the warm version.
 func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
 	now, by := time.Now(), "run "+r.ID.String()
-	state := decide.Resume(record.State, now, by)
+	state := decide.Resume(record.Plan, record.State, now, by)
 	if state.Phase == rollout.PhaseAborting && record.State.Written {
 		if alone, err := alone(ctx, r, record, lease); err != nil {
 			return state, err

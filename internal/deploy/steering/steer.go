@@ -200,7 +200,7 @@ func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 		record.State, record.Token = s, lease.Token
 		return stored(ctx, r, record)
 	case rollout.RequestResume:
-		return r.Resume(ctx, record, lease, decide.Continue(s, now), true)
+		return r.Resume(ctx, record, lease, decide.Continue(record.Plan, s, now), true)
 	case rollout.RequestPromote, rollout.RequestPromoteFull:
 		if warm(record) {
 			return r.Resume(ctx, record, lease, decide.CleanUp(s, now), false)
@@ -240,7 +240,7 @@ func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 		return releasePrevious(ctx, r, record, lease)
 	}
 	if record.Unfinished() {
-		state := decide.Resume(record.State, now, by)
+		state := decide.Resume(record.Plan, record.State, now, by)
 		if state.Phase == rollout.PhasePromoting {
 			state.Back = by
 		}

@@ -7,7 +7,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
-func startAbort(s rollout.State, o rollout.Observation, reason string) (rollout.State, rollout.Action) {
+func startAbort(p rollout.Plan, s rollout.State, o rollout.Observation, reason string) (rollout.State, rollout.Action) {
+	if p.Strategy == rollout.StrategyRolling {
+		return startUndo(s, o, reason)
+	}
 	s.Phase, s.Reason = rollout.PhaseAborting, reason
 	if !s.Written {
 		return abortRemove(enter(s, o, rollout.StageAbortRemove), o)

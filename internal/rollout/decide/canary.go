@@ -213,6 +213,9 @@ func pause(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.Stat
 // advance goes on to the next step, or to the promotion after the last.
 func advance(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	s.Skip = false
+	if p.Strategy == rollout.StrategyRolling {
+		return nextRoll(p, s, o)
+	}
 	if s.Step+1 < len(p.Steps) {
 		s.Step++
 		if s.Full {

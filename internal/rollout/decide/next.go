@@ -42,6 +42,9 @@ func Next(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State
 	if o.Fenced != "" {
 		return end(s, o, rollout.PhaseFailed, "another run took over: "+o.Fenced+"; this run made no further changes")
 	}
+	if p.Strategy == rollout.StrategyRolling {
+		return rolling(p, s, o)
+	}
 	switch s.Phase {
 	case rollout.PhasePending:
 		s.Phase = rollout.PhaseProgressing
@@ -68,7 +71,7 @@ func alarms(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.Sta
 		return stop(s, rollout.Action{Kind: rollout.KindStop})
 	case o.Interrupted != "":
 		s.QuickBy = o.Now.Add(p.QuickAbort)
-		return stop(startAbort(s, o, "interrupted by "+o.Interrupted))
+		return stop(startAbort(p, s, o, "interrupted by "+o.Interrupted))
 	case o.Drift != "":
 		return stop(conflict(s, o))
 	case o.Err != nil:
@@ -123,6 +126,9 @@ func inconclusive(p rollout.Plan, s rollout.State, o rollout.Observation, reason
 // fail ends the rise or the bake: back to the old revision, or pause if the plan
 // says so or that revision cannot serve.
 func fail(p rollout.Plan, s rollout.State, o rollout.Observation, reason string) (rollout.State, rollout.Action) {
+	if p.Strategy == rollout.StrategyRolling {
+		return failRolling(p, s, o, reason)
+	}
 	if s.Written && o.BackReady == 0 && (p.Replace || s.Phase == rollout.PhaseBaking) {
 		return end(s, o, rollout.PhasePaused, reason+"; the version to go back to has no ready pods")
 	}
@@ -132,7 +138,7 @@ func fail(p rollout.Plan, s rollout.State, o rollout.Observation, reason string)
 	if s.Phase == rollout.PhaseBaking {
 		return startRevert(s, o, reason)
 	}
-	return startAbort(s, o, reason)
+	return startAbort(p, s, o, reason)
 }
 
 func failed(s rollout.State, o rollout.Observation, reason string) (rollout.State, rollout.Action) {
@@ -187,6 +193,7 @@ func kinds(stage rollout.Stage) (kind rollout.Kind, acts bool) {
 		rollout.StagePrepare: rollout.KindPrepare, rollout.StageScale: rollout.KindScale, rollout.StageWeight: rollout.KindWeight, rollout.StageAbortWeight: rollout.KindWeight,
 		rollout.StageHandOver: rollout.KindHandOver, rollout.StageReturn: rollout.KindReturn, rollout.StageWarm: rollout.KindWarm, rollout.StageRevert: rollout.KindRevert,
 		rollout.StageUnroute: rollout.KindUnroute, rollout.StageClean: rollout.KindClean, rollout.StageAbortRemove: rollout.KindRestore, rollout.StageSmoke: rollout.KindSmoke,
+		rollout.StageRoll: rollout.KindRoll, rollout.StageComplete: rollout.KindComplete, rollout.StageUndo: rollout.KindUndo,
 	}[stage]
 	return kind, acts
 }
@@ -205,7 +212,7 @@ func act(s rollout.State) (rollout.State, rollout.Action) {
 		panic("rollout: stage " + string(s.Stage) + " has no action")
 	}
 	a := rollout.Action{Stage: s.Stage, Kind: kind}
-	if kind == rollout.KindWeight || kind == rollout.KindRevert {
+	if kind == rollout.KindWeight || kind == rollout.KindRevert || kind == rollout.KindRoll {
 		a.Weight = s.Weight
 	}
 	return s, a

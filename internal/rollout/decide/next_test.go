@@ -441,7 +441,7 @@ func (l *life) run(t *testing.T) rollout.State {
 			return end
 		}
 		l.continued, l.signal = true, ""
-		l.state = Continue(end, l.now)
+		l.state = Continue(plan(), end, l.now)
 	}
 }
 
@@ -548,7 +548,7 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 		{rollout.State{Phase: rollout.PhaseAborted, Stage: rollout.StageEnd, Written: true, Leftover: rollout.LeftoverCanary}, rollout.PhaseAborting, rollout.StageAbortWeight},
 	}
 	for _, test := range tests {
-		got := Resume(test.left, epoch, "run 2")
+		got := Resume(plan(), test.left, epoch, "run 2")
 		if got.Phase != test.phase || got.Stage != test.stage {
 			t.Errorf("Resume(%s, %s) = %s, %s, want %s, %s", test.left.Phase, test.left.Stage, got.Phase, got.Stage, test.phase, test.stage)
 		}

@@ -10,7 +10,7 @@ import (
 // fresh returns the parts of s that another process takes over.
 func fresh(s rollout.State, now time.Time) rollout.State {
 	return rollout.State{
-		Since: now, Step: s.Step, Written: s.Written, Weight: s.Weight, Lag: s.Lag, Reverted: s.Reverted, Full: s.Full, Back: s.Back, Hold: s.Hold,
+		Since: now, Step: s.Step, Pods: s.Pods, Extra: s.Extra, Undone: s.Undone, Written: s.Written, Weight: s.Weight, Lag: s.Lag, Reverted: s.Reverted, Full: s.Full, Back: s.Back, Hold: s.Hold,
 		ObservedAt: now, // this process does not know when it was last observed
 	}
 }
@@ -19,9 +19,12 @@ func fresh(s rollout.State, now time.Time) rollout.State {
 // rollout. If the hand-over may have started, the rollout goes forward: its new
 // revision already takes all traffic. Otherwise it goes back to stable. by
 // names the run that resumes, for the recorded reason.
-func Resume(s rollout.State, now time.Time, by string) rollout.State {
+func Resume(p rollout.Plan, s rollout.State, now time.Time, by string) rollout.State {
 	next := fresh(s, now)
 	next.Reason = fmt.Sprintf("left at %s, %s, weight %d: finished by %s", s.Phase, at(s), s.Weight, by)
+	if p.Strategy == rollout.StrategyRolling {
+		return resumeRolling(next, s)
+	}
 	if handedOver(s) {
 		next.Skip = true // this run judges another version
 		return forward(next, s)
@@ -79,19 +82,21 @@ func forward(next, s rollout.State) rollout.State {
 // Continue returns the state from which another process of the same release goes
 // on: at the current step, whose weight it writes, confirms and judges again. A
 // pause by the plan is over.
-func Continue(s rollout.State, now time.Time) rollout.State {
+func Continue(p rollout.Plan, s rollout.State, now time.Time) rollout.State {
 	next := fresh(s, now)
 	next.Reason = s.Reason
 	switch {
 	case s.Phase == rollout.PhaseAborting:
-		return Resume(s, now, "the same release")
+		return Resume(p, s, now, "the same release")
+	case p.Strategy == rollout.StrategyRolling:
+		return continueRolling(p, next, s, now)
 	case s.Phase == rollout.PhaseBaking, (s.Phase == rollout.PhasePaused || s.Phase == rollout.PhasePromoted) && (at(s) == rollout.StageBake || at(s) == rollout.StageKept):
 		next.Phase, next.Stage = rollout.PhaseBaking, rollout.StageBake
 		return next
 	case handedOver(s):
 		return forward(next, s)
 	case s.Phase == rollout.PhaseAborted, s.Phase == rollout.PhaseFailed:
-		return Resume(s, now, "the same release")
+		return Resume(p, s, now, "the same release")
 	case s.Phase == rollout.PhasePending, at(s) == rollout.StagePrepare && !s.Written:
 		next.Phase, next.Stage = rollout.PhaseProgressing, rollout.StagePrepare
 		return next
@@ -105,7 +110,7 @@ func Continue(s rollout.State, now time.Time) rollout.State {
 // on its current step, whose weight is written and confirmed once more; full
 // also skips the remaining steps.
 func Promote(p rollout.Plan, s rollout.State, now time.Time, full bool) rollout.State {
-	next := Continue(s, now)
+	next := Continue(p, s, now)
 	if next.Phase != rollout.PhaseProgressing {
 		return next
 	}

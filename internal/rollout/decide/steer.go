@@ -14,7 +14,7 @@ func steered(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.St
 		s.Asked = true
 		return stop(end(s, o, rollout.PhasePaused, by))
 	case rollout.RequestAbort, rollout.RequestRollback:
-		return stop(startAbort(s, o, by))
+		return stop(startAbort(p, s, o, by))
 	case rollout.RequestPromoteFull:
 		s.Full = true
 	case rollout.RequestPromote:

@@ -110,7 +110,7 @@ func TestAWarmMemberBakesAgain(t *testing.T) {
 	if left.Phase != rollout.PhasePromoted || left.Leftover != rollout.LeftoverPrevious || !left.Interrupted {
 		t.Fatalf("left %+v", left)
 	}
-	if next := Continue(left, epoch); next.Phase != rollout.PhaseBaking || next.Stage != rollout.StageBake {
+	if next := Continue(plan(), left, epoch); next.Phase != rollout.PhaseBaking || next.Stage != rollout.StageBake {
 		t.Errorf("continues with %s, %s", next.Phase, next.Stage)
 	}
 }

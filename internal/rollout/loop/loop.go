@@ -130,7 +130,7 @@ func (l *loop) decide(ctx context.Context) (action rollout.Action, changed bool,
 	l.done, l.failed, l.steer = "", nil, rollout.Steer{}
 	next := l.state
 	changed = next.Phase != s.Phase || next.Stage != s.Stage || next.Step != s.Step || next.Extensions != s.Extensions || next.Sized != s.Sized || !next.QuickBy.Equal(s.QuickBy) ||
-		next.Full != s.Full || next.Skip != s.Skip || next.Back != s.Back || next.Hold != s.Hold
+		next.Full != s.Full || next.Pods != s.Pods || next.Skip != s.Skip || next.Back != s.Back || next.Hold != s.Hold
 	l.before = s
 	l.Report(next, action, o)
 	return action, changed, o.Now
