@@ -44,6 +44,7 @@ func RoutePermission(k router.Kind) Permission {
 // the rest.
 var OptionalPermissions = []Permission{
 	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
+	{"gateway.networking.k8s.io", "referencegrants", []string{"list"}, "Find routes of other namespaces that lead to the Service; optional"},
 	{"", "resourcequotas", []string{"list"}, "Compare the canary's pods with what quotas have left; optional"},
 	{"keda.sh", "scaledobjects", []string{"get", "patch"}, "Keep the pods of a version that KEDA scales; needed with KEDA only"},
 }

@@ -15,6 +15,7 @@ import (
 // Our annotations and labels.
 const (
 	LabelTarget     = "deploy.candlefish.ai/deployment" // on our own objects: the user's Deployment
+	LabelNamespace  = "deploy.candlefish.ai/namespace"  // its namespace, on our objects outside of it
 	AnnotationRun   = "deploy.candlefish.ai/run"
 	AnnotationWarm  = "deploy.candlefish.ai/warm-until" // on the canary Deployment, RFC 3339
 	AnnotationFreed = "deploy.candlefish.ai/freed"      // on a ReplicaSet between two owners

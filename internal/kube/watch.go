@@ -26,36 +26,52 @@ import (
 // remains.
 type Watch struct {
 	typed   informers.SharedInformerFactory
-	dynamic dynamicinformer.DynamicSharedInformerFactory
+	dynamic map[string]dynamicinformer.DynamicSharedInformerFactory // by namespace
+	objects map[Watched]bool
 	cancel  context.CancelFunc
 	ns      string
-	kind    schema.GroupVersionResource // of the routes
-	changed chan struct{}               // for one reader: the rollout's loop
+	changed chan struct{} // for one reader: the rollout's loop
 	mu      sync.Mutex
 	wake    chan struct{} // closed at the next change, for Until
 }
 
-// NewWatch watches the workloads, Services and routes of a namespace. It
-// returns when it has listed all of them. End the watch with Stop.
-func (c *Cluster) NewWatch(ctx context.Context, namespace string, routes router.Kind) (*Watch, error) {
+// A Watched is a kind of object in one namespace.
+type Watched struct {
+	Kind      router.Kind
+	Namespace string
+}
+
+// NewWatch watches the workloads and Services of a namespace, and more objects:
+// the routes, and what is written beside them. It returns when it has listed all
+// of them. End the watch with Stop.
+func (c *Cluster) NewWatch(ctx context.Context, namespace string, objects ...Watched) (*Watch, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &Watch{
 		typed:   informers.NewSharedInformerFactoryWithOptions(c.Typed, 0, informers.WithNamespace(namespace)),
-		dynamic: dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.Dynamic, 0, namespace, nil),
+		dynamic: map[string]dynamicinformer.DynamicSharedInformerFactory{},
+		objects: map[Watched]bool{},
 		cancel:  cancel,
 		ns:      namespace,
-		kind:    ResourceOf(routes),
 		changed: make(chan struct{}, 1),
 		wake:    make(chan struct{}),
 	}
-	for _, informer := range []cache.SharedIndexInformer{
+	watched := []cache.SharedIndexInformer{
 		w.typed.Core().V1().Pods().Informer(),
 		w.typed.Core().V1().Services().Informer(),
 		w.typed.Apps().V1().Deployments().Informer(),
 		w.typed.Apps().V1().ReplicaSets().Informer(),
 		w.typed.Discovery().V1().EndpointSlices().Informer(),
-		w.dynamic.ForResource(w.kind).Informer(),
-	} {
+	}
+	for _, o := range objects {
+		if w.dynamic[o.Namespace] == nil {
+			w.dynamic[o.Namespace] = dynamicinformer.NewFilteredDynamicSharedInformerFactory(c.Dynamic, 0, o.Namespace, nil)
+		}
+		if !w.objects[o] {
+			w.objects[o] = true
+			watched = append(watched, w.dynamic[o.Namespace].ForResource(ResourceOf(o.Kind)).Informer())
+		}
+	}
+	for _, informer := range watched {
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { w.notify() },
 			UpdateFunc: func(any, any) { w.notify() },
@@ -65,30 +81,43 @@ func (c *Cluster) NewWatch(ctx context.Context, namespace string, routes router.
 			return nil, err
 		}
 	}
+	if err := w.start(ctx); err != nil {
+		cancel()
+		return nil, err
+	}
+	return w, nil
+}
+
+// start starts the watches and waits for their first lists.
+func (w *Watch) start(ctx context.Context) error {
 	w.typed.Start(ctx.Done())
-	w.dynamic.Start(ctx.Done())
+	for _, factory := range w.dynamic {
+		factory.Start(ctx.Done())
+	}
 	synced, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
 	for kind, ok := range w.typed.WaitForCacheSync(synced.Done()) {
 		if !ok {
-			cancel()
-			return nil, fmt.Errorf("list %v: no answer within 30s", kind)
+			return fmt.Errorf("list %v: no answer within 30s", kind)
 		}
 	}
-	for resource, ok := range w.dynamic.WaitForCacheSync(synced.Done()) {
-		if !ok {
-			cancel()
-			return nil, fmt.Errorf("list %s: no answer within 30s", resource.Resource)
+	for namespace, factory := range w.dynamic {
+		for resource, ok := range factory.WaitForCacheSync(synced.Done()) {
+			if !ok {
+				return fmt.Errorf("list %s in %s: no answer within 30s", resource.Resource, namespace)
+			}
 		}
 	}
-	return w, nil
+	return nil
 }
 
 // Stop ends the watch.
 func (w *Watch) Stop() {
 	w.cancel()
 	w.typed.Shutdown()
-	w.dynamic.Shutdown()
+	for _, factory := range w.dynamic {
+		factory.Shutdown()
+	}
 }
 
 // Changed returns a channel that signals a change of a watched object.
@@ -171,14 +200,18 @@ func (w *Watch) EndpointPod(e discoveryv1.Endpoint) *corev1.Pod {
 	return pod
 }
 
-// Route returns a route, nil if it does not exist.
-func (w *Watch) Route(name string) *unstructured.Unstructured {
-	obj, err := w.dynamic.ForResource(w.kind).Lister().ByNamespace(w.ns).Get(name)
+// Object returns an object by name, nil if it does not exist or its kind is not
+// watched.
+func (w *Watch) Object(of Watched, name string) *unstructured.Unstructured {
+	if !w.objects[of] {
+		return nil
+	}
+	obj, err := w.dynamic[of.Namespace].ForResource(ResourceOf(of.Kind)).Lister().ByNamespace(of.Namespace).Get(name)
 	if err != nil {
 		return nil
 	}
-	route, _ := obj.(*unstructured.Unstructured)
-	return route
+	object, _ := obj.(*unstructured.Unstructured)
+	return object
 }
 
 // Deployment returns a Deployment, nil if it does not exist.

@@ -8,6 +8,7 @@
 package release
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"time"
@@ -69,9 +70,30 @@ type Service struct {
 // A Route is the part of one route that a rollout changes, as it was before the
 // first change.
 type Route struct {
-	Name string `json:"name"`
+	// Router and Namespace are "" in records of version 1.0: those of the record; see
+	// Record.RouterOf and Record.NamespaceOf.
+	Router    string `json:"router,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	// Created: the user had no route, so the release made this one, and deletes it
+	// at its end.
+	Created bool `json:"created,omitempty"`
 	// Rules is the recorded content, in the format of the router that made it.
 	Rules json.RawMessage `json:"rules"`
+}
+
+// Extras are what a split does beside the weights; the zero value is nothing.
+type Extras struct {
+	// Header and Value lead a request to the canary, whatever its weight.
+	Header string `json:"header,omitempty"`
+	Value  string `json:"value,omitempty"`
+	// Cookie, with the value "always", does the same.
+	Cookie string `json:"cookie,omitempty"`
+	// Mirror is the percentage of requests that the canary also gets; nobody waits
+	// for its answers.
+	Mirror int `json:"mirror,omitempty"`
+	// Affinity is the cookie that keeps a user on the version of the first answer.
+	Affinity string `json:"affinity,omitempty"`
 }
 
 // Markers is what a process needs to attribute answers to versions: the place
@@ -116,14 +138,16 @@ type Record struct {
 	Containers []Container `json:"containers,omitempty"`
 	// Template is the released pod template as the API server would store it, without
 	// the version label. It is empty if only images change.
-	Template  json.RawMessage `json:"template,omitempty"`
-	Replicas  int32           `json:"replicas"`
-	Stable    Revision        `json:"stable"`
-	Canary    Revision        `json:"canary,omitzero"`
-	Services  []Service       `json:"services"`
-	Router    string          `json:"router"` // the name of what the routes belong to
-	Routes    []Route         `json:"routes"`
-	WarmUntil time.Time       `json:"warm_until,omitzero"`
+	Template json.RawMessage `json:"template,omitempty"`
+	Replicas int32           `json:"replicas"`
+	Stable   Revision        `json:"stable"`
+	Canary   Revision        `json:"canary,omitzero"`
+	Services []Service       `json:"services"`
+	Router   string          `json:"router"` // of the first route; that of all routes without one of their own
+	Routes   []Route         `json:"routes"`
+	// Extras are what the routes do beside the weights during the release.
+	Extras    Extras    `json:"extras,omitzero"`
+	WarmUntil time.Time `json:"warm_until,omitzero"`
 	// Colours are the slots of the release. Older records have none.
 	Colours Colours `json:"colours,omitzero"`
 	// Smoke are the smoke tests of a blue-green release, in the format of package
@@ -131,8 +155,10 @@ type Record struct {
 	Smoke json.RawMessage `json:"smoke,omitempty"`
 	// Reverted: Stable and Canary are exchanged, see Swap.
 	Reverted bool `json:"reverted,omitempty"`
-	// Entry is the entry point that the probes used.
-	Entry Entry `json:"entry,omitzero"`
+	// Entry is the entry point that the probes used, MoreEntries are the others: of
+	// other gateways, and of routes with other hosts.
+	Entry       Entry   `json:"entry,omitzero"`
+	MoreEntries []Entry `json:"more_entries,omitempty"`
 	// PreviousImage is the image that served before this release.
 	PreviousImage string `json:"previous_image,omitempty"`
 	// Inputs are the settings of the run that another process needs to go on.
@@ -218,6 +244,12 @@ func (r *Record) Swap() {
 	}
 	r.Reverted = !r.Reverted
 }
+
+// RouterOf returns the name of the router that writes a route.
+func (r *Record) RouterOf(route Route) string { return cmp.Or(route.Router, r.Router) }
+
+// NamespaceOf returns the namespace of a route.
+func (r *Record) NamespaceOf(route Route) string { return cmp.Or(route.Namespace, r.Namespace) }
 
 // CanaryService returns the name of the Service of the canary, after the
 // promotion of the old revision: "<service>-canary".

@@ -38,22 +38,19 @@ type Split struct {
 	// PinHeader and Pins lead test requests; only an Inline gets them.
 	PinHeader string
 	Pins      []Pin
+	// RouteNamespace is the namespace of the route, "" for that of the Services.
+	RouteNamespace string
+	// VersionLabel is the label that tells the versions' pods apart; its values are
+	// those of rollout.Side.
+	VersionLabel string
 }
+
+// Abroad reports whether the route is in another namespace than the Services.
+func (s Split) Abroad() bool { return s.RouteNamespace != "" && s.RouteNamespace != s.Namespace }
 
 // Extras are what a split does beside the weights, the zero value nothing. A
 // router does only those that it Supports.
-type Extras struct {
-	// Header and Value lead a request to the canary, whatever its weight.
-	Header string `json:"header,omitempty"`
-	Value  string `json:"value,omitempty"`
-	// Cookie, with the value "always", does the same.
-	Cookie string `json:"cookie,omitempty"`
-	// Mirror is the percentage of requests that the canary also gets; nobody waits
-	// for its answers.
-	Mirror int `json:"mirror,omitempty"`
-	// Affinity is the cookie that keeps a user on the version of the first answer.
-	Affinity string `json:"affinity,omitempty"`
-}
+type Extras = release.Extras
 
 // An Extender is a Router with extras.
 type Extender interface {
@@ -89,6 +86,19 @@ type Maker interface {
 type Coarse interface {
 	// Refuses says why the router cannot give the canary this weight, "" if it can.
 	Refuses(weight int) string
+}
+
+// An Abroad is a Router whose routes may lead to Services of other namespaces.
+type Abroad interface {
+	// SaveAbroad is Save for a Service of this namespace.
+	SaveAbroad(route Object, namespace, service string) (saved release.Route, ok bool, err error)
+	// GrantKind is the kind of object in a Service's namespace that allows it.
+	GrantKind() Kind
+	// From lists the namespaces whose routes the grants let lead to Services of
+	// theirs.
+	From(grants []Object) []string
+	// Granted reports whether one of the grants lets a route lead to the Service.
+	Granted(route Object, grants []Object, service string) bool
 }
 
 // Original is the weight for the route as the user wrote it.

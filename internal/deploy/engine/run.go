@@ -85,9 +85,7 @@ func urgent(getenv func(string) string) bool {
 // use.
 func (r *Run) Env() judging.Env {
 	e := judging.Env{Getenv: r.Action.Getenv, Mask: r.Action.Mask, Redact: r.Action.Redact}
-	for _, s := range r.Cfg.Steps {
-		e.Steps = append(e.Steps, s.Weight)
-	}
+	e.Steps = weights(r.Cfg.Steps)
 	return e
 }
 
@@ -187,11 +185,19 @@ func unchanged(f *discover.Found) bool {
 
 // Permitted returns one error with all missing permissions.
 func (r *Run) Permitted(ctx context.Context) error {
-	permissions := slices.Concat(discover.Permissions(r.Cfg.Router), r.Cfg.Rules.Permissions())
-	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, permissions...)
+	required, err := discover.Required(ctx, r.Cluster, r.Cfg.Namespace, r.Cfg.Router)
 	if err != nil {
 		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
 	}
+	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, slices.Concat(required, r.Cfg.Rules.Permissions())...)
+	if err != nil {
+		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
+	}
+	return r.refuse(missing)
+}
+
+// refuse returns an error that names missing permissions, nil for none.
+func (r *Run) refuse(missing []string) error {
 	if len(missing) > 0 {
 		return exit.Refuse("the README's table of permissions lists all that a run needs",
 			fmt.Sprintf("permissions are missing in namespace %s: %s", r.Cfg.Namespace, strings.Join(missing, ", ")))
@@ -213,8 +219,15 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 	if err != nil {
 		return nil, &exit.Error{Status: exit.CouldNotRun, Err: err}
 	}
+	missing, err := discover.RouteGaps(ctx, r.Cluster, found.Record)
+	if err != nil {
+		return nil, fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
+	}
 	if r.Cfg.ProbeURL != "" {
-		found.EntryPoint.URL = r.Cfg.ProbeURL
+		found.Through(r.Cfg.ProbeURL)
+	}
+	if err := r.refuse(missing); err != nil {
+		return nil, err
 	}
 	return found, nil
 }
@@ -234,6 +247,7 @@ func (r *Run) Check(found *discover.Found) error {
 		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
 	}
 	before := 0
+	reasons = append(reasons, discover.Refusals(found.Record, weights(r.Cfg.Steps))...)
 	for _, step := range r.Cfg.Steps {
 		if takes := traffic.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate); takes > r.Cfg.Propagation {
 			reasons = append(reasons, fmt.Sprintf("the answers that show the step from %d %% to %d %% take %s to come, and propagation-timeout is %s: raise it, raise probe-rate, or make the step larger",
@@ -251,6 +265,15 @@ func (r *Run) Check(found *discover.Found) error {
 		return exit.Refuse(hint, reasons...)
 	}
 	return nil
+}
+
+// weights returns the weights of steps.
+func weights(steps []input.Step) []int {
+	var list []int
+	for _, s := range steps {
+		list = append(list, s.Weight)
+	}
+	return list
 }
 
 // replaceHint names the way out when the stable version is down.
@@ -294,7 +317,9 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Plan.Linger = r.InCluster
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
-	record.Preflight = rand.Text()
+	if found.Untested == "" {
+		record.Preflight = rand.Text()
+	}
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
 	record.Inputs = inputs.Recorded(r.Values)
 	if found.Previous != nil {

@@ -312,6 +312,9 @@ func (t Cleaner) current(ctx context.Context) (string, error) {
 // one version has pods: the narrowed selectors, the canary Service, the version
 // label and our name among the owners of its fields.
 func (t Cleaner) plain(ctx context.Context) error {
+	if err := t.routes.Remove(ctx); err != nil {
+		return err
+	}
 	if err := t.services.Widen(ctx); err != nil {
 		return err
 	}

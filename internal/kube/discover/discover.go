@@ -31,7 +31,7 @@ type Query struct {
 	Image        string // of the container that Container or the repository names; "" for none
 	// Images are images by the names of containers and init containers.
 	Images map[string]string
-	Router string // a router's name, "" for the first that the cluster has
+	Router string // a router's name, "" for all that the cluster has
 	// DefaultDeployment, if it exists, takes precedence over Deployments behind a
 	// route.
 	DefaultDeployment string
@@ -45,6 +45,9 @@ type Found struct {
 	Previous   *release.Record // the newest release's record, nil if there is none
 	Lost       *Lost           // what a release without a record left, nil for nothing
 	EntryPoint EntryPoint
+	// MoreEntries are the entry points of the other gateways, and of routes with other
+	// hosts.
+	MoreEntries []EntryPoint
 	// Grace is the longest termination grace period of the live pods, in
 	// seconds.
 	Grace int64
@@ -53,6 +56,9 @@ type Found struct {
 	Down string
 	// Dead: no pod of the live version is ready, or all crash again and again.
 	Dead bool
+	// Untested says why no test request can reach the canary before its first weight,
+	// "" if one can.
+	Untested string
 	// Unpinned says why test requests cannot be routed to each version during the
 	// whole rollout, "" if they can.
 	Unpinned string
@@ -68,6 +74,18 @@ type Found struct {
 type EntryPoint struct {
 	URL  string // scheme, address and port
 	Host string // the Host header, "" if the route has none
+}
+
+// Through makes one URL the way to every host of the routes.
+func (f *Found) Through(url string) {
+	more := f.MoreEntries
+	f.EntryPoint.URL, f.MoreEntries = url, nil
+	for _, entry := range more {
+		entry.URL = url
+		if entry != f.EntryPoint && !slices.Contains(f.MoreEntries, entry) {
+			f.MoreEntries = append(f.MoreEntries, entry)
+		}
+	}
 }
 
 // Find finds the objects of a rollout and the live revision. An error means
@@ -100,11 +118,18 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if f.Record.Service, f.Record.Services, err = s.pickServices(d, q); err != nil {
 		return nil, err
 	}
+	if err := s.readAbroad(ctx, c); err != nil {
+		return nil, err
+	}
 	if f.Record.Routes, err = s.pickRoutes(f.Record.Service, q); err != nil {
 		return nil, err
 	}
-	f.Record.Router, f.Unpinned = s.router.Name(), s.unpinned(f.Record.Routes)
-	f.EntryPoint, f.Warnings = s.entryPoint(ctx, c, f.Record.Routes[0])
+	f.Record.Router = f.Record.Routes[0].Router
+	f.Untested, f.Unpinned = s.tests(f.Record)
+	s.entryPoints(ctx, c, f)
+	for _, what := range s.unseen {
+		f.Warnings = append(f.Warnings, fmt.Sprintf("%s: what leads to service %s there is not seen, and stays on the stable version until the hand-over", what, f.Record.Service))
+	}
 	s.describeLive(f, d, q.Now)
 	f.Lost = s.lost(f, d, q.Now)
 	s.obstacles(f, d)
@@ -119,13 +144,74 @@ func candidates(name string) []router.Router {
 	return routers.All()
 }
 
-// Permissions returns what a rollout needs with the named router, "" for any.
+// Permissions returns what a rollout may need with the named router, "" for any.
 func Permissions(name string) []kube.Permission {
 	list := slices.Clone(kube.Permissions)
 	for _, r := range candidates(name) {
-		list = append(list, kube.RoutePermission(r.Kind()))
+		for _, p := range permissionsOf(r) {
+			if !slices.ContainsFunc(list, func(known kube.Permission) bool { return known.Group == p.Group && known.Resource == p.Resource }) {
+				list = append(list, p)
+			}
+		}
 	}
 	return list
+}
+
+// permissionsOf returns what a rollout needs on the objects of a router.
+func permissionsOf(r router.Router) []kube.Permission {
+	list := []kube.Permission{kube.RoutePermission(r.Kind())}
+	if companied, ok := r.(router.Companied); ok {
+		for _, kind := range companied.CompanionKinds() {
+			list = append(list, kube.RoutePermission(kind))
+		}
+	}
+	return list
+}
+
+// Required returns what a rollout certainly needs with the named router. With "",
+// it depends on the routes that are found: RouteGaps names what is missing then.
+func Required(ctx context.Context, c *kube.Cluster, namespace, name string) ([]kube.Permission, error) {
+	if name != "" {
+		return Permissions(name), nil
+	}
+	var first []kube.Permission
+	for _, r := range candidates("") {
+		if !serves(ctx, c, r.Kind()) {
+			continue
+		}
+		list := permissionsOf(r)
+		missing, err := c.Missing(ctx, namespace, kube.Permission{Group: r.Kind().Group, Resource: r.Kind().Resource, Verbs: []string{"list"}})
+		if err != nil {
+			return nil, err
+		}
+		if len(missing) == 0 {
+			return kube.Permissions, nil
+		}
+		if first == nil {
+			first = list
+		}
+	}
+	return slices.Concat(kube.Permissions, first), nil
+}
+
+// RouteGaps lists the permissions that a rollout of a record lacks on its routes
+// and what its routers write beside them, as "verb resource".
+func RouteGaps(ctx context.Context, c *kube.Cluster, record *release.Record) ([]string, error) {
+	var asked []router.Router
+	var gaps []string
+	for _, saved := range record.Routes {
+		of := routers.Of(record.RouterOf(saved))
+		if of == nil || slices.Contains(asked, of) || record.NamespaceOf(saved) != record.Namespace {
+			continue
+		}
+		asked = append(asked, of)
+		missing, err := c.Missing(ctx, record.Namespace, permissionsOf(of)...)
+		if err != nil {
+			return nil, err
+		}
+		gaps = append(gaps, missing...)
+	}
+	return gaps, nil
 }
 
 // RouterNames lists the available routers.
@@ -134,21 +220,27 @@ func RouterNames() []string { return routers.Names() }
 // Routes returns the record's routes as arguments of kubectl: kind/name,
 // separated by commas.
 func Routes(r *release.Record) string {
-	of := routers.Of(r.Router)
-	if of == nil {
-		return r.Router
-	}
 	var names []string
-	for _, route := range r.Routes {
-		names = append(names, of.Kind().String()+"/"+route.Name)
+	for _, saved := range r.Routes {
+		name := r.RouterOf(saved)
+		if of := routers.Of(name); of != nil {
+			name = of.Kind().String() + "/" + saved.Name
+		}
+		if ns := r.NamespaceOf(saved); ns != r.Namespace {
+			name += " (in " + ns + ")"
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, ",")
 }
 
 // FirstRoute returns the record's first route as Kind/name.
 func FirstRoute(r *release.Record) string {
-	of := routers.Of(r.Router)
-	if of == nil || len(r.Routes) == 0 {
+	if len(r.Routes) == 0 {
+		return ""
+	}
+	of := routers.Of(r.RouterOf(r.Routes[0]))
+	if of == nil {
 		return ""
 	}
 	return of.Kind().Name + "/" + r.Routes[0].Name

@@ -115,6 +115,7 @@ func (s *survey) obstacles(f *Found, d *appsv1.Deployment) {
 	}
 	f.Obstacles = append(f.Obstacles, s.strangers(r, d)...)
 	f.Obstacles = append(f.Obstacles, names(r)...)
+	f.Obstacles = append(f.Obstacles, s.grantObstacles(r)...)
 	f.Owned = s.owned(r, d)
 }
 
@@ -193,10 +194,9 @@ func (s *survey) owned(r *release.Record, d *appsv1.Deployment) []ownership.Find
 			objects = append(objects, ownership.Service(&s.services[i]))
 		}
 	}
-	kind := s.router.Kind()
-	for i := range s.routes {
-		if slices.ContainsFunc(r.Routes, func(x release.Route) bool { return x.Name == s.routes[i].GetName() }) {
-			objects = append(objects, ownership.Route(&s.routes[i], kind.Group, kind.Name))
+	for _, saved := range r.Routes {
+		if of, route := s.route(r, saved); route != nil {
+			objects = append(objects, ownership.Route(route, of.Kind().Group, of.Kind().Name))
 		}
 	}
 	return ownership.Find(objects...)

@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // A Lost is what a release left whose record is gone.
@@ -43,8 +44,10 @@ func (s *survey) lost(f *Found, d *appsv1.Deployment, now time.Time) *Lost {
 	for i := range s.services {
 		ours("service", &s.services[i])
 	}
-	for i := range s.routes {
-		ours(s.router.Kind().String(), &s.routes[i])
+	for _, of := range s.routers {
+		for i := range of.routes {
+			ours(of.Kind().String(), &of.routes[i])
+		}
 	}
 	if len(l.Left) == 0 {
 		return nil
@@ -83,9 +86,10 @@ func (s *survey) rebuilt(fresh *release.Record, d *appsv1.Deployment, now time.T
 		delete(selector, appsv1.DefaultDeploymentUniqueLabelKey)
 		r.Services = append(r.Services, release.Service{Name: service.Name, Selector: selector})
 	}
-	split := router.Split{Namespace: r.Namespace, Service: r.Service, CanaryService: r.CanaryService()}
+	split := router.Split{Namespace: r.Namespace, Service: r.Service, CanaryService: r.CanaryService(), VersionLabel: r.VersionLabel}
 	for _, saved := range fresh.Routes {
-		route, err := s.unsplit(saved, split)
+		split.RouteNamespace = r.NamespaceOf(saved)
+		route, err := unsplit(routers.Of(r.RouterOf(saved)), saved, split)
 		if err != nil {
 			unfit = err.Error()
 		}
@@ -99,12 +103,14 @@ func (s *survey) rebuilt(fresh *release.Record, d *appsv1.Deployment, now time.T
 }
 
 // unsplit returns the part of a route as it was before a release split it.
-func (s *survey) unsplit(saved release.Route, split router.Split) (release.Route, error) {
-	u, ok := s.router.(router.Unsplitter)
+func unsplit(of router.Router, saved release.Route, split router.Split) (release.Route, error) {
+	u, ok := of.(router.Unsplitter)
 	if !ok {
-		return saved, fmt.Errorf("the weights from before the release are unknown for %s %s", s.router.Kind(), saved.Name)
+		return saved, fmt.Errorf("the weights from before the release are unknown for %s %s", of.Kind(), saved.Name)
 	}
-	return u.Unsplit(saved, split)
+	whole, err := u.Unsplit(saved, split)
+	whole.Router, whole.Namespace, whole.Created = saved.Router, saved.Namespace, saved.Created
+	return whole, err
 }
 
 // sentence says what a lost release left.

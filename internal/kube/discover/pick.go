@@ -7,12 +7,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
-	"github.com/candlefish/deploy-action/internal/router"
 )
 
 // pickDeployment returns the named Deployment, or the only one behind a route.
@@ -46,13 +44,13 @@ func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {
 		if q.Service != "" {
 			through = " through service " + q.Service
 		}
-		return nil, fmt.Errorf("no deployment in namespace %s gets traffic from an %s%s; name one with deployment-name (%s)", s.ns, s.router.Kind().Name, through, present(s.deploymentNames()))
+		return nil, fmt.Errorf("no deployment in namespace %s gets traffic from an %s%s; name one with deployment-name (%s)", s.ns, s.kinds(), through, present(s.deploymentNames()))
 	default:
 		var names []string
 		for _, d := range candidates {
 			names = append(names, d.Name)
 		}
-		return nil, fmt.Errorf("several deployments in namespace %s get traffic from %ss: %s; name one with deployment-name", s.ns, s.router.Kind().Name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("several deployments in namespace %s get traffic from routes: %s; name one with deployment-name", s.ns, strings.Join(names, ", "))
 	}
 }
 
@@ -135,57 +133,12 @@ func (s *survey) pickService(d *appsv1.Deployment, selecting []corev1.Service, q
 			routed = append(routed, service.Name)
 		}
 	}
-	switch kind := s.router.Kind().Name; len(routed) {
+	switch len(routed) {
 	case 1:
 		return routed[0], nil
 	case 0:
-		return "", fmt.Errorf("no %s in namespace %s points at a service of deployment %s", kind, s.ns, d.Name)
+		return "", fmt.Errorf("no %s in namespace %s points at a service of deployment %s%s", s.kinds(), s.ns, d.Name, s.notSeen())
 	default:
-		return "", fmt.Errorf("%ss point at several services of deployment %s: %s; name one with service-name", kind, d.Name, strings.Join(routed, ", "))
+		return "", fmt.Errorf("routes point at several services of deployment %s: %s; name one with service-name", d.Name, strings.Join(routed, ", "))
 	}
-}
-
-// pickRoutes returns the named route, or all that point at the Service.
-func (s *survey) pickRoutes(service string, q Query) ([]release.Route, error) {
-	kind := s.router.Kind()
-	var picked []release.Route
-	for _, route := range s.routes {
-		if q.Route != "" && route.GetName() != q.Route || route.GetLabels()[kube.LabelTarget] != "" {
-			continue // the last are ours, for test requests
-		}
-		saved, leads, err := s.router.Save(route.Object, service)
-		switch {
-		case err != nil:
-			return nil, err
-		case leads:
-			picked = append(picked, saved)
-		case q.Route != "":
-			return nil, fmt.Errorf("%s %s/%s does not point at service %s", kind, s.ns, q.Route, service)
-		}
-	}
-	switch {
-	case len(picked) > 0:
-		return picked, nil
-	case q.Route != "":
-		return nil, fmt.Errorf("%s %s/%s does not exist", kind, s.ns, q.Route)
-	}
-	return nil, fmt.Errorf("no %s in namespace %s points at service %s", kind.Name, s.ns, service)
-}
-
-// pinnedVersions is how many versions get test requests of their own.
-const pinnedVersions = 2
-
-// unpinned says why no preflight route can lead to both versions, "" if one can.
-func (s *survey) unpinned(routes []release.Route) string {
-	preflighter, ok := s.router.(router.Preflighter)
-	if !ok {
-		return fmt.Sprintf("the router %s has no routes for test requests", s.router.Name())
-	}
-	for _, saved := range routes {
-		i := slices.IndexFunc(s.routes, func(r unstructured.Unstructured) bool { return r.GetName() == saved.Name })
-		if i >= 0 && !preflighter.Room(s.routes[i].Object, saved, pinnedVersions) {
-			return fmt.Sprintf("%s %s has too many rules or matches: a route beside it for each version would be over the limit of the API", s.router.Kind(), saved.Name)
-		}
-	}
-	return ""
 }

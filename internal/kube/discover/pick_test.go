@@ -20,7 +20,7 @@ import (
 // namespace is a survey of Deployments by name, each with the Service and the
 // route of the same name.
 func namespace(deployments ...string) *survey {
-	s := &survey{ns: "shop", router: gatewayapi.Router{}}
+	s, routes := &survey{ns: "shop"}, []unstructured.Unstructured(nil)
 	for _, name := range deployments {
 		labels := map[string]string{"app": name}
 		d := appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
@@ -29,11 +29,12 @@ func namespace(deployments ...string) *survey {
 		service := corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop"}}
 		service.Spec.Selector = labels
 		s.services = append(s.services, service)
-		s.routes = append(s.routes, unstructured.Unstructured{Object: map[string]any{
+		routes = append(routes, unstructured.Unstructured{Object: map[string]any{
 			"metadata": map[string]any{"name": name, "namespace": "shop"},
 			"spec":     map[string]any{"rules": []any{map[string]any{"backendRefs": []any{map[string]any{"name": name}}}}},
 		}})
 	}
+	s.routers = []served{{Router: gatewayapi.Router{}, routes: routes}}
 	return s
 }
 
@@ -43,7 +44,7 @@ func TestPickDeployment(t *testing.T) {
 	ours.deployments[1].Labels = map[string]string{kube.LabelTarget: "web"}
 	ours.services[1].Labels = map[string]string{kube.LabelTarget: "web"}
 	unrouted := namespace("web", "api")
-	unrouted.routes = unrouted.routes[:1]
+	unrouted.routers[0].routes = unrouted.routers[0].routes[:1]
 	for name, c := range map[string]struct {
 		s          *survey
 		q          Query
@@ -57,7 +58,7 @@ func TestPickDeployment(t *testing.T) {
 		"a missing service":   {ours, Query{Service: "db", DefaultDeployment: "web"}, "", "service shop/db does not exist; the namespace has web\n"},
 		"no service at all":   {namespace(), Query{Service: "db"}, "", "service shop/db does not exist; the namespace has none"},
 		"no route to it":      {unrouted, Query{Service: "api"}, "", "no deployment in namespace shop gets traffic from an HTTPRoute through service api; "},
-		"several":             {namespace("web", "api"), Query{}, "", "several deployments in namespace shop get traffic from HTTPRoutes: web, api"},
+		"several":             {namespace("web", "api"), Query{}, "", "several deployments in namespace shop get traffic from routes: web, api"},
 		"none":                {namespace(), Query{}, "", "no deployment in namespace shop gets traffic from an HTTPRoute"},
 		"not our own":         {ours, Query{}, "web", ""},
 	} {
@@ -158,10 +159,11 @@ func TestPickRoutes(t *testing.T) {
 func TestPickRoutesLeavesOurOwn(t *testing.T) {
 	t.Parallel()
 	s := namespace("web")
-	ours := *s.routes[0].DeepCopy()
+	of := &s.routers[0]
+	ours := *of.routes[0].DeepCopy()
 	ours.SetName("web-preflight")
 	ours.SetLabels(map[string]string{kube.LabelTarget: "web"})
-	s.routes = append(s.routes, ours)
+	of.routes = append(of.routes, ours)
 	if routes, err := s.pickRoutes("web", Query{}); err != nil || len(routes) != 1 || routes[0].Name != "web" {
 		t.Errorf("%+v, %v, want the user's route alone", routes, err)
 	}
@@ -176,18 +178,20 @@ func TestUnpinnedNamesTheRouteWithoutRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.unpinned(routes); got != "" {
-		t.Errorf("one rule: %q", got)
+	record := release.Record{Namespace: "shop", Service: "web", Routes: routes}
+	if untested, got := s.tests(&record); got != "" || untested != "" {
+		t.Errorf("one rule: %q, %q", untested, got)
 	}
-	spec := s.routes[0].Object["spec"].(map[string]any)
+	spec := s.routers[0].routes[0].Object["spec"].(map[string]any)
 	for range 8 {
 		spec["rules"] = append(spec["rules"].([]any), spec["rules"].([]any)[0])
 	}
 	if routes, err = s.pickRoutes("web", Query{}); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.unpinned(routes); !strings.Contains(got, "httproute web has too many rules") {
-		t.Errorf("nine rules: %q", got)
+	record.Routes = routes
+	if untested, got := s.tests(&record); !strings.Contains(got, "httproute web has too many rules") || untested != "" {
+		t.Errorf("nine rules: %q, %q", untested, got)
 	}
 }
 

@@ -29,7 +29,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
-	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // The header of test requests and its value in their answers; see package routes.
@@ -63,13 +62,17 @@ type Target struct {
 // New watches the objects of record. Stop it with Close. Without a lease it may
 // only be read.
 func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *kube.Lease) (*Target, error) {
-	r := routers.Of(record.Router)
-	if r == nil {
-		return nil, fmt.Errorf("the release record names the router %q, which this version does not have", record.Router)
+	watched, err := routes.Watched(record)
+	if err != nil {
+		return nil, err
 	}
-	w, err := c.NewWatch(ctx, record.Namespace, r.Kind())
+	w, err := c.NewWatch(ctx, record.Namespace, watched...)
 	if err != nil {
 		return nil, fmt.Errorf("watch namespace %s: %w", record.Namespace, err)
+	}
+	set, err := routes.New(c, w, record)
+	if err != nil {
+		return nil, err
 	}
 	record.Schema = release.Schema
 	if lease != nil {
@@ -79,7 +82,7 @@ func New(ctx context.Context, c *kube.Cluster, record *release.Record, lease *ku
 		cluster: c, lease: lease, watch: w, record: record, store: c.Store(),
 		deployments: replicas.New(c, w, record.Namespace, record.VersionLabel),
 		services:    services.New(c.Typed.CoreV1().Services(record.Namespace), w, record),
-		routes:      routes.New(c, w, record, r),
+		routes:      set,
 		events:      health.NewEvents(c.Typed, record.Namespace),
 	}
 	t.canary = canary{Deployments: t.deployments, cluster: c, watch: w, health: health.New(record.Container), mu: &t.mu, record: record}

@@ -134,7 +134,7 @@ func pinned(user map[string]any, rule savedRule, s router.Split, header string, 
 func toService(refs []any, s router.Split, service string) []any {
 	var own []any
 	for _, ref := range refs {
-		if m, ok := ref.(map[string]any); ok && refersTo(ref, s.Service, s.Namespace) {
+		if m, ok := ref.(map[string]any); ok && refersTo(ref, s.Service, s) {
 			own = append(own, withWeight(m, service, 1))
 		}
 	}

@@ -47,12 +47,17 @@ type savedRule struct {
 
 // Save implements router.Router: it records the backendRefs of every rule that
 // points at the Service.
-func (Router) Save(route router.Object, service string) (release.Route, bool, error) {
-	saved := release.Route{Name: nameOf(route)}
+func (r Router) Save(route router.Object, service string) (release.Route, bool, error) {
+	return r.SaveAbroad(route, namespaceOf(route), service)
+}
+
+// SaveAbroad implements router.Abroad.
+func (Router) SaveAbroad(route router.Object, namespace, service string) (release.Route, bool, error) {
+	saved, at := release.Route{Name: nameOf(route)}, router.Split{Namespace: namespace, RouteNamespace: namespaceOf(route)}
 	var ours []savedRule
 	for i, rule := range rules(route) {
 		refs := list(rule, "backendRefs")
-		if !slices.ContainsFunc(refs, func(ref any) bool { return refersTo(ref, service, namespaceOf(route)) }) {
+		if !slices.ContainsFunc(refs, func(ref any) bool { return refersTo(ref, service, at) }) {
 			continue
 		}
 		raw, err := json.Marshal(refs)
@@ -168,7 +173,7 @@ func (r savedRule) differsInWeights(refs []any, to router.Split) bool {
 	}
 	for i := range refs {
 		have, ok := refs[i].(map[string]any)
-		if ok && (refersTo(have, to.Service, to.Namespace) || refersTo(have, to.CanaryService, to.Namespace)) {
+		if ok && (refersTo(have, to.Service, to) || refersTo(have, to.CanaryService, to)) {
 			have = withWeight(have, have["name"], want[i].(map[string]any)["weight"].(int64))
 		}
 		if !ok || !reflect.DeepEqual(have, want[i]) {

@@ -34,7 +34,7 @@ func splitRefs(original json.RawMessage, to router.Split) ([]any, error) {
 		if own*100 > maxBackendWeight {
 			return nil, fmt.Errorf("backendRef %v has weight %d: at most %d can be split", m["name"], own, maxBackendWeight/100)
 		}
-		if !refersTo(ref, to.Service, to.Namespace) {
+		if !refersTo(ref, to.Service, to) {
 			split = append(split, withWeight(m, m["name"], own*100))
 			continue
 		}
@@ -53,7 +53,7 @@ func unsplitRefs(split json.RawMessage, s router.Split) (json.RawMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	isCanary := func(ref any) bool { return refersTo(ref, s.CanaryService, s.Namespace) }
+	isCanary := func(ref any) bool { return refersTo(ref, s.CanaryService, s) }
 	if !slices.ContainsFunc(refs, isCanary) {
 		return split, nil
 	}
@@ -64,7 +64,7 @@ func unsplitRefs(split json.RawMessage, s router.Split) (json.RawMessage, error)
 		}
 		m, _ := ref.(map[string]any)
 		weight, _ := m["weight"].(int64)
-		if refersTo(ref, s.Service, s.Namespace) {
+		if refersTo(ref, s.Service, s) {
 			if i+1 == len(refs) || !isCanary(refs[i+1]) {
 				return nil, fmt.Errorf("service %s is not followed by service %s", s.Service, s.CanaryService)
 			}
@@ -79,8 +79,8 @@ func unsplitRefs(split json.RawMessage, s router.Split) (json.RawMessage, error)
 	return json.Marshal(whole)
 }
 
-// refersTo reports whether a backendRef names the Service in namespace.
-func refersTo(ref any, service, namespace string) bool {
+// refersTo reports whether a backendRef names a Service of the split's namespace.
+func refersTo(ref any, service string, s router.Split) bool {
 	m, _ := ref.(map[string]any)
 	if m["name"] != service {
 		return false
@@ -88,7 +88,7 @@ func refersTo(ref any, service, namespace string) bool {
 	kind, hasKind := m["kind"]
 	group, hasGroup := m["group"]
 	ns, hasNS := m["namespace"]
-	return (!hasKind || kind == "Service") && (!hasGroup || group == "" || group == "core") && (!hasNS || ns == namespace)
+	return (!hasKind || kind == "Service") && (!hasGroup || group == "" || group == "core") && (hasNS && ns == s.Namespace || !hasNS && !s.Abroad())
 }
 
 func withWeight(ref map[string]any, name any, weight int64) map[string]any {

@@ -4,6 +4,7 @@ package routers
 import (
 	"slices"
 
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
 )
@@ -13,6 +14,19 @@ func All() []router.Router {
 	return []router.Router{
 		gatewayapi.Router{},
 	}
+}
+
+// Save records a route that leads to a Service of a namespace; see
+// router.Router.Save and router.Abroad.
+func Save(r router.Router, route router.Object, namespace, service string) (saved release.Route, ok bool, err error) {
+	if abroad, can := r.(router.Abroad); can {
+		return abroad.SaveAbroad(route, namespace, service)
+	}
+	metadata, _ := route["metadata"].(map[string]any)
+	if own, _ := metadata["namespace"].(string); own != namespace {
+		return saved, false, nil
+	}
+	return r.Save(route, service)
 }
 
 // Names lists the names that the input "router" allows.
