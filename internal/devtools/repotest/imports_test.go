@@ -191,7 +191,8 @@ var fences = map[string][]string{
 	"k8s.io/klog/v2":                                      {"internal/deploy/connecting"}, // to silence it
 	"k8s.io/utils":                                        {"internal/kube"},
 	"sigs.k8s.io/gateway-api":                             {"internal/kube"},
-	"sigs.k8s.io/yaml":                                    {"internal/devtools/sandbox"}, // a format, no outside system
+	"sigs.k8s.io/yaml":                                    {"internal/devtools/sandbox", "internal/kube/kubetest"}, // a format, no outside system
+	"gopkg.in/evanphx/json-patch.v4":                      {"internal/kube/kubetest"},                              // a format
 	"sigs.k8s.io/structured-merge-diff/v6":                {"internal/kube"},
 
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi": {"internal/aws"},

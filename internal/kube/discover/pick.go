@@ -137,7 +137,7 @@ func (s *survey) pickService(d *appsv1.Deployment, selecting []corev1.Service, q
 	case 1:
 		return routed[0], nil
 	case 0:
-		return "", fmt.Errorf("no %s in namespace %s points at a service of deployment %s%s", s.kinds(), s.ns, d.Name, s.notSeen())
+		return "", fmt.Errorf("no %s in namespace %s points at a service of deployment %s%s", s.kinds(), s.ns, d.Name, notSeen(s))
 	default:
 		return "", fmt.Errorf("routes point at several services of deployment %s: %s; name one with service-name", d.Name, strings.Join(routed, ", "))
 	}

@@ -104,7 +104,7 @@ func (s *survey) readAbroad(ctx context.Context, c *kube.Cluster) error {
 			of.grants = append(of.grants, grant.Object)
 		}
 		for _, namespace := range abroad.From(of.grants) {
-			if err := s.readFrom(ctx, c, of, namespace); err != nil {
+			if err := readFrom(ctx, s, c, of, namespace); err != nil {
 				return err
 			}
 		}
@@ -113,7 +113,7 @@ func (s *survey) readAbroad(ctx context.Context, c *kube.Cluster) error {
 }
 
 // readFrom adds the routes of one other namespace.
-func (s *survey) readFrom(ctx context.Context, c *kube.Cluster, of *served, namespace string) error {
+func readFrom(ctx context.Context, s *survey, c *kube.Cluster, of *served, namespace string) error {
 	if namespace == s.ns {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (s *survey) kinds() string {
 }
 
 // notSeen says what could not be read, as the end of a sentence.
-func (s *survey) notSeen() string {
+func notSeen(s *survey) string {
 	if len(s.unseen) == 0 {
 		return ""
 	}
@@ -177,15 +177,15 @@ func (s *survey) pickRoutes(service string, q Query) ([]release.Route, error) {
 			case err != nil:
 				return nil, err
 			case leads:
-				picked = append(picked, s.placed(saved, of.Router, &route))
+				picked = append(picked, placed(s, saved, of.Router, &route))
 			case q.Route != "":
 				named = of.Kind().String()
 			}
 		}
 	}
 	if len(picked) == 0 && q.Route == "" {
-		if made, ok := s.make(service, q); ok {
-			return []release.Route{made}, nil
+		if saved, ok := made(s, service, q); ok {
+			return []release.Route{saved}, nil
 		}
 	}
 	switch {
@@ -194,13 +194,13 @@ func (s *survey) pickRoutes(service string, q Query) ([]release.Route, error) {
 	case named != "":
 		return nil, fmt.Errorf("%s %s/%s does not point at service %s", named, s.ns, q.Route, service)
 	case q.Route != "":
-		return nil, fmt.Errorf("%s %s/%s does not exist%s", strings.ToLower(s.kinds()), s.ns, q.Route, s.notSeen())
+		return nil, fmt.Errorf("%s %s/%s does not exist%s", strings.ToLower(s.kinds()), s.ns, q.Route, notSeen(s))
 	}
-	return nil, fmt.Errorf("no %s in namespace %s points at service %s%s", s.kinds(), s.ns, service, s.notSeen())
+	return nil, fmt.Errorf("no %s in namespace %s points at service %s%s", s.kinds(), s.ns, service, notSeen(s))
 }
 
 // placed says in a saved route which router has it, and where.
-func (s *survey) placed(saved release.Route, of router.Router, route *unstructured.Unstructured) release.Route {
+func placed(s *survey, saved release.Route, of router.Router, route *unstructured.Unstructured) release.Route {
 	saved.Router = of.Name()
 	if ns := route.GetNamespace(); ns != s.ns {
 		saved.Namespace = ns
@@ -208,8 +208,8 @@ func (s *survey) placed(saved release.Route, of router.Router, route *unstructur
 	return saved
 }
 
-// make returns the route that the named router makes where the user has none.
-func (s *survey) make(service string, q Query) (release.Route, bool) {
+// made returns the route that the named router makes where the user has none.
+func made(s *survey, service string, q Query) (release.Route, bool) {
 	if q.Router == "" || len(s.routers) == 0 {
 		return release.Route{}, false
 	}
@@ -217,10 +217,10 @@ func (s *survey) make(service string, q Query) (release.Route, bool) {
 	if !ok {
 		return release.Route{}, false
 	}
-	made := &unstructured.Unstructured{Object: maker.Make(s.ns, service)}
-	made.SetNamespace(s.ns)
-	saved, leads, err := routers.Save(s.routers[0].Router, made.Object, s.ns, service)
-	saved = s.placed(saved, s.routers[0].Router, made)
+	route := &unstructured.Unstructured{Object: maker.Make(s.ns, service)}
+	route.SetNamespace(s.ns)
+	saved, leads, err := routers.Save(s.routers[0].Router, route.Object, s.ns, service)
+	saved = placed(s, saved, s.routers[0].Router, route)
 	saved.Created = true
 	return saved, leads && err == nil
 }
@@ -325,8 +325,10 @@ func (s *survey) entryPoints(ctx context.Context, c *kube.Cluster, f *Found) {
 			}
 		}
 	}
-	// An entry without an address has the host, which probe-url needs.
-	slices.SortStableFunc(entries, func(a, b EntryPoint) int { return strings.Compare(none(a.URL), none(b.URL)) })
+	unknown := func(e EntryPoint) bool { return e.URL == "" }
+	if known := slices.DeleteFunc(slices.Clone(entries), unknown); len(known) > 0 {
+		entries = known // else the hosts alone, for probe-url
+	}
 	if len(entries) > maxEntries {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("the routes have %d entry points: the first %d are watched", len(entries), maxEntries))
 		entries = entries[:maxEntries]
@@ -334,14 +336,6 @@ func (s *survey) entryPoints(ctx context.Context, c *kube.Cluster, f *Found) {
 	if len(entries) > 0 {
 		f.EntryPoint, f.MoreEntries = entries[0], entries[1:]
 	}
-}
-
-// none sorts what is empty last.
-func none(s string) string {
-	if s == "" {
-		return "1"
-	}
-	return ""
 }
 
 // gatewayEntries returns the entry points of one route.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
@@ -172,7 +173,7 @@ func (d *Deployments) Disown(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		if patch := kube.Disown(deployment); !patch.Empty() {
+		if patch := fields.Disown(deployment); !patch.Empty() {
 			_, err = d.patch(ctx, name, patch)
 		}
 		return err

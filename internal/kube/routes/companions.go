@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -197,25 +196,6 @@ func allAmong(wanted []companion, live []unstructured.Unstructured) bool {
 		}
 	}
 	return true
-}
-
-// besideOf lists what releases of this target have beside a route, preflight
-// routes aside.
-func (r *Set) besideOf(ctx context.Context, route route) ([]unstructured.Unstructured, error) {
-	selector := labels.SelectorFromSet(labels.Set{kube.LabelTarget: r.record.Deployment}).String()
-	var found []unstructured.Unstructured
-	for _, kind := range companionKinds(route) {
-		list, err := r.client(kube.Watched{Kind: kind, Namespace: route.namespace}).List(ctx, metav1.ListOptions{LabelSelector: selector})
-		if err != nil {
-			return nil, fmt.Errorf("list %s beside it: %w", kind.Resource, err)
-		}
-		for _, item := range list.Items {
-			if r.isOurs(&item) && item.GetName() != preflightName(route.Name) {
-				found = append(found, item)
-			}
-		}
-	}
-	return found, nil
 }
 
 // besideDrift returns who changed what this process wrote beside the routes, or "".

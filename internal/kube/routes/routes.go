@@ -4,7 +4,6 @@
 package routes
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
@@ -39,10 +38,9 @@ const (
 
 // A Set is the user's routes of a release and what the release adds beside them.
 type Set struct {
-	cluster *kube.Cluster
-	watch   *kube.Watch
-	record  *release.Record
-	routes  []route
+	owned
+	watch  *kube.Watch
+	routes []route
 
 	mu       sync.Mutex
 	written  map[string]writtenRoute  // by route
@@ -78,10 +76,10 @@ type writtenRoute struct {
 }
 
 // of resolves the routes of a record.
-func of(record *release.Record) ([]route, error) {
+func of(record *release.Record, named func(string) router.Router) ([]route, error) {
 	var resolved []route
 	for _, saved := range record.Routes {
-		r := routers.Of(record.RouterOf(saved))
+		r := named(record.RouterOf(saved))
 		if r == nil {
 			return nil, fmt.Errorf("the release record names the router %q, which this version does not have", record.RouterOf(saved))
 		}
@@ -94,7 +92,11 @@ func of(record *release.Record) ([]route, error) {
 // of what their routers write beside them. It returns an error for a router that
 // this version does not have.
 func Watched(record *release.Record) ([]kube.Watched, error) {
-	resolved, err := of(record)
+	return watched(record, routers.Of)
+}
+
+func watched(record *release.Record, named func(string) router.Router) ([]kube.Watched, error) {
+	resolved, err := of(record, named)
 	var list []kube.Watched
 	for _, r := range resolved {
 		list = append(list, r.watched())
@@ -108,12 +110,12 @@ func Watched(record *release.Record) ([]kube.Watched, error) {
 // New returns the routes of a record. It returns an error for a router that this
 // version does not have.
 func New(c *kube.Cluster, w *kube.Watch, record *release.Record) (*Set, error) {
-	resolved, err := of(record)
-	return &Set{cluster: c, watch: w, record: record, routes: resolved, written: map[string]writtenRoute{}, beside: map[string]writtenObject{}}, err
+	return newSet(c, w, record, routers.Of)
 }
 
-func (r *Set) client(of kube.Watched) dynamic.ResourceInterface {
-	return r.cluster.Dynamic.Resource(kube.ResourceOf(of.Kind)).Namespace(of.Namespace)
+func newSet(c *kube.Cluster, w *kube.Watch, record *release.Record, named func(string) router.Router) (*Set, error) {
+	resolved, err := of(record, named)
+	return &Set{owned: owned{c, record}, watch: w, routes: resolved, written: map[string]writtenRoute{}, beside: map[string]writtenObject{}}, err
 }
 
 func (r *Set) split(of route, weight int) router.Split {
@@ -191,34 +193,6 @@ func (r *Set) get(ctx context.Context, route route, create bool) (*unstructured.
 	return r.client(route.watched()).Create(ctx, r.mark(made, route.namespace), kube.Creating)
 }
 
-// mark gives an object of the release its namespace, labels and annotations.
-func (r *Set) mark(object *unstructured.Unstructured, namespace string) *unstructured.Unstructured {
-	object.SetNamespace(namespace)
-	labels := kube.With(object.GetLabels(), kube.LabelTarget, r.record.Deployment)
-	if namespace != r.record.Namespace {
-		labels[kube.LabelNamespace] = r.record.Namespace
-	}
-	object.SetLabels(labels)
-	object.SetAnnotations(kube.With(object.GetAnnotations(), kube.AnnotationRun, r.record.Run.String()))
-	return object
-}
-
-// isOurs reports whether an object belongs to a release of this target.
-func (r *Set) isOurs(object *unstructured.Unstructured) bool {
-	labels := object.GetLabels()
-	return labels[kube.LabelTarget] == r.record.Deployment && cmp.Or(labels[kube.LabelNamespace], object.GetNamespace()) == r.record.Namespace
-}
-
-// remove deletes an object of the release, and only that one.
-func (r *Set) remove(ctx context.Context, of kube.Watched, object *unstructured.Unstructured) error {
-	uid := object.GetUID()
-	err := r.client(of).Delete(ctx, object.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
-
 // usesCanary reports whether a route names the canary Service.
 func (r *Set) usesCanary(route route, live *unstructured.Unstructured) bool {
 	_, uses, err := routers.Save(route.router, live.Object, r.record.Namespace, r.record.CanaryService())
@@ -229,7 +203,7 @@ func (r *Set) usesCanary(route route, live *unstructured.Unstructured) bool {
 func (r *Set) Disown(ctx context.Context) error {
 	for _, route := range r.routes {
 		client := r.client(route.watched())
-		err := kube.GiveUp(ctx,
+		err := fields.GiveUp(ctx,
 			func(ctx context.Context) (*unstructured.Unstructured, error) {
 				return client.Get(ctx, route.Name, metav1.GetOptions{})
 			},

@@ -20,6 +20,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -133,7 +134,7 @@ func (s Set) get(ctx context.Context, name string) (*corev1.Service, error) {
 // Disown removes our field manager from the user's Services.
 func (s Set) Disown(ctx context.Context) error {
 	for _, user := range s.record.Services {
-		err := kube.GiveUp(ctx,
+		err := fields.GiveUp(ctx,
 			func(ctx context.Context) (*corev1.Service, error) {
 				return s.client.Get(ctx, user.Name, metav1.GetOptions{})
 			},
