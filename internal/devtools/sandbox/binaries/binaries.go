@@ -33,6 +33,7 @@ const modulePath = "github.com/candlefish/deploy-action"
 const (
 	KubernetesVersion = "v1.36.3"
 	GatewayAPIVersion = "v1.4.1"
+	IstioVersion      = "v1.32.0"
 	TraefikVersion    = "v3.6.0"
 )
 
@@ -43,6 +44,7 @@ type Set struct {
 	Supervisor string `json:"supervisor"`
 	Pause      string `json:"pause"`
 	CRDs       string `json:"crds"` // the folder of the Gateway API's kinds
+	Mesh       string `json:"mesh"` // the file of Istio's kinds
 }
 
 // A component is a program that takes minutes to build.
@@ -161,7 +163,10 @@ func Obtain(ctx context.Context, opts Options) (Set, error) {
 		return Set{}, err
 	}
 	set := Set{Kubernetes: paths[0], Gateway: paths[1]}
-	if set.CRDs, err = gatewayKinds(ctx, root); err != nil {
+	if set.CRDs, err = moduleFile(ctx, root, "sigs.k8s.io/gateway-api@"+GatewayAPIVersion, "config", "crd", "standard"); err != nil {
+		return set, err
+	}
+	if set.Mesh, err = moduleFile(ctx, root, "istio.io/api@"+IstioVersion, "kubernetes", "customresourcedefinitions.gen.yaml"); err != nil {
 		return set, err
 	}
 	// These are ours and change with the code; the Go command knows best whether they are fresh.
@@ -268,9 +273,9 @@ func moduleRoot(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
-// gatewayKinds returns the folder with the Gateway API's kinds, in Go's module cache.
-func gatewayKinds(ctx context.Context, root string) (string, error) {
-	out, err := goOutput(ctx, root, "mod", "download", "-json", "sigs.k8s.io/gateway-api@"+GatewayAPIVersion)
+// moduleFile returns the path of a file or folder of a module, in Go's module cache.
+func moduleFile(ctx context.Context, root, module string, path ...string) (string, error) {
+	out, err := goOutput(ctx, root, "mod", "download", "-json", module)
 	if err != nil {
 		return "", err
 	}
@@ -278,7 +283,7 @@ func gatewayKinds(ctx context.Context, root string) (string, error) {
 	if err := json.Unmarshal([]byte(out), &m); err != nil {
 		return "", err
 	}
-	return filepath.Join(m.Dir, "config", "crd", "standard"), nil
+	return filepath.Join(append([]string{m.Dir}, path...)...), nil
 }
 
 // own is where a program of this project is kept.

@@ -1,12 +1,14 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/devtools/sandbox/component"
@@ -42,6 +44,9 @@ func (v *overseer) bootstrap(ctx context.Context, s *control.Serving) error {
 		return err
 	}
 	if err := v.applyCRDs(ctx, a); err != nil {
+		return err
+	}
+	if err := v.applyMesh(ctx, a); err != nil {
 		return err
 	}
 	if err := v.startMetrics(ctx, a); err != nil {
@@ -93,6 +98,33 @@ func (v *overseer) applyCRDs(ctx context.Context, a *manifest.Client) error {
 	return v.poll(ctx, "the Gateway API's paths", func(ctx context.Context) error {
 		return a.Get(ctx, "/apis/gateway.networking.k8s.io/v1/gateways", nil)
 	})
+}
+
+// meshKinds are Istio's kinds that a cluster with Istio has and a release reads or writes. No proxy follows the objects here.
+var meshKinds = []string{"virtualservices", "destinationrules", "gateways"}
+
+// applyMesh applies Istio's kinds and waits until they are served.
+func (v *overseer) applyMesh(ctx context.Context, a *manifest.Client) error {
+	v.say("Istio's kinds")
+	data, err := os.ReadFile(v.spec.Programs.Mesh)
+	if err != nil {
+		return err
+	}
+	const group = "networking.istio.io"
+	for _, doc := range manifest.Split(data) {
+		if !slices.ContainsFunc(meshKinds, func(kind string) bool { return bytes.Contains(doc, []byte("\n  name: "+kind+"."+group+"\n")) }) {
+			continue
+		}
+		if err := a.Apply(ctx, doc); err != nil {
+			return err
+		}
+	}
+	for _, kind := range meshKinds {
+		if err := v.poll(ctx, "Istio's "+kind, func(ctx context.Context) error { return a.Get(ctx, "/apis/"+group+"/v1/"+kind, nil) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startMetrics starts metrics-server and registers it. It comes after the ConfigMap that it learns from whom to believe.
