@@ -92,8 +92,10 @@ type Extras struct {
 	// Mirror is the percentage of requests that the canary also gets; nobody waits
 	// for its answers.
 	Mirror int `json:"mirror,omitempty"`
-	// Affinity is the cookie that keeps a user on the version of the first answer.
-	Affinity string `json:"affinity,omitempty"`
+	// Affinity is the cookie that keeps a user whom the canary answered on it, while
+	// both versions have traffic. AffinityValue is its value, of this release.
+	Affinity      string `json:"affinity,omitempty"`
+	AffinityValue string `json:"affinity_value,omitempty"`
 }
 
 // Markers is what a process needs to attribute answers to versions: the place

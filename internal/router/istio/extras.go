@@ -1,0 +1,206 @@
+package istio
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/candlefish/deploy-action/internal/jsonpatch"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/router"
+)
+
+var (
+	_ router.Extender = Router{}
+	_ router.Fitter   = Router{}
+	_ router.Pinner   = Router{}
+)
+
+// Supports implements router.Extender: Istio has all extras.
+func (Router) Supports(router.Extras) error { return nil }
+
+// Fits implements router.Fitter: a rule has one mirror, and rules for TLS and TCP
+// see neither headers nor cookies.
+func (Router) Fits(route router.Object, r release.Route, x router.Extras, _ router.Object) error {
+	ours, err := decode(r)
+	if err != nil || x == (router.Extras{}) {
+		return err
+	}
+	for _, rule := range ours.Rules {
+		if rule.Protocol != "http" {
+			return fmt.Errorf("virtualservice %s %s[%d] is a rule for %s, which has no headers, cookies, mirrors or affinity", r.Name, rule.Protocol, rule.Index, rule.Protocol)
+		}
+		at := position(route, rule)
+		if at < 0 {
+			continue
+		}
+		user := list(child(route, "spec"), "http")[at]
+		if x.Mirror > 0 && (child(user, "mirror") != nil || list(user, "mirrors") != nil) {
+			return fmt.Errorf("virtualservice %s http[%d] has a mirror already, and a rule has one", r.Name, rule.Index)
+		}
+	}
+	return nil
+}
+
+// extras adds to a want what a split does beside the weights. It does so while both
+// versions have traffic: before, the canary may have no pods, and after it the
+// canary Service is the way back.
+func (s saved) extras(w *want, rule savedRule, user map[string]any, entries []any, to router.Split) {
+	if to.Weight <= 0 || to.Weight >= 100 {
+		return
+	}
+	i := slices.IndexFunc(entries, func(e any) bool { return isOwn(e, to) })
+	own, _ := entries[i].(map[string]any)
+	canary := withWeight(s.canaryEntry(own, to), 100)
+	x := to.Extras
+	if x.Header != "" || s.Made {
+		name, value := x.Header, x.Value
+		if name == "" {
+			name, value = "canary", "true"
+		}
+		w.before = append(w.before, marked(user, rule, "header", canary, name, map[string]any{"exact": value}))
+	}
+	if x.Cookie != "" {
+		w.before = append(w.before, marked(user, rule, "cookie", canary, "cookie", cookieMatch(x.Cookie, "always")))
+	}
+	if x.Affinity != "" {
+		w.before = append(w.before, marked(user, rule, "affinity", canary, "cookie", cookieMatch(x.Affinity, x.AffinityValue)))
+	}
+	if x.Mirror > 0 {
+		w.mirror, w.share = child(canary, "destination"), map[string]any{"value": int64(x.Mirror)}
+	}
+}
+
+// marked returns a rule of the user's for the requests with a header, that sends
+// them to one destination.
+func marked(user map[string]any, rule savedRule, what string, to map[string]any, header string, match map[string]any) map[string]any {
+	own := maps.Clone(user)
+	if own == nil {
+		own = map[string]any{}
+	}
+	for _, key := range []string{"mirror", "mirrors", "mirrorPercentage"} {
+		delete(own, key)
+	}
+	own["name"] = fmt.Sprintf("%s%s-%d", nameExtra, what, rule.Index)
+	own["match"] = withHeader(list(user, "match"), header, match)
+	own["route"] = []any{to}
+	return own
+}
+
+// withHeader adds a header to every match; the conditions of one match must all
+// hold. A rule without matches takes all requests.
+func withHeader(matches []any, header string, match map[string]any) []any {
+	if len(matches) == 0 {
+		matches = []any{map[string]any{}}
+	}
+	var narrowed []any
+	for _, m := range matches {
+		user, _ := m.(map[string]any)
+		own := maps.Clone(user)
+		if own == nil {
+			own = map[string]any{}
+		}
+		headers := maps.Clone(child(user, "headers"))
+		if headers == nil {
+			headers = map[string]any{}
+		}
+		headers[strings.ToLower(header)] = match // Istio compares with lower case
+		own["headers"] = headers
+		narrowed = append(narrowed, own)
+	}
+	return narrowed
+}
+
+// cookieMatch matches the header Cookie of a request with a cookie of this value.
+// Istio's patterns cover the whole header.
+func cookieMatch(name, value string) map[string]any {
+	return map[string]any{"regex": `^(.*;\s*)?` + regexp.QuoteMeta(name) + "=" + regexp.QuoteMeta(value) + `(;.*)?$`}
+}
+
+// marked lets the canary's answers set the cookie of the affinity.
+func (s saved) marked(canary map[string]any, to router.Split) map[string]any {
+	if to.Extras.Affinity == "" || to.Weight <= 0 || to.Weight >= 100 {
+		return canary
+	}
+	headers, response := maps.Clone(child(canary, "headers")), maps.Clone(child(child(canary, "headers"), "response"))
+	add := maps.Clone(child(response, "add"))
+	for _, m := range []*map[string]any{&headers, &response, &add} {
+		if *m == nil {
+			*m = map[string]any{}
+		}
+	}
+	add["Set-Cookie"] = router.SetCookie(to.Extras)
+	response["add"], headers["response"], canary["headers"] = add, response, headers
+	return canary
+}
+
+// Pin implements router.Pinner: rules for test requests in front of the user's. A
+// VirtualService beside the user's could not have them: two for one host are merged
+// in an order that nobody promises, and in the mesh not at all.
+func (Router) Pin(route router.Object, r release.Route, s router.Split, header string, pins ...router.Pin) (jsonpatch.Patch, error) {
+	e := newEdit(route)
+	ours, err := decode(r)
+	if err != nil {
+		return e.patch, err
+	}
+	for _, rule := range ours.Rules {
+		at := positionIn(e.rules[rule.Protocol], rule.Index)
+		if rule.Protocol != "http" {
+			continue
+		}
+		if at < 0 {
+			if len(pins) == 0 {
+				continue
+			}
+			return e.patch, fmt.Errorf("rule http[%d] of virtualservice %s is gone", rule.Index, r.Name)
+		}
+		user, _ := e.rules["http"][at].(map[string]any)
+		rules, err := ours.pinned(rule, user, s, header, pins)
+		if err != nil {
+			return e.patch, err
+		}
+		e.replaceBefore(at, namePreflight, rules)
+	}
+	return e.patch, nil
+}
+
+// pinned returns the rules for test requests in front of a rule of the user's.
+func (s saved) pinned(rule savedRule, user map[string]any, split router.Split, header string, pins []router.Pin) ([]any, error) {
+	entries, err := decodeList(rule.Route)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(entries, func(e any) bool { return isOwn(e, split) })
+	own, _ := entries[i].(map[string]any)
+	stable, canary := s.pair(own, split)
+	var rules []any
+	for n, pin := range pins {
+		to := stable
+		if pin.Service == split.CanaryService {
+			to = canary
+		}
+		pinned := marked(user, rule, "", withWeight(to, 100), header, map[string]any{"exact": pin.Value})
+		pinned["name"] = fmt.Sprintf("%s%d-%d", namePreflight, n, rule.Index)
+		if pin.Mark != "" {
+			pinned["headers"] = withAnswer(child(user, "headers"), header, pin.Mark)
+		}
+		rules = append(rules, pinned)
+	}
+	return rules, nil
+}
+
+// withAnswer adds a header of the answers to the headers of a rule.
+func withAnswer(headers map[string]any, name, value string) map[string]any {
+	own, response := maps.Clone(headers), maps.Clone(child(headers, "response"))
+	set := maps.Clone(child(response, "set"))
+	for _, m := range []*map[string]any{&own, &response, &set} {
+		if *m == nil {
+			*m = map[string]any{}
+		}
+	}
+	set[name] = value
+	response["set"], own["response"] = set, response
+	return own
+}
