@@ -86,20 +86,42 @@ func (Router) Room(route router.Object, saved release.Route, pins int) bool {
 // requests to the pin's Service. Filters and timeouts stay, so test requests see what
 // users get. The gateway prefers the more specific match, so the user's route needs
 // no change.
-func (Router) Preflight(route router.Object, saved release.Route, s router.Split, header string, pins ...router.Pin) (router.Object, error) {
+func (r Router) Preflight(route router.Object, saved release.Route, s router.Split, header string, pins ...router.Pin) (router.Object, error) {
+	var marks []mark
+	for _, pin := range pins {
+		m := mark{match: map[string]any{"type": "Exact", "name": header, "value": pin.Value}, service: pin.Service}
+		if pin.Mark != "" {
+			m.answer = map[string]string{header: pin.Mark}
+		}
+		marks = append(marks, m)
+	}
+	return r.beside(route, saved, s, marks)
+}
+
+// A mark is what some requests have in common: a header match, the Service that they
+// are sent to, and the headers that their answers get.
+type mark struct {
+	match   map[string]any
+	service string
+	answer  map[string]string
+}
+
+// beside returns a route like the user's with only the recorded rules, once for
+// each mark.
+func (r Router) beside(route router.Object, saved release.Route, s router.Split, marks []mark) (router.Object, error) {
 	ours, err := decodeRules(saved)
 	if err != nil {
 		return nil, err
 	}
 	all := rules(route)
 	var narrowed []any
-	for _, pin := range pins {
+	for _, m := range marks {
 		for _, rule := range ours {
 			if rule.Index >= len(all) {
-				return nil, fmt.Errorf("rule %d of httproute %s is gone", rule.Index, saved.Name)
+				return nil, fmt.Errorf("rule %d of %s %s is gone", rule.Index, r.Kind(), saved.Name)
 			}
 			user, _ := all[rule.Index].(map[string]any)
-			own, err := pinned(user, rule, s, header, pin)
+			own, err := m.narrow(user, rule, s)
 			if err != nil {
 				return nil, err
 			}
@@ -111,8 +133,8 @@ func (Router) Preflight(route router.Object, saved release.Route, s router.Split
 	return router.Object{"apiVersion": route["apiVersion"], "kind": route["kind"], "spec": spec}, nil
 }
 
-// pinned returns a user's rule for the requests of one pin.
-func pinned(user map[string]any, rule savedRule, s router.Split, header string, pin router.Pin) (map[string]any, error) {
+// narrow returns a user's rule for the requests with the mark.
+func (m mark) narrow(user map[string]any, rule savedRule, s router.Split) (map[string]any, error) {
 	refs, err := decodeRefs(rule.BackendRefs)
 	if err != nil {
 		return nil, err
@@ -122,10 +144,15 @@ func pinned(user map[string]any, rule savedRule, s router.Split, header string, 
 		own = map[string]any{}
 	}
 	delete(own, "name") // unique in a route
-	own["matches"] = withHeader(list(user, "matches"), header, pin.Value)
-	own["backendRefs"] = toService(refs, s, pin.Service)
-	if pin.Mark != "" {
-		own["filters"] = withMark(list(user, "filters"), header, pin.Mark)
+	own["matches"] = withHeader(list(user, "matches"), m.match)
+	own["backendRefs"] = toService(refs, s, m.service)
+	filters := withoutMirror(list(user, "filters"), s)
+	for name, value := range m.answer {
+		filters = modified(filters, "set", name, value)
+	}
+	delete(own, "filters")
+	if len(filters) > 0 {
+		own["filters"] = filters
 	}
 	return own, nil
 }
@@ -141,11 +168,11 @@ func toService(refs []any, s router.Split, service string) []any {
 	return own
 }
 
-// withMark adds a response header to the filters of a rule. A rule has at most one
-// filter of a kind.
-func withMark(filters []any, name, value string) []any {
-	set := map[string]any{"name": name, "value": value}
-	var marked []any
+// modified adds a response header to filters, by the modifier's list "set" or
+// "add". There is at most one such filter in a list.
+func modified(filters []any, how, name, value string) []any {
+	header := map[string]any{"name": name, "value": value}
+	var changed []any
 	found := false
 	for _, f := range filters {
 		filter, _ := f.(map[string]any)
@@ -156,22 +183,21 @@ func withMark(filters []any, name, value string) []any {
 			if modifier == nil {
 				modifier = map[string]any{}
 			}
-			modifier["set"] = append(slices.Clone(list(modifier, "set")), set)
+			modifier[how] = append(slices.Clone(list(modifier, how)), header)
 			filter["responseHeaderModifier"] = modifier
 			f = filter
 		}
-		marked = append(marked, f)
+		changed = append(changed, f)
 	}
 	if !found {
-		marked = append(marked, map[string]any{"type": "ResponseHeaderModifier", "responseHeaderModifier": map[string]any{"set": []any{set}}})
+		changed = append(changed, map[string]any{"type": "ResponseHeaderModifier", "responseHeaderModifier": map[string]any{how: []any{header}}})
 	}
-	return marked
+	return changed
 }
 
 // withHeader adds the header to every match. A rule without matches takes all
 // requests, so it gets one match with the header alone.
-func withHeader(matches []any, name, value string) []any {
-	header := map[string]any{"type": "Exact", "name": name, "value": value}
+func withHeader(matches []any, header map[string]any) []any {
 	if len(matches) == 0 {
 		matches = []any{map[string]any{}}
 	}

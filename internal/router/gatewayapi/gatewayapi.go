@@ -91,6 +91,7 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 		if rule.Index >= len(all) {
 			return patch, &router.ConflictError{What: fmt.Sprintf("httproute %s: rule %d is gone; the list of rules", saved.Name, rule.Index)}
 		}
+		patch = rule.mirror(patch, all[rule.Index], to)
 		have := list(all[rule.Index], "backendRefs")
 		if reflect.DeepEqual(have, want) {
 			continue
@@ -114,6 +115,9 @@ func (Router) Drift(route router.Object, saved release.Route, was router.Split) 
 		want, err := rule.wanted(was)
 		if err != nil || rule.Index >= len(all) || !reflect.DeepEqual(list(all[rule.Index], "backendRefs"), want) {
 			return fmt.Sprintf("the backends of httproute %s rule %d", saved.Name, rule.Index)
+		}
+		if !rule.mirror(jsonpatch.Patch{}, all[rule.Index], was).Empty() {
+			return fmt.Sprintf("the filters of httproute %s rule %d", saved.Name, rule.Index)
 		}
 	}
 	return ""
@@ -153,6 +157,29 @@ func (r savedRule) wanted(to router.Split) ([]any, error) {
 	return splitRefs(r.BackendRefs, to)
 }
 
+// mirror adds to a patch what gives the live rule the mirror of a split, or takes it
+// away.
+func (r savedRule) mirror(patch jsonpatch.Patch, live any, to router.Split) jsonpatch.Patch {
+	refs, err := decodeRefs(r.BackendRefs)
+	if err != nil {
+		return patch
+	}
+	i := slices.IndexFunc(refs, func(ref any) bool { return refersTo(ref, to.Service, to.Namespace) })
+	if i < 0 {
+		return patch
+	}
+	have, ref := list(live, "filters"), refs[i].(map[string]any)
+	path := fmt.Sprintf("/spec/rules/%d/filters", r.Index)
+	switch want := withMirror(have, ref, to); {
+	case len(want) == len(have) && (len(want) == 0 || reflect.DeepEqual(want, have)):
+	case len(want) == 0:
+		patch = patch.Remove(path)
+	default:
+		patch = patch.Add(path, want)
+	}
+	return patch
+}
+
 // isOurs reports whether refs are the recorded backendRefs or a split of them.
 func (r savedRule) isOurs(refs []any, to router.Split) bool {
 	for to.Weight = router.Original; to.Weight <= 100; to.Weight++ {
@@ -175,6 +202,10 @@ func (r savedRule) differsInWeights(refs []any, to router.Split) bool {
 		have, ok := refs[i].(map[string]any)
 		if ok && (refersTo(have, to.Service, to) || refersTo(have, to.CanaryService, to)) {
 			have = withWeight(have, have["name"], want[i].(map[string]any)["weight"].(int64))
+			delete(have, "filters") // which the extras change
+			if filters := list(want[i], "filters"); filters != nil {
+				have["filters"] = filters
+			}
 		}
 		if !ok || !reflect.DeepEqual(have, want[i]) {
 			return false

@@ -129,22 +129,28 @@ func written(t *testing.T, route router.Object, saved release.Route, split route
 		t.Fatalf("weight %d: %v", split.Weight, err)
 	}
 	var ops []struct {
-		Path  string
-		Value json.RawMessage
+		Op, Path string
+		Value    json.RawMessage
 	}
-	if err := json.Unmarshal(patch.JSON(), &ops); err != nil {
+	if err := json.Unmarshal(patch.JSON(), &ops); err != nil || len(ops) == 0 {
 		t.Fatal(err)
 	}
+	route = object(t, encoded(route))
 	for _, op := range ops[1:] {
 		var i int
-		if _, err := fmt.Sscanf(op.Path, "/spec/rules/%d/backendRefs", &i); err != nil {
+		var field string
+		if _, err := fmt.Sscanf(op.Path, "/spec/rules/%d/%s", &i, &field); err != nil || field != "backendRefs" && field != "filters" {
 			t.Fatalf("path %s: %v", op.Path, err)
 		}
-		refs, err := decodeRefs(op.Value)
+		if op.Op == "remove" {
+			delete(rule(route, i), field)
+			continue
+		}
+		value, err := decodeRefs(op.Value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rule(route, i)["backendRefs"] = refs
+		rule(route, i)[field] = value
 	}
 	return route
 }

@@ -40,7 +40,7 @@ func splitRefs(original json.RawMessage, to router.Split) ([]any, error) {
 		}
 		split = append(split,
 			withWeight(m, to.Service, own*int64(100-to.Weight)),
-			withWeight(m, to.CanaryService, own*int64(to.Weight)))
+			extended(withWeight(m, to.CanaryService, own*int64(to.Weight)), to))
 	}
 	return split, nil
 }
