@@ -148,7 +148,7 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 	s.Mark(c.Marker)
 	s.SetRate(c.Rate)
 	s.attacker = vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: counting{tr}, Timeout: c.Timeout, CheckRedirect: noRedirects}),
+		vegeta.Client(&http.Client{Transport: c.Target.over(counting{tr}), Timeout: c.Timeout, CheckRedirect: noRedirects}),
 		vegeta.Workers(uint64(min(10, c.MaxInFlight))),
 		vegeta.MaxWorkers(uint64(c.MaxInFlight)),
 		vegeta.MaxBody(maxBody),

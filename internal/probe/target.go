@@ -18,6 +18,9 @@ type Target struct {
 	Host   string      // Host header and TLS server name, when the URL names an address
 	Header http.Header // extra request headers
 	TLS    *tls.Config // nil for the system's roots
+	// GRPC sends gRPC health checks instead of GETs: the path names the service, "/"
+	// all of the server.
+	GRPC bool
 }
 
 func (t Target) validate() error {
@@ -54,7 +57,7 @@ func (t Target) transport(n int) *http.Transport {
 	if t.Host != "" && tlsConf.ServerName == "" {
 		tlsConf.ServerName = (&url.URL{Host: t.Host}).Hostname()
 	}
-	return &http.Transport{
+	tr := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		TLSClientConfig:       tlsConf,
 		ForceAttemptHTTP2:     true,
@@ -62,6 +65,18 @@ func (t Target) transport(n int) *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
 	}
+	if t.GRPC {
+		overHTTP2(tr)
+	}
+	return tr
+}
+
+// over returns what sends t's requests through a transport.
+func (t Target) over(tr http.RoundTripper) http.RoundTripper {
+	if t.GRPC {
+		return health{tr}
+	}
+	return tr
 }
 
 // UserAgent identifies probes in the logs of the application.
@@ -97,7 +112,7 @@ func Fetch(ctx context.Context, t Target, version string) (Sample, error) {
 	req.Host = t.Host
 	tr := t.transport(1)
 	defer tr.CloseIdleConnections()
-	client := http.Client{Transport: tr, CheckRedirect: noRedirects}
+	client := http.Client{Transport: t.over(tr), CheckRedirect: noRedirects}
 	res, err := client.Do(req)
 	if err != nil {
 		return Sample{}, fmt.Errorf("probe: %s", cleanError(err.Error()))
