@@ -146,7 +146,7 @@ func both(to router.Split) bool { return to.Weight > 0 && to.Weight < 100 }
 // withoutMirror returns a rule's filters without the mirror of ours.
 func withoutMirror(filters []any, to router.Split) []any {
 	return slices.DeleteFunc(slices.Clone(filters), func(f any) bool {
-		return refersTo(child(child(f, "requestMirror"), "backendRef"), to.CanaryService, to.Namespace)
+		return refersTo(child(child(f, "requestMirror"), "backendRef"), to.CanaryService, to)
 	})
 }
 

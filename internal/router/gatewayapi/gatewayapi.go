@@ -164,7 +164,7 @@ func (r savedRule) mirror(patch jsonpatch.Patch, live any, to router.Split) json
 	if err != nil {
 		return patch
 	}
-	i := slices.IndexFunc(refs, func(ref any) bool { return refersTo(ref, to.Service, to.Namespace) })
+	i := slices.IndexFunc(refs, func(ref any) bool { return refersTo(ref, to.Service, to) })
 	if i < 0 {
 		return patch
 	}
