@@ -45,6 +45,9 @@ const (
 // refused: some gateways answer 500 to a rule with a filter that they do not know,
 // and others ignore it.
 func (r Router) Fits(route router.Object, saved release.Route, x router.Extras, class router.Object) error {
+	if r.grpc && (x.Cookie != "" || x.Mirror > 0 || x.Affinity != "") {
+		return fmt.Errorf("grpcroute %s: gRPC clients keep no cookies, and GatewayClasses list no mirrors for GRPCRoutes; of the extras they have canary-header alone", saved.Name)
+	}
 	need := func(extra, feature string) error {
 		if lists(class, feature) {
 			return nil

@@ -60,7 +60,7 @@ func (Router) URL(gateway router.Object, listener string) string {
 	return ""
 }
 
-// The Gateway API's limits of an HTTPRoute.
+// The Gateway API's limits of a route.
 const (
 	maxRules   = 16
 	maxMatches = 128 // of all rules together

@@ -1,7 +1,7 @@
-// Package gatewayapi shifts traffic by the weights of HTTPRoutes (Gateway API,
-// gateway.networking.k8s.io/v1).
+// Package gatewayapi shifts traffic by the weights of HTTPRoutes and GRPCRoutes
+// (Gateway API, gateway.networking.k8s.io/v1).
 //
-// Server-side apply treats the rules of an HTTPRoute as an atomic list:
+// Server-side apply treats the rules of a route as an atomic list:
 // applying a weight would take over the whole list. The package therefore
 // writes weights by a JSON patch of single backendRefs, which leaves the rest
 // as it is, byte for byte.
@@ -20,8 +20,12 @@ import (
 
 const group, version = "gateway.networking.k8s.io", "v1"
 
-// A Router is the router for HTTPRoutes.
-type Router struct{}
+// A Router is the router for HTTPRoutes, or for GRPCRoutes, whose rules have the
+// same form in what a release changes.
+type Router struct{ grpc bool }
+
+// GRPC returns the router for GRPCRoutes.
+func GRPC() Router { return Router{grpc: true} }
 
 var (
 	_ router.Router      = Router{}
@@ -31,10 +35,21 @@ var (
 )
 
 // Name implements router.Router.
-func (Router) Name() string { return "gateway-api" }
+func (r Router) Name() string {
+	if r.grpc {
+		return GRPCName
+	}
+	return "gateway-api"
+}
+
+// GRPCName is the name of the router for GRPCRoutes.
+const GRPCName = "gateway-api-grpc"
 
 // Kind implements router.Router.
-func (Router) Kind() router.Kind {
+func (r Router) Kind() router.Kind {
+	if r.grpc {
+		return router.Kind{Group: group, Version: version, Resource: "grpcroutes", Name: "GRPCRoute"}
+	}
 	return router.Kind{Group: group, Version: version, Resource: "httproutes", Name: "HTTPRoute"}
 }
 
@@ -52,7 +67,7 @@ func (r Router) Save(route router.Object, service string) (release.Route, bool, 
 }
 
 // SaveAbroad implements router.Abroad.
-func (Router) SaveAbroad(route router.Object, namespace, service string) (release.Route, bool, error) {
+func (r Router) SaveAbroad(route router.Object, namespace, service string) (release.Route, bool, error) {
 	saved, at := release.Route{Name: nameOf(route)}, router.Split{Namespace: namespace, RouteNamespace: namespaceOf(route)}
 	var ours []savedRule
 	for i, rule := range rules(route) {
@@ -62,13 +77,13 @@ func (Router) SaveAbroad(route router.Object, namespace, service string) (releas
 		}
 		raw, err := json.Marshal(refs)
 		if err != nil {
-			return saved, false, fmt.Errorf("record httproute %s: %w", saved.Name, err)
+			return saved, false, fmt.Errorf("record %s %s: %w", r.Kind(), saved.Name, err)
 		}
 		ours = append(ours, savedRule{Index: i, BackendRefs: raw})
 	}
 	var err error
 	if saved.Rules, err = json.Marshal(ours); err != nil {
-		return saved, false, fmt.Errorf("record httproute %s: %w", saved.Name, err)
+		return saved, false, fmt.Errorf("record %s %s: %w", r.Kind(), saved.Name, err)
 	}
 	return saved, len(ours) > 0, nil
 }
@@ -76,7 +91,7 @@ func (Router) SaveAbroad(route router.Object, namespace, service string) (releas
 // Write implements router.Router. It does not change rules that another client
 // changed, and names them in the error; but a way back to the Service takes the
 // canary's traffic, whatever weights somebody gave the two.
-func (Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
+func (r Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
 	patch := jsonpatch.Guarded(text(child(route, "metadata"), "resourceVersion"))
 	ours, err := decodeRules(saved)
 	if err != nil {
@@ -86,10 +101,10 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 	for _, rule := range ours {
 		want, err := rule.wanted(to)
 		if err != nil {
-			return patch, fmt.Errorf("httproute %s rule %d: %w", saved.Name, rule.Index, err)
+			return patch, fmt.Errorf("%s %s rule %d: %w", r.Kind(), saved.Name, rule.Index, err)
 		}
 		if rule.Index >= len(all) {
-			return patch, &router.ConflictError{What: fmt.Sprintf("httproute %s: rule %d is gone; the list of rules", saved.Name, rule.Index)}
+			return patch, &router.ConflictError{What: fmt.Sprintf("%s %s: rule %d is gone; the list of rules", r.Kind(), saved.Name, rule.Index)}
 		}
 		patch = rule.mirror(patch, all[rule.Index], to)
 		have := list(all[rule.Index], "backendRefs")
@@ -97,7 +112,7 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 			continue
 		}
 		if !rule.isOurs(have, to) && (to.Weight > 0 || !rule.differsInWeights(have, to)) {
-			return patch, &router.ConflictError{What: fmt.Sprintf("the backends of httproute %s rule %d", saved.Name, rule.Index)}
+			return patch, &router.ConflictError{What: fmt.Sprintf("the backends of %s %s rule %d", r.Kind(), saved.Name, rule.Index)}
 		}
 		patch = patch.Replace(fmt.Sprintf("/spec/rules/%d/backendRefs", rule.Index), want)
 	}
@@ -105,7 +120,7 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 }
 
 // Drift implements router.Router.
-func (Router) Drift(route router.Object, saved release.Route, was router.Split) string {
+func (r Router) Drift(route router.Object, saved release.Route, was router.Split) string {
 	ours, err := decodeRules(saved)
 	if err != nil {
 		return err.Error()
@@ -114,29 +129,29 @@ func (Router) Drift(route router.Object, saved release.Route, was router.Split) 
 	for _, rule := range ours {
 		want, err := rule.wanted(was)
 		if err != nil || rule.Index >= len(all) || !reflect.DeepEqual(list(all[rule.Index], "backendRefs"), want) {
-			return fmt.Sprintf("the backends of httproute %s rule %d", saved.Name, rule.Index)
+			return fmt.Sprintf("the backends of %s %s rule %d", r.Kind(), saved.Name, rule.Index)
 		}
 		if !rule.mirror(jsonpatch.Patch{}, all[rule.Index], was).Empty() {
-			return fmt.Sprintf("the filters of httproute %s rule %d", saved.Name, rule.Index)
+			return fmt.Sprintf("the filters of %s %s rule %d", r.Kind(), saved.Name, rule.Index)
 		}
 	}
 	return ""
 }
 
 // Unsplit implements router.Unsplitter.
-func (Router) Unsplit(saved release.Route, s router.Split) (release.Route, error) {
+func (r Router) Unsplit(saved release.Route, s router.Split) (release.Route, error) {
 	ours, err := decodeRules(saved)
 	if err != nil {
 		return saved, err
 	}
 	for i, rule := range ours {
 		if ours[i].BackendRefs, err = unsplitRefs(rule.BackendRefs, s); err != nil {
-			return saved, fmt.Errorf("httproute %s rule %d: %w", saved.Name, rule.Index, err)
+			return saved, fmt.Errorf("%s %s rule %d: %w", r.Kind(), saved.Name, rule.Index, err)
 		}
 	}
 	whole := saved
 	if whole.Rules, err = json.Marshal(ours); err != nil {
-		return saved, fmt.Errorf("record httproute %s: %w", saved.Name, err)
+		return saved, fmt.Errorf("record %s %s: %w", r.Kind(), saved.Name, err)
 	}
 	return whole, nil
 }
@@ -144,7 +159,7 @@ func (Router) Unsplit(saved release.Route, s router.Split) (release.Route, error
 func decodeRules(saved release.Route) ([]savedRule, error) {
 	var ours []savedRule
 	if err := json.Unmarshal(saved.Rules, &ours); err != nil {
-		return nil, fmt.Errorf("read the recorded rules of httproute %s: %w", saved.Name, err)
+		return nil, fmt.Errorf("read the recorded rules of route %s: %w", saved.Name, err)
 	}
 	return ours, nil
 }

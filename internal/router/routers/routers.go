@@ -7,12 +7,15 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
+	"github.com/candlefish/deploy-action/internal/router/istio"
 )
 
 // All lists the routers in the order of detection.
 func All() []router.Router {
 	return []router.Router{
 		gatewayapi.Router{},
+		gatewayapi.GRPC(),
+		istio.Router{},
 	}
 }
 
