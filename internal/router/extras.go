@@ -1,23 +1,12 @@
 package router
 
-import (
-	"github.com/candlefish/deploy-action/internal/jsonpatch"
-	"github.com/candlefish/deploy-action/internal/release"
-)
+import "github.com/candlefish/deploy-action/internal/release"
 
 // A Fitter is an Extender that can do an extra only for some routes or gateways.
 type Fitter interface {
 	// Fits returns an error that names the extra and why the route cannot have it.
 	// class is the class of the route's gateway, nil if it has none.
 	Fits(route Object, saved release.Route, x Extras, class Object) error
-}
-
-// A Pinner is a Router whose routes for test requests are rules in the user's
-// route, because one beside it would not be followed.
-type Pinner interface {
-	// Pin returns the patch that gives the route the rules for these pins and no
-	// others; see Preflighter.
-	Pin(route Object, saved release.Route, s Split, header string, pins ...Pin) (jsonpatch.Patch, error)
 }
 
 // A Neighbor is a Router that records objects of the user's beside the route.
@@ -36,12 +25,12 @@ type Limiter interface {
 	Limit(saved release.Route, names []string) (release.Route, error)
 }
 
-// A Classed is a Router whose gateways have classes, which tell what their
-// controller can.
-type Classed interface {
-	ClassKind() Kind
-	// Class is the name of a gateway's class.
-	Class(gateway Object) string
+// A Featured is a Gatewayed whose gateways have classes, which tell what their
+// controllers can.
+type Featured interface {
+	FeatureKind() Kind
+	// FeaturesOf is the name of a gateway's class.
+	FeaturesOf(gateway Object) string
 }
 
 // A Fronted is a Gatewayed whose gateways have no address of their own: a Service

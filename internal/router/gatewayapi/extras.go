@@ -13,7 +13,7 @@ import (
 var (
 	_ router.Extender  = Router{}
 	_ router.Fitter    = Router{}
-	_ router.Classed   = Router{}
+	_ router.Featured  = Router{}
 	_ router.Companied = Router{}
 )
 
@@ -21,13 +21,13 @@ var (
 // depends on its class, see Fits.
 func (Router) Supports(router.Extras) error { return nil }
 
-// ClassKind implements router.Classed.
-func (Router) ClassKind() router.Kind {
+// FeatureKind implements router.Featured.
+func (Router) FeatureKind() router.Kind {
 	return router.Kind{Group: group, Version: version, Resource: "gatewayclasses", Name: "GatewayClass"}
 }
 
-// Class implements router.Classed.
-func (Router) Class(gateway router.Object) string {
+// FeaturesOf implements router.Featured.
+func (Router) FeaturesOf(gateway router.Object) string {
 	return text(child(gateway, "spec"), "gatewayClassName")
 }
 

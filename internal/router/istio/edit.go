@@ -75,9 +75,7 @@ func (e *edit) write(r release.Route, ours saved, rule savedRule, to router.Spli
 		return nil
 	}
 	e.mirror(at, user, want, to)
-	if to.Weight == router.Original {
-		at = e.replaceBefore(at, namePreflight, nil)
-	}
+	at = e.replaceBefore(at, namePreflight, want.pins)
 	e.replaceBefore(at, nameExtra, want.before)
 	return nil
 }

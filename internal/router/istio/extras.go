@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 )
@@ -15,7 +14,7 @@ import (
 var (
 	_ router.Extender = Router{}
 	_ router.Fitter   = Router{}
-	_ router.Pinner   = Router{}
+	_ router.Inline   = Router{}
 )
 
 // Supports implements router.Extender: Istio has all extras.
@@ -136,59 +135,33 @@ func (s saved) marked(canary map[string]any, to router.Split) map[string]any {
 	return canary
 }
 
-// Pin implements router.Pinner: rules for test requests in front of the user's. A
-// VirtualService beside the user's could not have them: two for one host are merged
-// in an order that nobody promises, and in the mesh not at all.
-func (Router) Pin(route router.Object, r release.Route, s router.Split, header string, pins ...router.Pin) (jsonpatch.Patch, error) {
-	e := newEdit(route)
-	ours, err := decode(r)
-	if err != nil {
-		return e.patch, err
-	}
-	for _, rule := range ours.Rules {
-		at := positionIn(e.rules[rule.Protocol], rule.Index)
-		if rule.Protocol != "http" {
-			continue
-		}
-		if at < 0 {
-			if len(pins) == 0 {
-				continue
-			}
-			return e.patch, fmt.Errorf("rule http[%d] of virtualservice %s is gone", rule.Index, r.Name)
-		}
-		user, _ := e.rules["http"][at].(map[string]any)
-		rules, err := ours.pinned(rule, user, s, header, pins)
-		if err != nil {
-			return e.patch, err
-		}
-		e.replaceBefore(at, namePreflight, rules)
-	}
-	return e.patch, nil
-}
+// PinValues implements router.Inline: any values lead to the versions.
+func (Router) PinValues() (canary, stable string) { return "", "" }
+
+// Untestable implements router.Inline: rules for test requests stand in front of the
+// user's. A VirtualService beside the user's could not have them: two for one host
+// are merged in an order that nobody promises, and in the mesh not at all.
+func (Router) Untestable(router.Extras) (before, during string) { return "", "" }
 
 // pinned returns the rules for test requests in front of a rule of the user's.
-func (s saved) pinned(rule savedRule, user map[string]any, split router.Split, header string, pins []router.Pin) ([]any, error) {
-	entries, err := decodeList(rule.Route)
-	if err != nil {
-		return nil, err
-	}
+func (s saved) pinned(rule savedRule, user map[string]any, entries []any, split router.Split) []any {
 	i := slices.IndexFunc(entries, func(e any) bool { return isOwn(e, split) })
 	own, _ := entries[i].(map[string]any)
 	stable, canary := s.pair(own, split)
 	var rules []any
-	for n, pin := range pins {
+	for n, pin := range split.Pins {
 		to := stable
 		if pin.Service == split.CanaryService {
 			to = canary
 		}
-		pinned := marked(user, rule, "", withWeight(to, 100), header, map[string]any{"exact": pin.Value})
+		pinned := marked(user, rule, "", withWeight(to, 100), split.PinHeader, map[string]any{"exact": pin.Value})
 		pinned["name"] = fmt.Sprintf("%s%d-%d", namePreflight, n, rule.Index)
 		if pin.Mark != "" {
-			pinned["headers"] = withAnswer(child(user, "headers"), header, pin.Mark)
+			pinned["headers"] = withAnswer(child(user, "headers"), split.PinHeader, pin.Mark)
 		}
 		rules = append(rules, pinned)
 	}
-	return rules, nil
+	return rules
 }
 
 // withAnswer adds a header of the answers to the headers of a rule.

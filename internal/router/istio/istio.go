@@ -189,6 +189,7 @@ type want struct {
 	mirror map[string]any // the destination; nil for the user's own
 	share  map[string]any // mirrorPercentage
 	before []any          // the rules for marked requests in front of it
+	pins   []any          // the rules for test requests in front of it
 }
 
 // wanted returns what a rule has to be for a split; user is the rule as it is.
@@ -202,6 +203,7 @@ func (s saved) wanted(rule savedRule, user map[string]any, to router.Split) (wan
 		return w, err
 	}
 	if rule.Protocol == "http" {
+		w.pins = s.pinned(rule, user, entries, to)
 		s.extras(&w, rule, user, entries, to)
 	}
 	return w, nil
