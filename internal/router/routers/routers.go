@@ -14,7 +14,6 @@ import (
 func All() []router.Router {
 	return []router.Router{
 		gatewayapi.Router{},
-		gatewayapi.GRPC(),
 		istio.Router{},
 	}
 }
