@@ -162,7 +162,9 @@ func permissionsOf(r router.Router) []kube.Permission {
 	list := []kube.Permission{kube.RoutePermission(r.Kind())}
 	if companied, ok := r.(router.Companied); ok {
 		for _, kind := range companied.CompanionKinds() {
-			list = append(list, kube.RoutePermission(kind))
+			if kind != r.Kind() {
+				list = append(list, kube.RoutePermission(kind))
+			}
 		}
 	}
 	return list
