@@ -318,7 +318,8 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record.Plan.Linger = r.InCluster
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	if found.Untested == "" {
-		record.Preflight = rand.Text()
+		canary, _ := discover.PinValues(record)
+		record.Preflight = cmp.Or(canary, rand.Text())
 	}
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
 	record.Inputs = inputs.Recorded(r.Values)
@@ -430,7 +431,8 @@ func (r *Run) start(ctx context.Context, cfg traffic.Config, found *discover.Fou
 	case identity.Why != "":
 		r.Console.Logf("no test requests to one version alone while it is judged: %s", identity.Why)
 	default:
-		record.PreflightStable = rand.Text()
+		_, stable := discover.PinValues(record)
+		record.PreflightStable = cmp.Or(stable, rand.Text())
 	}
 	return traffic.Start(ctx, cfg, record, identity)
 }

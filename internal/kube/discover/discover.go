@@ -127,6 +127,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	f.Record.Router = f.Record.Routes[0].Router
 	f.Untested, f.Unpinned = s.tests(f.Record)
 	s.entryPoints(ctx, c, f)
+	s.critics(f)
 	for _, what := range s.unseen {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%s: what leads to service %s there is not seen, and stays on the stable version until the hand-over", what, f.Record.Service))
 	}

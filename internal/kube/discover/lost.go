@@ -3,6 +3,7 @@ package discover
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,9 @@ func (s *survey) lost(f *Found, d *appsv1.Deployment, now time.Time) *Lost {
 	var l Lost
 	ours := func(kind string, obj metav1.Object) {
 		if obj.GetLabels()[kube.LabelTarget] == d.Name {
-			l.Left = append(l.Left, kind+"/"+obj.GetName())
+			if name := kind + "/" + obj.GetName(); !slices.Contains(l.Left, name) {
+				l.Left = append(l.Left, name)
+			}
 		}
 	}
 	for i := range s.deployments {
@@ -45,8 +48,8 @@ func (s *survey) lost(f *Found, d *appsv1.Deployment, now time.Time) *Lost {
 		ours("service", &s.services[i])
 	}
 	for _, of := range s.routers {
-		for i := range of.routes {
-			ours(of.Kind().String(), &of.routes[i])
+		for i := range of.all {
+			ours(of.Kind().String(), &of.all[i])
 		}
 	}
 	if len(l.Left) == 0 {

@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -19,8 +20,9 @@ import (
 // A served is a router whose kind of route the cluster has, with the routes.
 type served struct {
 	router.Router
-	routes []unstructured.Unstructured
-	grants []router.Object // what lets routes of other namespaces lead here
+	routes []unstructured.Unstructured // that the router's controller reads
+	all    []unstructured.Unstructured // of the kind, in the namespace
+	grants []router.Object             // what lets routes of other namespaces lead here
 }
 
 // serves reports whether the cluster has a kind of object. Where it does not say,
@@ -58,7 +60,7 @@ func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Ro
 		l, err := c.Dynamic.Resource(kube.ResourceOf(kind)).Namespace(s.ns).List(ctx, metav1.ListOptions{})
 		switch {
 		case err == nil:
-			read[i] = &served{Router: of[i], routes: l.Items}
+			read[i] = &served{Router: of[i], routes: ofClass(ctx, c, of[i], l.Items), all: l.Items}
 		case apierrors.IsForbidden(err) && len(of) > 1:
 			unseen[i] = fmt.Sprintf("the permission to list %s is missing", kind.Resource)
 		case !apierrors.IsNotFound(err):
@@ -81,6 +83,48 @@ func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Ro
 		return fmt.Errorf("the cluster does not serve %s", groupVersion(of[0].Kind()))
 	}
 	return nil
+}
+
+// ofClass returns the routes that the router's controller reads.
+func ofClass(ctx context.Context, c *kube.Cluster, of router.Router, routes []unstructured.Unstructured) []unstructured.Unstructured {
+	classed, ok := of.(router.Classed)
+	if !ok {
+		return routes
+	}
+	var classes []router.Object
+	err := kube.Retry(ctx, func(ctx context.Context) error {
+		l, err := c.Dynamic.Resource(kube.ResourceOf(classed.ClassKind())).List(ctx, metav1.ListOptions{})
+		if err == nil {
+			classes = []router.Object{}
+			for _, class := range l.Items {
+				classes = append(classes, class.Object)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		classes = nil // the permission is optional: names tell the classes too
+	}
+	return slices.DeleteFunc(slices.Clone(routes), func(route unstructured.Unstructured) bool { return !classed.Reads(route.Object, classes) })
+}
+
+// critics adds what routers find in the routes that speaks against a split.
+func (s *survey) critics(f *Found) {
+	for _, saved := range f.Record.Routes {
+		of, route := s.route(f.Record, saved)
+		critic, ok := of.(router.Critic)
+		if !ok {
+			continue
+		}
+		var others []router.Object
+		for _, other := range s.routers[slices.IndexFunc(s.routers, func(x served) bool { return x.Name() == of.Name() })].all {
+			if other.GetLabels()[kube.LabelTarget] == "" { // not ours
+				others = append(others, other.Object)
+			}
+		}
+		obstacles, warnings := critic.Criticize(route.Object, saved, others)
+		f.Obstacles, f.Warnings = append(f.Obstacles, obstacles...), append(f.Warnings, warnings...)
+	}
 }
 
 // readAbroad adds the routes of other namespaces that grants let lead here. It
@@ -246,6 +290,11 @@ const pinnedVersions = 2
 func (s *survey) tests(r *release.Record) (untested, unpinned string) {
 	for _, saved := range r.Routes {
 		of := routers.Of(r.RouterOf(saved))
+		if inline, ok := of.(router.Inline); ok {
+			before, during := inline.Untestable(r.Extras)
+			untested, unpinned = cmp.Or(untested, before), cmp.Or(unpinned, during)
+			continue
+		}
 		preflighter, ok := of.(router.Preflighter)
 		if !ok {
 			why := fmt.Sprintf("the router %s has no routes for test requests", of.Name())
@@ -256,7 +305,18 @@ func (s *survey) tests(r *release.Record) (untested, unpinned string) {
 			unpinned = fmt.Sprintf("%s %s has too many rules or matches: a route beside it for each version would be over the limit of the API", of.Kind(), saved.Name)
 		}
 	}
-	return "", unpinned
+	return untested, unpinned
+}
+
+// PinValues returns the values of the header of test requests that lead to the
+// canary and to stable, if a router of the record chooses them; "" if not.
+func PinValues(r *release.Record) (canary, stable string) {
+	for _, saved := range r.Routes {
+		if inline, ok := routers.Of(r.RouterOf(saved)).(router.Inline); ok && canary == "" {
+			canary, stable = inline.PinValues()
+		}
+	}
+	return canary, stable
 }
 
 // Refusals says what of a release the routers cannot do: the weights of these

@@ -199,7 +199,7 @@ func allAmong(wanted []companion, live []unstructured.Unstructured) bool {
 }
 
 // besideDrift returns who changed what this process wrote beside the routes, or "".
-func (r *Set) besideDrift() string {
+func besideDrift(r *Set) string {
 	for _, name := range slices.Sorted(maps.Keys(r.beside)) {
 		w := r.beside[name]
 		live := r.watch.Object(w.of, w.object.GetName())
@@ -218,7 +218,7 @@ func (r *Set) besideDrift() string {
 func (r *Set) Remove(ctx context.Context) error {
 	return r.each(ctx, "remove what the release made beside", func(ctx context.Context, route route) error {
 		if route.Created {
-			if err := r.removeMade(ctx, route); err != nil {
+			if err := removeMade(ctx, r, route); err != nil {
 				return err
 			}
 		}
@@ -239,7 +239,7 @@ func (r *Set) Remove(ctx context.Context) error {
 }
 
 // removeMade deletes a route that the release made.
-func (r *Set) removeMade(ctx context.Context, route route) error {
+func removeMade(ctx context.Context, r *Set, route route) error {
 	live, err := r.get(ctx, route, false)
 	if apierrors.IsNotFound(err) || err == nil && !r.isOurs(live) {
 		return nil

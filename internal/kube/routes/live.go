@@ -45,25 +45,26 @@ func (r *Set) weightOf(ctx context.Context, route route, live *unstructured.Unst
 	if err != nil {
 		return 0, err
 	}
-	fits := func(w int) bool { return route.router.Drift(live.Object, route.Route, r.split(route, w)) == "" }
-	uses := r.usesCanary(route, live)
+	uses := usesCanary(r, route, live)
 	if !uses && len(beside) == 0 {
 		return router.Original, nil
 	}
 	partly := router.Original
 	for w := 100; w >= 0; w-- {
-		if !fits(w) {
+		if !fits(r, route, live, w) {
 			continue
 		}
 		if uses {
 			partly = max(partly, w) // a process may have ended between the two writes
 		}
-		wanted, err := r.companions(route, live.Object, r.split(route, w))
-		if err != nil {
-			return 0, err
-		}
-		if allAmong(wanted, beside) {
-			return w, nil
+		for _, to := range splits(r, route, w) {
+			wanted, err := r.companions(route, live.Object, to)
+			if err != nil {
+				return 0, err
+			}
+			if allAmong(wanted, beside) {
+				return w, nil
+			}
 		}
 	}
 	switch {
@@ -71,7 +72,7 @@ func (r *Set) weightOf(ctx context.Context, route route, live *unstructured.Unst
 		return partly, nil
 	case uses:
 		return 0, &rollout.DriftError{What: route.router.Drift(live.Object, route.Route, r.split(route, 0)), Who: kube.LastWriter(live)}
-	case fits(router.Original) && fits(1): // the weight is not in the route
+	case fits(r, route, live, router.Original) && fits(r, route, live, 1): // the weight is not in the route
 		return 0, &rollout.DriftError{What: "what a release wrote beside " + route.String(), Who: kube.LastWriter(&beside[0])}
 	}
 	return router.Original, nil
@@ -103,24 +104,25 @@ func (r *Set) Drift() string {
 		case wrote && live.GetGeneration() <= w.generation:
 			continue // unchanged, or the watch is behind
 		}
-		if what := r.differs(route, live, w, wrote); what != "" {
+		if what := differs(r, route, live, w, wrote); what != "" {
 			return fmt.Sprintf("%s changed %s", kube.LastWriter(live), what)
 		}
 	}
-	return r.besideDrift()
+	return besideDrift(r)
 }
 
 // differs names what of a route is neither this process's last write nor, before
 // its first, one of the expected weights; "" for nothing.
-func (r *Set) differs(route route, live *unstructured.Unstructured, w writtenRoute, wrote bool) string {
+func differs(r *Set, route route, live *unstructured.Unstructured, w writtenRoute, wrote bool) string {
 	if wrote {
 		return route.router.Drift(live.Object, route.Route, w.split)
 	}
 	what := ""
 	for _, weight := range r.expected {
-		if what = route.router.Drift(live.Object, route.Route, r.split(route, weight)); what == "" {
+		if fits(r, route, live, weight) {
 			return ""
 		}
+		what = route.router.Drift(live.Object, route.Route, r.split(route, weight))
 	}
 	return what
 }

@@ -2,6 +2,7 @@ package routes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
@@ -37,8 +39,11 @@ func (r *Set) OpenPreflight(ctx context.Context) error {
 	if r.record.Preflight == "" {
 		return nil
 	}
-	r.closed = false
+	r.closed, r.open = false, true
 	return r.each(ctx, "create the preflight route of", func(ctx context.Context, route route) error {
+		if _, ok := route.router.(router.Inline); ok {
+			return r.writeOne(ctx, route, r.split(route, 0))
+		}
 		if p, ok := route.router.(router.Preflighter); ok {
 			return r.createPreflight(ctx, p, route)
 		}
@@ -77,7 +82,11 @@ func (r *Set) ClosePreflight(ctx context.Context) error {
 	if r.record.Preflight == "" || r.closed {
 		return nil
 	}
+	r.open = false
 	err := r.each(ctx, "delete the preflight route of", func(ctx context.Context, route route) error {
+		if _, ok := route.router.(router.Inline); ok {
+			return unpin(ctx, r, route)
+		}
 		if _, ok := route.router.(router.Preflighter); !ok {
 			return nil
 		}
@@ -85,6 +94,27 @@ func (r *Set) ClosePreflight(ctx context.Context) error {
 	})
 	r.closed = err == nil
 	return err
+}
+
+// unpin takes the test requests out of an inline split and leaves its weight as it
+// is.
+func unpin(ctx context.Context, r *Set, route route) error {
+	live, err := r.get(ctx, route, false)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	weight, err := r.weightOf(ctx, route, live)
+	var drift *rollout.DriftError
+	if errors.As(err, &drift) || err == nil && weight == router.Original {
+		return nil // the next write of a weight takes them out
+	}
+	if err != nil {
+		return err
+	}
+	return r.writeOne(ctx, route, r.split(route, weight))
 }
 
 // deletePreflight deletes a preflight route and refuses to delete a route of

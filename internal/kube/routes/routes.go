@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -48,8 +49,9 @@ type Set struct {
 	expected []int                    // weights, for the routes that this process has not written
 	// untouched: nothing had to be written, because no route names the canary.
 	untouched bool
-	// closed: this process has deleted the preflight routes.
-	closed bool
+	// closed: this process has deleted the preflight routes. open: an inline split
+	// leads test requests too.
+	closed, open bool
 }
 
 // A route is a recorded route with its router.
@@ -115,14 +117,40 @@ func New(c *kube.Cluster, w *kube.Watch, record *release.Record) (*Set, error) {
 
 func newSet(c *kube.Cluster, w *kube.Watch, record *release.Record, named func(string) router.Router) (*Set, error) {
 	resolved, err := of(record, named)
-	return &Set{owned: owned{c, record}, watch: w, routes: resolved, written: map[string]writtenRoute{}, beside: map[string]writtenObject{}}, err
+	return &Set{owned: owned{c, record}, watch: w, routes: resolved, open: record.PreflightStable != "", written: map[string]writtenRoute{}, beside: map[string]writtenObject{}}, err
 }
 
 func (r *Set) split(of route, weight int) router.Split {
-	return router.Split{
+	to := router.Split{
 		Namespace: r.record.Namespace, Service: r.record.Service, CanaryService: r.record.CanaryService(),
 		Weight: weight, Extras: r.record.Extras, RouteNamespace: of.namespace, VersionLabel: r.record.VersionLabel,
 	}
+	if r.open {
+		return pinned(r, of, to)
+	}
+	return to
+}
+
+// pinned returns a split that leads test requests too, if the router does that by
+// the split itself.
+func pinned(r *Set, of route, to router.Split) router.Split {
+	if _, inline := of.router.(router.Inline); inline && to.Weight != router.Original {
+		to.PinHeader, to.Pins = PreflightHeader, r.pins()
+	}
+	return to
+}
+
+// splits returns the splits that a route may have at a weight: an earlier process
+// may have ended before or after the test requests.
+func splits(r *Set, of route, weight int) []router.Split {
+	to := r.split(of, weight)
+	to.PinHeader, to.Pins = "", nil
+	return []router.Split{pinned(r, of, to), to}
+}
+
+// fits reports whether a route has a weight.
+func fits(r *Set, of route, live *unstructured.Unstructured, weight int) bool {
+	return slices.ContainsFunc(splits(r, of, weight), func(to router.Split) bool { return of.router.Drift(live.Object, of.Route, to) == "" })
 }
 
 // each calls f for every route with retries, side by side, and names the route in
@@ -163,7 +191,7 @@ func (r *Set) writeOne(ctx context.Context, route route, to router.Split) error 
 	if err := r.writeBeside(ctx, route, live.Object, to); err != nil {
 		return err
 	}
-	if to.Weight <= 0 && !r.usesCanary(route, live) && route.router.Drift(live.Object, route.Route, r.split(route, router.Original)) != "" {
+	if to.Weight <= 0 && !usesCanary(r, route, live) && route.router.Drift(live.Object, route.Route, r.split(route, router.Original)) != "" {
 		return nil // the user rewrote it without the canary
 	}
 	patch, err := route.router.Write(live.Object, route.Route, to)
@@ -194,7 +222,7 @@ func (r *Set) get(ctx context.Context, route route, create bool) (*unstructured.
 }
 
 // usesCanary reports whether a route names the canary Service.
-func (r *Set) usesCanary(route route, live *unstructured.Unstructured) bool {
+func usesCanary(r *Set, route route, live *unstructured.Unstructured) bool {
 	_, uses, err := routers.Save(route.router, live.Object, r.record.Namespace, r.record.CanaryService())
 	return err == nil && uses
 }

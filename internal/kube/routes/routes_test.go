@@ -19,6 +19,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
+	"github.com/candlefish/deploy-action/internal/router/nginx"
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
@@ -106,6 +107,11 @@ apiVersion: example.com/v1
 kind: Lane
 metadata: {name: web, namespace: shop}
 spec: {to: web}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop}
+spec: {ingressClassName: nginx, rules: [{http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}
 `
 
 // world is a Server with routes of two routers in two namespaces, and a record of
@@ -119,7 +125,7 @@ type world struct {
 
 func newWorld(t *testing.T, l lanes, routes ...string) *world {
 	t.Helper()
-	w := &world{T: t, server: kubetest.New(t, httpKind, laneKind, guideKind), lanes: l}
+	w := &world{T: t, server: kubetest.New(t, httpKind, laneKind, guideKind, nginx.Router{}.Kind()), lanes: l}
 	w.server.Apply(web)
 	w.record = &release.Record{Namespace: "shop", Deployment: "web", Service: "web", Router: "gateway-api", Run: release.Run{ID: "7"}, VersionLabel: "version"}
 	for _, of := range routes {
@@ -144,8 +150,11 @@ func cmpOr(a, b string) string {
 }
 
 func (w *world) named(name string) router.Router {
-	if name == "lanes" {
+	switch name {
+	case "lanes":
 		return w.lanes
+	case "nginx":
+		return nginx.Router{}
 	}
 	return routers.Of(name)
 }
@@ -374,6 +383,51 @@ func TestARouteThatTheReleaseMakesIsGoneAtItsEnd(t *testing.T) {
 		if got := w.spec(laneKind, "shop", "web-made") + w.spec(guideKind, "shop", "web-made-guide"); got != "nonenone" {
 			t.Errorf("left: %s", got)
 		}
+	}
+}
+
+// A router that leads test requests by the split itself has them from before the
+// first weight to the hand-over, whichever process writes.
+func TestTestRequestsOfAnInlineSplit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, lanes{}, "nginx", "")
+	w.record.Preflight, w.record.PreflightStable = nginx.Router{}.PinValues()
+	canary := func() map[string]string {
+		if o := w.server.Get(nginx.Router{}.Kind(), "shop", "web-canary"); o != nil {
+			return o.GetAnnotations()
+		}
+		return nil
+	}
+	const prefix = "nginx.ingress.kubernetes.io/canary-"
+	s := w.process()
+	w.do("open", s.OpenPreflight(t.Context()))
+	if a := canary(); a[prefix+"by-header"] != PreflightHeader || a[prefix+"weight"] != "0" {
+		t.Errorf("before the first weight: %v", a)
+	}
+	if w.spec(httpKind, "shop", "web-preflight") == "none" {
+		t.Error("the other router has no preflight route")
+	}
+	w.do("write", s.Write(t.Context(), 25))
+	next := w.process()
+	next.Expect(25)
+	if live, err := next.LiveWeight(t.Context()); err != nil || live != 25 || next.Drift() != "" {
+		t.Errorf("another process sees %d, %v, drift %q", live, err, next.Drift())
+	}
+	for _, p := range []*Set{next, s} {
+		w.do("close", p.ClosePreflight(t.Context()))
+		if live, err := p.LiveWeight(t.Context()); err != nil || live != 25 {
+			t.Errorf("closed at %d, %v", live, err)
+		}
+	}
+	for _, weight := range []int{100, 0, router.Original} {
+		w.do("write", s.Write(t.Context(), weight))
+	}
+	if a := canary(); a[prefix+"weight"] != "0" {
+		t.Errorf("before it is removed: %v", a)
+	}
+	w.do("remove", s.Remove(t.Context()))
+	if canary() != nil || w.spec(httpKind, "shop", "web-preflight") != "none" {
+		t.Error("something is left")
 	}
 }
 
