@@ -200,7 +200,7 @@ func (t translator) refusal(o op, status int, said string, header http.Header) e
 	case status == http.StatusNotFound || status == http.StatusGone:
 		return fmt.Errorf("%s: %d %s: %w", o.what, status, said, ErrNotFound)
 	}
-	err := fmt.Errorf("%s: %d %s: %s", o.what, status, http.StatusText(status), said)
+	err := &StatusError{What: o.what, Status: status, Said: said}
 	if status >= http.StatusInternalServerError {
 		return &transientError{err: err, after: after}
 	}

@@ -48,6 +48,18 @@ func (s *Server) Deployments(repo string) []Deployment {
 	return all
 }
 
+// AddDeployment records a deployment as GitHub itself does for a job with an
+// environment: its log is the job's page.
+func (s *Server) AddDeployment(repo string, d Deployment) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.ID = s.hub.id()
+	r := s.hub.repo(repo)
+	r.deployments = append(r.deployments, &d)
+	r.environments[d.Environment] = true
+	return d.ID
+}
+
 // Environments returns the names of a repository's environments, sorted.
 func (s *Server) Environments(repo string) []string {
 	s.mu.Lock()
@@ -68,7 +80,8 @@ type deploymentsAPI struct{ hub *hub }
 func (a deploymentsAPI) list(repo *repository, r *http.Request) answer {
 	var items []any
 	for _, d := range slices.Backward(repo.deployments) {
-		if env := r.URL.Query().Get("environment"); env == "" || env == d.Environment {
+		q := r.URL.Query()
+		if (q.Get("environment") == "" || q.Get("environment") == d.Environment) && (q.Get("sha") == "" || q.Get("sha") == d.SHA) {
 			items = append(items, d.wire())
 		}
 	}

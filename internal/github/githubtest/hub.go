@@ -24,6 +24,9 @@ type repository struct {
 	comments     []*Comment        // oldest first
 	deployments  []*Deployment     // oldest first
 	environments map[string]bool
+	files        map[string]tree // by branch
+	protected    map[string]bool // branches
+	commits      []Commit        // oldest first
 }
 
 // repo returns a repository, and creates it if necessary.
@@ -31,6 +34,7 @@ func (h *hub) repo(name string) *repository {
 	if h.repos[name] == nil {
 		h.repos[name] = &repository{
 			name: name, pulls: map[int]*Pull{}, branches: map[string]string{}, renamed: map[string]string{}, environments: map[string]bool{},
+			files: map[string]tree{}, protected: map[string]bool{},
 		}
 	}
 	return h.repos[name]

@@ -118,7 +118,10 @@ func (a pullsAPI) list(repo *repository, r *http.Request) answer {
 	}
 	var items []any
 	for _, n := range numbers {
-		if p := repo.pulls[n]; state == "all" || p.State == state {
+		p := repo.pulls[n]
+		owner, _, _ := strings.Cut(p.HeadRepo, "/")
+		fits := (q.Get("head") == "" || q.Get("head") == owner+":"+p.HeadRef) && (q.Get("base") == "" || q.Get("base") == p.BaseRef)
+		if fits && (state == "all" || p.State == state) {
 			items = append(items, p.wire(repo))
 		}
 	}

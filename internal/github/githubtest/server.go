@@ -31,6 +31,7 @@ type Options struct {
 	Login    string // whose the token is; "" for Bot. With [bot] at its end it is an app's
 	ReadOnly bool   // the token may write nothing, as in a fork's pull request
 	Admin    bool   // it may delete environments
+	NoPulls  bool   // it may not open pull requests, as the settings of Actions have it
 	Now      func() time.Time
 	// Report is called for every request that the server does not implement.
 	Report func(format string, args ...any)
@@ -164,8 +165,15 @@ type page func(repo *repository, r *http.Request) answer
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
 	pulls, comments, deployments, me := pullsAPI{&s.hub}, commentsAPI{&s.hub}, deploymentsAPI{&s.hub}, account{&s.hub}
+	contents := contentsAPI{&s.hub}
 	const repo = "/repos/{owner}/{repo}"
 	for pattern, p := range map[string]page{
+		"GET " + repo:                                    contents.repository,
+		"GET " + repo + "/contents/{path...}":            contents.get,
+		"PUT " + repo + "/contents/{path...}":            contents.put,
+		"GET " + repo + "/git/ref/heads/{branch...}":     contents.ref,
+		"POST " + repo + "/git/refs":                     contents.createRef,
+		"POST " + repo + "/pulls":                        contents.createPull,
 		"GET " + repo + "/pulls":                         pulls.list,
 		"GET " + repo + "/pulls/{number}":                pulls.get,
 		"GET " + repo + "/commits/{sha}/pulls":           pulls.of,
