@@ -19,6 +19,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/connecting"
 	"github.com/candlefish/deploy-action/internal/deploy/detaching"
 	"github.com/candlefish/deploy-action/internal/deploy/engine"
+	"github.com/candlefish/deploy-action/internal/deploy/forge"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/steering"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
@@ -94,7 +95,9 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 	case r.Cfg.Command == inputs.CommandDeploy && (r.Cfg.RunIn == "cluster" || r.Cfg.Attach):
 		return detaching.Detach(ctx, r)
 	}
+	told := forge.Open(ctx, r)
 	d, err := perform(ctx, r)
+	told.Close(ctx, d, err)
 	return r.Conclude(d, err)
 }
 

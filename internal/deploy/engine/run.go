@@ -6,10 +6,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,6 +38,9 @@ type Run struct {
 	Values input.Values
 	// InCluster: this is the process of a Job.
 	InCluster bool
+	// Follow is told of every state of a rollout that this run drives. It must not
+	// block. Nil for nobody.
+	Follow func(*release.Record, rollout.State)
 }
 
 // Configure takes the inputs, with the rules of the analysis file.
@@ -48,7 +49,8 @@ func (r *Run) Configure(values input.Values) error {
 		return err
 	}
 	cfg := inputs.ConfigOf(values)
-	cfg.RunURL, cfg.Replace = cmp.Or(cfg.RunURL, r.Action.RunURL()), cfg.Replace || !values.IsSet("when-stable-is-down") && urgent(r.Action.Getenv)
+	cfg.RunURL = cmp.Or(cfg.RunURL, r.Action.RunURL())
+	marked(&cfg, values, markerOf(r.Action.Getenv))
 	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
 	if err != nil {
 		return err
@@ -56,29 +58,6 @@ func (r *Run) Configure(values input.Values) error {
 	cfg.Rules = rules
 	r.Values, r.Cfg = values, cfg
 	return nil
-}
-
-// urgent reports whether the commit that started the workflow is marked as a fix
-// for production.
-func urgent(getenv func(string) string) bool {
-	path := getenv("GITHUB_EVENT_PATH")
-	if path == "" {
-		return false
-	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return false
-	}
-	var event struct {
-		HeadCommit struct {
-			Message string `json:"message"`
-		} `json:"head_commit"`
-	}
-	if json.Unmarshal(raw, &event) != nil {
-		return false
-	}
-	message := strings.ToLower(event.HeadCommit.Message)
-	return strings.Contains(message, "[hotfix]") || strings.Contains(message, "[emergency]")
 }
 
 // Env returns the part of this run's environment that sources and checks may
@@ -326,6 +305,7 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	if found.Previous != nil {
 		record.Rises, record.History = found.Previous.Rises, found.Previous.Past()
 	}
+	follow(r, record, record.State)
 	monitor, err := r.watch(ctx, found)
 	if err != nil {
 		return nil, err
@@ -453,6 +433,13 @@ func conclusion(ctx context.Context, d *view.Delivery, target *workload.Target) 
 	}
 }
 
+// follow tells of a state of a rollout.
+func follow(r *Run, record *release.Record, s rollout.State) {
+	if r.Follow != nil {
+		r.Follow(record, s)
+	}
+}
+
 // drive runs the loop and reports its decisions.
 func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
 	plan := target.Record().Plan
@@ -462,7 +449,10 @@ func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traff
 	requests := lease.Requests(listening)
 	runner := loop.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.Signals, Steered: requests,
-		Report: p.Report,
+		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
+			p.Report(s, a, o)
+			follow(r, target.Record(), s)
+		},
 	}
 	end, err = runner.Run(ctx, plan, state)
 	stop()

@@ -26,6 +26,8 @@ type Config struct {
 	Router      string
 
 	Strategy rollout.Strategy
+	// StrategyReason says why it is that one.
+	StrategyReason string
 
 	Command string
 	Full    bool // promote skips the remaining steps
@@ -79,6 +81,7 @@ type Config struct {
 	PlanOnly    bool
 	AllowGitOps bool
 	RunURL      string
+	Forge       Forge
 }
 
 // ConfigOf returns the configuration that the inputs give.
@@ -132,6 +135,7 @@ func ConfigOf(v input.Values) Config {
 		ReportDir:   v.String("report-dir"),
 		PlanOnly:    v.Bool("dry-run"),
 		AllowGitOps: v.Bool("allow-gitops"),
+		Forge:       forgeOf(v),
 	}
 	if u := v.URL("gateway-metrics-url"); u != nil {
 		c.MetricsURL = u.String()

@@ -6,11 +6,11 @@ import (
 )
 
 // Together returns what is wrong with inputs that are right by themselves: the lines
-// of probe-paths, probe-expect and images.
+// of probe-paths, probe-expect and images, and where the image is written.
 func Together(v input.Values) input.Problems {
 	_, problems := probePaths(v)
 	_, wrong := images(v)
-	return append(problems, wrong...)
+	return append(append(problems, wrong...), gitopsTogether(v)...)
 }
 
 // recorded is the kind of source of what an earlier process was given.

@@ -53,6 +53,8 @@ func inputs() []input.Def {
 		group("How traffic is measured", probeInputs()),
 		group("Where", runInputs()),
 		group("In the cluster", detachInputs()),
+		group("GitOps", gitopsInputs()),
+		group("GitHub", githubInputs()),
 	)
 }
 
@@ -340,6 +342,11 @@ func outputs() []input.Output {
 		{Name: "phase", Help: "Phase of the release in the cluster at the end of the run, such as Promoted, Paused or Baking; empty if there is none"},
 		{Name: "rolled-back", Help: "true if this run shifted traffic back"},
 		{Name: "report", Help: "Path of the JSON report"},
+		{Name: "strategy", Help: "Strategy of the release"},
+		{Name: "strategy-reason", Help: "Why it is that one: an input, a marker in the commit message, or the default"},
+		{Name: "gitops-status", Help: "What became of the image in gitops-repo: committed, proposed, unchanged or failed; empty if nothing was to be written"},
+		{Name: "gitops-url", Help: "Page of the commit or the pull request; empty if there is none"},
+		{Name: "github-deployment-id", Help: "ID of the GitHub deployment of the release; empty if there is none"},
 	}
 }
 
@@ -347,7 +354,9 @@ func outputs() []input.Output {
 // from the list that a run checks with the API server before it starts.
 func permissions() []input.Permission {
 	list := []input.Permission{
-		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository; the deploy itself does not call GitHub"},
+		{Where: "GitHub token", What: "contents: read", Why: "Check out the repository"},
+		{Where: "GitHub token", What: "deployments: write", Why: "Record the release as a GitHub deployment; not needed with github-deployment: false"},
+		{Where: "gitops-token, in gitops-repo", What: "contents: write; pull-requests: write", Why: "Write the promoted image into gitops-repo; pull requests only with gitops-mode: pull-request"},
 	}
 	for _, p := range slices.Concat(discover.Permissions(""), kube.OptionalPermissions, judging.Permissions()) {
 		resource := p.Resource

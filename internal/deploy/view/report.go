@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,7 +69,8 @@ func (r *Run) Conclude(d *Delivery, err error) (action.Result, error) {
 // concludeCommand ends a command that drove no rollout.
 func (r *Run) concludeCommand(d *Delivery, end *exit.Error) (action.Result, error) {
 	r.Console.End()
-	a := action.Result{Status: end.Status, Outputs: map[string]string{"status": r.statusWord(d, end.Status)}, Hint: end.Hint}
+	a := action.Result{Status: end.Status, Outputs: r.Told.outputs(), Hint: end.Hint}
+	a.Outputs["status"] = r.statusWord(d, end.Status)
 	if d != nil {
 		a.Outputs["phase"] = string(d.State.Phase)
 	}
@@ -406,7 +408,7 @@ func (run *Run) outputs(r report.Result, d *Delivery, status exit.Status, path s
 	if r.Outcome == rollout.PhasePromoted {
 		serving = cmp.Or(r.ServingImage, r.Image)
 	}
-	return map[string]string{
+	outputs := map[string]string{
 		"status":           run.statusWord(d, status),
 		"phase":            d.Phase(),
 		"image":            release.ByDigest(serving, r.ImageDigests),
@@ -417,8 +419,16 @@ func (run *Run) outputs(r report.Result, d *Delivery, status exit.Status, path s
 		"overhead-seconds": number(r.OverheadSeconds),
 		"rolled-back":      fmt.Sprint(r.RolledBack),
 		"report":           path,
+		"strategy":         string(run.Cfg.Strategy),
+		"strategy-reason":  run.Cfg.StrategyReason,
 	}
+	maps.Copy(outputs, run.Told.outputs())
+	return outputs
 }
+
+// StatusWord returns the status of a run that ended without an error, as the output
+// has it.
+func (r *Run) StatusWord(d *Delivery) string { return r.statusWord(d, r.end(d, nil).Status) }
 
 // statusWord returns the final status for the output.
 func (r *Run) statusWord(d *Delivery, status exit.Status) string {

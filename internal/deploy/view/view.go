@@ -4,6 +4,7 @@ package view
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
@@ -27,6 +28,22 @@ type Run struct {
 	Print   func(text string) // prints the final text and logs it
 	Started time.Time
 	Program string // see action.Env
+	Told    Told
+}
+
+// Told is what a run told GitHub.
+type Told struct {
+	GitOps, GitOpsPage string // see the outputs gitops-status and gitops-url
+	Deployment         int64  // 0 for none
+}
+
+// outputs returns the outputs of what GitHub was told.
+func (t Told) outputs() map[string]string {
+	id := ""
+	if t.Deployment != 0 {
+		id = strconv.FormatInt(t.Deployment, 10)
+	}
+	return map[string]string{"gitops-status": t.GitOps, "gitops-url": t.GitOpsPage, "github-deployment-id": id}
 }
 
 // Attach is the command, in Command, that watches a release in the cluster.

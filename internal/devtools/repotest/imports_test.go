@@ -106,7 +106,7 @@ var rules = []struct {
 	{deployParts[1:2], slices.Concat(parts, deployParts[:1])},
 	{deployParts[2:3], slices.Concat(parts, deployParts[:2])},
 	{deployParts[3:4], slices.Concat(parts, deployParts[:3])},
-	{[]string{"internal/deploy/steering", "internal/deploy/detaching"}, slices.Concat(parts, deployParts)},
+	{[]string{"internal/deploy/steering", "internal/deploy/detaching", "internal/deploy/forge"}, slices.Concat(parts, deployParts)},
 	{useCases, parts},
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
 	{[]string{"internal/devtools/localdeploy"}, slices.Concat(domain, useCases, adapters, support, edge, []string{"internal/devtools/sandbox"})},

@@ -24,7 +24,7 @@ const (
 func start(t *testing.T, o githubtest.Options) (*githubtest.Server, contents.Repository) {
 	t.Helper()
 	server := githubtest.Start(t, o)
-	server.SetFile(repo, "main", path, []byte(old))
+	server.Files(repo).Set("main", path, []byte(old))
 	client, err := github.New(github.Options{Token: "token-of-a-test", BaseURL: server.URL(), After: func(time.Duration) <-chan time.Time { c := make(chan time.Time); close(c); return c }})
 	if err != nil {
 		t.Fatal(err)
@@ -52,14 +52,14 @@ func TestCommit(t *testing.T) {
 	if err != nil || w.Unchanged || !strings.Contains(w.Page, "/acme/config/commit/") {
 		t.Fatalf("Write = %+v, %v", w, err)
 	}
-	if got := string(server.File(repo, "main", path)); got != want {
+	if got := string(server.Files(repo).Get("main", path)); got != want {
 		t.Errorf("the file is %q, want %q", got, want)
 	}
 	w, err = gitops.Write(t.Context(), r, change(t, gitops.ModeCommit))
 	if err != nil || !w.Unchanged {
 		t.Errorf("the second time: %+v, %v", w, err)
 	}
-	all := server.Commits(repo)
+	all := server.Files(repo).Commits()
 	if len(all) != 1 || all[0].Message != "web: web:v2\n\nRun 1.1" {
 		t.Errorf("commits %+v, want one", all)
 	}
@@ -72,12 +72,12 @@ func TestPullRequest(t *testing.T) {
 	if err != nil || !strings.HasSuffix(w.Page, "/acme/config/pull/1") {
 		t.Fatalf("Write = %+v, %v", w, err)
 	}
-	if main, branch := string(server.File(repo, "main", path)), string(server.File(repo, "candlefish/web-1.1", path)); main != old || branch != want {
+	if main, branch := string(server.Files(repo).Get("main", path)), string(server.Files(repo).Get("candlefish/web-1.1", path)); main != old || branch != want {
 		t.Errorf("main has %q, the branch %q", main, branch)
 	}
 	again, err := gitops.Write(t.Context(), r, change(t, gitops.ModePullRequest)) // the same run once more
-	if err != nil || again.Page != w.Page || len(server.Pulls(repo)) != 1 || len(server.Commits(repo)) != 1 {
-		t.Errorf("the second time: %+v, %v, %d pull requests, %d commits", again, err, len(server.Pulls(repo)), len(server.Commits(repo)))
+	if err != nil || again.Page != w.Page || len(server.Pulls(repo)) != 1 || len(server.Files(repo).Commits()) != 1 {
+		t.Errorf("the second time: %+v, %v, %d pull requests, %d commits", again, err, len(server.Pulls(repo)), len(server.Files(repo).Commits()))
 	}
 }
 
@@ -88,19 +88,19 @@ func TestAPushMeanwhileIsKept(t *testing.T) {
 	pushes := 2
 	server.Inject(githubtest.Fault{Method: http.MethodPut, Times: pushes, Do: func(w http.ResponseWriter, req *http.Request, next http.Handler) {
 		pushes--
-		server.SetFile(repo, "main", path, []byte("# push "+string(rune('0'+pushes))+"\n"+old))
+		server.Files(repo).Set("main", path, []byte("# push "+string(rune('0'+pushes))+"\n"+old))
 		next.ServeHTTP(w, req)
 	}})
 	if _, err := gitops.Write(t.Context(), r, change(t, gitops.ModeCommit)); err != nil {
 		t.Fatal(err)
 	}
-	if got := string(server.File(repo, "main", path)); got != "# push 0\n"+want {
+	if got := string(server.Files(repo).Get("main", path)); got != "# push 0\n"+want {
 		t.Errorf("the file is %q", got)
 	}
-	server.SetFile(repo, "main", path, []byte(old))
+	server.Files(repo).Set("main", path, []byte(old))
 	for n := range 9 {
 		server.Inject(githubtest.Fault{Method: http.MethodPut, Times: 1, Do: func(w http.ResponseWriter, req *http.Request, next http.Handler) {
-			server.SetFile(repo, "main", path, []byte("# "+string(rune('0'+n))+"\n"+old))
+			server.Files(repo).Set("main", path, []byte("# "+string(rune('0'+n))+"\n"+old))
 			next.ServeHTTP(w, req)
 		}})
 	}
@@ -118,11 +118,11 @@ func TestWhatGitHubRefuses(t *testing.T) {
 		want    string
 	}{
 		"a token that may only read": {options: githubtest.Options{ReadOnly: true}, want: "403 Forbidden"},
-		"a branch with rules":        {before: func(s *githubtest.Server) { s.Protect(repo, "main") }, want: "branch main takes no commit; a pull request may do"},
+		"a branch with rules":        {before: func(s *githubtest.Server) { s.Files(repo).Protect("main") }, want: "branch main takes no commit; a pull request may do"},
 		"no such file":               {change: func(c *gitops.Change) { c.Path = "nothing.yaml" }, want: "404"},
 		"a folder":                   {change: func(c *gitops.Change) { c.Path = "apps/web" }, want: "apps/web"},
 		"no such branch":             {change: func(c *gitops.Change) { c.Branch = "nothing" }, want: "404"},
-		"no such entry":              {before: func(s *githubtest.Server) { s.SetFile(repo, "main", path, []byte("images: []\n")) }, want: "edit " + path + ": field kustomize:web"},
+		"no such entry":              {before: func(s *githubtest.Server) { s.Files(repo).Set("main", path, []byte("images: []\n")) }, want: "edit " + path + ": field kustomize:web"},
 		"no pull requests by Actions": {
 			options: githubtest.Options{NoPulls: true}, change: func(c *gitops.Change) { c.Mode = gitops.ModePullRequest }, want: "not permitted to create or approve pull requests",
 		},
@@ -140,7 +140,7 @@ func TestWhatGitHubRefuses(t *testing.T) {
 			if _, err := gitops.Write(t.Context(), r, one); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
-			if n := len(server.Commits(repo)); n > 0 && one.Mode == gitops.ModeCommit {
+			if n := len(server.Files(repo).Commits()); n > 0 && one.Mode == gitops.ModeCommit {
 				t.Errorf("%d commits", n)
 			}
 		})
@@ -153,7 +153,7 @@ func TestALostAnswer(t *testing.T) {
 	server, r := start(t, githubtest.Options{})
 	server.Inject(githubtest.Fault{Method: http.MethodPut, Times: 1, Do: githubtest.Lost()})
 	w, err := gitops.Write(t.Context(), r, change(t, gitops.ModeCommit))
-	if err != nil || len(server.Commits(repo)) != 1 || string(server.File(repo, "main", path)) != want {
-		t.Errorf("Write = %+v, %v; %d commits", w, err, len(server.Commits(repo)))
+	if err != nil || len(server.Files(repo).Commits()) != 1 || string(server.Files(repo).Get("main", path)) != want {
+		t.Errorf("Write = %+v, %v; %d commits", w, err, len(server.Files(repo).Commits()))
 	}
 }

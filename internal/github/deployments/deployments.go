@@ -1,8 +1,9 @@
 // Package deployments records the releases of a lasting environment as GitHub's
 // deployments: one for each release, with its statuses.
 //
-// Of an environment that GitHub takes for production, a success does not make the
-// deployments before it inactive: Supersede does.
+// GitHub itself makes earlier deployments inactive only if the environment is not one
+// of production, and those of other targets in it too. So Supersede does it, for one
+// target.
 package deployments
 
 import (
@@ -94,7 +95,7 @@ func (e Environment) Create(ctx context.Context, commit, description string, p P
 
 // SetStatus adds a status to a deployment.
 func (e Environment) SetStatus(ctx context.Context, id int64, s Status) error {
-	body := map[string]any{"state": s.State, "description": cut(s.Description), "auto_inactive": true}
+	body := map[string]any{"state": s.State, "description": cut(s.Description), "auto_inactive": false}
 	for key, value := range map[string]string{"environment_url": s.EnvironmentURL, "log_url": s.LogURL} {
 		if value != "" {
 			body[key] = value

@@ -16,28 +16,37 @@ import (
 // A tree has the files of a branch, by path.
 type tree map[string][]byte
 
-// SetFile writes a file of a branch of a repository, as a push by somebody does.
-func (s *Server) SetFile(repo, branch, name string, content []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hub.repo(repo).push(branch, name, content, s.hub.id())
+// Files are the files of a repository, on its branches.
+type Files struct {
+	server *Server
+	repo   string
 }
 
-// File returns a file of a branch, nil for none.
-func (s *Server) File(repo, branch, name string) []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.hub.repo(repo).files[branch][name])
+// Files returns the files of a repository.
+func (s *Server) Files(repo string) Files { return Files{s, repo} }
+
+// Set writes a file of a branch, as a push by somebody does.
+func (f Files) Set(branch, name string, content []byte) {
+	f.server.mu.Lock()
+	defer f.server.mu.Unlock()
+	f.server.hub.repo(f.repo).push(branch, name, content, f.server.hub.id())
+}
+
+// Get returns a file of a branch, nil for none.
+func (f Files) Get(branch, name string) []byte {
+	f.server.mu.Lock()
+	defer f.server.mu.Unlock()
+	return slices.Clone(f.server.hub.repo(f.repo).files[branch][name])
 }
 
 // A Commit is what the contents API committed.
 type Commit struct{ Branch, Path, Message string }
 
 // Commits returns the commits by the contents API, oldest first.
-func (s *Server) Commits(repo string) []Commit {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.hub.repo(repo).commits)
+func (f Files) Commits() []Commit {
+	f.server.mu.Lock()
+	defer f.server.mu.Unlock()
+	return slices.Clone(f.server.hub.repo(f.repo).commits)
 }
 
 // Pulls returns the pull requests of a repository, by number.
@@ -52,10 +61,10 @@ func (s *Server) Pulls(repo string) []Pull {
 }
 
 // Protect makes a branch refuse commits, as a rule that wants pull requests does.
-func (s *Server) Protect(repo, branch string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hub.repo(repo).protected[branch] = true
+func (f Files) Protect(branch string) {
+	f.server.mu.Lock()
+	defer f.server.mu.Unlock()
+	f.server.hub.repo(f.repo).protected[branch] = true
 }
 
 func (repo *repository) push(branch, name string, content []byte, id int64) string {
