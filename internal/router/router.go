@@ -198,9 +198,19 @@ type Inline interface {
 	Untestable(x Extras) (before, during string)
 }
 
-// A Critic is a Router that finds in a route, and in the others of its kind in the
-// namespace, what speaks against a split.
+// A Critic is a Router that finds in a route and around it what speaks against a
+// split.
 type Critic interface {
 	// Criticize returns sentences: obstacles prevent the release, warnings do not.
-	Criticize(route Object, saved release.Route, others []Object) (obstacles, warnings []string)
+	Criticize(route Object, saved release.Route, with Surroundings) (obstacles, warnings []string)
+}
+
+// Surroundings are the objects around a route.
+type Surroundings struct {
+	Namespace string
+	Others    []Object // of the route's kind in its namespace, without those of a release
+	Service   Object   // that the route leads to
+	// Gated: the namespace has the label by which AWS makes pods wait for their targets'
+	// health.
+	Gated bool
 }

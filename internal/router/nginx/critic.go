@@ -21,14 +21,14 @@ func (Router) Supports(x router.Extras) error {
 }
 
 // Criticize implements router.Critic.
-func (Router) Criticize(route router.Object, saved release.Route, others []router.Object) (obstacles, warnings []string) {
+func (Router) Criticize(route router.Object, saved release.Route, with router.Surroundings) (obstacles, warnings []string) {
 	if ingress.Annotation(route, prefix+"ssl-passthrough") == "true" {
 		obstacles = append(obstacles, fmt.Sprintf("ingress %s passes TLS through (%sssl-passthrough), so NGINX sees no requests that it could split", saved.Name, prefix))
 	}
 	if ingress.Annotation(route, prefix+"affinity") == "cookie" {
 		warnings = append(warnings, fmt.Sprintf("ingress %s has session affinity: users with its cookie stay on the stable version until the hand-over, whatever the weight", saved.Name))
 	}
-	for _, other := range others {
+	for _, other := range with.Others {
 		name := ingress.Text(ingress.Child(other, "metadata"), "name")
 		if name == saved.Name {
 			continue

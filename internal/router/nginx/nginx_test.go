@@ -252,7 +252,7 @@ spec: {rules: [{host: `+host+`, http: {paths: [{path: `+path+`, backend: {servic
 		"TLS passes through":       {with("ssl-passthrough", "true"), nil, "passes TLS through", ""},
 		"session affinity":         {with("affinity", "cookie"), nil, "", "stay on the stable version until the hand-over"},
 	} {
-		obstacles, warnings := Router{}.Criticize(c.route, save(t, c.route), c.others)
+		obstacles, warnings := Router{}.Criticize(c.route, save(t, c.route), router.Surroundings{Others: c.others})
 		if !one(obstacles, c.obstacle) || !one(warnings, c.warning) {
 			t.Errorf("%s: obstacles %q, warnings %q", name, obstacles, warnings)
 		}
