@@ -71,7 +71,7 @@ func own(t *testing.T) []pkg {
 // adds one says here where it belongs.
 var (
 	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch"}
-	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/router", "internal/source", "internal/traffic"}
+	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/registry", "internal/router", "internal/source", "internal/traffic"}
 	support  = []string{"internal/gitops", "internal/jsonkeys", "internal/redact", "internal/tail"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
@@ -175,7 +175,7 @@ var fences = map[string][]string{
 	"charm.land/bubbletea/v2":                             {"internal/console"},
 	"charm.land/lipgloss/v2":                              {"internal/console"},
 	"github.com/google/go-github/v62":                     {"internal/github"},
-	"github.com/google/go-containerregistry":              {"internal/devtools/sandbox/image", "internal/devtools/sandbox/supervisor"},
+	"github.com/google/go-containerregistry":              {"internal/registry", "internal/devtools/sandbox/image", "internal/devtools/sandbox/supervisor"},
 	"github.com/invopop/jsonschema":                       {"internal/devtools/build"},
 	"github.com/prometheus/client_model":                  {"internal/source/gateway"},
 	"github.com/prometheus/common":                        {"internal/source/gateway", "internal/source/prometheus"},
