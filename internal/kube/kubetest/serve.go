@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
@@ -42,6 +43,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// clusterWide are the kinds that have no namespace.
+var clusterWide = []string{"Namespace", "Node", "IngressClass"}
+
 // parse splits a path into its kind, namespace and name.
 func (s *Server) parse(path string) (kind router.Kind, namespace, name string, ok bool) {
 	for _, kind := range s.kinds {
@@ -50,7 +54,7 @@ func (s *Server) parse(path string) (kind router.Kind, namespace, name string, o
 		if !has {
 			continue
 		}
-		if kind.Name != "Namespace" {
+		if !slices.Contains(clusterWide, kind.Name) {
 			rest, has = strings.CutPrefix(rest, "namespaces/")
 			if !has {
 				continue
