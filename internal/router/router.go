@@ -198,6 +198,9 @@ type Inline interface {
 	Untestable(x Extras) (before, during string)
 }
 
+// A Markless is a Router that cannot set a header of answers, as Pin.Mark asks for.
+type Markless interface{ Markless() }
+
 // A Critic is a Router that finds in a route and around it what speaks against a
 // split.
 type Critic interface {

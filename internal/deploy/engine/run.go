@@ -406,6 +406,10 @@ func (r *Run) baseline(ctx context.Context, cfg traffic.Config, found *discover.
 func (r *Run) start(ctx context.Context, cfg traffic.Config, found *discover.Found, identity traffic.Identity) (*traffic.Monitor, error) {
 	record := found.Record
 	record.Markers, record.MarkPreflight = identity.Markers(), identity.Why != "" || identity.Late
+	if record.MarkPreflight && found.Unmarked {
+		record.MarkPreflight, record.Preflight = false, ""
+		r.Console.Logf("no test requests before the first weight: the answers do not say which version they are of, and router %s cannot mark them", record.Router)
+	}
 	switch {
 	case found.Unpinned != "" || identity.Late: // the plan says so
 	case identity.Why != "":

@@ -62,6 +62,9 @@ type Found struct {
 	// Unpinned says why test requests cannot be routed to each version during the
 	// whole rollout, "" if they can.
 	Unpinned string
+	// Unmarked: the answers to test requests have no mark that says of which version
+	// they are.
+	Unmarked bool
 	// Obstacles are all other problems that prevent the start.
 	Obstacles []string
 	// Owned are the objects that other tools write too.
@@ -91,7 +94,8 @@ func (f *Found) Through(url string) {
 // Find finds the objects of a rollout and the live revision. An error means
 // that an object does not exist or cannot be read; obstacles are in the result.
 func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
-	if _, err := c.Typed.CoreV1().Namespaces().Get(ctx, q.Namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+	namespace, err := c.Typed.CoreV1().Namespaces().Get(ctx, q.Namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("namespace %q does not exist", q.Namespace)
 	} else if err != nil && !apierrors.IsForbidden(err) { // the permission to read namespaces is optional
 		return nil, fmt.Errorf("read namespace %q: %w", q.Namespace, err)
@@ -99,6 +103,9 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	s, err := readSurvey(ctx, c, q.Namespace, candidates(q.Router))
 	if err != nil {
 		return nil, err
+	}
+	if namespace != nil {
+		s.labels = namespace.Labels
 	}
 	d, err := s.pickDeployment(q)
 	if err != nil {
@@ -126,6 +133,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	}
 	f.Record.Router = f.Record.Routes[0].Router
 	f.Untested, f.Unpinned = s.tests(f.Record)
+	f.Unmarked = unmarked(f.Record)
 	s.entryPoints(ctx, c, f)
 	s.critics(f)
 	for _, what := range s.unseen {

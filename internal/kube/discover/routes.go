@@ -122,7 +122,7 @@ func (s *survey) critics(f *Found) {
 				others = append(others, other.Object)
 			}
 		}
-		obstacles, warnings := critic.Criticize(route.Object, saved, others)
+		obstacles, warnings := critic.Criticize(route.Object, saved, s.surroundings(f.Record, others))
 		f.Obstacles, f.Warnings = append(f.Obstacles, obstacles...), append(f.Warnings, warnings...)
 	}
 }

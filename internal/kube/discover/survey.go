@@ -22,7 +22,8 @@ type survey struct {
 	pods        []corev1.Pod
 	services    []corev1.Service
 	routers     []served
-	unseen      []string // what may lead to the Service too, and why it was not read
+	labels      map[string]string // of the namespace, nil if they are not known
+	unseen      []string          // what may lead to the Service too, and why it was not read
 }
 
 func readSurvey(ctx context.Context, c *kube.Cluster, ns string, of []router.Router) (*survey, error) {

@@ -32,6 +32,7 @@ var (
 	_ router.Classed    = Router{}
 	_ router.Inline     = Router{}
 	_ router.Critic     = Router{}
+	_ router.Markless   = Router{}
 	_ router.Extender   = Router{}
 	_ router.Gatewayed  = Router{}
 	_ router.Unsplitter = Router{}
@@ -130,6 +131,9 @@ func (Router) URL(gateway router.Object, _ string) string {
 
 // PinValues implements router.Inline: a rule may ask for any value.
 func (Router) PinValues() (canary, stable string) { return "", "" }
+
+// Markless implements router.Markless.
+func (Router) Markless() {}
 
 // Untestable implements router.Inline.
 func (Router) Untestable(router.Extras) (before, during string) { return "", "" }

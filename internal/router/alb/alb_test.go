@@ -204,6 +204,10 @@ func TestRulesBesideTheWeights(t *testing.T) {
 	if got := names(write(t, split, saved, s)); got != "mix-test-canary mix-test-stable mix" {
 		t.Errorf("at weight 0 paths lead to %s", got)
 	}
+	s.Pins, s.PinHeader = nil, "" // the end of the tests
+	if got := names(write(t, split, saved, s)); got != "mix" {
+		t.Errorf("without tests paths lead to %s", got)
+	}
 	s.Weight = router.Original
 	if diff := cmp.Diff(route, write(t, split, saved, s)); diff != "" {
 		t.Errorf("Ingress afterwards (-before +after):\n%s", diff)

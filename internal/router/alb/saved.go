@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
@@ -120,22 +121,40 @@ func (s savedIngress) live(route router.Object, to router.Split) form {
 	return have
 }
 
-// isOurs reports whether have is the recorded form or a split of it. For a way back,
-// the weights in the actions may be any.
+// isOurs reports whether have is the recorded form or a split of it, with or without
+// the rules for test requests. For a way back, the weights in the actions may be any.
 func (s savedIngress) isOurs(have form, to router.Split) bool {
 	like := to
-	for _, pins := range [][]router.Pin{nil, to.Pins} {
-		for like.Weight, like.Pins = router.Original, pins; like.Weight <= 100; like.Weight++ {
-			want, err := s.form(like)
-			if err != nil {
-				continue
-			}
-			if reflect.DeepEqual(have, want) || to.Weight <= 0 && like.Weight >= 0 && reflect.DeepEqual(have.paths, want.paths) {
-				return true
-			}
+	have, like.Pins = have.withoutTests(), nil
+	for like.Weight = router.Original; like.Weight <= 100; like.Weight++ {
+		want, err := s.form(like)
+		if err != nil {
+			continue
+		}
+		if reflect.DeepEqual(have, want) || to.Weight <= 0 && like.Weight >= 0 && reflect.DeepEqual(have.paths, want.paths) {
+			return true
 		}
 	}
 	return false
+}
+
+// withoutTests returns the form without the rules for test requests.
+func (f form) withoutTests() form {
+	own := form{map[int][]any{}, maps.Clone(f.annotations)}
+	for i, paths := range f.paths {
+		for _, path := range paths {
+			name, port := backendOf(path)
+			if port != useAnnotation || !strings.HasSuffix(name, testCanary) && !strings.HasSuffix(name, testStable) {
+				own.paths[i] = append(own.paths[i], path)
+			}
+		}
+	}
+	for key := range own.annotations {
+		if strings.HasSuffix(key, testCanary) || strings.HasSuffix(key, testStable) {
+			own.annotations[key] = ""
+		}
+	}
+	return own
 }
 
 // The names of a path's actions beside that with the weights. maxName leaves room

@@ -27,6 +27,7 @@ var (
 	_ router.Classed    = Router{}
 	_ router.Inline     = Router{}
 	_ router.Critic     = Router{}
+	_ router.Markless   = Router{}
 	_ router.Extender   = Router{}
 	_ router.Gatewayed  = Router{}
 	_ router.Unsplitter = Router{}
@@ -141,6 +142,9 @@ func (Router) URL(gateway router.Object, _ string) string {
 // PinValues implements router.Inline: NGINX knows these two words for a header
 // without a value of its own.
 func (Router) PinValues() (canary, stable string) { return "always", "never" }
+
+// Markless implements router.Markless.
+func (Router) Markless() {}
 
 // Untestable implements router.Inline: a canary Ingress has one header.
 func (Router) Untestable(x router.Extras) (before, during string) {

@@ -6,8 +6,10 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/alb"
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
 	"github.com/candlefish/deploy-action/internal/router/istio"
+	"github.com/candlefish/deploy-action/internal/router/nginx"
 )
 
 // All lists the routers in the order of detection.
@@ -15,6 +17,8 @@ func All() []router.Router {
 	return []router.Router{
 		gatewayapi.Router{},
 		istio.Router{},
+		nginx.Router{},
+		alb.Router{},
 	}
 }
 
