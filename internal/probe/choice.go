@@ -19,6 +19,7 @@ import (
 // A Page is one of the requests of a Stream.
 type Page struct {
 	URL  string // absolute; a fragment is not sent
+	Host string // the Host header and TLS server name, "" for those of the Target
 	Path expect.Path
 	// Before is what stable answered before the change, zero if unknown.
 	Before release.Answers
@@ -52,6 +53,9 @@ func newChoice(c Config) *choice {
 		for _, side := range []rollout.Side{"", rollout.SideStable, rollout.SideCanary} {
 			header := c.Target.header(c.Version)
 			maps.Copy(header, c.Pins[side])
+			if page.Host != "" {
+				header.Set("Host", page.Host) // vegeta moves it to Request.Host
+			}
 			n := index(side)
 			to[n] = vegeta.Target{Method: http.MethodGet, URL: address + "#" + strconv.Itoa(i*sides+n), Header: header}
 		}

@@ -143,12 +143,12 @@ func Start(ctx context.Context, c Config) (*Stream, error) {
 	}
 	c = c.withDefaults()
 	ctx, stop := context.WithCancel(ctx)
-	tr := c.Target.transport(c.MaxInFlight)
-	s := &Stream{conf: c, stop: stop, idle: tr.CloseIdleConnections, done: make(chan struct{}), choice: newChoice(c)}
+	tr, idle := transports(c)
+	s := &Stream{conf: c, stop: stop, idle: idle, done: make(chan struct{}), choice: newChoice(c)}
 	s.Mark(c.Marker)
 	s.SetRate(c.Rate)
 	s.attacker = vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: c.Target.over(counting{tr}), Timeout: c.Timeout, CheckRedirect: noRedirects}),
+		vegeta.Client(&http.Client{Transport: tr, Timeout: c.Timeout, CheckRedirect: noRedirects}),
 		vegeta.Workers(uint64(min(10, c.MaxInFlight))),
 		vegeta.MaxWorkers(uint64(c.MaxInFlight)),
 		vegeta.MaxBody(maxBody),

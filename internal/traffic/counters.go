@@ -68,10 +68,10 @@ func (c *counters) counted(m *Monitor, now []gateway.Counts, began time.Time) {
 	}
 	defer m.notify()
 	stable, canary := now[0].Since(last[0]), now[1].Since(last[1])
-	if !m.settled.since.IsZero() && began.After(m.settled.since) {
+	if !m.settled.Since.IsZero() && began.After(m.settled.Since) {
 		// After the promotion the canary Service is the old revision.
-		m.settled.new += int(stable.Total)
-		m.settled.old += int(canary.Total)
+		m.settled.New += int(stable.Total)
+		m.settled.Old += int(canary.Total)
 		if !m.reverted {
 			m.judge.counted(rollout.SideCanary, stable.Total, stable.Failed)
 			m.judge.flush(time.Now())

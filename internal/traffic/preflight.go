@@ -11,7 +11,7 @@ import (
 )
 
 // preflightAnswers is the number of consecutive test requests that the canary
-// has to answer. Each uses a new connection: a gateway may have replicas.
+// has to answer at each entry point. Each uses a new connection: a gateway may have replicas.
 const preflightAnswers = 10
 
 // preflightInterval is the interval between test requests.
@@ -53,7 +53,7 @@ func (p preflight) state() rollout.Split {
 }
 
 // run sends test requests, once the canary is scaled up, until it answers.
-func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
+func (p preflight) run(ctx context.Context, m *Monitor, marked []probe.Target) {
 	select {
 	case <-ctx.Done():
 		return
@@ -61,14 +61,14 @@ func (p preflight) run(ctx context.Context, m *Monitor, marked probe.Target) {
 	}
 	tick := time.NewTicker(preflightInterval)
 	defer tick.Stop()
-	for row := (samples{}); len(row.headers) < preflightAnswers; {
-		sample, ok := m.ask(ctx, marked)
+	for row := (samples{}); len(row.headers) < preflightAnswers*len(marked); {
+		sample, ok := m.ask(ctx, marked[len(row.headers)%len(marked)])
 		if !ok {
 			row = samples{}
 		} else {
 			row.headers, row.bodies = append(row.headers, sample.Header), append(row.bodies, sample.Body)
 		}
-		if len(row.headers) == preflightAnswers {
+		if len(row.headers) == preflightAnswers*len(marked) {
 			m.learnLate(row)
 		}
 		select {

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -9,6 +10,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/stat"
 	"github.com/candlefish/deploy-action/internal/traffic/baseline"
+	"github.com/candlefish/deploy-action/internal/traffic/entry"
 	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
@@ -133,59 +135,78 @@ func (p pace) confirming(answers int) int {
 }
 
 // ConfirmTime returns how long the answers that show a change of the weight, in
-// percent, take to come at the highest rate of a stream.
-func ConfirmTime(from, to, rate int) time.Duration {
-	needed := stat.NewConfirmer(float64(from)/100, float64(to)/100).Needed()
+// percent, at so many entry points take to come at the highest rate of a stream.
+func ConfirmTime(from, to, rate, entries int) time.Duration {
+	needed := entries * stat.NewConfirmer(float64(from)/100, float64(to)/100).Needed()
 	perSecond := pace{judging: rate}.confirming(needed) - rate/pinned.Part // test requests show no share
 	return time.Duration(needed) * time.Second / time.Duration(perSecond)
 }
 
-// A confirmation says whether the answers show the weight written last.
+// A confirmation says whether the answers of every entry point show the weight
+// written last.
 type confirmation struct {
 	weight    int
 	canary    int       // answers by the canary
 	since     int       // answers since its last one
 	writtenAt time.Time // requests sent before it do not count
-	confirmer *stat.Confirmer
+	pages     entry.Division
+	of        []*stat.Confirmer // by entry point
 	confirmed bool
-	settling  bool      // the first weight of a process that goes on with a rollout
-	followed  time.Time // when the gateway likely started to follow the weight
+	settling  bool        // the first weight of a process that goes on with a rollout
+	followed  time.Time   // when the last gateway likely started to follow the weight
+	follows   []time.Time // by entry point
+	done      []bool      // by entry point: its answers show the weight
 }
 
 func (c *confirmation) begin(weight int, at time.Time) {
-	*c = confirmation{
-		weight: weight, writtenAt: at,
-		confirmer: stat.NewConfirmer(float64(c.weight)/100, float64(weight)/100),
-	}
+	from := float64(c.weight) / 100
+	c.start(weight, at, func() *stat.Confirmer { return stat.NewConfirmer(from, float64(weight)/100) })
 }
 
 // resume begins with the first weight of a process that goes on with a rollout: what
 // the answers showed before is not known.
 func (c *confirmation) resume(weight int, at time.Time) {
-	*c = confirmation{weight: weight, writtenAt: at, settling: true, confirmer: stat.NewSettling(float64(weight) / 100)}
+	c.start(weight, at, func() *stat.Confirmer { return stat.NewSettling(float64(weight) / 100) })
+	c.settling = true
+}
+
+func (c *confirmation) start(weight int, at time.Time, confirmer func() *stat.Confirmer) {
+	*c = confirmation{weight: weight, writtenAt: at, pages: c.pages, follows: make([]time.Time, c.pages.Number()), done: make([]bool, c.pages.Number())}
+	for range c.pages.Number() {
+		c.of = append(c.of, confirmer())
+	}
 }
 
 func (c *confirmation) begun() bool { return !c.writtenAt.IsZero() }
+
+// needed returns the number of answers that the confirmation takes at least.
+func (c *confirmation) needed() int { return len(c.of) * c.of[0].Needed() }
 
 // answer adds one answer to a request sent after the write. It reports whether
 // this answer confirms the weight.
 func (c *confirmation) answer(a probe.Answer) bool {
 	c.since++
 	if a.Side != rollout.SideStable && a.Side != rollout.SideCanary {
-		c.unattributed()
+		c.of[c.pages.Of(a)].Unattributed()
 		return false
 	}
 	if a.Side == rollout.SideCanary {
 		c.canary++
 		c.since = 0
 	}
-	confirmed := c.confirmer.Observe(a.Side == rollout.SideCanary)
-	if !c.confirmed && c.confirmer.Run() <= 1 {
-		c.followed = a.Sent
+	at := c.pages.Of(a)
+	confirmed := c.of[at].Observe(a.Side == rollout.SideCanary)
+	if !c.done[at] && c.of[at].Run() <= 1 {
+		c.follows[at] = a.Sent
 	}
-	if !confirmed || c.confirmed {
+	if !confirmed || c.done[at] {
 		return false
 	}
+	c.done[at] = true
+	if slices.Contains(c.done, false) {
+		return false
+	}
+	c.followed = slices.MaxFunc(c.follows, time.Time.Compare)
 	c.confirmed = true
 	return true
 }
@@ -198,7 +219,7 @@ func (c *confirmation) downStill(a probe.Answer, replace bool) bool {
 	return (replace || c.settling) && !c.confirmed && a.Side != rollout.SideCanary
 }
 
-func (c *confirmation) unattributed() { c.confirmer.Unattributed() }
+func (c *confirmation) unattributed() { c.of[0].Unattributed() }
 
 // counted adds a number of answers of each version, mixed as evenly as
 // possible: the order within one reading of counters is unknown.
@@ -206,34 +227,15 @@ func (c *confirmation) counted(stable, canary int) {
 	total := stable + canary
 	for i := range total {
 		isCanary := (i+1)*canary/total > i*canary/total
-		c.confirmed = c.confirmer.Observe(isCanary) || c.confirmed
+		c.confirmed = c.of[0].Observe(isCanary) || c.confirmed
 	}
 }
 
-func (c *confirmation) progress() stat.Progress { return c.confirmer.Progress() }
+// progress returns that of the entry point that the confirmation waits for.
+func (c *confirmation) progress() stat.Progress {
+	return c.of[max(0, slices.Index(c.done, false))].Progress()
+}
 
 // settleAnswers is about the number of answers that the rollout waits for after
 // the promotion.
 const settleAnswers = 100
-
-// A settlement counts the answers by version after the promotion, while the
-// canary Service points at the old revision.
-type settlement struct {
-	since    time.Time // zero while it does not
-	old, new int
-}
-
-// answer adds one answer and reports whether the loop should decide again.
-func (s *settlement) answer(a probe.Answer) bool {
-	if s.since.IsZero() || a.Sent.Before(s.since) {
-		return false
-	}
-	switch a.Side {
-	case rollout.SideStable:
-		s.old++
-	case rollout.SideCanary:
-		s.new++
-	case rollout.SidePrevious, rollout.SideUnattributed:
-	}
-	return s.old == 1 || s.new%10 == 0
-}

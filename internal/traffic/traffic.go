@@ -24,6 +24,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic/entry"
 	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
@@ -32,6 +33,7 @@ type Config struct {
 	URL     string        // of the entry point; without Paths, with the path to ask for
 	Paths   []expect.Path // behind the URL
 	Host    string        // the Host header where the URL names an address
+	More    []entry.Point // the other entry points; each shows a weight by its own answers
 	Rate    int           // requests per second
 	Timeout time.Duration // of one request
 	Version string        // of this tool, for the User-Agent
@@ -84,7 +86,7 @@ type Monitor struct {
 	plan       rollout.Plan
 	steps      steps
 	share      confirmation
-	settled    settlement
+	settled    entry.Settlement
 	tests      *pinned.Tests
 	judge      *judge // nil if the run only finishes an earlier one
 	handedOver bool   // the user's Service and Deployment belong to the new version
@@ -101,6 +103,10 @@ type Checks func(check config.CustomCheck, weight int) analysis.Finding
 func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {
 	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace{judging: cfg.Rate, size: id.Size}, changed: make(chan struct{}, 1), preflight: newPreflight()}
 	m.steps.tally, m.steps.tests = &probe.Tally{}, &probe.Tally{}
+	if id.Why == "" { // else the gateway's counters count all entry points together
+		m.share.pages = entry.Division{Pages: len(cfg.paths()), Points: cfg.entries()}
+		m.settled.By = m.share.pages
+	}
 	m.identity.teach(record)
 	ctx, m.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
@@ -115,8 +121,12 @@ func Start(ctx context.Context, cfg Config, record *release.Record, id Identity)
 	m.reverted = record.Reverted
 	m.tests = pinned.New(m.stream, cfg.Rate, record.PreflightStable != "" && id.Why == "")
 	if (id.Why == "" || record.MarkPreflight) && record.Preflight != "" {
-		marked := cfg.target(cfg.paths()[0].Path)
-		marked.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
+		var marked []probe.Target
+		for i := range cfg.entries() {
+			target := cfg.at(i).target(cfg.paths()[0].Path)
+			target.Header = http.Header{cfg.PreflightHeader: {record.Preflight}}
+			marked = append(marked, target)
+		}
 		m.preflight.begin()
 		go m.preflight.run(ctx, m, marked)
 	}
@@ -172,7 +182,7 @@ func (m *Monitor) answer(a probe.Answer) {
 	if m.failing++; !a.Failed {
 		m.failing = 0
 	}
-	if m.settled.answer(a) {
+	if m.settled.Answer(a) {
 		m.notify()
 	}
 	if !m.share.begun() {
@@ -220,7 +230,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		} else {
 			m.share.begin(a.Weight, at)
 		}
-		m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
+		m.stream.SetRate(m.pace.confirming(m.share.needed()))
 		m.tests.Aim(a.Weight, at)
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
@@ -235,18 +245,18 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.handedOver = true
 		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
-		m.settled = settlement{since: at}
-		m.stream.SetRate(m.pace.confirming(2 * settleAnswers))
+		m.settled = entry.Settlement{Since: at, By: m.settled.By}
+		m.stream.SetRate(m.pace.confirming(2 * settleAnswers * m.cfg.entries()))
 	case rollout.KindUnwarm:
-		m.settled.since = time.Time{}
+		m.settled.Since = time.Time{}
 	case rollout.KindRevert:
 		m.revert(at)
 	case rollout.KindUnroute:
 		if !m.reverted {
 			m.judge.keepRises(m.record)
 		}
-		if m.settled.since.IsZero() {
-			m.settled = settlement{since: at}
+		if m.settled.Since.IsZero() {
+			m.settled = entry.Settlement{Since: at, By: m.settled.By}
 		}
 	default: // the answers do not show the other actions
 	}
@@ -257,11 +267,11 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o.Preflight, o.Split, o.Verdict = m.preflight.state(), rollout.SplitPending, rollout.VerdictPending
-	o.Prewarming = m.tests.Prewarming(o.Now, o.CanaryWanted, len(m.cfg.paths()))
+	o.Prewarming = m.tests.Prewarming(o.Now, o.CanaryWanted, len(m.cfg.paths())*m.cfg.entries())
 	if blind(m) {
 		o.Split = rollout.SplitBlind
 	}
-	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.old, m.settled.new, m.share.canary
+	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.Old, m.settled.Least(), m.share.canary
 	o.SinceCanary = m.share.since
 	step := m.steps.newest()
 	if step == nil {
@@ -302,14 +312,14 @@ func (m *Monitor) revert(at time.Time) {
 	if !m.reverted {
 		m.identity.Book.Swap()
 	}
-	m.reverted, m.settled = true, settlement{}
+	m.reverted, m.settled = true, entry.Settlement{By: m.settled.By}
 	m.record.Rises = nil // they are of the version that loses the traffic
 	if m.judge != nil {
 		m.record.Rises = m.judge.previous
 	}
-	m.share = confirmation{}
+	m.share = confirmation{pages: m.share.pages}
 	m.share.begin(100, at)
-	m.stream.SetRate(m.pace.confirming(m.share.confirmer.Needed()))
+	m.stream.SetRate(m.pace.confirming(m.share.needed()))
 	m.steps.begin(Step{Reverted: true, Weight: 0, WrittenAt: at})
 	m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: 0})
 }

@@ -467,13 +467,13 @@ func TestAFewFailuresOfStableAreNoReasonToRefuse(t *testing.T) {
 
 func TestAStepThatCannotBeSeenInTimeIsKnownBefore(t *testing.T) {
 	t.Parallel()
-	if takes := ConfirmTime(1, 2, 50); takes < 10*time.Second || takes > 30*time.Second {
+	if takes := ConfirmTime(1, 2, 50, 1); takes < 10*time.Second || takes > 30*time.Second {
 		t.Errorf("1 to 2 %% takes %s to be seen, want the time of thousands of answers at 400/s", takes)
 	}
-	if takes := ConfirmTime(0, 5, 50); takes > 2*time.Second {
+	if takes := ConfirmTime(0, 5, 50, 1); takes > 2*time.Second {
 		t.Errorf("5 %% takes %s to be seen, want about a second", takes)
 	}
-	if slow, fast := ConfirmTime(1, 2, 50), ConfirmTime(1, 2, 1000); fast >= slow {
+	if slow, fast := ConfirmTime(1, 2, 50, 1), ConfirmTime(1, 2, 1000, 1); fast >= slow {
 		t.Errorf("a higher probe rate does not help: %s, then %s", slow, fast)
 	}
 }

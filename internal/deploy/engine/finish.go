@@ -182,7 +182,18 @@ func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Le
 	if entry.URL == "" {
 		return nil, exit.Refuse("set probe-url", "the entry point of run "+record.Run.String()+" is not recorded")
 	}
-	monitor, err := traffic.Start(ctx, r.Cfg.Traffic(entry), record, identity)
+	var more []discover.EntryPoint
+	for _, e := range record.MoreEntries {
+		if r.Cfg.ProbeURL != "" {
+			e.URL = r.Cfg.ProbeURL
+		}
+		more = append(more, discover.EntryPoint(e))
+	}
+	watched, silent := r.Cfg.Traffic(entry, more...).Reachable(ctx)
+	for _, why := range silent {
+		r.Console.Warn("an entry point is not watched, " + why)
+	}
+	monitor, err := traffic.Start(ctx, watched, record, identity)
 	if err != nil {
 		return nil, err
 	}

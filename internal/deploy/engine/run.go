@@ -228,7 +228,7 @@ func (r *Run) Check(found *discover.Found) error {
 	before := 0
 	reasons = append(reasons, discover.Refusals(found.Record, weights(r.Cfg.Steps))...)
 	for _, step := range r.Cfg.Steps {
-		if takes := traffic.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate); takes > r.Cfg.Propagation {
+		if takes := traffic.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate, 1+len(found.MoreEntries)); takes > r.Cfg.Propagation {
 			reasons = append(reasons, fmt.Sprintf("the answers that show the step from %d %% to %d %% take %s to come, and propagation-timeout is %s: raise it, raise probe-rate, or make the step larger",
 				before, step.Weight, takes.Round(time.Second), r.Cfg.Propagation))
 		}
@@ -366,7 +366,15 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 // watch starts to watch the traffic. A stable version that fails before the first
 // change prevents the rollout, unless it is to be replaced.
 func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
-	cfg, down := r.Cfg.Traffic(found.EntryPoint), found.Down
+	cfg, silent := r.Cfg.Traffic(found.EntryPoint, found.MoreEntries...).Reachable(ctx)
+	for _, why := range silent {
+		r.Console.Warn("an entry point is not watched, " + why)
+	}
+	found.Record.MoreEntries = nil
+	for _, entry := range cfg.More {
+		found.Record.MoreEntries = append(found.Record.MoreEntries, release.Entry(entry))
+	}
+	down := found.Down
 	if down == "" {
 		monitor, err := r.baseline(ctx, cfg, found)
 		var failed *traffic.DownError

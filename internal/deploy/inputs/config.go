@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
+	"github.com/candlefish/deploy-action/internal/traffic/entry"
 )
 
 // Config is the configuration of one run: the typed inputs, before discovery.
@@ -179,10 +180,15 @@ func (c Config) Plan(grace time.Duration) rollout.Plan {
 	return p
 }
 
-// Traffic returns the traffic configuration for an entry point.
-func (c Config) Traffic(entry discover.EntryPoint) traffic.Config {
+// Traffic returns the traffic configuration for entry points.
+func (c Config) Traffic(first discover.EntryPoint, more ...discover.EntryPoint) traffic.Config {
+	var entries []entry.Point
+	for _, e := range more {
+		entries = append(entries, entry.Point{URL: strings.TrimSuffix(e.URL, "/"), Host: e.Host})
+	}
 	return traffic.Config{
-		URL: strings.TrimSuffix(entry.URL, "/"), Host: entry.Host, Paths: c.ProbePaths,
+		More: entries,
+		URL:  strings.TrimSuffix(first.URL, "/"), Host: first.Host, Paths: c.ProbePaths,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
 		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
 	}

@@ -93,6 +93,9 @@ func rebuild(ctx context.Context, r *engine.Run, namespace, name string, request
 	record := found.Lost.Record
 	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Entry = release.Entry(found.EntryPoint)
+	for _, entry := range found.MoreEntries {
+		record.MoreEntries = append(record.MoreEntries, release.Entry(entry))
+	}
 	r.Console.Logf("the release has no record any more: ending what it left, %s", strings.Join(found.Lost.Left, ", "))
 	return take(ctx, r, record, lease, request)
 }

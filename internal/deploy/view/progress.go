@@ -14,6 +14,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
+	"github.com/candlefish/deploy-action/internal/traffic/entry"
 	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
@@ -33,6 +34,9 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 		c.Logf("%s", line)
 	}
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
+	for _, line := range entries(f) {
+		c.Logf("%s", line)
+	}
 	c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
 	for _, line := range tests(cfg, p, f.Unpinned) {
@@ -58,6 +62,19 @@ func showOwners(c *console.Console, owned []ownership.Finding) {
 	for _, line := range ownership.Allow(owned, kube.FieldManager) {
 		c.Logf("%s", line)
 	}
+}
+
+// entries names the entry points beside the first, whose answers must show each
+// weight too.
+func entries(f *discover.Found) []string {
+	if len(f.MoreEntries) == 0 {
+		return nil
+	}
+	all := []string{entry.Point(f.EntryPoint).String()}
+	for _, e := range f.MoreEntries {
+		all = append(all, entry.Point(e).String())
+	}
+	return []string{fmt.Sprintf("%d entry points are watched, each with its part of the probes, and each shows a weight before the next: %s", len(all), strings.Join(all, ", "))}
 }
 
 // pins reports whether a part of the probes is certain to go to one version alone.
