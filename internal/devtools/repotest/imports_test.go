@@ -71,7 +71,7 @@ func own(t *testing.T) []pkg {
 // adds one says here where it belongs.
 var (
 	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch"}
-	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/registry", "internal/router", "internal/source", "internal/traffic"}
+	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/registry", "internal/router", "internal/smoke", "internal/source", "internal/traffic"}
 	support  = []string{"internal/gitops", "internal/jsonkeys", "internal/redact", "internal/tail"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/preview", "internal/replay"}
@@ -98,6 +98,7 @@ var rules = []struct {
 	{[]string{"internal/kube"}, slices.Concat(domain, support, []string{"internal/router", "internal/source"})},
 	{[]string{"internal/source/cloudwatch"}, slices.Concat(domain, support, []string{"internal/aws", "internal/source"})},
 	{[]string{"internal/traffic"}, slices.Concat(domain, support, []string{"internal/probe", "internal/source"})},
+	{[]string{"internal/smoke"}, slices.Concat(domain, support, []string{"internal/probe/expect"})}, // one language for what is expected
 	{adapters, slices.Concat(domain, support)},
 	{[]string{"internal/input"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/exit", "internal/input"})},
@@ -166,8 +167,8 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
 	"github.com/aws/smithy-go":                            {"internal/aws"},
-	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/gitops", "internal/judgefile"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
-	"github.com/BurntSushi/toml":                          {"internal/netlify"},                                      // a format
+	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/gitops", "internal/judgefile", "internal/smoke"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
+	"github.com/BurntSushi/toml":                          {"internal/netlify"},                                                        // a format
 	"github.com/go-openapi/runtime":                       {"internal/netlify"},
 	"github.com/go-openapi/strfmt":                        {"internal/netlify"},
 	"github.com/netlify/open-api/v2":                      {"internal/netlify"},
