@@ -265,9 +265,17 @@ func (p *process) outputs() map[string]string {
 type load struct {
 	stop    func()
 	done    chan struct{}
+	mu      sync.Mutex
 	total   int
 	failed  []string
 	answers map[string]int // by X-Version
+}
+
+// seen reports whether a version has answered so far.
+func (l *load) seen(version string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answers[version] > 0
 }
 
 func (w *world) load(rate int) *load {
@@ -280,8 +288,10 @@ func (w *world) load(rate int) *load {
 	go func() {
 		defer close(l.done)
 		for r := range results {
+			l.mu.Lock()
 			l.total++
 			l.answers[r.Headers.Get("X-Version")]++
+			l.mu.Unlock()
 			if r.Code != http.StatusOK {
 				l.failed = append(l.failed, fmt.Sprintf("%s %d %s", r.Timestamp.Format(time.StampMilli), r.Code, r.Error))
 			}
@@ -297,6 +307,7 @@ func (l *load) unhurt(t *testing.T) {
 	if len(l.failed) > 0 {
 		t.Errorf("%d of %d requests failed, first %q", len(l.failed), l.total, l.failed[0])
 	}
+	t.Logf("%d requests, %d failed", l.total, len(l.failed))
 	if l.total == 0 {
 		t.Error("no request was sent")
 	}

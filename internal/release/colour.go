@@ -53,3 +53,21 @@ func (r *Record) Active() string {
 	}
 	return r.Colours.Previous
 }
+
+// ColourBefore returns the colour that the user's objects have by their version label,
+// "" if it is none.
+func (r *Record) ColourBefore() string {
+	values := []string{}
+	if r.VersionBefore != nil {
+		values = append(values, *r.VersionBefore)
+	}
+	for _, s := range r.Services {
+		values = append(values, s.Selector["version"], s.Selector[r.VersionLabel])
+	}
+	for _, v := range values {
+		if v == Blue || v == Green {
+			return v
+		}
+	}
+	return ""
+}

@@ -80,3 +80,23 @@ func TestActive(t *testing.T) {
 		}
 	}
 }
+
+func TestColourBefore(t *testing.T) {
+	t.Parallel()
+	green, other := "green", "v7"
+	for name, c := range map[string]struct {
+		record Record
+		want   string
+	}{
+		"nothing":              {Record{VersionLabel: "version"}, ""},
+		"of the pods":          {Record{VersionLabel: "version", VersionBefore: &green}, "green"},
+		"another value":        {Record{VersionLabel: "version", VersionBefore: &other}, ""},
+		"of the Service":       {Record{VersionLabel: "version", Services: []Service{{}, {Selector: map[string]string{"version": "blue"}}}}, "blue"},
+		"by another label":     {Record{VersionLabel: "role", Services: []Service{{Selector: map[string]string{"role": "green"}}}}, "green"},
+		"beside another label": {Record{VersionLabel: "role", Services: []Service{{Selector: map[string]string{"version": "green"}}}}, "green"},
+	} {
+		if got := c.record.ColourBefore(); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

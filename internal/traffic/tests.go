@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/probe"
@@ -54,4 +55,22 @@ func (m *Monitor) tested(a probe.Answer, now time.Time) {
 		m.notifiedAt = now
 		m.notify()
 	}
+}
+
+// Preflighted reports whether test requests were seen to reach the canary through the
+// entry point.
+func Preflighted(m *Monitor) bool { return m.preflight.state() == rollout.SplitConfirmed }
+
+// Stranger says who else than the canary gave an answer to a test request, "" if it
+// may be the canary.
+func Stranger(m *Monitor, header http.Header, body []byte) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.record.MarkPreflight && header.Get(m.cfg.PreflightHeader) != m.cfg.PreflightMark:
+		return "the stable version: the gateway did not mark it"
+	case !m.record.MarkPreflight && m.identity.Book.Side(m.identity.Marker.Value(header, body)) == rollout.SideStable:
+		return "the stable version"
+	}
+	return ""
 }

@@ -95,6 +95,17 @@ func job(r *engine.Run, found *discover.Found) (detached.Spec, error) {
 		s.Files = map[string]string{"analysis.yaml": string(raw)}
 		s.Args = append(s.Args, "--analysis-file="+detached.FilesDir+"/analysis.yaml")
 	}
+	if file := r.Cfg.BlueGreen.SmokeFile; file != "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return s, fmt.Errorf("read the smoke file for the job: %w", err)
+		}
+		if s.Files == nil {
+			s.Files = map[string]string{}
+		}
+		s.Files["smoke.yaml"] = string(raw)
+		s.Args = append(s.Args, "--smoke-file="+detached.FilesDir+"/smoke.yaml")
+	}
 	if r.Cfg.PodPatch != "" {
 		raw, err := os.ReadFile(r.Cfg.PodPatch)
 		if err != nil {

@@ -97,7 +97,7 @@ func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Leas
 		if alone, err := alone(ctx, r, record, lease); err != nil {
 			return state, err
 		} else if alone {
-			return forward(r, record, now)
+			return goForward(r, record, now)
 		}
 	}
 	if state.Phase == rollout.PhaseAborting {
@@ -145,9 +145,9 @@ func alone(ctx context.Context, r *Run, record *release.Record, lease *kube.Leas
 	return live.Warm, nil
 }
 
-// forward gives all traffic to the canary of an unfinished release, if the inputs
+// goForward gives all traffic to the canary of an unfinished release, if the inputs
 // allow it: stable is down, and to go back to it would fail every request.
-func forward(r *Run, record *release.Record, now time.Time) (rollout.State, error) {
+func goForward(r *Run, record *release.Record, now time.Time) (rollout.State, error) {
 	if !r.Cfg.Replace && r.Cfg.Command != string(rollout.RequestRelease) {
 		return record.State, exit.Refuse(fmt.Sprintf("to keep the canary, type: %s; or %s", r.Command("release", record.Namespace, record.Deployment), replaceHint),
 			fmt.Sprintf("the rollout of run %s cannot go back: deployment %s has no pods that stay ready, and only the canary %s serves", record.Run, record.Deployment, record.Image))

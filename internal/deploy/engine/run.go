@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/forward"
 	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -51,11 +52,15 @@ func (r *Run) Configure(values input.Values) error {
 	cfg := inputs.ConfigOf(values)
 	cfg.RunURL = cmp.Or(cfg.RunURL, r.Action.RunURL())
 	marked(&cfg, values, markerOf(r.Action.Getenv))
+	cfg.ForStrategy(values)
 	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
 	if err != nil {
 		return err
 	}
 	cfg.Rules = rules
+	if err := cfg.BlueGreen.LoadTests(); err != nil {
+		return err
+	}
 	r.Values, r.Cfg = values, cfg
 	return nil
 }
@@ -167,6 +172,9 @@ func (r *Run) Permitted(ctx context.Context) error {
 	required, err := discover.Required(ctx, r.Cluster, r.Cfg.Namespace, r.Cfg.Router)
 	if err != nil {
 		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
+	}
+	if r.Cfg.BlueGreen.Smoke > 0 {
+		required = append(required, forward.Permissions...)
 	}
 	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, slices.Concat(required, r.Cfg.Rules.Permissions())...)
 	if err != nil {
@@ -302,6 +310,8 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	}
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
 	record.Inputs = inputs.Recorded(r.Values)
+	record.Inputs["strategy"] = string(r.Cfg.Strategy) // a marker may have chosen it
+	record.Colours = release.ColoursOf(found.Previous, record.ColourBefore(), r.Cfg.Strategy)
 	if found.Previous != nil {
 		record.Rises, record.History = found.Previous.Rises, found.Previous.Past()
 	}
@@ -311,6 +321,9 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 		return nil, err
 	}
 	defer monitor.Stop()
+	if err := settleTests(ctx, r, found); err != nil {
+		return nil, err
+	}
 	return r.conduct(ctx, conducted{record: record, lease: lease, monitor: monitor, state: record.State, judged: true, found: found})
 }
 
@@ -357,7 +370,9 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 	if c.found == nil {
 		d.Found = &discover.Found{Record: c.record}
 	}
-	d.State, d.Drained, d.SaveErr = r.drive(steady, target, c.monitor, c.lease, c.state)
+	tests := newTester(steady, r, c.monitor)
+	d.State, d.Drained, d.SaveErr = r.drive(steady, testedTarget{target, tests}, c.monitor, c.lease, c.state)
+	d.Smoke = tests.tested()
 	conclusion(steady, d, target)
 	d.Traffic = c.monitor.Snapshot()
 	return d, nil
@@ -453,7 +468,7 @@ func follow(r *Run, record *release.Record, s rollout.State) {
 }
 
 // drive runs the loop and reports its decisions.
-func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
+func (r *Run) drive(ctx context.Context, target testedTarget, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
 	plan := target.Record().Plan
 	monitor.Follow(plan)
 	p := view.Progress{Console: r.Console, Plan: plan, Pods: target.Pods, Monitor: monitor, Rules: r.Cfg.Rules}
@@ -465,6 +480,7 @@ func (r *Run) drive(ctx context.Context, target *workload.Target, monitor *traff
 			p.Report(s, a, o)
 			follow(r, target.Record(), s)
 		},
+		Woken: target.tests.woken,
 	}
 	end, err = runner.Run(ctx, plan, state)
 	stop()

@@ -29,6 +29,7 @@ type Config struct {
 	Strategy rollout.Strategy
 	// StrategyReason says why it is that one.
 	StrategyReason string
+	BlueGreen      BlueGreen // the zero value for another strategy
 
 	Command string
 	Full    bool // promote skips the remaining steps
@@ -151,6 +152,7 @@ func ConfigOf(v input.Values) Config {
 		c.WarmUp = new(v.Duration("warm-up"))
 	}
 	c.Images, _ = images(v)
+	c.ForStrategy(v)
 	c.ProbePaths, _ = probePaths(v) // Together has reported what is wrong
 	c.Marker = traffic.Marker{Header: v.String("version-header"), Body: v.Regexp("version-body")}
 	return c
@@ -174,6 +176,7 @@ func (c Config) Plan(grace time.Duration) rollout.Plan {
 		ProgressDeadline: c.ProgressDeadline, Propagation: c.Propagation,
 		Drain: max(c.Drain, grace), Bake: c.Bake, KeepWarm: c.KeepWarm, Prewarm: c.Prewarm, QuickAbort: quickAbort, Finish: Finish,
 	}
+	c.BlueGreen.plan(&p)
 	for _, s := range c.Steps {
 		p.Steps = append(p.Steps, rollout.Step{Weight: s.Weight, Dwell: c.StepDuration, Pause: s.Pause, UntilPromoted: s.UntilPromoted})
 	}
@@ -201,7 +204,7 @@ func WorstCase(p rollout.Plan) time.Duration {
 	for _, s := range p.Steps {
 		d += p.ProgressDeadline + 2*p.Propagation + s.Dwell*time.Duration(1+p.MaxExtensions) + s.Pause
 	}
-	return d + p.Prewarm + p.Bake*time.Duration(1+p.MaxExtensions) + p.Drain + 3*p.Propagation + 4*p.Finish
+	return d + p.Prewarm + p.WarmUp + p.Smoke + p.Bake*time.Duration(1+p.MaxExtensions) + p.Drain + 3*p.Propagation + 4*p.Finish
 }
 
 // Dwell returns the total dwell of p, without extensions.

@@ -1,6 +1,8 @@
 package inputs
 
 import (
+	"slices"
+
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 )
@@ -10,7 +12,7 @@ import (
 func Together(v input.Values) input.Problems {
 	_, problems := probePaths(v)
 	_, wrong := images(v)
-	return append(append(problems, wrong...), gitopsTogether(v)...)
+	return slices.Concat(problems, wrong, gitopsTogether(v), smokePaths(v))
 }
 
 // recorded is the kind of source of what an earlier process was given.

@@ -2,6 +2,8 @@ package inputs
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
+	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 func none(string) string { return "" }
@@ -79,10 +83,10 @@ func TestSpecTakesTheScriptsFlags(t *testing.T) {
 
 func TestSpecSaysWhatComesLater(t *testing.T) {
 	t.Parallel()
-	for _, strategy := range []string{"blue-green", "rolling"} {
+	for _, strategy := range []string{"rolling"} {
 		_, err := Spec().Parse([]string{"--strategy", strategy}, none)
 		var ps input.Problems
-		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is planned, not available yet; allowed: canary") {
+		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is planned, not available yet; allowed: canary, blue-green") {
 			t.Errorf("--strategy %s: got error %v", strategy, err)
 		}
 	}
@@ -178,6 +182,92 @@ func TestProbePathsAndExpectations(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, new(input.Problems)) {
 				t.Errorf("%s: %v does not say %q", name, err, want)
 			}
+		}
+	}
+}
+
+// The environment variables and flags of deploy-blue-green.sh still work, with their
+// defaults.
+func TestSpecTakesTheBlueGreenScript(t *testing.T) {
+	t.Parallel()
+	image := map[string]string{"IMAGE": "web:2"}
+	script := map[string]string{"IMAGE": "web:2", "WARM_UP_TIME": "30", "VALIDATION_TESTS": "false", "AUTO_PROMOTE": "false", "KEEP_BLUE_TIME": "60", "SMOKE_TEST_TIMEOUT": "90"}
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		want rollout.Plan
+	}{
+		"defaults": {nil, image, rollout.Plan{WarmUp: 2 * time.Minute, Smoke: 3 * time.Minute, Bake: 10 * time.Minute, KeepWarm: 10 * time.Minute}},
+		"flags": {[]string{"--warm-up-time", "60", "--no-validation", "--manual-promotion", "--keep-blue-time", "300"}, image,
+			rollout.Plan{WarmUp: time.Minute, Manual: true, Bake: 5 * time.Minute, KeepWarm: 5 * time.Minute}},
+		"environment":       {nil, script, rollout.Plan{WarmUp: 30 * time.Second, Manual: true, Bake: time.Minute, KeepWarm: time.Minute}},
+		"a shorter bake":    {[]string{"--bake-time", "20s", "--steps", "5,100"}, image, rollout.Plan{WarmUp: 2 * time.Minute, Smoke: 3 * time.Minute, Bake: 20 * time.Second, KeepWarm: 10 * time.Minute}},
+		"warm for longer":   {[]string{"--keep-warm", "1h"}, image, rollout.Plan{WarmUp: 2 * time.Minute, Smoke: 3 * time.Minute, Bake: 10 * time.Minute, KeepWarm: time.Hour}},
+		"seconds, as typed": {[]string{"--smoke-test-timeout", "10"}, image, rollout.Plan{WarmUp: 2 * time.Minute, Smoke: 10 * time.Second, Bake: 10 * time.Minute, KeepWarm: 10 * time.Minute}},
+	} {
+		v, err := Spec().Parse(append(c.args, "--strategy", "blue-green"), func(k string) string { return c.env[k] })
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p := judged(t, v).Plan(0)
+		got := rollout.Plan{WarmUp: p.WarmUp, Smoke: p.Smoke, Manual: p.Manual, Bake: p.Bake, KeepWarm: p.KeepWarm}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if diff := cmp.Diff([]rollout.Step{{Weight: 100, Dwell: switchLook}}, p.Steps); diff != "" || p.Strategy != rollout.StrategyBlueGreen {
+			t.Errorf("%s: strategy %s, steps (-want +got):\n%s", name, p.Strategy, diff)
+		}
+	}
+	v, err := Spec().Parse([]string{"--warm-up-time=1h"}, func(k string) string { return script[k] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := judged(t, v).Plan(0); p.WarmUp != 0 || p.Manual || p.Smoke != 0 || len(p.Steps) != 4 {
+		t.Errorf("a canary release has %+v", p)
+	}
+}
+
+// All that is wrong with the smoke tests is said before anything changes.
+func TestSmokeTestsOfTheInputs(t *testing.T) {
+	t.Parallel()
+	_, err := Spec().Parse([]string{"web:2", "--smoke-paths=/health\nhome\n/a b"}, none)
+	for _, want := range []string{`"home" is no path`, `"/a b" is no path`} {
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, new(input.Problems)) {
+			t.Errorf("smoke-paths: %v does not say %s", err, want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "smoke.yaml")
+	if err := os.WriteFile(file, []byte("requests: [{path: /api/cart, method: POST}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, err := Spec().Parse([]string{"web:2", "--strategy=blue-green", "--smoke-paths=/health\n/", "--smoke-file=" + file, "--smoke-response-time=700"}, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := ConfigOf(v)
+	if err := c.BlueGreen.LoadTests(); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, test := range c.BlueGreen.Tests.Tests {
+		names = append(names, test.Name)
+		if test.MaxTime != 700*time.Millisecond {
+			t.Errorf("%s may take %s", test.Name, test.MaxTime)
+		}
+	}
+	if diff := cmp.Diff([]string{"POST /api/cart", "GET /health", "GET /"}, names); diff != "" {
+		t.Errorf("tests (-want +got):\n%s", diff)
+	}
+	if got := Recorded(v)["smoke-file"]; got != "" {
+		t.Errorf("another process would read %s", got)
+	}
+	for _, path := range []string{file + ".gone", os.DevNull} {
+		b := BlueGreen{Smoke: time.Minute, SmokeFile: path}
+		if err := b.LoadTests(); err == nil || !strings.Contains(err.Error(), "read the smoke file") {
+			t.Errorf("%s: %v", path, err)
+		} else if status, _ := exit.Of(err); status != exit.BadInput {
+			t.Errorf("%s: exit status %d", path, status.Code())
 		}
 	}
 }

@@ -40,6 +40,10 @@ type status struct {
 	Reason     string        `json:"reason,omitempty"`
 	Leftover   string        `json:"leftover,omitempty"`
 	WarmUntil  time.Time     `json:"warm_until,omitzero"`
+	// Active is the colour that serves in a blue-green release, New that of its new
+	// version.
+	Active string `json:"active_colour,omitempty"`
+	New    string `json:"new_colour,omitempty"`
 	// LiveWeight is the canary Service's share in the live routes, in percent; -1
 	// if no route names it.
 	LiveWeight int    `json:"live_weight"`
@@ -101,6 +105,9 @@ func look(ctx context.Context, r *engine.Run, record *release.Record) (status, e
 		Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image, Previous: record.PreviousImage, Run: record.Run,
 		Phase: st.Phase, Stage: st.Stage, Step: st.Step + 1, Steps: len(record.Plan.Steps), Weight: st.Weight, Since: st.Since,
 		Reason: st.Reason, Leftover: string(st.Leftover), WarmUntil: record.WarmUntil, LiveWeight: -1,
+	}
+	if record.Plan.Strategy == rollout.StrategyBlueGreen {
+		s.Active, s.New = record.Active(), record.Colours.New
 	}
 	var err error
 	if err := s.driver(ctx, r); err != nil {
@@ -197,6 +204,9 @@ func (s status) text(r *engine.Run) string {
 	}
 	if s.Leftover != "" {
 		line("left", "%s", s.Leftover)
+	}
+	if s.New != "" {
+		line("colours", "%s serves, the new version is %s", s.Active, s.New)
 	}
 	if !s.WarmUntil.IsZero() {
 		line("warm until", "%s", s.WarmUntil.Format(time.RFC3339))

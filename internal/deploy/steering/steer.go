@@ -261,12 +261,7 @@ const quickDwell = 10 * time.Second
 // releasePrevious releases the recorded previous image quickly, but judged.
 func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease) (*view.Delivery, error) {
 	r.Cfg.Image = record.PreviousImage
-	if !r.Values.IsSet("steps") {
-		r.Cfg.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
-	}
-	if !r.Values.IsSet("step-duration") {
-		r.Cfg.StepDuration = min(r.Cfg.StepDuration, quickDwell)
-	}
+	quickly(&r.Cfg, r.Values)
 	r.Console.Logf("the previous version is no longer warm: releasing %s again, quickly", r.Cfg.Image)
 	found, err := r.Survey(ctx)
 	if err != nil {
@@ -276,6 +271,21 @@ func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record,
 		return nil, err
 	}
 	return r.RollOut(ctx, found, lease)
+}
+
+// quickly shortens what the inputs do not ask for. A blue-green release neither warms
+// up nor waits for a person, who has just asked for it; it is tested as before.
+func quickly(c *inputs.Config, v input.Values) {
+	if c.Strategy == rollout.StrategyBlueGreen {
+		c.BlueGreen.WarmUp, c.BlueGreen.Manual = 0, false
+		return
+	}
+	if !v.IsSet("steps") {
+		c.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
+	}
+	if !v.IsSet("step-duration") {
+		c.StepDuration = min(c.StepDuration, quickDwell)
+	}
 }
 
 // plain ends what a release left, and removes its record and its lease.

@@ -37,7 +37,13 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	for _, line := range entries(f) {
 		c.Logf("%s", line)
 	}
-	c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
+	if p.Strategy == rollout.StrategyBlueGreen {
+		for _, line := range blueGreenOrder(cfg, p, f) {
+			c.Logf("%s", line)
+		}
+	} else {
+		c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
+	}
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
 	for _, line := range tests(cfg, p, f.Unpinned) {
 		c.Logf("%s", line)
@@ -315,6 +321,8 @@ func actionWords(s rollout.State, a rollout.Action) string {
 		return "writing the route as the user wrote it"
 	case rollout.KindClean:
 		return "removing the version without traffic"
+	case rollout.KindSmoke:
+		return "starting the smoke tests of every new pod"
 	case rollout.KindRestore:
 		return "restoring the recorded state"
 	case rollout.KindWait, rollout.KindWeight, rollout.KindStop:

@@ -56,10 +56,17 @@ func (r *Run) Conclude(d *Delivery, err error) (action.Result, error) {
 		}
 		path = ""
 	}
+	outputs := r.outputs(result, d, end.Status, path)
+	if r.isBlueGreen(d) {
+		b := action.Clean(r.Action, r.blueGreen(result, d, outputs["status"]))
+		if err := r.writeBlueGreen(b); err != nil && end.Status == exit.Done {
+			end.Status, end.Err = exit.CouldNotRun, err
+		}
+	}
 	r.Console.End()
 	r.Print(report.Text(result))
 	// Text and summary have the hint.
-	a := action.Result{Status: end.Status, Outputs: r.outputs(result, d, end.Status, path), Summary: report.Markdown(result)}
+	a := action.Result{Status: end.Status, Outputs: outputs, Summary: report.Markdown(result)}
 	if end.Status == exit.Done {
 		return a, nil
 	}
@@ -194,6 +201,8 @@ func (r *Run) pausedHint(record *release.Record, s rollout.State) string {
 	switch {
 	case s.Leftover == rollout.LeftoverPrevious:
 		return fmt.Sprintf("the previous version is warm; to go back, type: %s; to end it: %s", kind("rollback"), kind("promote"))
+	case !s.Written && s.Left == rollout.StagePause:
+		return fmt.Sprintf("the new version waits without traffic; to switch, type: %s; to end it: %s", kind("promote"), kind("abort"))
 	case s.Conflict:
 		return fmt.Sprintf("nobody judges it while it is paused at %d %%; to go back, type: %s; or undo that change, then type: %s", s.Weight, kind("abort"), kind("resume"))
 	}
@@ -207,7 +216,7 @@ func (r *Run) result(d *Delivery, end *exit.Error) report.Result {
 	result := report.Result{
 		Status: report.StatusFailed, Environment: r.Cfg.Environment, Deployment: r.Cfg.Deployment, Image: r.Cfg.Image,
 		Steps: len(r.Cfg.Steps), TrafficSteps: weights(r.Cfg.Steps), CompletedAt: now.UTC(),
-		RunID: r.ID.ID, RunURL: r.ID.URL, Namespace: r.Cfg.Namespace, Service: r.Cfg.Service, Strategy: "canary",
+		RunID: r.ID.ID, RunURL: r.ID.URL, Namespace: r.Cfg.Namespace, Service: r.Cfg.Service, Strategy: string(cmp.Or(r.Cfg.Strategy, rollout.StrategyCanary)),
 		Outcome: rollout.PhasePending, ExitCode: end.Status.Code(), Reason: end.Error(), Hint: end.Hint,
 		Warnings: r.Console.Warnings(),
 	}

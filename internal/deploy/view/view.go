@@ -15,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/smoke"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
@@ -95,6 +96,8 @@ type Delivery struct {
 	Unproven error
 	Failure  *workload.PodFailure
 	Traffic  traffic.Snapshot
+	// Smoke are the results of the last smoke tests.
+	Smoke []smoke.Result
 	// Missing lists the recorded routes and Services that no longer exist, as
 	// kubectl names them.
 	Missing []string

@@ -28,7 +28,7 @@ import (
 // servers before 1.35 ask for the verb get where the connection is a WebSocket; if it
 // is denied there, another protocol is used, which needs create.
 var Permissions = []kube.Permission{
-	{Resource: "pods/portforward", Verbs: []string{"create"}, Why: "Send the smoke tests of a blue-green release to each new pod"},
+	{Resource: "pods/portforward", Verbs: []string{"create"}, Why: "Send the smoke tests to each new pod; needed with strategy blue-green only, unless validation-tests is false"},
 }
 
 // protocol is the one that kubelets speak below SPDY.

@@ -56,6 +56,8 @@ type Runner struct {
 	Interrupted <-chan string
 	// Steered yields what people ask for; nil for nothing.
 	Steered <-chan rollout.Steer
+	// Woken signals a change of what the Target observes beside its own; nil for none.
+	Woken <-chan struct{}
 }
 
 // actionError adds the failed stage to the error.
@@ -182,6 +184,7 @@ func (l *loop) wait(d time.Duration) {
 	select {
 	case <-l.Target.Changed():
 	case <-l.Traffic.Changed():
+	case <-l.Woken:
 	case <-l.After(max(d, 0)):
 	case l.steer = <-l.Steered:
 	case l.signal = <-interrupted:

@@ -1,0 +1,43 @@
+package steering
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/input"
+)
+
+// A rollback by a release is quick where the release before did not say how long it
+// takes. In blue-green it waits for nobody.
+func TestQuickly(t *testing.T) {
+	t.Parallel()
+	type plan struct {
+		Steps        []input.Step
+		StepDuration time.Duration
+		WarmUp       time.Duration
+		Manual       bool
+		Tested       bool
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want plan
+	}{
+		"canary":            {nil, plan{Steps: []input.Step{{Weight: 20}, {Weight: 100}}, StepDuration: quickDwell}},
+		"canary, as before": {[]string{"--steps=50,100", "--step-duration=60s"}, plan{Steps: []input.Step{{Weight: 50}, {Weight: 100}}, StepDuration: time.Minute}},
+		"blue-green":        {[]string{"--strategy=blue-green", "--manual-promotion", "--warm-up-time=1h"}, plan{Steps: []input.Step{{Weight: 100}}, StepDuration: 10 * time.Second, Tested: true}},
+	} {
+		v, err := inputs.Spec().Parse(append(c.args, "--image=web:1"), func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := inputs.ConfigOf(v)
+		quickly(&cfg, v)
+		got := plan{cfg.Steps, cfg.StepDuration, cfg.BlueGreen.WarmUp, cfg.BlueGreen.Manual, cfg.BlueGreen.Smoke > 0}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
