@@ -27,7 +27,7 @@ import (
 const grace = 10 * time.Second
 
 // defaults are what a rollout on the sandbox does differently where nobody said otherwise. It is for looking at, so its steps are short.
-var defaults = map[string]string{"step-duration": "10s", "bake-time": "10s", "probe-rate": "100"}
+var defaults = map[string]string{"step-duration": "10s", "bake-time": "10s", "probe-rate": "100", "warm-up-time": "5s", "keep-blue-time": "10s"}
 
 // Main runs one deploy and returns its exit status.
 func Main(env action.Env, args []string) int {
