@@ -31,6 +31,18 @@ func (Deploy) Canary(ctx context.Context, image, steps, stepDuration, namespace,
 	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
 }
 
+// Bluegreen releases an image by a switch of all traffic to tested pods; without a
+// cluster, on the sandbox.
+//
+// Inputs come from the environment (IMAGE, WARM_UP_TIME, AUTO_PROMOTE, ...) or as the
+// options here; -flags takes all others, as in -flags="--smoke-file=smoke.yaml".
+func (Deploy) Bluegreen(ctx context.Context, image, warmUpTime, keepBlueTime, namespace, deploymentName *string, noValidation, manualPromotion, plan *bool, flags *string) error {
+	args := gobuild.Flags("image", image, "warm-up-time", warmUpTime, "keep-blue-time", keepBlueTime, "namespace", namespace,
+		"deployment-name", deploymentName, "no-validation", noValidation, "manual-promotion", manualPromotion, "plan", plan)
+	args = append([]string{"--strategy=blue-green"}, args...)
+	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
+}
+
 // Status shows a release: its recorded phase, what is live, and the commands that it
 // takes now.
 //
