@@ -21,7 +21,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/rollout/decide"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // Detach runs the release as a Job in the cluster and attaches to it.
@@ -235,5 +235,5 @@ func continued(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
 		return nil, err
 	}
 	r.Console.Logf("going on with this run's rollout: %s at weight %d", record.State.Phase, record.State.Weight)
-	return r.Resume(ctx, record, lease, decide.Continue(record.Plan, record.State, time.Now()), true)
+	return r.Resume(ctx, record, lease, takeover.Continue(record.Plan, record.State, time.Now()), true)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/rollout/decide"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 	"github.com/candlefish/deploy-action/internal/traffic"
 )
 
@@ -92,7 +92,7 @@ func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Le
 // is live: a person may have routed back to the warm version.
 func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
 	now, by := time.Now(), "run "+r.ID.String()
-	state := decide.Resume(record.Plan, record.State, now, by)
+	state := takeover.Resume(record.Plan, record.State, now, by)
 	if state.Phase == rollout.PhaseAborting && record.State.Written {
 		if alone, err := alone(ctx, r, record, lease); err != nil {
 			return state, err
@@ -120,10 +120,10 @@ func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Leas
 		return state, nil
 	case live.Weight > 0 && live.Warm && !record.Reverted:
 		r.Console.Logf("somebody routed %d %% of the traffic back to %s: adopting that", live.Weight, record.PreviousImage)
-		return decide.Revert(record.State, now, fmt.Sprintf("%d %% of the traffic was routed back by another writer", live.Weight)), nil
+		return takeover.Revert(record.State, now, fmt.Sprintf("%d %% of the traffic was routed back by another writer", live.Weight)), nil
 	}
 	r.Console.Logf("removing the previous version of run %s", record.Run)
-	clean := decide.CleanUp(record.State, now)
+	clean := takeover.CleanUp(record.State, now)
 	clean.Reason = state.Reason
 	return clean, nil
 }
@@ -154,7 +154,7 @@ func goForward(r *Run, record *release.Record, now time.Time) (rollout.State, er
 	}
 	r.Console.Warn(fmt.Sprintf("deployment %s has no pods that stay ready, and only the canary %s of run %s serves: it takes all traffic, without a judgement", record.Deployment, record.Image, record.Run))
 	record.Plan.Bake, record.Plan.KeepWarm = 0, 0 // nobody judges it, and nobody goes back to what is down
-	return decide.Forward(record.Plan, record.State, now, "stable is down, so the canary of run "+record.Run.String()+" was kept"), nil
+	return takeover.Forward(record.Plan, record.State, now, "stable is down, so the canary of run "+record.Run.String()+" was kept"), nil
 }
 
 // Live reads what is left of a recorded release; see workload.Target.Live.

@@ -19,7 +19,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
-	"github.com/candlefish/deploy-action/internal/rollout/decide"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // Steer makes the run that drives a rollout follow the request that is this run's
@@ -203,12 +203,12 @@ func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 		record.State, record.Token = s, lease.Token
 		return stored(ctx, r, record)
 	case rollout.RequestResume:
-		return r.Resume(ctx, record, lease, decide.Continue(record.Plan, s, now), true)
+		return r.Resume(ctx, record, lease, takeover.Continue(record.Plan, s, now), true)
 	case rollout.RequestPromote, rollout.RequestPromoteFull:
 		if warm(record) {
-			return r.Resume(ctx, record, lease, decide.CleanUp(s, now), false)
+			return r.Resume(ctx, record, lease, takeover.CleanUp(s, now), false)
 		}
-		return r.Resume(ctx, record, lease, decide.Promote(record.Plan, s, now, request == rollout.RequestPromoteFull), true)
+		return r.Resume(ctx, record, lease, takeover.Promote(record.Plan, s, now, request == rollout.RequestPromoteFull), true)
 	case rollout.RequestAbort, rollout.RequestRollback:
 		return back(ctx, r, record, lease, request, by)
 	case rollout.RequestRelease:
@@ -232,7 +232,7 @@ func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 		case err != nil && !errors.As(err, &drift):
 			return nil, err
 		case live.Warm || drift != nil:
-			return r.Resume(ctx, record, lease, decide.Revert(record.State, now, by), false)
+			return r.Resume(ctx, record, lease, takeover.Revert(record.State, now, by), false)
 		case request == rollout.RequestAbort:
 			return nil, exit.Refuse("to release its image again, type: "+r.Command(string(rollout.RequestRollback), record.Namespace, record.Deployment),
 				fmt.Sprintf("abort: the previous version of deployment %s has no ready pods any more", record.Deployment))
@@ -243,7 +243,7 @@ func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 		return releasePrevious(ctx, r, record, lease)
 	}
 	if record.Unfinished() {
-		state := decide.Resume(record.Plan, record.State, now, by)
+		state := takeover.Resume(record.Plan, record.State, now, by)
 		if state.Phase == rollout.PhasePromoting {
 			state.Back = by
 		}

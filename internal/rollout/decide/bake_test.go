@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // goBack is what gives the Deployment back to the warm revision.
@@ -116,7 +117,7 @@ func TestARevertThatIsNotSeenFails(t *testing.T) {
 		if end.Phase != rollout.PhaseFailed || end.Leftover != rollout.LeftoverPromotion || slices.Contains(w.actions[len(w.actions)-1:], "handover") {
 			t.Errorf("%s: ended %s, left %q: %s", name, end.Phase, end.Leftover, end.Reason)
 		}
-		next := &world{plan: plan(), state: Resume(plan(), end, epoch, "run 2")}
+		next := &world{plan: plan(), state: takeover.Resume(plan(), end, epoch, "run 2")}
 		if end := next.run(t); end.Phase != rollout.PhaseAborted || !end.Reverted || end.Leftover != "" {
 			t.Errorf("%s: the next run ended %s: %s", name, end.Phase, end.Reason)
 		}
@@ -150,7 +151,7 @@ func TestPausesBetweenSteps(t *testing.T) {
 			t.Fatalf("until promoted after step %d: %+v", at, end)
 		}
 		for name, s := range map[string]rollout.State{
-			"continue": Continue(plan(), end, epoch), "promote": Promote(w.plan, end, epoch, false), "promote --full": Promote(w.plan, end, epoch, true),
+			"continue": takeover.Continue(plan(), end, epoch), "promote": takeover.Promote(w.plan, end, epoch, false), "promote --full": takeover.Promote(w.plan, end, epoch, true),
 		} {
 			next := &world{plan: w.plan, state: s}
 			if end := next.run(t); end.Phase != rollout.PhasePromoted {

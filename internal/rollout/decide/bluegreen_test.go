@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // switched is what a blue-green release does from the switch on.
@@ -105,7 +106,7 @@ func TestManualPromotion(t *testing.T) {
 	}
 	hour := w.now.Add(time.Hour)
 	for name, s := range map[string]rollout.State{
-		"resume": Continue(plan(), left, hour), "promote": Promote(p, left, hour, false), "promote --full": Promote(p, left, hour, true),
+		"resume": takeover.Continue(plan(), left, hour), "promote": takeover.Promote(p, left, hour, false), "promote --full": takeover.Promote(p, left, hour, true),
 	} {
 		next := &world{plan: p, state: s, now: hour}
 		if end := next.run(t); end.Phase != rollout.PhasePromoted {
@@ -120,12 +121,12 @@ func TestManualPromotion(t *testing.T) {
 			t.Errorf("%s with a pod that is gone: ended %s: %s", name, end.Phase, end.Reason)
 		}
 	}
-	if end := (&world{plan: p, state: Resume(plan(), left, hour, "run 2")}).run(t); end.Phase != rollout.PhaseAborted || end.Written {
+	if end := (&world{plan: p, state: takeover.Resume(plan(), left, hour, "run 2")}).run(t); end.Phase != rollout.PhaseAborted || end.Written {
 		t.Errorf("the next release leaves it %s: %s", end.Phase, end.Reason)
 	}
 	// Killed after the switch, it needs no second promotion.
 	after := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved, Weight: 100, Written: true}
-	if end := (&world{plan: p, state: Continue(plan(), after, hour)}).run(t); end.Phase != rollout.PhasePromoted {
+	if end := (&world{plan: p, state: takeover.Continue(plan(), after, hour)}).run(t); end.Phase != rollout.PhasePromoted {
 		t.Errorf("killed after the switch: ended %s: %s", end.Phase, end.Reason)
 	}
 }

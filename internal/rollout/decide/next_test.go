@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -441,7 +442,7 @@ func (l *life) run(t *testing.T) rollout.State {
 			return end
 		}
 		l.continued, l.signal = true, ""
-		l.state = Continue(plan(), end, l.now)
+		l.state = takeover.Continue(plan(), end, l.now)
 	}
 }
 
@@ -548,7 +549,7 @@ func TestResumeGoesForwardOnlyAfterTheHandOverBegan(t *testing.T) {
 		{rollout.State{Phase: rollout.PhaseAborted, Stage: rollout.StageEnd, Written: true, Leftover: rollout.LeftoverCanary}, rollout.PhaseAborting, rollout.StageAbortWeight},
 	}
 	for _, test := range tests {
-		got := Resume(plan(), test.left, epoch, "run 2")
+		got := takeover.Resume(plan(), test.left, epoch, "run 2")
 		if got.Phase != test.phase || got.Stage != test.stage {
 			t.Errorf("Resume(%s, %s) = %s, %s, want %s, %s", test.left.Phase, test.left.Stage, got.Phase, got.Stage, test.phase, test.stage)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 var (
@@ -28,13 +29,13 @@ func everyStateGoesOn(t *testing.T, p rollout.Plan) {
 	t.Helper()
 	last := len(p.Steps) - 1
 	ways := map[string]func(rollout.State) rollout.State{
-		"Resume":       func(s rollout.State) rollout.State { return Resume(plan(), s, epoch, "run 2") },
-		"Continue":     func(s rollout.State) rollout.State { return Continue(plan(), s, epoch) },
-		"Promote":      func(s rollout.State) rollout.State { return Promote(p, s, epoch, false) },
-		"Promote full": func(s rollout.State) rollout.State { return Promote(p, s, epoch, true) },
-		"Revert":       func(s rollout.State) rollout.State { return Revert(s, epoch, "asked") },
-		"CleanUp":      func(s rollout.State) rollout.State { return CleanUp(s, epoch) },
-		"Forward":      func(s rollout.State) rollout.State { return Forward(p, s, epoch, "stable is down") },
+		"Resume":       func(s rollout.State) rollout.State { return takeover.Resume(plan(), s, epoch, "run 2") },
+		"Continue":     func(s rollout.State) rollout.State { return takeover.Continue(plan(), s, epoch) },
+		"Promote":      func(s rollout.State) rollout.State { return takeover.Promote(p, s, epoch, false) },
+		"Promote full": func(s rollout.State) rollout.State { return takeover.Promote(p, s, epoch, true) },
+		"Revert":       func(s rollout.State) rollout.State { return takeover.Revert(s, epoch, "asked") },
+		"CleanUp":      func(s rollout.State) rollout.State { return takeover.CleanUp(s, epoch) },
+		"Forward":      func(s rollout.State) rollout.State { return takeover.Forward(p, s, epoch, "stable is down") },
 	}
 	for _, phase := range phases {
 		for _, stage := range stages {
@@ -74,11 +75,11 @@ func TestWhereARolloutGoesOn(t *testing.T) {
 			}
 			phase := func(s rollout.State) rollout.Phase { return (&world{plan: alone, state: s}).run(t).Phase }
 			want := map[bool]rollout.Phase{true: rollout.PhaseAborted, false: rollout.PhasePromoted}[back]
-			if got := phase(Continue(plan(), s, epoch)); got != want {
+			if got := phase(takeover.Continue(plan(), s, epoch)); got != want {
 				t.Errorf("%s: Continue ended %s, want %s", name, got, want)
 			}
-			want = map[bool]rollout.Phase{true: rollout.PhaseAborted, false: rollout.PhasePromoted}[back || !handedOver(s)]
-			if got := phase(Resume(plan(), s, epoch, "run 2")); got != want {
+			want = map[bool]rollout.Phase{true: rollout.PhaseAborted, false: rollout.PhasePromoted}[back || !takeover.HandedOver(s)]
+			if got := phase(takeover.Resume(plan(), s, epoch, "run 2")); got != want {
 				t.Errorf("%s: Resume ended %s, want %s", name, got, want)
 			}
 		}
@@ -119,7 +120,7 @@ func TestASignalLingers(t *testing.T) {
 					continue
 				}
 				back := left.Phase == rollout.PhaseAborting || left.Reverted
-				next := &world{plan: w.plan, state: Continue(w.plan, left, epoch), bend: promotedAfter(3 * time.Second)}
+				next := &world{plan: w.plan, state: takeover.Continue(w.plan, left, epoch), bend: promotedAfter(3 * time.Second)}
 				if end := next.run(t); back != (end.Phase == rollout.PhaseAborted) || !back && end.Phase != rollout.PhasePromoted || end.Leftover != "" {
 					t.Errorf("%s: the next process ended %s, left %q: %s", name, end.Phase, end.Leftover, end.Reason)
 				}
@@ -140,12 +141,12 @@ func TestAPauseThatIsOverStaysOver(t *testing.T) {
 		t.Fatalf("ended %s: %s", left.Phase, left.Reason)
 	}
 	for range 2 {
-		conflicting := &world{plan: p, state: Continue(plan(), left, epoch), bend: func(o *rollout.Observation, _ rollout.State) { o.Drift = "helm changed the route" }}
+		conflicting := &world{plan: p, state: takeover.Continue(plan(), left, epoch), bend: func(o *rollout.Observation, _ rollout.State) { o.Drift = "helm changed the route" }}
 		if left = conflicting.run(t); left.Phase != rollout.PhasePaused || !left.Conflict || len(conflicting.actions) > 0 {
 			t.Fatalf("ended %s after %q: %s", left.Phase, conflicting.actions, left.Reason)
 		}
 	}
-	if end := (&world{plan: p, state: Continue(plan(), left, epoch)}).run(t); end.Phase != rollout.PhasePromoted || end.Conflict {
+	if end := (&world{plan: p, state: takeover.Continue(plan(), left, epoch)}).run(t); end.Phase != rollout.PhasePromoted || end.Conflict {
 		t.Errorf("ended %s (conflict %t): %s", end.Phase, end.Conflict, end.Reason)
 	}
 }
@@ -162,7 +163,7 @@ func TestAnAbortEndsWhenTheCanaryIsSilent(t *testing.T) {
 		"some before it followed": {40, settleAnswers, rollout.PhaseAborted},
 		"still":                   {40, settleAnswers - 1, rollout.PhaseFailed},
 	} {
-		w := &world{plan: plan(), state: Resume(plan(), rollout.State{Phase: rollout.PhasePaused, Stage: rollout.StageEnd, Left: rollout.StageDwell, Weight: 25, Written: true}, epoch, "run 2")}
+		w := &world{plan: plan(), state: takeover.Resume(plan(), rollout.State{Phase: rollout.PhasePaused, Stage: rollout.StageEnd, Left: rollout.StageDwell, Weight: 25, Written: true}, epoch, "run 2")}
 		w.bend = func(o *rollout.Observation, _ rollout.State) {
 			o.Split, o.CanaryAnswers, o.SinceCanary = rollout.SplitPending, c.answers, c.since
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -365,53 +364,4 @@ func unseen(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.Sta
 		s.Unconfirmed = append(slices.Clone(s.Unconfirmed), fmt.Sprintf("undo: the new version has no pods any more, but in %s there were only %d answers after its last one", p.Propagation, o.SinceCanary))
 	}
 	return end(s, o, rollout.PhaseAborted, s.Reason)
-}
-
-// full reports whether all pods were new in a state.
-func full(s rollout.State) bool {
-	switch at(s) {
-	case rollout.StageComplete, rollout.StageCompleted, rollout.StageSettle, rollout.StageBake:
-		return s.Phase != rollout.PhaseAborting
-	default:
-		return false
-	}
-}
-
-// resumeRolling returns the state from which another run finishes a rolling update:
-// forward once all pods were judged, else back.
-func resumeRolling(next, s rollout.State) rollout.State {
-	if full(s) && s.Phase != rollout.PhaseAborted {
-		next.Skip = true // this run judges another version
-		next.Phase, next.Stage = rollout.PhasePromoting, rollout.StageComplete
-		return next
-	}
-	next.Phase, next.Stage, next.Weight, next.Written = rollout.PhaseAborting, rollout.StageUndo, 0, true
-	return next
-}
-
-// continueRolling returns the state from which another process of the same release
-// goes on: what it asked for last is asked for, confirmed and judged again.
-func continueRolling(p rollout.Plan, next, s rollout.State, now time.Time) rollout.State {
-	switch {
-	case s.Phase == rollout.PhaseAborted, s.Phase == rollout.PhaseFailed && !full(s):
-		return Resume(p, s, now, "the same release")
-	case full(s) && at(s) == rollout.StageBake:
-		next.Phase, next.Stage = rollout.PhaseBaking, rollout.StageBake
-	case full(s):
-		next.Phase, next.Stage = rollout.PhasePromoting, rollout.StageComplete
-	case !s.Written:
-		next.Phase, next.Stage = rollout.PhaseProgressing, rollout.StagePrepare
-	default:
-		next.Phase, next.Stage = rollout.PhaseProgressing, rollout.StageRoll
-		next.Skip = s.Skip || at(s) == rollout.StagePause
-	}
-	return next
-}
-
-// Undo returns the state that takes a promoted rolling update back.
-func Undo(s rollout.State, now time.Time, reason string) rollout.State {
-	next := fresh(s, now)
-	next.Phase, next.Stage, next.Reason = rollout.PhaseAborting, rollout.StageUndo, reason
-	next.Written, next.Undone, next.Weight = true, true, 0
-	return next
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // A fleet is a workload and its controller: it takes a second for each change, and
@@ -331,7 +332,7 @@ func TestRollingInterrupted(t *testing.T) {
 				t.Errorf("%s, %s: ended %+v after %q", before.Phase, before.Stage, end, f.course)
 			}
 			next := f
-			next.bend, next.state = nil, Resume(f.plan, end, f.now, "run 2")
+			next.bend, next.state = nil, takeover.Resume(f.plan, end, f.now, "run 2")
 			if end := next.run(t); end.Phase != rollout.PhaseAborted || end.Leftover != "" || next.old != 4 {
 				t.Errorf("%s, %s: the next run ended %+v", before.Phase, before.Stage, end)
 			}
@@ -351,18 +352,18 @@ func TestRollingKilled(t *testing.T) {
 			continue
 		}
 		next := f
-		next.done, next.state = "", Resume(f.plan, left, f.now, "run 2")
-		want := map[bool]rollout.Phase{true: rollout.PhasePromoted, false: rollout.PhaseAborted}[full(left)]
+		next.done, next.state = "", takeover.Resume(f.plan, left, f.now, "run 2")
+		want := map[bool]rollout.Phase{true: rollout.PhasePromoted, false: rollout.PhaseAborted}[takeover.AllNew(left)]
 		if end := next.run(t); end.Phase != want || end.Leftover != "" || next.fresh+next.old != 4 {
 			t.Errorf("%s, %s: the next run ended %+v, want %s, with %d new and %d old pods", left.Phase, left.Stage, end, want, next.fresh, next.old)
 		}
 		same := f
-		same.done, same.state = "", Continue(f.plan, left, f.now)
+		same.done, same.state = "", takeover.Continue(f.plan, left, f.now)
 		if end := same.run(t); end.Phase != rollout.PhasePromoted || same.fresh != 4 {
 			t.Errorf("%s, %s: the same release ended %+v with %d new pods", left.Phase, left.Stage, end, same.fresh)
 		}
 		full := f
-		full.done, full.state = "", Promote(f.plan, left, f.now, true)
+		full.done, full.state = "", takeover.Promote(f.plan, left, f.now, true)
 		if end := full.run(t); end.Phase != rollout.PhasePromoted || full.fresh != 4 {
 			t.Errorf("%s, %s: promoted, it ended %+v with %d new pods", left.Phase, left.Stage, end, full.fresh)
 		}
@@ -382,12 +383,12 @@ func TestRollingPausedAndRolledBack(t *testing.T) {
 		if paused.Phase != rollout.PhasePaused || paused.Leftover != rollout.LeftoverRolling {
 			t.Fatalf("ended %+v", paused)
 		}
-		f.bend, f.state = nil, Continue(f.plan, paused, f.now)
+		f.bend, f.state = nil, takeover.Continue(f.plan, paused, f.now)
 		end := f.run(t)
 		if end.Phase != rollout.PhasePromoted {
 			t.Fatalf("resumed, it ended %+v", end)
 		}
-		f.state = Undo(end, f.now, "rollback by run 3")
+		f.state = takeover.Undo(end, f.now, "rollback by run 3")
 		if end := f.run(t); end.Phase != rollout.PhaseAborted || !end.Undone || f.old != 4 || f.fresh != 0 {
 			t.Fatalf("rolled back, it ended %+v with %d old pods", end, f.old)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // moments runs a rollout to its end and returns it before every decision that is
@@ -102,7 +103,7 @@ func TestAllowedSaysWhatNextDoes(t *testing.T) {
 func followed(t *testing.T, name string, m world, asked *world, r rollout.Request) {
 	t.Helper()
 	end := asked.run(t)
-	over := handedOver(m.state)
+	over := takeover.HandedOver(m.state)
 	switch r {
 	case rollout.RequestPause:
 		if end.Phase != rollout.PhasePaused || !end.Asked || end.Reason != "pause by Ada" || end.Weight != m.state.Weight {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/takeover"
 )
 
 // grouped is the plan of a member of a group.
@@ -110,7 +111,7 @@ func TestAWarmMemberBakesAgain(t *testing.T) {
 	if left.Phase != rollout.PhasePromoted || left.Leftover != rollout.LeftoverPrevious || !left.Interrupted {
 		t.Fatalf("left %+v", left)
 	}
-	if next := Continue(plan(), left, epoch); next.Phase != rollout.PhaseBaking || next.Stage != rollout.StageBake {
+	if next := takeover.Continue(plan(), left, epoch); next.Phase != rollout.PhaseBaking || next.Stage != rollout.StageBake {
 		t.Errorf("continues with %s, %s", next.Phase, next.Stage)
 	}
 }

@@ -1,4 +1,7 @@
-package decide
+// Package takeover says from which state another process goes on with a rollout, or
+// ends it: after a kill, a pause, or a person's command. It is pure; package decide
+// goes on from there.
+package takeover
 
 import (
 	"fmt"
@@ -25,7 +28,7 @@ func Resume(p rollout.Plan, s rollout.State, now time.Time, by string) rollout.S
 	if p.Strategy == rollout.StrategyRolling {
 		return resumeRolling(next, s)
 	}
-	if handedOver(s) {
+	if HandedOver(s) {
 		next.Skip = true // this run judges another version
 		return forward(next, s)
 	}
@@ -44,8 +47,8 @@ func at(s rollout.State) rollout.Stage {
 	return s.Stage
 }
 
-// handedOver reports whether the hand-over may have started.
-func handedOver(s rollout.State) bool {
+// HandedOver reports whether the hand-over may have started.
+func HandedOver(s rollout.State) bool {
 	switch at(s) {
 	case rollout.StageRevert, rollout.StageHandOver, rollout.StageReturn, rollout.StageReturned, rollout.StageWarm, rollout.StageSettle, rollout.StageBake, rollout.StageKept, rollout.StageUnroute, rollout.StageUnused, rollout.StageClean:
 		return true
@@ -93,7 +96,7 @@ func Continue(p rollout.Plan, s rollout.State, now time.Time) rollout.State {
 	case s.Phase == rollout.PhaseBaking, (s.Phase == rollout.PhasePaused || s.Phase == rollout.PhasePromoted) && (at(s) == rollout.StageBake || at(s) == rollout.StageKept):
 		next.Phase, next.Stage = rollout.PhaseBaking, rollout.StageBake
 		return next
-	case handedOver(s):
+	case HandedOver(s):
 		return forward(next, s)
 	case s.Phase == rollout.PhaseAborted, s.Phase == rollout.PhaseFailed:
 		return Resume(p, s, now, "the same release")
