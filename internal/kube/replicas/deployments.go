@@ -54,9 +54,9 @@ func drift(deployment *appsv1.Deployment, rs *appsv1.ReplicaSet, name, label str
 	case rs == nil || !metav1.IsControlledBy(rs, deployment):
 		return fmt.Sprintf("deployment %s no longer has the replicaset from before the release", name)
 	case !sameTemplate(labelled(rs.Spec.Template, label, nil), labelled(deployment.Spec.Template, label, nil)):
-		return fmt.Sprintf("%s changed the pod template of deployment %s", kube.LastWriter(deployment), name)
+		return fmt.Sprintf("%s changed the pod template of deployment %s", fields.Writer(deployment, "spec", "template"), name)
 	case kube.Deref(deployment.Spec.Replicas) == 0:
-		return fmt.Sprintf("deployment %s was scaled to 0", name)
+		return fmt.Sprintf("deployment %s was scaled to 0 by %s", name, fields.Writer(deployment, "spec", "replicas"))
 	}
 	return ""
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
@@ -207,7 +208,7 @@ func besideDrift(r *Set) string {
 		case live == nil:
 			return name + " was deleted"
 		case kube.NotOlder(live.GetResourceVersion(), w.version) && !sameContent(w.companion, live):
-			return fmt.Sprintf("%s changed %s", kube.LastWriter(live), name)
+			return fmt.Sprintf("%s changed %s", fields.Writer(live), name)
 		}
 	}
 	return ""

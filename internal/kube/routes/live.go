@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
 )
@@ -71,9 +72,9 @@ func (r *Set) weightOf(ctx context.Context, route route, live *unstructured.Unst
 	case partly >= 0:
 		return partly, nil
 	case uses:
-		return 0, &rollout.DriftError{What: route.router.Drift(live.Object, route.Route, r.split(route, 0)), Who: kube.LastWriter(live)}
+		return 0, &rollout.DriftError{What: route.router.Drift(live.Object, route.Route, r.split(route, 0)), Who: fields.Writer(live)}
 	case fits(r, route, live, router.Original) && fits(r, route, live, 1): // the weight is not in the route
-		return 0, &rollout.DriftError{What: "what a release wrote beside " + route.String(), Who: kube.LastWriter(&beside[0])}
+		return 0, &rollout.DriftError{What: "what a release wrote beside " + route.String(), Who: fields.Writer(&beside[0])}
 	}
 	return router.Original, nil
 }
@@ -105,7 +106,7 @@ func (r *Set) Drift() string {
 			continue // unchanged, or the watch is behind
 		}
 		if what := differs(r, route, live, w, wrote); what != "" {
-			return fmt.Sprintf("%s changed %s", kube.LastWriter(live), what)
+			return fmt.Sprintf("%s changed %s", fields.Writer(live, "spec"), what)
 		}
 	}
 	return besideDrift(r)

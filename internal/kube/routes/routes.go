@@ -205,7 +205,7 @@ func (r *Set) writeOne(ctx context.Context, route route, to router.Split) error 
 	r.mu.Unlock()
 	var conflict *router.ConflictError
 	if errors.As(err, &conflict) {
-		return &rollout.DriftError{What: conflict.What, Who: kube.LastWriter(live)}
+		return &rollout.DriftError{What: conflict.What, Who: fields.Writer(live)}
 	}
 	return err
 }

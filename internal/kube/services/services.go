@@ -181,7 +181,7 @@ func differs(name string, live *corev1.Service, same bool) string {
 	case live == nil:
 		return fmt.Sprintf("service %s was deleted", name)
 	case !same:
-		return fmt.Sprintf("%s changed the selector of service %s", kube.LastWriter(live), name)
+		return fmt.Sprintf("%s changed the selector of service %s", fields.Writer(live, "spec", "selector"), name)
 	}
 	return ""
 }
@@ -271,9 +271,12 @@ func (s Set) CreateCanary(ctx context.Context) error {
 			port.NodePort = 0
 			service.Spec.Ports = append(service.Spec.Ports, port)
 		}
-		_, err = s.client.Create(ctx, service, kube.Creating)
+		created, err := s.client.Create(ctx, service, kube.Creating)
 		if apierrors.IsAlreadyExists(err) {
 			return s.setSelector(ctx, name, service.Spec.Selector)
+		}
+		if err == nil {
+			s.written.note(created, service.Spec.Selector)
 		}
 		return err
 	})

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/release"
@@ -66,6 +67,9 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 	ready, listed := health.Ready(pods, now), t.services.ReadyEndpoints()
 	o.CanaryReady, o.CanaryWanted = min(ready, listed), t.canary.health.Wanted()
 	o.Trouble, o.Waiting, o.Recheck = status.Trouble, status.Waiting, status.Recheck
+	if s.Phase == rollout.PhaseProgressing {
+		o.Trouble = cmp.Or(emptied(t.watch.Deployment(t.record.CanaryDeployment()), o.CanaryWanted), o.Trouble)
+	}
 	if !again.IsZero() && (o.Recheck.IsZero() || again.Before(o.Recheck)) {
 		o.Recheck = again
 	}
@@ -75,6 +79,15 @@ func (t *Target) observePods(ctx context.Context, s rollout.State, o *rollout.Ob
 	if o.Waiting == "" && listed < ready {
 		o.Waiting = fmt.Sprintf("%d pods are ready, but service %s lists %d of them", ready, t.record.CanaryService(), listed)
 	}
+}
+
+// emptied says who scaled the canary Deployment to 0 while it should have pods, ""
+// for nobody. Its traffic has to leave at once: nothing of it serves.
+func emptied(canary *appsv1.Deployment, wanted int) string {
+	if canary == nil || wanted == 0 || kube.Deref(canary.Spec.Replicas) != 0 {
+		return ""
+	}
+	return fmt.Sprintf("deployment %s was scaled to 0 by %s", canary.Name, fields.Writer(canary, "spec", "replicas"))
 }
 
 // drift names another writer of what a run has written: the route's backends,
@@ -107,7 +120,7 @@ func otherImage(user *appsv1.Deployment, record *release.Record) string {
 		return fmt.Sprintf("deployment %s was deleted", record.Deployment)
 	}
 	if image := imageOf(user, record.Container); image != record.Canary.Image {
-		return fmt.Sprintf("%s gave deployment %s the image %s", kube.LastWriter(user), user.Name, image)
+		return fmt.Sprintf("%s gave deployment %s the image %s", fields.Writer(user, "spec", "template"), user.Name, image)
 	}
 	return ""
 }

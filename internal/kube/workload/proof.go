@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/kube/health"
 	"github.com/candlefish/deploy-action/internal/release"
 )
@@ -77,7 +78,7 @@ func (t *Target) prove(ctx context.Context) (Proof, error) {
 			return err
 		}
 		if image := imageOf(user, t.record.Container); image != t.record.Canary.Image {
-			return &OtherImageError{Deployment: user.Name, Image: image, Writer: kube.LastWriter(user)}
+			return &OtherImageError{Deployment: user.Name, Image: image, Writer: fields.Writer(user, "spec", "template")}
 		}
 		rs, err := t.deployments.ReplicaSet(ctx, t.record.Canary.ReplicaSet)
 		if err != nil {
