@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -139,6 +140,13 @@ spec:
     syncOptions:
     - RespectIgnoreDifferences=true
 `)
+	shown, err := os.ReadFile("../../../docs/gitops.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if block := text(Allow(found, manager)[1:]); !strings.Contains(string(shown), "```yaml\n"+block+"```") {
+		t.Errorf("docs/gitops.md does not show the settings as the plan does:\n%s", block)
+	}
 	if n := len(Reverting(found)); n != 3 {
 		t.Errorf("%d of 3 speak against a release", n)
 	}
