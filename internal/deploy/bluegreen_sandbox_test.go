@@ -138,9 +138,21 @@ func TestBlueGreenByHand(t *testing.T) {
 	if typed == nil {
 		t.Fatalf("the output does not say what to type:\n%s", out)
 	}
+	w.kubectl("scale", "deployment", sample.Name, "--replicas=3") // as an autoscaler does, while it waits
 	promote := w.deploy(strings.Fields(typed[1])...)
 	promote.ends(0)
-	promote.coloured().switched(t, "blue", "green")
+	r := promote.coloured()
+	r.switched(t, "blue", "green")
+	places := map[string]bool{}
+	for _, s := range r.SmokeTests {
+		places[s.Place] = true
+	}
+	if len(places) != 4 {
+		t.Errorf("the smoke tests went to %v, want three pods and the entry point", places)
+	}
+	if ready := w.kubectl("get", "deployment", sample.Name, "-o", "jsonpath={.status.readyReplicas}"); ready != "3" {
+		t.Errorf("%s pods serve after the switch, want as many as before", ready)
+	}
 	if got := w.live(); got != "v2" {
 		t.Errorf("version %s answers after the switch", got)
 	}
