@@ -43,6 +43,15 @@ func (Deploy) Bluegreen(ctx context.Context, image, warmUpTime, keepBlueTime, na
 	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
 }
 
+// Group releases several Deployments, or one on several clusters, as one release.
+//
+// -deployments and -clusters are YAML files or the lines of the inputs, see
+// docs/fleet.md; -flags takes all others, as in -flags="--wave-bake-time=5m".
+func (Deploy) Group(ctx context.Context, deployments, clusters, image, order, namespace *string, plan *bool, flags *string) error {
+	args := gobuild.Flags("deployments", deployments, "clusters", clusters, "image", image, "order", order, "namespace", namespace, "plan", plan)
+	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
+}
+
 // Status shows a release: its recorded phase, what is live, and the commands that it
 // takes now.
 //

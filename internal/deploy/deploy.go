@@ -19,12 +19,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/connecting"
 	"github.com/candlefish/deploy-action/internal/deploy/detaching"
 	"github.com/candlefish/deploy-action/internal/deploy/engine"
+	"github.com/candlefish/deploy-action/internal/deploy/fleet"
 	"github.com/candlefish/deploy-action/internal/deploy/forge"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/steering"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/input"
-	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
 )
 
@@ -49,7 +49,7 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 		cfg.RunURL = a.RunURL()
 	}
 	started := time.Now()
-	out, log, err := openConsole(a, cfg)
+	out, log, err := openConsole(a, cfg, fleet.Asked(values))
 	if err != nil {
 		return action.Result{}, err
 	}
@@ -80,7 +80,11 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 	} else if job != nil {
 		r.ID, r.InCluster, r.Cfg.RunURL = *job, true, job.URL
 	}
-	if r.Cluster, err = connect(ctx, cfg); err != nil {
+	if fleet.Asked(values) {
+		return fleet.Run(ctx, r)
+	}
+	r.Cluster, err = connecting.Connect(ctx, connecting.Options{Kubeconfig: cfg.Kubeconfig, Context: cfg.KubeContext, EKSCluster: cfg.EKSCluster, Region: cfg.Region})
+	if err != nil {
 		return r.Conclude(nil, err)
 	}
 	err = r.Cluster.Reach(ctx, func(why error, until time.Time) {
@@ -95,6 +99,11 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 	case r.Cfg.Command == inputs.CommandDeploy && (r.Cfg.RunIn == "cluster" || r.Cfg.Attach):
 		return detaching.Detach(ctx, r)
 	}
+	if result, err := fleet.Before(ctx, r); result != nil {
+		return *result, err
+	} else if err != nil {
+		return r.Conclude(nil, err)
+	}
 	told := forge.Open(ctx, r)
 	d, err := perform(ctx, r)
 	told.Close(ctx, d, err)
@@ -102,8 +111,8 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 }
 
 // openConsole shows the run on the terminal or in the CI log, and writes it to
-// the log file.
-func openConsole(a *action.Action, c inputs.Config) (*console.Console, *os.File, error) {
+// the log file. Several members have lines, not one live view.
+func openConsole(a *action.Action, c inputs.Config, several bool) (*console.Console, *os.File, error) {
 	if err := os.MkdirAll(c.ReportDir, 0o755); err != nil {
 		return nil, nil, fmt.Errorf("make report-dir: %w", err)
 	}
@@ -112,7 +121,7 @@ func openConsole(a *action.Action, c inputs.Config) (*console.Console, *os.File,
 		return nil, nil, fmt.Errorf("open the log: %w", err)
 	}
 	o := console.Options{Out: console.Printer(a.Print), Getenv: a.Getenv, Group: a.Group, EndGroup: a.EndGroup}
-	if stdout := a.Stdout(); stdout != nil && console.TerminalWidth(stdout)() > 0 {
+	if stdout := a.Stdout(); stdout != nil && !several && console.TerminalWidth(stdout)() > 0 {
 		o.Out, o.Width = stdout, console.TerminalWidth(stdout)
 	}
 	annotate := func(warning string) bool {
@@ -145,13 +154,6 @@ func runID(a *action.Action, now time.Time) string {
 		return id + "." + a.Getenv("GITHUB_RUN_ATTEMPT")
 	}
 	return "local-" + now.UTC().Format("20060102T150405.000")
-}
-
-// connect creates the connection to the cluster. It sends no request to it.
-func connect(ctx context.Context, c inputs.Config) (*kube.Cluster, error) {
-	return connecting.Connect(ctx, connecting.Options{
-		Kubeconfig: c.Kubeconfig, Context: c.KubeContext, EKSCluster: c.EKSCluster, Region: c.Region,
-	})
 }
 
 // perform runs the command of the inputs.

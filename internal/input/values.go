@@ -115,23 +115,44 @@ func (v Values) Given() map[string]string {
 // With returns v with other values for the inputs that the user did not give.
 // Unknown names and invalid texts are errors.
 func (v Values) With(recorded map[string]string) (Values, error) {
+	return v.with(recorded, Source{Kind: "record"}, v.IsSet)
+}
+
+// Replace returns v with other values for some inputs, whoever gave them. source names
+// where they come from. Unknown names and invalid texts are errors.
+func (v Values) Replace(others map[string]string, source Source) (Values, error) {
+	return v.with(others, source, func(string) bool { return false })
+}
+
+// Without returns v with some inputs as if the user had not given them.
+func (v Values) Without(names ...string) Values {
+	v.settings = maps.Clone(v.settings)
+	for _, name := range names {
+		d := v.setting(name).Def
+		v.settings[name] = Setting{Def: d, Text: d.Default, Source: Source{Kind: "default"}, value: d.zero()}
+	}
+	return v
+}
+
+// with returns v with other values for the inputs that are not to be kept.
+func (v Values) with(recorded map[string]string, source Source, keep func(string) bool) (Values, error) {
 	settings := maps.Clone(v.settings)
 	var problems Problems
 	for _, name := range slices.Sorted(maps.Keys(recorded)) {
 		s, ok := settings[name]
 		if !ok {
-			problems = append(problems, Problem{Name: name, Reason: "is not an input of " + v.spec})
+			problems = append(problems, Problem{Name: name, Source: source, Reason: "is not an input of " + v.spec})
 			continue
 		}
-		if v.IsSet(name) {
+		if keep(name) {
 			continue
 		}
 		parsed, err := s.Def.parse(recorded[name])
 		if err != nil {
-			problems = append(problems, Problem{Name: name, Value: recorded[name], Reason: err.Error(), Allowed: s.Def.Allows()})
+			problems = append(problems, Problem{Name: name, Source: source, Value: recorded[name], Reason: err.Error(), Allowed: s.Def.Allows()})
 			continue
 		}
-		s.Text, s.Source, s.value = recorded[name], Source{Kind: "record"}, parsed
+		s.Text, s.Source, s.value = recorded[name], source, parsed
 		settings[name] = s
 	}
 	v.settings = settings

@@ -179,9 +179,11 @@ type Record struct {
 	PreflightStable string `json:"preflight_stable,omitempty"`
 	// MarkPreflight: the gateway marks the answers to test requests, because the
 	// versions cannot be distinguished otherwise.
-	MarkPreflight bool          `json:"mark_preflight,omitempty"`
-	Plan          rollout.Plan  `json:"plan"`
-	State         rollout.State `json:"state"`
+	MarkPreflight bool `json:"mark_preflight,omitempty"`
+	// Group is the release of several members that this one belongs to, nil for none.
+	Group *Group        `json:"group,omitempty"`
+	Plan  rollout.Plan  `json:"plan"`
+	State rollout.State `json:"state"`
 }
 
 // An Entry is the public entry point of users' requests.

@@ -117,9 +117,10 @@ type Result struct {
 	Prewarm      *Prewarm `json:"prewarm,omitempty"`
 
 	DurationSeconds Seconds `json:"duration_seconds"`
-	DwellSeconds    Seconds `json:"dwell_seconds"`    // the dwell of the plan that was held
-	DrainSeconds    Seconds `json:"drain_seconds"`    // spent waiting for the last requests of pods before their stop
-	OverheadSeconds Seconds `json:"overhead_seconds"` // the rest
+	DwellSeconds    Seconds `json:"dwell_seconds"`         // the dwell of the plan that was held
+	DrainSeconds    Seconds `json:"drain_seconds"`         // spent waiting for the last requests of pods before their stop
+	HoldSeconds     Seconds `json:"hold_seconds,omitzero"` // spent waiting for the other members of a group
+	OverheadSeconds Seconds `json:"overhead_seconds"`      // the rest
 
 	RolledBack bool        `json:"rolled_back"` // this run shifted traffic back to stable
 	Paused     bool        `json:"paused"`      // paused at its weight until a user decides

@@ -101,6 +101,9 @@ func (r Result) took() string {
 	if r.DrainSeconds > 0 {
 		drain = fmt.Sprintf("%s drain, ", r.DrainSeconds)
 	}
+	if r.HoldSeconds > 0 {
+		drain += fmt.Sprintf("%s waiting for the other members, ", r.HoldSeconds)
+	}
 	return fmt.Sprintf("Took %s: %s dwell, %s%s overhead", r.DurationSeconds, r.DwellSeconds, drain, r.OverheadSeconds)
 }
 

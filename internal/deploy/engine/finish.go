@@ -62,6 +62,7 @@ func (r *Run) Record(ctx context.Context, namespace, name string) (*release.Reco
 
 // Finish finishes what an earlier run left, and logs it.
 func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Lease) error {
+	defer r.Group.finishing()()
 	record, err := r.Cluster.LoadRecord(ctx, namespace, name)
 	if err != nil {
 		return err

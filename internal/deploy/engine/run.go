@@ -42,6 +42,8 @@ type Run struct {
 	// Follow is told of every state of a rollout that this run drives. It must not
 	// block. Nil for nobody.
 	Follow func(*release.Record, rollout.State)
+	// Group makes this the run of one member of a group; nil for none.
+	Group *Membership
 }
 
 // Configure takes the inputs, with the rules of the analysis file.
@@ -268,6 +270,9 @@ const replaceHint = "to release without a comparison, set when-stable-is-down: r
 
 // Acquire takes the target's lease, which admits one run.
 func (r *Run) Acquire(ctx context.Context, namespace, deployment string) (*kube.Lease, error) {
+	if r.Group != nil {
+		return r.Group.Lease, nil
+	}
 	waiting := func(holder string, until time.Time) {
 		r.Console.Await(fmt.Sprintf("a lease renewal by run %s, which holds the rollout", holder), until)
 	}
@@ -290,6 +295,9 @@ func (r *Run) isOwn(holder string) bool { return r.InCluster && strings.HasPrefi
 
 // ReleaseLease gives the lease back, so that the next run need not wait.
 func (r *Run) ReleaseLease(ctx context.Context, lease *kube.Lease) {
+	if r.Group != nil {
+		return // the group's
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := lease.Release(ctx); err != nil {
@@ -303,6 +311,7 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record.Run = r.ID
 	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Plan.Linger = r.InCluster
+	r.Group.join(record)
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	if found.Untested == "" {
 		canary, _ := discover.PinValues(record)
@@ -371,7 +380,7 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 		d.Found = &discover.Found{Record: c.record}
 	}
 	tests := newTester(steady, r, c.monitor)
-	d.State, d.Drained, d.SaveErr = r.drive(steady, testedTarget{target, tests}, c.monitor, c.lease, c.state)
+	d.SaveErr = r.drive(steady, testedTarget{target, tests}, c, d)
 	d.Smoke = tests.tested()
 	conclusion(steady, d, target)
 	d.Traffic = c.monitor.Snapshot()
@@ -467,24 +476,25 @@ func follow(r *Run, record *release.Record, s rollout.State) {
 	}
 }
 
-// drive runs the loop and reports its decisions.
-func (r *Run) drive(ctx context.Context, target testedTarget, monitor *traffic.Monitor, lease *kube.Lease, state rollout.State) (end rollout.State, drained time.Duration, err error) {
-	plan := target.Record().Plan
+// drive runs the loop, reports its decisions and adds its end to d.
+func (r *Run) drive(ctx context.Context, target testedTarget, c conducted, d *view.Delivery) error {
+	plan, monitor := target.Record().Plan, c.monitor
 	monitor.Follow(plan)
 	p := view.Progress{Console: r.Console, Plan: plan, Pods: target.Pods, Monitor: monitor, Rules: r.Cfg.Rules}
 	listening, stop := context.WithCancel(ctx)
-	requests := lease.Requests(listening)
+	requests := r.Group.requests(listening, c.lease)
 	runner := loop.Runner{
 		Target: target, Traffic: monitor, Now: time.Now, After: time.After, Interrupted: r.Signals, Steered: requests,
-		Report: func(s rollout.State, a rollout.Action, o rollout.Observation) {
+		Report: r.Group.watched(func(s rollout.State, a rollout.Action, o rollout.Observation) {
 			p.Report(s, a, o)
 			follow(r, target.Record(), s)
-		},
+		}),
 		Woken: target.tests.woken,
 	}
-	end, err = runner.Run(ctx, plan, state)
+	end, err := runner.Run(ctx, plan, c.state)
 	stop()
 	for range requests { // until the last one is answered; who asked finds the next one pending
 	}
-	return end, p.Drained, err
+	d.State, d.Drained, d.Held = end, p.Drained, p.Held
+	return err
 }

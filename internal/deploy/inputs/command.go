@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/candlefish/deploy-action/internal/deploy/inputs/members"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/rollout"
 )
@@ -45,6 +46,9 @@ var Outside = []string{"run-in", "run-image", "service-account", "pod-patch", "w
 // Recorded returns the inputs that the record keeps for another process.
 func Recorded(v input.Values) map[string]string {
 	given := v.Given()
+	for _, name := range members.Inputs() { // the record has the group itself
+		delete(given, name)
+	}
 	maps.DeleteFunc(given, func(name, _ string) bool {
 		return slices.Contains(own, name) || slices.Contains(Outside, name) && name != "probe-url" && name != "analysis-file"
 	})

@@ -1,18 +1,22 @@
 package inputs
 
 import (
+	"os"
 	"slices"
 
+	"github.com/candlefish/deploy-action/internal/deploy/inputs/members"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 )
 
 // Together returns what is wrong with inputs that are right by themselves: the lines
-// of probe-paths, probe-expect and images, and where the image is written.
+// of probe-paths, probe-expect, images, deployments and clusters, and where the image
+// is written.
 func Together(v input.Values) input.Problems {
 	_, problems := probePaths(v)
 	_, wrong := images(v)
-	return slices.Concat(problems, wrong, gitopsTogether(v), smokePaths(v))
+	_, misplaced := members.Parse(v, os.ReadFile)
+	return slices.Concat(problems, wrong, misplaced, gitopsTogether(v), smokePaths(v))
 }
 
 // recorded is the kind of source of what an earlier process was given.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/inputs/members"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -14,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/forward"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/fleet"
 )
 
 // Version is this tool's version in the probe stream and the report.
@@ -54,6 +56,7 @@ func inputs() []input.Def {
 		group("What is judged", judgeInputs()),
 		group("How traffic is measured", probeInputs()),
 		group("Where", runInputs()),
+		group("Several at once", groupInputs()),
 		group("In the cluster", detachInputs()),
 		group("GitOps", gitopsInputs()),
 		group("GitHub", githubInputs()),
@@ -79,7 +82,7 @@ func releaseInputs() []input.Def {
 			Help: "With command promote: skip the remaining steps",
 		},
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false images= command=" + CommandDeploy,
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false images= deployments= clusters= command=" + CommandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
@@ -174,6 +177,34 @@ func trafficInputs() []input.Def {
 		{
 			Name: "propagation-timeout", Kind: input.Duration, Default: "60s", Range: seconds(1, 3600),
 			Help: "Timeout for a weight change to take effect",
+		},
+	}
+}
+
+// groupInputs make one release of several Deployments and clusters.
+func groupInputs() []input.Def {
+	return []input.Def{
+		{
+			Name: members.Deployments, Kind: input.List, Discovered: "deployment-name alone",
+			Help:    "Deployments of one release, one a line: name, image if it is not that of the input image, after=NAME, and inputs of its own; or a YAML file; see docs/fleet.md",
+			Example: "api registry.example/api:1.4.2 after=worker probe-path=/api/health",
+		},
+		{
+			Name: members.Order, Kind: input.Enum, Default: members.Together, Allowed: []string{members.Together, members.InOrder},
+			Help: "Whether the members of a wave rise side by side and are promoted when all have passed their last step, or one after the other",
+		},
+		{
+			Name: members.Clusters, Kind: input.List, Discovered: "one cluster",
+			Help:    "Clusters in waves, one wave a line: contexts of the kubeconfig with commas between, and inputs of its own behind a name; or a YAML file; see docs/fleet.md",
+			Example: "[eu-1, us-1 namespace=shop]",
+		},
+		{
+			Name: members.Bake, Kind: input.Duration, Default: "0s", Range: seconds(0, 7*24*3600),
+			Help: "Time between the end of one wave's bake-time and the start of the next wave; all earlier waves are judged on meanwhile",
+		},
+		{
+			Name: members.OnFailure, Kind: input.Enum, Default: string(fleet.RollbackAll), Allowed: []string{string(fleet.RollbackAll), string(fleet.RollbackWave), string(fleet.Stop)},
+			Help: "What goes back when a member fails: every member, those of its wave, or only those that were not promoted yet",
 		},
 	}
 }
@@ -349,6 +380,7 @@ func outputs() []input.Output {
 		{Name: "gitops-status", Help: "What became of the image in gitops-repo: committed, proposed, unchanged or failed; empty if nothing was to be written"},
 		{Name: "gitops-url", Help: "Page of the commit or the pull request; empty if there is none"},
 		{Name: "github-deployment-id", Help: "ID of the GitHub deployment of the release; empty if there is none"},
+		{Name: "members", Help: "JSON list of the members of a release of several: name, cluster, namespace, deployment, image, status, phase, failed and total requests, overhead; empty for a single one"},
 	}
 }
 

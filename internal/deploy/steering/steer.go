@@ -190,6 +190,12 @@ func allowed(r *engine.Run, record *release.Record, request rollout.Request) err
 	return nil
 }
 
+// Take follows a request to a recorded rollout that nobody drives, under a lease that
+// the caller holds.
+func Take(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
+	return take(ctx, r, record, lease, request)
+}
+
 // take follows a request to a rollout that nobody drives.
 func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request) (*view.Delivery, error) {
 	if err := configure(r, record); err != nil {

@@ -179,13 +179,18 @@ type Progress struct {
 	// draining is the start of the drain window, Drained the time spent in it.
 	draining time.Time
 	Drained  time.Duration
-	await    string
-	warmed   bool // the end of the prewarm was shown
+	// holding is the start of a wait for the other members of a group, Held the time
+	// spent in such waits.
+	holding time.Time
+	Held    time.Duration
+	await   string
+	warmed  bool // the end of the prewarm was shown
 }
 
 // Report reports one decision of the loop.
 func (p *Progress) Report(s rollout.State, a rollout.Action, o rollout.Observation) {
-	p.drain(s, o.Now)
+	measure(&p.draining, &p.Drained, s.Stage == rollout.StageDrain || s.Stage == rollout.StageAbortDrain, s, o.Now)
+	measure(&p.holding, &p.Held, s.Stage == rollout.StageHold || s.Stage == rollout.StageKept, s, o.Now)
 	if w := p.Monitor.Prewarm(); w != nil && !p.warmed {
 		p.warmed = true
 		p.Console.Logf("%s", warmWords(*w))
@@ -206,15 +211,15 @@ func warmWords(w pinned.Prewarm) string {
 	return words
 }
 
-// drain measures the time in the drain window.
-func (p *Progress) drain(s rollout.State, now time.Time) {
-	waits := !s.Phase.Terminal() && (s.Stage == rollout.StageDrain || s.Stage == rollout.StageAbortDrain)
+// measure adds up the time spent in some stages.
+func measure(since *time.Time, total *time.Duration, waits bool, s rollout.State, now time.Time) {
+	waits = waits && !s.Phase.Terminal()
 	switch {
-	case waits && p.draining.IsZero():
-		p.draining = now
-	case !waits && !p.draining.IsZero():
-		p.Drained += now.Sub(p.draining)
-		p.draining = time.Time{}
+	case waits && since.IsZero():
+		*since = now
+	case !waits && !since.IsZero():
+		*total += now.Sub(*since)
+		*since = time.Time{}
 	}
 }
 

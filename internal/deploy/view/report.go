@@ -273,7 +273,8 @@ func (d *Delivery) describe(r *report.Result) {
 	}
 	describeTraffic(r, d.Traffic, d.Found.Record.Plan)
 	r.DrainSeconds = report.Seconds(d.Drained)
-	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds - r.DrainSeconds
+	r.HoldSeconds = report.Seconds(d.Held)
+	r.OverheadSeconds = r.DurationSeconds - r.DwellSeconds - r.DrainSeconds - r.HoldSeconds
 }
 
 func podsOf(p workload.Proof) []report.Pod {

@@ -103,6 +103,8 @@ type Delivery struct {
 	Missing []string
 	// Drained is the time spent in drain windows.
 	Drained time.Duration
+	// Held is the time spent waiting for the other members of a group.
+	Held time.Duration
 	// SaveErr is the error recording the end in the cluster.
 	SaveErr error
 }

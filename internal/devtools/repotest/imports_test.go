@@ -108,6 +108,7 @@ var rules = []struct {
 	{deployParts[2:3], slices.Concat(parts, deployParts[:2])},
 	{deployParts[3:4], slices.Concat(parts, deployParts[:3])},
 	{[]string{"internal/deploy/steering", "internal/deploy/detaching", "internal/deploy/forge"}, slices.Concat(parts, deployParts)},
+	{[]string{"internal/deploy/fleet"}, slices.Concat(parts, deployParts, []string{"internal/deploy/connecting", "internal/deploy/forge", "internal/deploy/steering"})},
 	{useCases, parts},
 	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
 	{[]string{"internal/devtools/localdeploy"}, slices.Concat(domain, useCases, adapters, support, edge, []string{"internal/devtools/sandbox"})},
@@ -167,8 +168,8 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
 	"github.com/aws/smithy-go":                            {"internal/aws"},
-	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/gitops", "internal/judgefile", "internal/smoke"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
-	"github.com/BurntSushi/toml":                          {"internal/netlify"},                                                        // a format
+	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/gitops", "internal/judgefile", "internal/smoke", "internal/deploy/inputs/members"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
+	"github.com/BurntSushi/toml":                          {"internal/netlify"},                                                                                          // a format
 	"github.com/go-openapi/runtime":                       {"internal/netlify"},
 	"github.com/go-openapi/strfmt":                        {"internal/netlify"},
 	"github.com/netlify/open-api/v2":                      {"internal/netlify"},
