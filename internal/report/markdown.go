@@ -45,6 +45,9 @@ func facts(b *strings.Builder, r Result) {
 	if r.Hint != "" {
 		fmt.Fprintf(b, "What to do: %s\n\n", Escape(r.Hint))
 	}
+	if r.GitOpsURL != "" {
+		fmt.Fprintf(b, "Image in Git: %s, %s\n\n", Escape(r.GitOpsStatus), Escape(r.GitOpsURL))
+	}
 	for _, w := range r.Warnings {
 		fmt.Fprintf(b, "- Warning: %s\n", Escape(w))
 	}

@@ -101,6 +101,12 @@ type Result struct {
 	ExitCode int           `json:"exit_code"`
 	Reason   string        `json:"reason"` // one sentence
 	Hint     string        `json:"hint,omitempty"`
+	// GitOpsStatus is what became of the image in the GitOps repository, GitOpsURL the
+	// page of the commit or pull request; "" for nothing.
+	GitOpsStatus string `json:"gitops_status,omitempty"`
+	GitOpsURL    string `json:"gitops_url,omitempty"`
+	// GitHubDeployment is the ID of the release's deployment, 0 for none.
+	GitHubDeployment int64 `json:"github_deployment_id,omitempty"`
 
 	StepRecords []Step     `json:"step_records"` // the steps that started
 	Weights     []WeightAt `json:"weights"`      // every weight that was written
@@ -293,7 +299,7 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 		r.PodFailure = &c
 	}
 	clipAll(&r.Status, &r.Environment, &r.Deployment, &r.Image, &r.RunID, &r.RunURL, &r.Namespace, &r.Service, &r.Route,
-		&r.Strategy, &r.PreviousImage, &r.ServingImage, (*string)(&r.Outcome), &r.Reason, &r.Hint)
+		&r.Strategy, &r.PreviousImage, &r.ServingImage, (*string)(&r.Outcome), &r.Reason, &r.Hint, &r.GitOpsStatus, &r.GitOpsURL)
 	return r, lost
 }
 

@@ -218,7 +218,7 @@ func (r *Run) result(d *Delivery, end *exit.Error) report.Result {
 		Steps: len(r.Cfg.Steps), TrafficSteps: weights(r.Cfg.Steps), CompletedAt: now.UTC(),
 		RunID: r.ID.ID, RunURL: r.ID.URL, Namespace: r.Cfg.Namespace, Service: r.Cfg.Service, Strategy: string(cmp.Or(r.Cfg.Strategy, rollout.StrategyCanary)),
 		Outcome: rollout.PhasePending, ExitCode: end.Status.Code(), Reason: end.Error(), Hint: end.Hint,
-		Warnings: r.Console.Warnings(),
+		Warnings: r.Console.Warnings(), GitOpsStatus: r.Told.GitOps, GitOpsURL: r.Told.GitOpsPage, GitHubDeployment: r.Told.Deployment,
 	}
 	for _, m := range r.Console.Messages() {
 		result.Events = append(result.Events, report.Event{At: m.At, Message: m.Text})
