@@ -43,6 +43,8 @@ type writtenSelectors struct {
 type writtenSelector struct {
 	version  string // the resource version after the write
 	selector map[string]string
+	// unseen: this process created the Service, and the watch has not seen it yet.
+	unseen bool
 }
 
 // New returns the Services of a record.
@@ -55,6 +57,13 @@ func (w *writtenSelectors) note(service *corev1.Service, selector map[string]str
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.selectors[service.Name] = writtenSelector{version: service.ResourceVersion, selector: selector}
+}
+
+// created keeps the selector of a Service that this process created.
+func (w *writtenSelectors) created(service *corev1.Service) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.selectors[service.Name] = writtenSelector{version: service.ResourceVersion, selector: service.Spec.Selector, unseen: true}
 }
 
 // ByHash returns the user's selector narrowed to one ReplicaSet's pods. Every
@@ -157,6 +166,13 @@ func (s Set) Drift() string {
 	defer s.written.mu.Unlock()
 	for name, w := range s.written.selectors {
 		live := s.watch.Service(name)
+		if w.unseen && live == nil {
+			continue // the watch is behind
+		}
+		if w.unseen {
+			w.unseen = false
+			s.written.selectors[name] = w
+		}
 		behind := live != nil && !kube.NotOlder(live.ResourceVersion, w.version)
 		if d := differs(name, live, behind || live != nil && maps.Equal(live.Spec.Selector, w.selector)); d != "" {
 			return d
@@ -276,7 +292,7 @@ func (s Set) CreateCanary(ctx context.Context) error {
 			return s.setSelector(ctx, name, service.Spec.Selector)
 		}
 		if err == nil {
-			s.written.note(created, service.Spec.Selector)
+			s.written.created(created)
 		}
 		return err
 	})
