@@ -87,6 +87,13 @@ func job(r *engine.Run, found *discover.Found) (detached.Spec, error) {
 			s.Args = append(s.Args, "--"+name+"="+given[name])
 		}
 	}
+	// The Job has no event, so it gets what a marker in the commit's message chose.
+	if !r.Values.IsSet("strategy") {
+		s.Args = append(s.Args, "--strategy="+string(r.Cfg.Strategy))
+	}
+	if r.Cfg.Replace && !r.Values.IsSet("when-stable-is-down") {
+		s.Args = append(s.Args, "--when-stable-is-down=replace")
+	}
 	if r.Cfg.AnalysisFile != "" {
 		raw, err := os.ReadFile(r.Cfg.AnalysisFile)
 		if err != nil {
