@@ -101,9 +101,15 @@ func forgeOf(v input.Values) Forge {
 // gitopsTogether returns what is wrong with the inputs of the write-back.
 func gitopsTogether(v input.Values) input.Problems {
 	var problems input.Problems
-	inCluster := v.String("run-in") == "cluster"
-	if inCluster && v.String("github-deployment") == DeploymentYes {
-		problems = append(problems, v.Problem("github-deployment", "has no effect with run-in cluster: the Job has no token"))
+	silent := ""
+	switch {
+	case v.String("run-in") == "cluster":
+		silent = "has no effect with run-in cluster: the Job has no token"
+	case v.IsSet("deployments") || v.IsSet("clusters"):
+		silent = "has no effect with several deployments or clusters yet"
+	}
+	if silent != "" && v.String("github-deployment") == DeploymentYes {
+		problems = append(problems, v.Problem("github-deployment", silent))
 	}
 	report := func(name, format string, args ...any) {
 		problems = append(problems, v.Problem(name, fmt.Sprintf(format, args...)))
@@ -138,8 +144,8 @@ func gitopsTogether(v input.Values) input.Problems {
 	if v.Source("gitops-repo").Kind == recorded || v.String("command") != CommandDeploy || v.Bool("dry-run") {
 		return problems // another process than that of the release may lack the token: a warning then says so
 	}
-	if inCluster {
-		report("gitops-repo", "has no effect with run-in cluster: the Job has no token")
+	if silent != "" {
+		report("gitops-repo", "%s", silent)
 	}
 	if v.String("gitops-token") == "" && v.String("github-token") == "" {
 		missing("gitops-token")

@@ -21,6 +21,7 @@ func TestGitOpsInputsFitTogether(t *testing.T) {
 		"only a repo":        {"--gitops-repo=acme/config", []string{"gitops-path: is required with gitops-repo", "gitops-field: is required", "gitops-token: is required"}},
 		"a URL and a field":  {"--gitops-repo=https://x --gitops-path=a --gitops-field=a..b --gitops-token=x", []string{"want owner/name", "is no part of a path", "allowed: kustomize:<name of the image>"}},
 		"in the cluster":     {"--run-in=cluster --run-image=x:1 --gitops-repo=a/b --gitops-path=a --gitops-field=a --gitops-token=x --github-deployment=true", []string{"gitops-repo (flag --gitops-repo): \"a/b\": has no effect with run-in cluster", "github-deployment"}},
+		"several":            {"--clusters=a --gitops-repo=a/b --gitops-path=a --gitops-field=a --gitops-token=x --github-deployment=true", []string{"gitops-repo (flag --gitops-repo): \"a/b\": has no effect with several deployments or clusters yet", "github-deployment"}},
 	} {
 		_, err := Spec().Parse(append(strings.Fields(c.args), "--image=web:2"), none)
 		if len(c.want) == 0 && err != nil {
