@@ -70,11 +70,11 @@ func (r Release) judge() []string {
 }
 
 // rightlyAborted says whether the version is why the run was aborted: a bad one
-// that is judged bad or does not become ready.
+// that is judged bad, fails a smoke test or does not become ready.
 func (r Release) rightlyAborted() bool {
 	switch r.Image {
 	case errorsTag:
-		return r.Judged
+		return r.Judged || strings.HasPrefix(r.Reason, "smoke test ")
 	case unreadyTag:
 		return strings.Contains(r.Reason, "progress deadline")
 	}

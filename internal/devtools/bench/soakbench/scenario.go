@@ -39,6 +39,18 @@ func versionOf(tag string) version {
 	return all[i]
 }
 
+// strategies are those of the releases, one turn after the other.
+var strategies = []strategy{
+	{name: "canary"}, {name: "canary"}, {name: "canary"},
+	{name: "blue-green", args: []string{"--strategy", "blue-green", "--warm-up-time", "1s", "--keep-blue-time", "5s"}},
+}
+
+// A strategy is a way to release, with the inputs that only it has.
+type strategy struct {
+	name string
+	args []string
+}
+
 // A change is what a user does to the Deployment beside the releases.
 type change string
 
@@ -55,17 +67,18 @@ var changes = []change{restart, setEnv, apply, scale}
 
 // A turn is one release and what happens around it.
 type turn struct {
-	number  int
-	version version
-	before  change // done before the release starts
-	during  change // done while it runs, after the delay
-	delay   time.Duration
-	kill    time.Duration // the tool is killed after it; 0 if never
-	grow    bool          // scale adds a pod if there is room, else it removes one
+	number   int
+	version  version
+	strategy strategy
+	before   change // done before the release starts
+	during   change // done while it runs, after the delay
+	delay    time.Duration
+	kill     time.Duration // the tool is killed after it; 0 if never
+	grow     bool          // scale adds a pod if there is room, else it removes one
 }
 
 func (t turn) String() string {
-	s := fmt.Sprintf("run %d: release %s", t.number, t.version.tag)
+	s := fmt.Sprintf("run %d: release %s by %s", t.number, t.version.tag, t.strategy.name)
 	if t.kill > 0 {
 		s += fmt.Sprintf(", killed after %.0f s", t.kill.Seconds())
 	}
@@ -104,7 +117,7 @@ func (s *script) next() turn {
 	t := turn{number: s.number, grow: s.random.IntN(2) == 0}
 	image, before, during := s.random.IntN(6), s.random.IntN(2*len(changes)), s.random.IntN(len(changes))
 	kill, delay, share := s.random.Int64N(int64(maxKill-minKill)), s.random.Int64N(int64(maxKill-minKill)), s.random.Float64()
-	t.version = slices.Concat(good, bad)[image]
+	t.version, t.strategy = slices.Concat(good, bad)[image], strategies[s.number%len(strategies)]
 	if before < len(changes) && !s.disturbed {
 		t.before = changes[before]
 	}
@@ -125,8 +138,8 @@ func (s *script) last(live []string) turn {
 	first := s.random.IntN(len(good))
 	for i := range good {
 		if v := good[(first+i)%len(good)]; !slices.Contains(live, v.tag) {
-			return turn{number: s.number, version: v}
+			return turn{number: s.number, version: v, strategy: strategies[0]}
 		}
 	}
-	return turn{number: s.number, version: good[first]}
+	return turn{number: s.number, version: good[first], strategy: strategies[0]}
 }

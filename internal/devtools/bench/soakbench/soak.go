@@ -257,7 +257,7 @@ func (k *soak) args(t turn) []string {
 	if k.bake {
 		args = append(args, "--bake-time", "5s")
 	}
-	return append(args, t.version.args...)
+	return slices.Concat(args, t.strategy.args, t.version.args)
 }
 
 // meanwhile does the change that meets the run, unless the run has ended before.

@@ -46,7 +46,7 @@ func turns(seed uint64, during float64, n int) []turn {
 
 func TestScriptDependsOnItsSeedAlone(t *testing.T) {
 	t.Parallel()
-	same := cmp.AllowUnexported(turn{}, version{})
+	same := cmp.AllowUnexported(turn{}, version{}, strategy{})
 	if diff := cmp.Diff(turns(7, .5, 100), turns(7, .5, 100), same); diff != "" {
 		t.Errorf("the same seed made two scripts:\n%s", diff)
 	}
@@ -61,6 +61,7 @@ func TestScriptHasAllThereIs(t *testing.T) {
 	disturbed := false
 	for i, turn := range turns(1, .5, 300) {
 		seen[turn.version.tag]++
+		seen["by "+turn.strategy.name]++
 		seen["before "+string(turn.before)]++
 		seen["during "+string(turn.during)]++
 		if (turn.kill > 0) != ((i+1)%killEvery == 0) {
@@ -84,6 +85,11 @@ func TestScriptHasAllThereIs(t *testing.T) {
 	for _, v := range slices.Concat(good, bad) {
 		if seen[v.tag] == 0 {
 			t.Errorf("never a release of %s", v.tag)
+		}
+	}
+	for _, s := range strategies {
+		if seen["by "+s.name] == 0 {
+			t.Errorf("never a release by %s", s.name)
 		}
 	}
 }
