@@ -362,7 +362,7 @@ type Observation struct {
 type Action struct {
 	Stage  Stage
 	Kind   Kind
-	Weight int // for KindWeight; for KindRoll the share of the new pods, in percent
+	Weight int // for KindWeight; for KindRoll and KindComplete the share of the new pods, in percent
 	// For KindWait, Await describes the awaited condition and Until is the
 	// deadline. Wake, if set, is an earlier time to decide again.
 	Await string

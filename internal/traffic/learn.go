@@ -130,37 +130,10 @@ func (id Identity) TeachStable(replicaSets []string) {
 	}
 }
 
-// A relearning follows stable's values up to the first weight. Pods of an earlier
-// version that a rolling update has just replaced may still answer when Learn asks:
-// then every later answer would look like the canary's. A value that no longer
-// answers is forgotten: the canary may have it.
-type relearning struct {
-	answers int
-	last    map[string]int // by value, the number of the answer that had it last
-	changed bool           // there was a value that Learn had not seen
-}
-
-// answer takes one answer to a request before the first weight.
-func (r *relearning) answer(id Identity, value string, side rollout.Side) {
-	if !id.Before || id.Why != "" || id.Marker.Pod || value == "" {
-		return
-	}
-	if r.last == nil {
-		r.last = map[string]int{}
-	}
-	r.answers++
-	r.last[value] = r.answers
-	if side == rollout.SideCanary {
-		r.changed = true
-		id.Book.Learn(rollout.SideStable, value)
-	}
-	if !r.changed {
-		return
-	}
-	for _, known := range id.Book.Values(rollout.SideStable) {
-		if r.last[known] <= r.answers-baseline.Answers {
-			id.Book.Forget(rollout.SideStable, known)
-		}
+// relearn follows stable's values by an answer to a request before the first weight.
+func relearn(m *Monitor, value string, side rollout.Side) {
+	if id := m.identity; id.Before && id.Why == "" && !id.Marker.Pod {
+		m.relearning.Answer(id.Book, value, side)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic/pace"
 )
 
 // written writes a weight and waits until the answers show it.
@@ -168,7 +169,7 @@ func TestTheRateIsHighUntilAWeightIsConfirmed(t *testing.T) {
 	m.Follow(rollout.Plan{Steps: []rollout.Step{{Weight: 50}, {Weight: 100}}})
 	rate := func(when string, high bool) {
 		t.Helper()
-		if got := m.stream.Rate(); got != 20 && !high || got <= 20 && high || got > maxConfirmRate {
+		if got := m.stream.Rate(); got != 20 && !high || got <= 20 && high || got > pace.MaxRate {
 			t.Errorf("%s: %d requests per second, want more than 20: %t", when, got, high)
 		}
 	}
@@ -187,23 +188,6 @@ func TestTheRateIsHighUntilAWeightIsConfirmed(t *testing.T) {
 	rate("in the bake", false)
 	m.ActionDone(rollout.Action{Kind: rollout.KindRevert, Weight: 100}, s, time.Now())
 	rate("after a revert", true)
-}
-
-// Large answers are asked for less often.
-func TestThePaceOfAConfirmation(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ judging, size, answers, want int }{
-		{20, 0, 100, 100},
-		{20, 0, 5000, maxConfirmRate},
-		{500, 0, 100, 500},
-		{20, 1 << 20, 100, 20},
-		{5, 1 << 20, 100, 8},
-		{20, 64 << 10, 300, 128},
-	} {
-		if got := (pace{judging: test.judging, size: test.size}).confirming(test.answers); got != test.want {
-			t.Errorf("%+v: %d", test, got)
-		}
-	}
 }
 
 // A canary that nobody asked for yet is not awaited, whatever step comes first.

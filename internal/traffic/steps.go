@@ -11,7 +11,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/stat"
 	"github.com/candlefish/deploy-action/internal/traffic/baseline"
 	"github.com/candlefish/deploy-action/internal/traffic/entry"
-	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
 // A Step has the measurements at one weight, from its write to the next.
@@ -20,9 +19,12 @@ type Step struct {
 	// are the same pods; Bake the time after it, when the new version is judged on.
 	Promotion, Bake bool
 	// Reverted marks the way back from the promoted version to the warm one.
-	Reverted  bool
-	Weight    int
-	WrittenAt time.Time
+	Reverted bool
+	// Number is that of the plan's step in a rolling update, from 1, and Pods how many
+	// pods were asked to be new; 0 for other strategies.
+	Number, Pods int
+	Weight       int
+	WrittenAt    time.Time
 	// Accepted and Observed are the times from the write to the gateway's
 	// acceptance and to the answers that show the weight; 0 while unknown.
 	Accepted, Observed time.Duration
@@ -111,51 +113,22 @@ func (s *steps) preparing(maxRate float64) (rollout.Verdict, string) {
 	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
 }
 
-// The rate at which a weight is confirmed, so that it takes about a second. It is
-// bounded, in requests and in the bytes of their answers.
-const (
-	maxConfirmRate  = 400     // requests per second
-	maxConfirmBytes = 8 << 20 // per second
-)
-
-// A pace has what the rate of the stream depends on.
-type pace struct {
-	judging int // requests per second while a step is judged
-	size    int // of an answer, in bytes
-}
-
-// confirming returns the rate that yields so many answers in a second; it is
-// never below the rate of judging.
-func (p pace) confirming(answers int) int {
-	limit := maxConfirmRate
-	if p.size > 0 {
-		limit = min(limit, maxConfirmBytes/p.size)
-	}
-	return max(p.judging, min(answers, limit))
-}
-
-// ConfirmTime returns how long the answers that show a change of the weight, in
-// percent, at so many entry points take to come at the highest rate of a stream.
-func ConfirmTime(from, to, rate, entries int) time.Duration {
-	needed := entries * stat.NewConfirmer(float64(from)/100, float64(to)/100).Needed()
-	perSecond := pace{judging: rate}.confirming(needed) - rate/pinned.Part // test requests show no share
-	return time.Duration(needed) * time.Second / time.Duration(perSecond)
-}
-
 // A confirmation says whether the answers of every entry point show the weight
 // written last.
 type confirmation struct {
-	weight    int
-	canary    int       // answers by the canary
-	since     int       // answers since its last one
-	writtenAt time.Time // requests sent before it do not count
-	pages     entry.Division
-	of        []*stat.Confirmer // by entry point
-	confirmed bool
-	settling  bool        // the first weight of a process that goes on with a rollout
-	followed  time.Time   // when the last gateway likely started to follow the weight
-	follows   []time.Time // by entry point
-	done      []bool      // by entry point: its answers show the weight
+	weight      int
+	canary      int       // answers by the canary
+	since       int       // answers since its last one
+	sinceStable int       // answers since stable's last one
+	presence    bool      // one answer by the canary at each entry point confirms it, whatever its share
+	writtenAt   time.Time // requests sent before it do not count
+	pages       entry.Division
+	of          []*stat.Confirmer // by entry point
+	confirmed   bool
+	settling    bool        // the first weight of a process that goes on with a rollout
+	followed    time.Time   // when the last gateway likely started to follow the weight
+	follows     []time.Time // by entry point
+	done        []bool      // by entry point: its answers show the weight
 }
 
 func (c *confirmation) begin(weight int, at time.Time) {
@@ -186,6 +159,10 @@ func (c *confirmation) needed() int { return len(c.of) * c.of[0].Needed() }
 // this answer confirms the weight.
 func (c *confirmation) answer(a probe.Answer) bool {
 	c.since++
+	c.sinceStable++
+	if a.Side == rollout.SideStable {
+		c.sinceStable = 0
+	}
 	if a.Side != rollout.SideStable && a.Side != rollout.SideCanary {
 		c.of[c.pages.Of(a)].Unattributed()
 		return false
@@ -195,7 +172,7 @@ func (c *confirmation) answer(a probe.Answer) bool {
 		c.since = 0
 	}
 	at := c.pages.Of(a)
-	confirmed := c.of[at].Observe(a.Side == rollout.SideCanary)
+	confirmed := c.of[at].Observe(a.Side == rollout.SideCanary) || c.presence && a.Side == rollout.SideCanary
 	if !c.done[at] && c.of[at].Run() <= 1 {
 		c.follows[at] = a.Sent
 	}

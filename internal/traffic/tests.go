@@ -17,7 +17,7 @@ func (m *Monitor) preflighted() {
 	if m.share.begun() || m.identity.Recalled {
 		most = 0
 	}
-	m.tests.Reached(time.Now(), most, m.pace.confirming(2*m.cfg.Rate))
+	m.tests.Reached(time.Now(), most, m.pace.Confirming(2*m.cfg.Rate))
 	m.preflight.set(rollout.SplitConfirmed)
 }
 

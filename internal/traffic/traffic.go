@@ -24,7 +24,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/traffic/baseline"
 	"github.com/candlefish/deploy-action/internal/traffic/entry"
+	"github.com/candlefish/deploy-action/internal/traffic/pace"
 	"github.com/candlefish/deploy-action/internal/traffic/pinned"
 )
 
@@ -74,7 +76,7 @@ type Monitor struct {
 	cfg       Config
 	record    *release.Record
 	identity  Identity
-	pace      pace
+	pace      pace.Pace
 	stream    *probe.Stream
 	cancel    context.CancelFunc
 	changed   chan struct{}
@@ -93,7 +95,7 @@ type Monitor struct {
 	reverted   bool   // the sides are exchanged, and nothing is judged any more
 	notifiedAt time.Time
 	failing    int // failed answers since the last success
-	relearning relearning
+	relearning baseline.Relearning
 }
 
 // Checks runs one custom check at a weight; nil runs none. It may block.
@@ -101,7 +103,7 @@ type Checks func(check config.CustomCheck, weight int) analysis.Finding
 
 // Start starts the stream against the entry point.
 func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {
-	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace{judging: cfg.Rate, size: id.Size}, changed: make(chan struct{}, 1), preflight: newPreflight()}
+	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace.Pace{Judging: cfg.Rate, Size: id.Size}, changed: make(chan struct{}, 1), preflight: newPreflight()}
 	m.steps.tally, m.steps.tests = &probe.Tally{}, &probe.Tally{}
 	if id.Why == "" { // else the gateway's counters count all entry points together
 		m.share.pages = entry.Division{Pages: len(cfg.paths()), Points: cfg.entries()}
@@ -186,13 +188,14 @@ func (m *Monitor) answer(a probe.Answer) {
 		m.notify()
 	}
 	if !m.share.begun() {
-		m.relearning.answer(m.identity, a.Value, a.Side)
+		relearn(m, a.Value, a.Side)
 		m.judge.answer(a, now) // also before any change, as the judge's baseline
 		return
 	}
 	if a.Sent.Before(m.share.writtenAt) {
 		return
 	}
+	a = attributed(m, a)
 	if m.counters != nil {
 		m.share.unattributed()
 	} else {
@@ -222,7 +225,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 			m.preflight.podsExist()
 		}
 	case rollout.KindWeight:
-		if m.relearning.changed {
+		if m.relearning.Changed {
 			m.record.Markers = m.identity.Markers()
 		}
 		if m.identity.Recalled && !m.share.begun() {
@@ -230,7 +233,7 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		} else {
 			m.share.begin(a.Weight, at)
 		}
-		m.stream.SetRate(m.pace.confirming(m.share.needed()))
+		m.stream.SetRate(m.pace.Confirming(m.share.needed()))
 		m.tests.Aim(a.Weight, at)
 		m.steps.begin(Step{Weight: a.Weight, WrittenAt: at})
 		m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: a.Weight})
@@ -246,11 +249,15 @@ func (m *Monitor) ActionDone(a rollout.Action, s rollout.State, at time.Time) {
 		m.steps.begin(Step{Promotion: true, Reverted: s.Reverted, Weight: 100, WrittenAt: at})
 	case rollout.KindWarm:
 		m.settled = entry.Settlement{Since: at, By: m.settled.By}
-		m.stream.SetRate(m.pace.confirming(2 * settleAnswers * m.cfg.entries()))
+		m.stream.SetRate(m.pace.Confirming(2 * settleAnswers * m.cfg.entries()))
 	case rollout.KindUnwarm:
 		m.settled.Since = time.Time{}
 	case rollout.KindRevert:
 		m.revert(at)
+	case rollout.KindRoll:
+		roll(m, s, a.Weight, at)
+	case rollout.KindComplete, rollout.KindUndo:
+		rolled(m, a.Weight, at)
 	case rollout.KindUnroute:
 		if !m.reverted {
 			m.judge.keepRises(m.record)
@@ -272,7 +279,7 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 		o.Split = rollout.SplitBlind
 	}
 	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.Old, m.settled.Least(), m.share.canary
-	o.SinceCanary = m.share.since
+	o.SinceCanary, o.SinceStable = m.share.since, m.share.sinceStable
 	step := m.steps.newest()
 	if step == nil {
 		if !m.plan.Replace && !m.identity.Recalled { // what fails already does not tell of the preparations
@@ -319,7 +326,7 @@ func (m *Monitor) revert(at time.Time) {
 	}
 	m.share = confirmation{pages: m.share.pages}
 	m.share.begin(100, at)
-	m.stream.SetRate(m.pace.confirming(m.share.needed()))
+	m.stream.SetRate(m.pace.Confirming(m.share.needed()))
 	m.steps.begin(Step{Reverted: true, Weight: 0, WrittenAt: at})
 	m.steps.weights = append(m.steps.weights, WeightAt{At: at, Weight: 0})
 }

@@ -215,6 +215,9 @@ func act(s rollout.State) (rollout.State, rollout.Action) {
 	if kind == rollout.KindWeight || kind == rollout.KindRevert || kind == rollout.KindRoll {
 		a.Weight = s.Weight
 	}
+	if kind == rollout.KindComplete {
+		a.Weight = 100
+	}
 	return s, a
 }
 

@@ -265,6 +265,8 @@ func bakeRolling(p rollout.Plan, s rollout.State, o rollout.Observation) (rollou
 		return conflict(s, o)
 	case o.Request == rollout.RequestAbort || o.Request == rollout.RequestRollback:
 		return startUndo(s, o, fmt.Sprintf("%s by %s", o.Request, o.By))
+	case s.Skip: // a person promoted it
+		return end(s, o, rollout.PhasePromoted, s.Reason)
 	case o.Trouble != "":
 		return fail(p, s, o, o.Trouble)
 	case o.Verdict == rollout.VerdictFailed:
@@ -325,6 +327,8 @@ func undo(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State
 		return restored(p, s, o)
 	case rollout.StageAbortObserved:
 		return unseen(p, s, o)
+	case rollout.StageAbortRemove:
+		return end(s, o, rollout.PhaseAborted, s.Reason)
 	default:
 		return failed(s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
@@ -351,7 +355,7 @@ func restored(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 	return s, wait(s, until, undoAwaits(o))
 }
 
-// unseen waits for the proof by version.
+// unseen waits for the proof by version, then ends the undo.
 func unseen(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	until := s.Since.Add(p.Propagation)
 	late := expired(o, until)
@@ -363,5 +367,29 @@ func unseen(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.Sta
 	case o.SinceCanary < settleAnswers:
 		s.Unconfirmed = append(slices.Clone(s.Unconfirmed), fmt.Sprintf("undo: the new version has no pods any more, but in %s there were only %d answers after its last one", p.Propagation, o.SinceCanary))
 	}
-	return end(s, o, rollout.PhaseAborted, s.Reason)
+	return act(enter(s, o, rollout.StageAbortRemove))
+}
+
+// A Roll is how many pods are new in a step, and the share of requests that they get if
+// the entry point spreads them evenly, in percent.
+type Roll struct{ Pods, Share int }
+
+// Rolls returns the pods of each step of a plan, for a workload of some replicas.
+func Rolls(p rollout.Plan, replicas int) []Roll {
+	var all []Roll
+	before := 0
+	for _, step := range p.Steps {
+		pods := podsFor(step, replicas)
+		if len(all) > 0 && all[len(all)-1].Pods == pods {
+			all = append(all, all[len(all)-1])
+			continue
+		}
+		extra := 0
+		for before < pods {
+			next := min(pods, before+max(1, p.Surge))
+			extra, before = min(next-before, p.Surge), next
+		}
+		all = append(all, Roll{Pods: pods, Share: Share(pods, replicas+extra)})
+	}
+	return all
 }

@@ -118,6 +118,8 @@ func (f *fleet) step(t *testing.T) bool {
 	case rollout.KindUndo:
 		f.asked, f.extra = 0, 0
 		f.course = append(f.course, "undo")
+	case rollout.KindRestore:
+		f.course = append(f.course, "restore")
 	default:
 		t.Fatalf("action %d in a rolling update", a.Kind)
 	}
@@ -221,7 +223,7 @@ func TestRollingUndoes(t *testing.T) {
 			if end.Phase != rollout.PhaseAborted || !strings.Contains(end.Reason, test.want) || end.Leftover != "" || end.Undone {
 				t.Errorf("ended %+v", end)
 			}
-			if diff := cmp.Diff([]string{"1+1 20%", "undo"}, f.course); diff != "" {
+			if diff := cmp.Diff([]string{"1+1 20%", "undo", "restore"}, f.course); diff != "" {
 				t.Errorf("course (-want +got):\n%s", diff)
 			}
 			if f.old != 4 || f.fresh != 0 {

@@ -115,6 +115,7 @@ func Continue(p rollout.Plan, s rollout.State, now time.Time) rollout.State {
 func Promote(p rollout.Plan, s rollout.State, now time.Time, full bool) rollout.State {
 	next := Continue(p, s, now)
 	if next.Phase != rollout.PhaseProgressing {
+		next.Skip = next.Skip || p.Strategy == rollout.StrategyRolling && next.Phase != rollout.PhaseAborting
 		return next
 	}
 	next.Full, next.Skip = next.Full || full, true
