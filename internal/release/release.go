@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/analysis"
@@ -155,6 +156,8 @@ type Record struct {
 	// Smoke are the smoke tests of a blue-green release, in the format of package
 	// smoke, for every process of the release.
 	Smoke json.RawMessage `json:"smoke,omitempty"`
+	// Rolling is what a rolling update needs; nil for other strategies.
+	Rolling *Rolling `json:"rolling,omitempty"`
 	// Reverted: Stable and Canary are exchanged, see Swap.
 	Reverted bool `json:"reverted,omitempty"`
 	// Entry is the entry point that the probes used, MoreEntries are the others: of
@@ -205,6 +208,27 @@ type Past struct {
 // historyLimit bounds History.
 const historyLimit = 20
 
+// Rolling is the workload of a rolling update, and the settings of its updates as
+// they were and as the release leaves them, in the format of package kube/rolling.
+type Rolling struct {
+	Kind   string          `json:"kind"` // Deployment, StatefulSet or DaemonSet
+	Before json.RawMessage `json:"before"`
+	After  json.RawMessage `json:"after"`
+	// MinReady is how long a new pod has to be ready before the next one is replaced.
+	MinReady time.Duration `json:"min_ready,omitempty"`
+	// PreStop is the sleep that the release adds to its container, for its next end;
+	// 0 for none.
+	PreStop time.Duration `json:"pre_stop,omitempty"`
+}
+
+// Workload returns the workload as kubectl names it: kind/name.
+func (r *Record) Workload() string {
+	if r.Rolling == nil {
+		return "deployment/" + r.Deployment
+	}
+	return strings.ToLower(r.Rolling.Kind) + "/" + r.Deployment
+}
+
 // Past returns this release and those before it, as the history of the next one.
 func (r *Record) Past() []Past {
 	if r == nil {
@@ -230,7 +254,7 @@ func (r *Record) Images() map[string]string {
 
 // ChangesPods reports whether the release changes the pod template at all.
 func (r *Record) ChangesPods() bool {
-	if len(r.Template) > 0 {
+	if len(r.Template) > 0 || r.Rolling != nil && r.Rolling.PreStop > 0 {
 		return true
 	}
 	if len(r.Containers) == 0 {

@@ -41,6 +41,19 @@ func Admit(ctx context.Context, c *kube.Cluster, d *appsv1.Deployment, pods int)
 	if !apierrors.IsAlreadyExists(err) {
 		a.note("deployment "+d.Name, err)
 	}
+	return a.pods(ctx, c, d, pods)
+}
+
+// AdmitPods is Admit for the pods alone: what owns them exists, and has the name and
+// the template of d.
+func AdmitPods(ctx context.Context, c *kube.Cluster, d *appsv1.Deployment, pods int) (refusals, warnings []string) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return (&answers{}).pods(ctx, c, d, pods)
+}
+
+// pods asks for the pods of d, and returns all answers.
+func (a *answers) pods(ctx context.Context, c *kube.Cluster, d *appsv1.Deployment, pods int) (refusals, warnings []string) {
 	pod, err := c.Typed.CoreV1().Pods(d.Namespace).Create(ctx, podOf(d), dryRun)
 	if a.note("the pods of deployment "+d.Name, err); err != nil {
 		return a.refusals, a.warnings

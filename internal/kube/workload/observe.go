@@ -174,7 +174,12 @@ func (t *Target) Pods() []PodView {
 }
 
 func viewOf(pod *corev1.Pod, label string) PodView {
-	v := PodView{Name: pod.Name, Side: rollout.Side(pod.Labels[label]), Ready: kube.PodReady(pod)}
+	return View(pod, rollout.Side(pod.Labels[label]))
+}
+
+// View returns a pod of a side for display.
+func View(pod *corev1.Pod, side rollout.Side) PodView {
+	v := PodView{Name: pod.Name, Side: side, Ready: kube.PodReady(pod)}
 	for _, c := range pod.Status.ContainerStatuses {
 		v.Restarts += c.RestartCount
 		if c.State.Waiting != nil {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source"
 )
@@ -22,7 +23,12 @@ var usageResource = schema.GroupVersionResource{Group: "metrics.k8s.io", Version
 
 // PodUsage returns the metrics API's measurements of the namespace, by pod.
 func (t *Target) PodUsage(ctx context.Context) (map[string]source.PodUsage, error) {
-	list, err := t.cluster.Dynamic.Resource(usageResource).Namespace(t.record.Namespace).List(ctx, metav1.ListOptions{})
+	return Usage(ctx, t.cluster, t.record.Namespace)
+}
+
+// Usage returns the metrics API's measurements of a namespace, by pod.
+func Usage(ctx context.Context, c *kube.Cluster, namespace string) (map[string]source.PodUsage, error) {
+	list, err := c.Dynamic.Resource(usageResource).Namespace(namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("the cluster serves no %s: metrics-server is not installed", usageResource.Group)
 	}
@@ -85,15 +91,15 @@ func (t *Target) RolloutPods() []source.Pod {
 		}
 		for _, pod := range t.watch.PodsOf(v.uid) {
 			if pod.DeletionTimestamp == nil {
-				all = append(all, sourcePod(v.side, pod, t.record.Container))
+				all = append(all, SourcePod(v.side, pod, t.record.Container))
 			}
 		}
 	}
 	return all
 }
 
-// sourcePod converts a pod for the judge's sources.
-func sourcePod(side rollout.Side, pod *corev1.Pod, container string) source.Pod {
+// SourcePod converts a pod for the judge's sources.
+func SourcePod(side rollout.Side, pod *corev1.Pod, container string) source.Pod {
 	p := source.Pod{Side: side, Name: pod.Name, UID: string(pod.UID), Container: container}
 	for _, c := range pod.Spec.Containers {
 		if c.Name == container {

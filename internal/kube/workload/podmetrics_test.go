@@ -80,7 +80,7 @@ func TestPodsAreSeenThroughTheContainer(t *testing.T) {
 			p := pod.DeepCopy()
 			test.change(p)
 			test.want.Side, test.want.Name, test.want.UID, test.want.Container = rollout.SideCanary, "web-1", "1", test.container
-			if diff := cmp.Diff(test.want, sourcePod(rollout.SideCanary, p, test.container), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
+			if diff := cmp.Diff(test.want, SourcePod(rollout.SideCanary, p, test.container), cmpopts.EquateApprox(1e-9, 0)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
