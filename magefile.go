@@ -52,6 +52,18 @@ func (Deploy) Group(ctx context.Context, deployments, clusters, image, order, na
 	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
 }
 
+// Rolling releases an image by the workload's own rolling update, judged pod by pod;
+// without a cluster, on the sandbox.
+//
+// Inputs come from the environment (IMAGE, NAMESPACE, STEP_DURATION, ...) or as the
+// options here; -flags takes all others, as in -flags="--rolling-min-ready=10s".
+func (Deploy) Rolling(ctx context.Context, image, steps, stepDuration, namespace, deploymentName, workloadKind *string, noRollback, plan *bool, flags *string) error {
+	args := gobuild.Flags("image", image, "steps", steps, "step-duration", stepDuration, "namespace", namespace,
+		"deployment-name", deploymentName, "workload-kind", workloadKind, "no-rollback", noRollback, "plan", plan)
+	args = append([]string{"--strategy=rolling"}, args...)
+	return become(ctx, "./internal/devtools/localdeploy/cmd/localdeploy", append(args, gobuild.Split(flags)...)...)
+}
+
 // Status shows a release: its recorded phase, what is live, and the commands that it
 // takes now.
 //

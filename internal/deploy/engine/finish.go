@@ -93,6 +93,9 @@ func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Le
 // is live: a person may have routed back to the warm version.
 func (r *Run) Next(ctx context.Context, record *release.Record, lease *kube.Lease) (rollout.State, error) {
 	now, by := time.Now(), "run "+r.ID.String()
+	if record.Plan.Strategy == rollout.StrategyRolling {
+		return finishRolling(r, record, by), nil
+	}
 	state := takeover.Resume(record.Plan, record.State, now, by)
 	if state.Phase == rollout.PhaseAborting && record.State.Written {
 		if alone, err := alone(ctx, r, record, lease); err != nil {
@@ -207,7 +210,7 @@ func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Le
 // restarted it, or given it another image.
 func recall(ctx context.Context, r *Run, record *release.Record, state rollout.State) (traffic.Identity, error) {
 	identity, err := traffic.Recall(record)
-	if err != nil || state.Phase != rollout.PhaseAborting {
+	if err != nil || state.Phase != rollout.PhaseAborting || record.Plan.Strategy == rollout.StrategyRolling {
 		return identity, err
 	}
 	image, sets, err := workload.LiveStable(ctx, r.Cluster, record)

@@ -22,11 +22,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/forward"
 	"github.com/candlefish/deploy-action/internal/kube/ownership"
-	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/kube/rolling"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/rollout/loop"
 	"github.com/candlefish/deploy-action/internal/traffic"
+	"github.com/candlefish/deploy-action/internal/traffic/pace"
 )
 
 // A Run is one attempt to deliver one image, from reading the cluster to the
@@ -126,7 +127,7 @@ func (r *Run) Deliver(ctx context.Context) (*view.Delivery, error) {
 // admitted asks the cluster, without a change, whether it would take the new
 // version's pods.
 func (r *Run) admitted(ctx context.Context, found *discover.Found) error {
-	refusals, warnings, err := workload.Admit(ctx, r.Cluster, found.Record, 100)
+	refusals, warnings, err := admit(ctx, r.Cluster, found.Record)
 	if err != nil {
 		return err
 	}
@@ -171,14 +172,14 @@ func unchanged(f *discover.Found) bool {
 
 // Permitted returns one error with all missing permissions.
 func (r *Run) Permitted(ctx context.Context) error {
-	required, err := discover.Required(ctx, r.Cluster, r.Cfg.Namespace, r.Cfg.Router)
+	needed, err := required(ctx, r)
 	if err != nil {
 		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
 	}
 	if r.Cfg.BlueGreen.Smoke > 0 {
-		required = append(required, forward.Permissions...)
+		needed = append(needed, forward.Permissions...)
 	}
-	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, slices.Concat(required, r.Cfg.Rules.Permissions())...)
+	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, slices.Concat(needed, r.Cfg.Rules.Permissions())...)
 	if err != nil {
 		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
 	}
@@ -197,6 +198,9 @@ func (r *Run) refuse(missing []string) error {
 // Survey reads the cluster and returns the objects of a rollout. It changes
 // nothing.
 func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
+	if r.Cfg.Strategy == rollout.StrategyRolling {
+		return surveyRolling(ctx, r)
+	}
 	found, err := discover.Find(ctx, r.Cluster, discover.Query{
 		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
 		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Images: r.Cfg.Images, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
@@ -206,6 +210,9 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 		return nil, err
 	}
 	if err != nil {
+		if set := rolling.Set(ctx, r.Cluster, r.Cfg.Namespace, r.Cfg.Deployment); set != "" {
+			err = fmt.Errorf("%s is no Deployment, so no second set of pods can take traffic beside it: release it with strategy: rolling (%w)", set, err)
+		}
 		return nil, &exit.Error{Status: exit.CouldNotRun, Err: err}
 	}
 	missing, err := discover.RouteGaps(ctx, r.Cluster, found.Record)
@@ -233,12 +240,15 @@ func (r *Run) Check(found *discover.Found) error {
 		hint = "to end it in favour of what the deployment runs now, type: " + r.Command("release", found.Record.Namespace, found.Record.Deployment)
 	}
 	if found.EntryPoint.URL == "" {
-		reasons = append(reasons, "the gateway has no address in its status; set the entry point with probe-url")
+		reasons = append(reasons, "the entry point is not known: no gateway or load balancer has an address in its status; set it with probe-url")
 	}
 	before := 0
 	reasons = append(reasons, discover.Refusals(found.Record, weights(r.Cfg.Steps))...)
 	for _, step := range r.Cfg.Steps {
-		if takes := traffic.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate, 1+len(found.MoreEntries)); takes > r.Cfg.Propagation {
+		if r.Cfg.Strategy == rollout.StrategyRolling {
+			break // no weight is confirmed
+		}
+		if takes := pace.ConfirmTime(before, step.Weight, r.Cfg.ProbeRate, 1+len(found.MoreEntries)); takes > r.Cfg.Propagation {
 			reasons = append(reasons, fmt.Sprintf("the answers that show the step from %d %% to %d %% take %s to come, and propagation-timeout is %s: raise it, raise probe-rate, or make the step larger",
 				before, step.Weight, takes.Round(time.Second), r.Cfg.Propagation))
 		}
@@ -312,6 +322,9 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
 	record.Plan.Linger = r.InCluster
 	r.Group.join(record)
+	if record.Rolling != nil {
+		record.Plan.Surge = rolling.Surge(record)
+	}
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	if found.Untested == "" {
 		canary, _ := discover.PinValues(record)
@@ -354,7 +367,7 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 	}
 	steady, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	target, err := workload.New(steady, r.Cluster, c.record, c.lease)
+	target, err := open(steady, r.Cluster, c.record, c.lease)
 	if err != nil {
 		return nil, err
 	}
@@ -412,6 +425,9 @@ func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monito
 	}
 	r.Console.Warn("replacing: " + down + "; the new version is compared with nothing and takes all traffic in one step")
 	found.Record.Plan = found.Record.Plan.Replacing()
+	if r.Cfg.Strategy == rollout.StrategyRolling {
+		return r.start(ctx, cfg, found, unseenStable(cfg))
+	}
 	return r.start(ctx, cfg, found, traffic.Unknown(cfg))
 }
 
@@ -455,7 +471,7 @@ func (r *Run) start(ctx context.Context, cfg traffic.Config, found *discover.Fou
 
 // conclusion checks the pods after the end. It has its own timeout, so a
 // cancelled run still reports its result.
-func conclusion(ctx context.Context, d *view.Delivery, target *workload.Target) {
+func conclusion(ctx context.Context, d *view.Delivery, target Target) {
 	ctx, cancel := context.WithTimeout(ctx, inputs.Finish)
 	defer cancel()
 	d.Missing = target.Missing()

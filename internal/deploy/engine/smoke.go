@@ -232,7 +232,7 @@ func (t *tester) tested() []smoke.Result {
 
 // A testedTarget is a Target whose canary is tested.
 type testedTarget struct {
-	*workload.Target
+	Target
 	tests *tester
 }
 

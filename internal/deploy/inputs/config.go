@@ -7,6 +7,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/updates"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -30,6 +31,9 @@ type Config struct {
 	// StrategyReason says why it is that one.
 	StrategyReason string
 	BlueGreen      BlueGreen // the zero value for another strategy
+
+	WorkloadKind string          // one of rolling.Kinds
+	Rolling      updates.Options // of strategy rolling
 
 	Command string
 	Full    bool // promote skips the remaining steps
@@ -99,6 +103,11 @@ func ConfigOf(v input.Values) Config {
 		Router:      strings.TrimPrefix(v.String("router"), "auto"),
 
 		Strategy: rollout.Strategy(v.String("strategy")),
+
+		WorkloadKind: v.String("workload-kind"),
+		Rolling: updates.Options{
+			MinReady: v.Duration("rolling-min-ready"), NoUnavailable: v.Bool("rolling-no-unavailable"), PreStop: v.Duration("rolling-pre-stop"),
+		},
 
 		Command: v.String("command"),
 		Full:    v.Bool("full"),
@@ -188,6 +197,9 @@ func (c Config) Traffic(first discover.EntryPoint, more ...discover.EntryPoint) 
 	var entries []entry.Point
 	for _, e := range more {
 		entries = append(entries, entry.Point{URL: strings.TrimSuffix(e.URL, "/"), Host: e.Host})
+	}
+	if c.Strategy == rollout.StrategyRolling { // both versions are behind one Service
+		c.MetricsURL = ""
 	}
 	return traffic.Config{
 		More: entries,

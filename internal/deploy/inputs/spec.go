@@ -14,6 +14,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/forward"
+	"github.com/candlefish/deploy-action/internal/kube/rolling"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/rollout/fleet"
 )
@@ -53,6 +54,7 @@ func inputs() []input.Def {
 		group("What to release", releaseInputs()),
 		group("How traffic moves", trafficInputs()),
 		group("Blue-green", blueGreenInputs()),
+		group("Rolling updates", rollingInputs()),
 		group("What is judged", judgeInputs()),
 		group("How traffic is measured", probeInputs()),
 		group("Where", runInputs()),
@@ -126,8 +128,8 @@ func trafficInputs() []input.Def {
 	return []input.Def{
 		{
 			Name: "strategy", Kind: input.Enum, Default: "canary",
-			Allowed: []string{string(rollout.StrategyCanary), string(rollout.StrategyBlueGreen)}, Later: []string{"rolling"},
-			Help: "Release strategy: step by step, or all traffic at once to tested pods; see docs/strategies.md",
+			Allowed: []string{string(rollout.StrategyCanary), string(rollout.StrategyBlueGreen), string(rollout.StrategyRolling)},
+			Help:    "Release strategy: step by step, all traffic at once to tested pods, or the workload's own rolling update under the judge; see docs/strategies.md",
 		},
 		{
 			Name: "steps", Kind: input.Steps, Default: "5,25,50,100",
@@ -392,7 +394,7 @@ func permissions() []input.Permission {
 		{Where: "GitHub token", What: "deployments: write", Why: "Record the release as a GitHub deployment; not needed with github-deployment: false"},
 		{Where: "gitops-token, in gitops-repo", What: "contents: write; pull-requests: write", Why: "Write the promoted image into gitops-repo; pull requests only with gitops-mode: pull-request"},
 	}
-	for _, p := range slices.Concat(discover.Permissions(""), kube.OptionalPermissions, judging.Permissions(), forward.Permissions) {
+	for _, p := range slices.Concat(discover.Permissions(""), kube.OptionalPermissions, rolling.SetPermissions, judging.Permissions(), forward.Permissions) {
 		resource := p.Resource
 		if p.Group != "" {
 			resource += "." + p.Group
@@ -408,5 +410,5 @@ func permissions() []input.Permission {
 // RBAC returns the manifest of a ServiceAccount for releases that run in the
 // cluster.
 func RBAC(namespace, account string) string {
-	return detached.RBAC(namespace, account, slices.Concat(discover.Permissions(""), kube.OptionalPermissions, judging.Permissions(), forward.Permissions))
+	return detached.RBAC(namespace, account, slices.Concat(discover.Permissions(""), kube.OptionalPermissions, rolling.SetPermissions, judging.Permissions(), forward.Permissions))
 }

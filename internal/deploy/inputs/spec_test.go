@@ -81,13 +81,15 @@ func TestSpecTakesTheScriptsFlags(t *testing.T) {
 	}
 }
 
-func TestSpecSaysWhatComesLater(t *testing.T) {
+// An input of one strategy is refused with another.
+func TestSpecOfOneStrategy(t *testing.T) {
 	t.Parallel()
-	for _, strategy := range []string{"rolling"} {
-		_, err := Spec().Parse([]string{"--strategy", strategy}, none)
-		var ps input.Problems
-		if !errors.As(err, &ps) || !strings.Contains(err.Error(), strategy+" is planned, not available yet; allowed: canary, blue-green") {
-			t.Errorf("--strategy %s: got error %v", strategy, err)
+	for _, arg := range []string{"--workload-kind=statefulset", "--rolling-min-ready=10s", "--rolling-no-unavailable", "--rolling-pre-stop=5s"} {
+		if _, err := Spec().Parse([]string{"--image", "web:2", arg}, none); err == nil || !strings.Contains(err.Error(), "has an effect only with strategy rolling") {
+			t.Errorf("%s with a canary: %v", arg, err)
+		}
+		if _, err := Spec().Parse([]string{"--image", "web:2", "--strategy", "rolling", arg}, none); err != nil {
+			t.Errorf("%s with a rolling update: %v", arg, err)
 		}
 	}
 }

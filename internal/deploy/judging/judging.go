@@ -17,7 +17,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/judgefile"
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/jobs"
-	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/source"
@@ -139,10 +138,18 @@ func judgedSteps(p rollout.Plan) int {
 	return len(p.Steps)
 }
 
+// A Target is the workload of a release: its record, its pods, and what runs Jobs
+// beside it.
+type Target interface {
+	source.Pods
+	check.Jobs
+	Record() *release.Record
+}
+
 // Measure opens the sources, reads them until ctx ends, and makes the monitor
 // run the checks. Before the first change, it reports together all sources that
 // mix the versions or cannot be read.
-func (r Rules) Measure(ctx context.Context, m *traffic.Monitor, target *workload.Target, entry string, e Env) error {
+func (r Rules) Measure(ctx context.Context, m *traffic.Monitor, target Target, entry string, e Env) error {
 	record := target.Record()
 	runner := check.Runner{
 		Release: check.Release{Namespace: record.Namespace, Deployment: record.Deployment, Image: record.Image,

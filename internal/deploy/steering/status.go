@@ -1,6 +1,7 @@
 package steering
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 type status struct {
 	Namespace  string        `json:"namespace"`
 	Deployment string        `json:"deployment"`
+	Workload   string        `json:"workload,omitempty"` // of a rolling update, as kind/name
 	Image      string        `json:"image"`
 	Previous   string        `json:"previous_image,omitempty"`
 	Run        release.Run   `json:"run"`
@@ -121,6 +123,10 @@ func look(ctx context.Context, r *engine.Run, record *release.Record) (status, e
 	if s.DrivenBy == "" && due(record, time.Now()) {
 		s.Takes = append(s.Takes, inputs.CommandReap)
 	}
+	if isRolling(record) {
+		err := lookRolling(ctx, r, record, &s)
+		return s, err
+	}
 	target, err := workload.New(ctx, r.Cluster, record, nil)
 	if err != nil {
 		return s, err
@@ -192,9 +198,9 @@ func (s status) text(r *engine.Run) string {
 		line("driven by", "nobody: the next run finishes it")
 	}
 	if s.LiveImage == "" {
-		line("live", "deployment %s does not exist", s.Deployment)
+		line("live", "%s does not exist", cmp.Or(s.Workload, "deployment "+s.Deployment))
 	} else {
-		line("live", "deployment %s has the image %s", s.Deployment, s.LiveImage)
+		line("live", "%s has the image %s", cmp.Or(s.Workload, "deployment "+s.Deployment), s.LiveImage)
 	}
 	if s.LiveWeight >= 0 {
 		line("live", "the route gives %d %% to the %s service", s.LiveWeight, s.Deployment+"-canary")

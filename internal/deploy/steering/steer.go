@@ -224,13 +224,16 @@ func take(ctx context.Context, r *engine.Run, record *release.Record, lease *kub
 
 // warm reports whether the promoted rollout of a record has its old revision.
 func warm(record *release.Record) bool {
-	return record.Warm() || record.State.Leftover == rollout.LeftoverPrevious || record.State.Phase == rollout.PhaseBaking
+	return !isRolling(record) && (record.Warm() || record.State.Leftover == rollout.LeftoverPrevious || record.State.Phase == rollout.PhaseBaking)
 }
 
 // back goes back to the previous revision: by one write while it is warm, by the
 // abort of an unfinished rollout, else by a quick release of its image.
 func back(ctx context.Context, r *engine.Run, record *release.Record, lease *kube.Lease, request rollout.Request, by string) (*view.Delivery, error) {
 	now := time.Now()
+	if isRolling(record) && (record.Unfinished() || record.State.Phase == rollout.PhasePromoted) {
+		return undo(ctx, r, record, lease, by)
+	}
 	if warm(record) && !record.Reverted {
 		live, err := r.Live(ctx, record, lease)
 		var drift *rollout.DriftError // does not concern the pods

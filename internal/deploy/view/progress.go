@@ -20,6 +20,10 @@ import (
 
 // ShowPlan shows the plan before the first change.
 func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
+	if f.Record.Rolling != nil {
+		showRolling(c, cfg, f)
+		return
+	}
 	p := cfg.Plan(time.Duration(f.Grace) * time.Second)
 	if f.Down != "" && cfg.Replace {
 		p = p.Replacing()
@@ -257,7 +261,7 @@ func (p *Progress) waits(s rollout.State, a rollout.Action, changed, longer bool
 		return
 	}
 	p.await = a.Await
-	if step, ok := p.Monitor.Current(); ok && changed && s.Stage == rollout.StageDwell && !longer {
+	if step, ok := p.Monitor.Current(); ok && changed && s.Stage == rollout.StageDwell && !longer && step.Number == 0 {
 		share := step.Share
 		p.Console.Logf("observed after %s: %d of %d answers by the canary, %d to %d expected",
 			step.Observed.Round(100*time.Millisecond), share.K, share.N, share.Lo, share.Hi)
@@ -308,6 +312,8 @@ func actionWords(s rollout.State, a rollout.Action) string {
 		}
 	}
 	switch a.Kind {
+	case rollout.KindRoll, rollout.KindComplete, rollout.KindUndo:
+		return rollWords(s, a)
 	case rollout.KindPrepare:
 		return "preparing version labels, selectors and the canary service"
 	case rollout.KindScale:

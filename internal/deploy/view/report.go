@@ -169,6 +169,10 @@ func (r *Run) outcome(d *Delivery) (exit.Status, string) {
 	record, s := d.Found.Record, d.State
 	kind := func(name string) string { return r.Command(name, record.Namespace, record.Deployment) }
 	switch {
+	case s.Phase == rollout.PhasePromoted && s.Interrupted && s.Leftover == "":
+		return exit.CouldNotRun, "all pods are new; nobody judged them to the end; to go back, type: " + kind("rollback")
+	case s.Phase == rollout.PhaseAborted && s.Leftover == rollout.LeftoverAbort && record.Rolling != nil:
+		return exit.Aborted, fmt.Sprintf("the controller of %s goes on with the undo; to see its end proven, type: %s", record.Workload(), kind("abort"))
 	case s.Phase == rollout.PhasePromoted && s.Interrupted:
 		return exit.CouldNotRun, fmt.Sprintf("left: the %s; the next run removes it, or type: %s", s.Leftover, kind("release"))
 	case s.Phase == rollout.PhasePromoted && s.Leftover != "":
@@ -296,6 +300,9 @@ func describeTraffic(r *report.Result, t traffic.Snapshot, p rollout.Plan) {
 	if r.FailedRequests > 0 && r.Outcome == rollout.PhasePromoted {
 		warn("%d of %d requests failed during this release", r.FailedRequests, r.TotalRequests)
 	}
+	if r.FailedRequests > 0 && p.Strategy == rollout.StrategyRolling {
+		warn("%s", lossHint)
+	}
 	if t.Stats.Undelivered > 0 {
 		warn("%d answers arrived too fast to be counted", t.Stats.Undelivered)
 	}
@@ -318,6 +325,11 @@ func describeTraffic(r *report.Result, t traffic.Snapshot, p rollout.Plan) {
 	for _, s := range t.Steps {
 		r.Warnings = append(r.Warnings, s.Verdict.Warnings...)
 		step := stepOf(s, t.Evidence)
+		if s.Number > 0 {
+			if uneven := measuredShare(&step, s); uneven != "" {
+				warn("%s", uneven)
+			}
+		}
 		if t.Tested && s.Tests.Total() > 0 {
 			step.TestRequests = testsOf(s.Tests)
 		}
@@ -330,6 +342,10 @@ func describeTraffic(r *report.Result, t traffic.Snapshot, p rollout.Plan) {
 func asked(p rollout.Plan, s traffic.Step) time.Duration {
 	if s.Bake {
 		return p.Bake
+	}
+	if s.Number > 0 {
+		step := p.Steps[s.Number-1]
+		return step.Dwell + step.Pause
 	}
 	for _, step := range p.Steps {
 		if step.Weight == s.Weight {
@@ -375,7 +391,9 @@ func stepOf(s traffic.Step, evidence string) report.Step {
 			step.WrongAnswers[side] = counts.Wrong
 		}
 	}
-	if s.Confirmed {
+	if s.Confirmed && s.Number > 0 {
+		step.Confirmation, step.ConfirmedBy = report.Confirmed, "answers by the new pods, by "+evidence
+	} else if s.Confirmed {
 		p := s.Share
 		share, interval := p.Share(), [2]float64{float64(p.Lo) / float64(p.N), float64(p.Hi) / float64(p.N)}
 		step.Confirmation, step.ObservedShare, step.Interval = report.Confirmed, &share, &interval
@@ -456,7 +474,7 @@ func (r *Run) statusWord(d *Delivery, status exit.Status) string {
 		return status.String()
 	case d.unserved():
 		return status.String()
-	case s.Phase == rollout.PhaseAborted && status == exit.Done && s.Reverted:
+	case s.Phase == rollout.PhaseAborted && status == exit.Done && (s.Reverted || s.Undone):
 		return "rolled-back"
 	case s.Phase == rollout.PhaseAborted:
 		return "aborted"

@@ -75,6 +75,9 @@ func Command(getenv func(string) string, program, name, namespace, deployment st
 
 // LookHint returns the command that shows the state when it is unknown.
 func LookHint(record *release.Record) string {
+	if record.Rolling != nil {
+		return fmt.Sprintf("check the pods: kubectl -n %s get %s,pods,configmap/%s -o wide", record.Namespace, record.Workload(), release.ObjectName(record.Deployment))
+	}
 	return fmt.Sprintf("check the weights: kubectl -n %s get %s,configmap/%s -o yaml", record.Namespace, discover.Routes(record), release.ObjectName(record.Deployment))
 }
 

@@ -1,0 +1,104 @@
+package view
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/console"
+	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/rolling"
+	"github.com/candlefish/deploy-action/internal/report"
+	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/rollout/decide"
+	"github.com/candlefish/deploy-action/internal/traffic"
+)
+
+// showRolling shows the plan of a rolling update before its first change.
+func showRolling(c *console.Console, cfg inputs.Config, f *discover.Found) {
+	p, r := cfg.Plan(time.Duration(f.Grace)*time.Second), f.Record
+	if f.Down != "" && cfg.Replace {
+		p = p.Replacing()
+	}
+	p.Surge = rolling.Surge(r)
+	c.Show(console.Event{Kind: console.KindStart, Steps: len(p.Steps), Message: fmt.Sprintf("releasing %s/%s by a rolling update: %s instead of %s", r.Namespace, r.Deployment, r.Image, r.Stable.Image)})
+	for _, line := range containers(r) {
+		c.Logf("%s", line)
+	}
+	c.Logf("entry point %s, %s, %d pods", f.EntryPoint.URL, r.Workload(), r.Replicas)
+	c.Logf("steps %s, %s each; then %s", strings.Join(rolls(p, int(r.Replicas)), ", "), cfg.StepDuration, judgedOn(p))
+	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
+	changes, err := rolling.Changes(r)
+	if err != nil {
+		c.Warn(err.Error())
+	}
+	for _, line := range append(changes, rolling.Promises(r)...) {
+		c.Logf("%s", line)
+	}
+	if cfg.MetricsURL != "" {
+		c.Warn("gateway-metrics-url is not used: both versions of a rolling update are behind one Service")
+	}
+	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), 0))
+	for _, w := range f.Warnings {
+		c.Warn(w)
+	}
+}
+
+// rolls describes the steps of a rolling update: how many pods are new, and the share of
+// requests that they get then if the entry point spreads them evenly.
+func rolls(p rollout.Plan, replicas int) []string {
+	var words []string
+	seen := 0
+	for _, roll := range decide.Rolls(p, replicas) {
+		if roll.Pods == seen {
+			continue
+		}
+		seen = roll.Pods
+		words = append(words, fmt.Sprintf("%d of %d pods (%d %% of the requests)", roll.Pods, replicas, roll.Share))
+	}
+	return words
+}
+
+func judgedOn(p rollout.Plan) string {
+	if p.Bake > 0 {
+		return fmt.Sprintf("the last old pods go, and all new ones are judged on for %s", p.Bake)
+	}
+	return "the last old pods go"
+}
+
+// rollWords describes the actions of a rolling update.
+func rollWords(s rollout.State, a rollout.Action) string {
+	switch a.Kind {
+	case rollout.KindRoll:
+		return fmt.Sprintf("replacing pods until %d are new, which get %d %% of the requests if they are spread evenly", s.Pods, a.Weight)
+	case rollout.KindComplete:
+		return "replacing the last old pods, and putting the settings of the update back"
+	default:
+		return "undoing the update, back to the recorded revision: " + s.Reason
+	}
+}
+
+// uneven is how far a share may be from an even spread, in points, before it is worth a
+// word, if chance does not explain it.
+const uneven = 10
+
+// measuredShare completes a step of a rolling update by the share that its new pods had.
+func measuredShare(step *report.Step, s traffic.Step) (warning string) {
+	c := s.Counts
+	known := c.Canary.Total + c.Stable.Total
+	if known == 0 {
+		return ""
+	}
+	share := float64(c.Canary.Total) / float64(known)
+	step.ObservedShare = &share
+	even := float64(s.Weight) / 100
+	if off := math.Abs(share - even); off > uneven/100.0 && off > 4*math.Sqrt(even*(1-even)/float64(known)) {
+		return fmt.Sprintf("with %d new pods %.0f %% of the answers were theirs, and an even spread would be %d %%: the entry point does not spread requests evenly over pods", s.Pods, 100*share, s.Weight)
+	}
+	return ""
+}
+
+// lossHint explains the failed requests of a rolling update.
+const lossHint = "a rolling update loses requests of an application that ends on SIGTERM before routers have forgotten its pods: let it serve a few seconds longer, as rolling-pre-stop does"
