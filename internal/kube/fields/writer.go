@@ -20,14 +20,14 @@ func Writer(obj metav1.Object, path ...string) string {
 	switch {
 	case owner == nil && any == nil:
 		return "another writer"
-	case owner == nil || any != nil && any.Time.After(owner.Time.Time) && any.Subresource == "" && removes(any):
+	case owner == nil || any != nil && written(any).After(written(owner)) && any.Subresource == "" && removes(any):
 		owner = any
 	}
 	how := string(owner.Operation)
 	if owner.Subresource != "" {
 		how += " of " + owner.Subresource
 	}
-	if at := owner.Time.UTC(); !at.IsZero() {
+	if at := written(owner).UTC(); !at.IsZero() {
 		how = strings.TrimSpace(how + " at " + at.Format(time.RFC3339))
 	}
 	if how == "" {
@@ -41,6 +41,15 @@ func removes(entry *metav1.ManagedFieldsEntry) bool {
 	return entry.FieldsV1 == nil || string(entry.FieldsV1.Raw) == "{}"
 }
 
+// written returns when an entry was written, zero if it does not say: the API server
+// gives entries of the scale subresource no time.
+func written(entry *metav1.ManagedFieldsEntry) time.Time {
+	if entry.Time == nil {
+		return time.Time{}
+	}
+	return entry.Time.Time
+}
+
 // newest returns the newest entry of another manager that owns something at path; nil
 // for none. Of the status it returns none, of other subresources only owners.
 func newest(obj metav1.Object, path []string) *metav1.ManagedFieldsEntry {
@@ -49,9 +58,9 @@ func newest(obj metav1.Object, path []string) *metav1.ManagedFieldsEntry {
 	for i := range entries {
 		f := &entries[i]
 		switch {
-		case f.Manager == kube.FieldManager || f.Time == nil || f.Subresource == "status" || f.Subresource != "" && len(path) == 0:
+		case f.Manager == kube.FieldManager || f.Subresource == "status" || f.Subresource != "" && len(path) == 0:
 		case !owns(f.FieldsV1, path):
-		case found == nil || !f.Time.Time.Before(found.Time.Time):
+		case found == nil || !written(f).Before(written(found)):
 			found = f
 		}
 	}

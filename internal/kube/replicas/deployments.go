@@ -65,9 +65,14 @@ func (d *Deployments) client() appsclient.DeploymentInterface {
 	return d.cluster.Typed.AppsV1().Deployments(d.ns)
 }
 
-// Get reads a Deployment.
-func (d *Deployments) Get(ctx context.Context, name string) (*appsv1.Deployment, error) {
-	return d.client().Get(ctx, name, metav1.GetOptions{})
+// Get reads a Deployment. Like the other reads here it retries: the hand-over has many,
+// and must not end at one that the API server was too busy for.
+func (d *Deployments) Get(ctx context.Context, name string) (deployment *appsv1.Deployment, err error) {
+	err = kube.Retry(ctx, func(ctx context.Context) (err error) {
+		deployment, err = d.client().Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	return deployment, err
 }
 
 func (d *Deployments) patch(ctx context.Context, name string, p jsonpatch.Patch) (*appsv1.Deployment, error) {
@@ -75,8 +80,12 @@ func (d *Deployments) patch(ctx context.Context, name string, p jsonpatch.Patch)
 }
 
 // ReplicaSet reads a ReplicaSet.
-func (d *Deployments) ReplicaSet(ctx context.Context, name string) (*appsv1.ReplicaSet, error) {
-	return d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Get(ctx, name, metav1.GetOptions{})
+func (d *Deployments) ReplicaSet(ctx context.Context, name string) (rs *appsv1.ReplicaSet, err error) {
+	err = kube.Retry(ctx, func(ctx context.Context) (err error) {
+		rs, err = d.cluster.Typed.AppsV1().ReplicaSets(d.ns).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	return rs, err
 }
 
 // pair reads a Deployment and a ReplicaSet side by side.
@@ -99,7 +108,11 @@ func (d *Deployments) Create(ctx context.Context, deployment *appsv1.Deployment)
 
 // PodsOf lists the pods that rs owns.
 func (d *Deployments) PodsOf(ctx context.Context, rs *appsv1.ReplicaSet) ([]corev1.Pod, error) {
-	list, err := d.cluster.Typed.CoreV1().Pods(rs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(rs.Spec.Selector)})
+	var list *corev1.PodList
+	err := kube.Retry(ctx, func(ctx context.Context) (err error) {
+		list, err = d.cluster.Typed.CoreV1().Pods(rs.Namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(rs.Spec.Selector)})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
