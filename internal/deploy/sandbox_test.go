@@ -44,6 +44,7 @@ type world struct {
 	sandbox *sandbox.Sandbox
 	gateway sandbox.Gateway
 	ns      string
+	env     []string // of the tool, beside the test's own
 }
 
 type option func(*sample.App)
@@ -181,6 +182,7 @@ func (w *world) deployWith(kubeconfig string, args ...string) *process {
 	p.cmd = exec.CommandContext(w.t.Context(), self, args...)
 	p.cmd.Args[0] = "deploy" // as a person would type it, so the hints name it
 	p.cmd.Env = append(os.Environ(), "DEPLOY_TEST_MAIN=1", "CANDLEFISH_MAGE=", "KUBECONFIG="+kubeconfig, "GITHUB_OUTPUT="+p.file("outputs"), "GITHUB_STEP_SUMMARY="+p.file("summary"))
+	p.cmd.Env = append(p.cmd.Env, w.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
