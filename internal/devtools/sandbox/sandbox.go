@@ -138,6 +138,16 @@ func (s *Sandbox) Program(ctx context.Context, pkg string) ([]byte, error) {
 	return program, nil
 }
 
+// IngressController returns the path of a controller that reads the annotations of ingress-nginx. No sandbox runs it; who needs it starts
+// it, with KUBECONFIG in its environment.
+func (s *Sandbox) IngressController(ctx context.Context) (string, error) {
+	opts, err := s.opts.withDefaults()
+	if err != nil {
+		return "", err
+	}
+	return binaries.Ingress(ctx, binaries.Options{Cache: opts.Cache, Say: opts.say})
+}
+
 // Apply applies the objects of a YAML stream by server-side apply. It knows the kinds that a sandbox has use for.
 func (s *Sandbox) Apply(ctx context.Context, stream []byte) error {
 	c, err := manifest.Connect(s.Kubeconfig)

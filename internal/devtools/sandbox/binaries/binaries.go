@@ -74,6 +74,31 @@ var cluster = bundle{
 	},
 }
 
+// ingress is a controller that reads the annotations of ingress-nginx, for the tests that start one. It is a module of its own: with
+// its versions in the sandbox's, all of Kubernetes would be built again.
+var ingress = bundle{
+	module:     "testdata/ingress",
+	components: []component{{"traefik", "v3.7.13", "github.com/traefik/traefik/v3/cmd/traefik"}},
+}
+
+// Ingress returns the path of the ingress controller; the first time on a machine it is built.
+func Ingress(ctx context.Context, opts Options) (string, error) {
+	unlock, err := host.Lock(ctx, filepath.Join(opts.Cache, "build.lock"), func() { opts.Say("waiting for another process that builds the sandbox") })
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
+	paths, err := ingress.obtain(ctx, opts, root)
+	if err != nil {
+		return "", err
+	}
+	return paths[0], nil
+}
+
 // Cached reports whether the cache has all programs that take minutes to build.
 func Cached(ctx context.Context, cache string) bool {
 	root, err := moduleRoot(ctx)
