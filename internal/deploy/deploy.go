@@ -71,6 +71,7 @@ func work(ctx context.Context, a *action.Action, program string, values input.Va
 			Program: program,
 		},
 		Signals: signals(ctx),
+		Targets: connecting.Targets(connecting.Options{EKSCluster: cfg.EKSCluster, Region: cfg.Region}),
 	}
 	if err := r.Configure(values); err != nil {
 		return r.Conclude(nil, err)

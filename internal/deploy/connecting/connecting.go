@@ -14,8 +14,10 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/aws"
 	"github.com/candlefish/deploy-action/internal/aws/eks"
+	awstargets "github.com/candlefish/deploy-action/internal/aws/targets"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/targets"
 )
 
 // Options selects the cluster.
@@ -55,6 +57,20 @@ func Connect(ctx context.Context, o Options) (*kube.Cluster, error) {
 		return nil, exit.Refuse("set kubeconfig or KUBECONFIG, or eks-cluster for a cluster on EKS", err.Error())
 	}
 	return cluster, err
+}
+
+// Targets returns what connects to the target groups of an AWS account: that of the
+// cluster's region, or of the environment's.
+func Targets(o Options) func(context.Context) (targets.Health, error) {
+	return func(ctx context.Context) (targets.Health, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		account, err := aws.Connect(ctx, aws.ConnectOptions{Region: o.Region, Endpoint: o.Endpoint})
+		if err != nil {
+			return nil, err
+		}
+		return awstargets.New(account.Config()), nil
+	}
 }
 
 // onEKS returns how to connect to a cluster on EKS. Its tokens are renewed for

@@ -26,6 +26,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/kube/routes"
 	"github.com/candlefish/deploy-action/internal/kube/services"
+	"github.com/candlefish/deploy-action/internal/kube/targets"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
@@ -42,6 +43,10 @@ const (
 // be called from any goroutine, the other methods only from the one that runs
 // the rollout.
 type Target struct {
+	// Health, if set, makes each weight wait until a load balancer outside of the
+	// cluster sends requests to the pods that get it.
+	Health targets.Health
+
 	cluster     *kube.Cluster
 	lease       *kube.Lease
 	watch       *kube.Watch
@@ -106,6 +111,15 @@ func (t *Target) Continues(s rollout.State) {
 	t.routes.Expect(weights...)
 }
 
+// balanced waits for the load balancer, if there is one. The way back to stable by an
+// abort does not wait: its pods have been there all the time.
+func balanced(ctx context.Context, t *Target, service string) error {
+	if t.Health == nil {
+		return nil
+	}
+	return targets.Await(ctx, t.cluster, t.watch, t.record.Namespace, service, t.Health, time.After)
+}
+
 // Close ends the watches.
 func (t *Target) Close() { t.watch.Stop() }
 
@@ -145,6 +159,9 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 		t.proof, t.proofErr = t.prove(ctx)
 		return nil
 	case rollout.KindReturn:
+		if err := balanced(ctx, t, t.record.Service); err != nil {
+			return err
+		}
 		return t.routes.Write(ctx, 0)
 	case rollout.KindWarm:
 		return t.warm(ctx)
@@ -196,6 +213,11 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 		limited, cancel := context.WithTimeout(ctx, refillLimit)
 		defer cancel()
 		if err := t.cleaner().StableServes(limited); err != nil {
+			return err
+		}
+	}
+	if weight > 0 {
+		if err := balanced(ctx, t, t.record.CanaryService()); err != nil {
 			return err
 		}
 	}
