@@ -430,7 +430,9 @@ func TestAMissingImageIsNamed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	before := w.spec()
-	out := w.deploy("--image", w.sandbox.Registry+"/website:no-such-tag").ends(4)
+	missing := w.sandbox.Registry + "/website:no-such-tag"
+	contains(t, w.deploy("--image", missing).ends(1), "image "+missing+" does not exist in its registry", "set check-image: false")
+	out := w.deploy("--image", missing, "--check-image", "false").ends(4)
 	if !strings.Contains(out, "ImagePullBackOff") || !strings.Contains(out, "no-such-tag") {
 		t.Errorf("the reason does not name the pull and the image:\n%s", out)
 	}

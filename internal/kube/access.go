@@ -46,6 +46,11 @@ var OptionalPermissions = []Permission{
 	{"", "events", []string{"list"}, "Say why a pod does not start; optional"},
 	{"gateway.networking.k8s.io", "referencegrants", []string{"list"}, "Find routes of other namespaces that lead to the Service; optional"},
 	{"", "resourcequotas", []string{"list"}, "Compare the canary's pods with what quotas have left; optional"},
+	{"", "secrets", []string{"get"}, "Ask a private registry for the image with the pods' pull secrets; optional"},
+	{"", "serviceaccounts", []string{"get"}, "Find the pull secrets of the pods' service account; optional"},
+	{"policy", "poddisruptionbudgets", []string{"list"}, "Warn of disruption budgets that count both versions together; optional"},
+	{"networking.k8s.io", "networkpolicies", []string{"list"}, "Find network policies that treat the canary otherwise than stable; optional"},
+	{"elbv2.k8s.aws", "targetgroupbindings", []string{"list"}, "Find the target groups of an AWS load balancer; needed with router alb only"},
 	{"keda.sh", "scaledobjects", []string{"get", "patch"}, "Keep the pods of a version that KEDA scales; needed with KEDA only"},
 }
 

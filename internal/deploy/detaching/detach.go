@@ -58,6 +58,9 @@ func start(ctx context.Context, r *engine.Run) (*view.Delivery, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := engine.LookAround(ctx, r, found); err != nil {
+		return nil, err
+	}
 	if d, err := r.First(found); d != nil || err != nil {
 		return d, err
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/forward"
 	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/kube/rolling"
+	"github.com/candlefish/deploy-action/internal/kube/targets"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/rollout/loop"
@@ -40,6 +41,11 @@ type Run struct {
 	Values input.Values
 	// InCluster: this is the process of a Job.
 	InCluster bool
+
+	// Targets connects to the load balancers of the cloud, for routes of one.
+	Targets func(context.Context) (targets.Health, error)
+
+	registry *opinion // what the registry said; nil before it was asked
 	// Follow is told of every state of a rollout that this run drives. It must not
 	// block. Nil for nobody.
 	Follow func(*release.Record, rollout.State)
@@ -91,6 +97,9 @@ func (r *Run) Deliver(ctx context.Context) (*view.Delivery, error) {
 		return nil, err
 	}
 	if found != nil {
+		if err := LookAround(ctx, r, found); err != nil {
+			return nil, err
+		}
 		if d, err := r.First(found); d != nil || err != nil {
 			return d, err
 		}
@@ -110,6 +119,9 @@ func (r *Run) Deliver(ctx context.Context) (*view.Delivery, error) {
 		return nil, err
 	}
 	if found, err = r.Survey(ctx); err != nil {
+		return nil, err
+	}
+	if err := LookAround(ctx, r, found); err != nil {
 		return nil, err
 	}
 	if unchanged(found) {
@@ -372,6 +384,7 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 		return nil, err
 	}
 	defer target.Close()
+	balance(ctx, r, target, c.record)
 	if c.state.Phase == rollout.PhaseProgressing {
 		target.Continues(c.record.State)
 	}

@@ -86,6 +86,7 @@ type Config struct {
 	ReportDir   string
 	PlanOnly    bool
 	AllowGitOps bool
+	CheckImage  bool // ask the registry for the images before the first change
 	RunURL      string
 	Forge       Forge
 }
@@ -145,8 +146,8 @@ func ConfigOf(v input.Values) Config {
 		Region:      v.String("aws-region"),
 		ReportDir:   v.String("report-dir"),
 		PlanOnly:    v.Bool("dry-run"),
-		AllowGitOps: v.Bool("allow-gitops"),
-		Forge:       forgeOf(v),
+		AllowGitOps: v.Bool("allow-gitops"), CheckImage: v.Bool("check-image"),
+		Forge: forgeOf(v),
 	}
 	if u := v.URL("gateway-metrics-url"); u != nil {
 		c.MetricsURL = u.String()

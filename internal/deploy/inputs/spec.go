@@ -355,6 +355,10 @@ func runInputs() []input.Def {
 			Help: "Show the plan, missing permissions and the worst-case duration; change nothing",
 		},
 		{
+			Name: "check-image", Kind: input.Bool, Default: "true",
+			Help: "Ask the registry for the images before the first change, with the pods' pull secrets. Set false if only the nodes can see them",
+		},
+		{
 			Name: "allow-gitops", Kind: input.Bool, Default: "false",
 			Help: "Proceed even if a GitOps tool owns the objects",
 		},
@@ -403,7 +407,9 @@ func permissions() []input.Permission {
 	}
 	return append(list,
 		input.Permission{Where: "AWS, with eks-cluster", What: "eks:DescribeCluster", Why: "Find the cluster's endpoint; the role also needs an access entry with the permissions above"},
-		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary; optional"},
+		input.Permission{Where: "AWS, with router alb", What: "elasticloadbalancing:DescribeTargetHealth, elasticloadbalancing:DescribeTargetGroupAttributes", Why: "Wait before each switch until the load balancer sends requests to the pods; without it the plan warns"},
+		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary, or another platform than the image; optional"},
+		input.Permission{Where: "Kubernetes, in the cluster", What: "ingressclasses.networking.k8s.io: list", Why: "Tell the Ingresses of NGINX and of an AWS load balancer by their class; without it their names tell, nginx and alb"},
 		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
 }
 

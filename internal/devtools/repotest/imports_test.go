@@ -198,6 +198,7 @@ var fences = map[string][]string{
 	"sigs.k8s.io/structured-merge-diff/v6":                {"internal/kube"},
 
 	"github.com/aws/aws-sdk-go-v2/service/resourcegroupstaggingapi": {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2":   {"internal/aws"},
 }
 
 // Each outside module is imported by one package, so that its next version

@@ -5,6 +5,7 @@ package around
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,15 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/release"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
-
-// Permissions lists what the package reads; all are optional.
-var Permissions = []kube.Permission{
-	{Group: "", Resource: "secrets", Verbs: []string{"get"}, Why: "Ask a private registry for the image with the pods' pull secrets; optional"},
-	{Group: "", Resource: "serviceaccounts", Verbs: []string{"get"}, Why: "Find the pull secrets of the pods' service account; optional"},
-	{Group: "policy", Resource: "poddisruptionbudgets", Verbs: []string{"list"}, Why: "Warn of disruption budgets that count both versions together; optional"},
-	{Group: "networking.k8s.io", Resource: "networkpolicies", Verbs: []string{"list"}, Why: "Find network policies that would not select the canary; optional"},
-}
 
 // A PullSecret is a Secret that a node would pull the pods' images with.
 type PullSecret struct {
@@ -83,6 +78,39 @@ func Platforms(ctx context.Context, c *kube.Cluster, pod corev1.PodSpec) []strin
 	}
 	slices.Sort(found)
 	return found
+}
+
+// Seen is what is around the workload of a release.
+type Seen struct {
+	// Obstacles prevent the release, Warnings do not; both are sentences.
+	Obstacles, Warnings []string
+	Secrets             []PullSecret
+	Platforms           []string // of the nodes that its pods may run on, nil if they are not known
+}
+
+// Look reads what is around the Deployment of a record. plain says that its pods have
+// the labels of the user: those of a release say nothing about policies.
+func Look(ctx context.Context, c *kube.Cluster, record *release.Record, plain bool) (Seen, error) {
+	var d *appsv1.Deployment
+	var seen Seen
+	err := kube.Retry(ctx, func(ctx context.Context) (err error) {
+		d, err = c.Typed.AppsV1().Deployments(record.Namespace).Get(ctx, record.Deployment, metav1.GetOptions{})
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return seen, nil // another kind of workload, of which nothing is said
+	}
+	if err != nil {
+		return seen, fmt.Errorf("read deployment %s/%s: %w", record.Namespace, record.Deployment, err)
+	}
+	if plain {
+		w := Workload{Deployment: d, VersionLabel: record.VersionLabel, Stable: string(rollout.SideStable), Canary: string(rollout.SideCanary)}
+		seen.Obstacles, seen.Warnings = Find(ctx, c, w)
+	}
+	pod := d.Spec.Template.Spec
+	secrets, warnings := PullSecrets(ctx, c, record.Namespace, pod)
+	seen.Secrets, seen.Warnings, seen.Platforms = secrets, append(seen.Warnings, warnings...), Platforms(ctx, c, pod)
+	return seen, nil
 }
 
 // A Workload is a Deployment and what a release adds to the labels of its pods.
