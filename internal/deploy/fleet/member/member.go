@@ -88,7 +88,7 @@ func (m *Member) Configure() error {
 	if err != nil {
 		return err
 	}
-	m.Run = engine.Run{Run: view.Run{ID: base.ID, Action: base.Action, Program: base.Program, Print: m.print}}
+	m.Run = engine.Run{Run: view.Run{ID: base.ID, Action: base.Action, Program: base.Program, Print: m.print}, Targets: base.Targets}
 	m.Run.Console = console.Start(base.Action.Redact, m.annotate, console.NewPlain(console.Printer(m.print), nil, nil))
 	if err := m.Run.Configure(values); err != nil {
 		return err
@@ -207,6 +207,9 @@ func (m *Member) Survey(ctx context.Context) error {
 	}
 	m.Found = found
 	m.Run.Cfg.Deployment = found.Record.Deployment
+	if err := engine.LookAround(ctx, &m.Run, found); err != nil {
+		return err
+	}
 	if found.Previous.Unfinished() || found.Previous.Warm() {
 		return nil
 	}
