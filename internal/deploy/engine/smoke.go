@@ -70,7 +70,7 @@ func usualTests(ctx context.Context, r *Run, found *discover.Found) ([]smoke.Tes
 	at := []smoke.Place{podPlace(r, record, entry, plan, pods[0]), {Name: entryPoint, URL: entry.URL, Host: entry.Host}}
 	limited, cancel := context.WithTimeoutCause(ctx, smokeLimit, fmt.Errorf("the live version did not answer the usual paths within %s", smokeLimit))
 	defer cancel()
-	results := smoke.Run(limited, settings(r), plan, at)
+	results := smoke.Run(limited, settings(r, plan), plan, at)
 	if limited.Err() != nil {
 		return nil, context.Cause(limited)
 	}
@@ -90,15 +90,12 @@ func usualTests(ctx context.Context, r *Run, found *discover.Found) ([]smoke.Tes
 	return tests, nil
 }
 
-func settings(r *Run) smoke.Settings {
-	secret := func(name string) string {
-		value := r.Action.Getenv(name)
-		if value != "" {
-			r.Action.Mask(value)
-		}
-		return value
+// settings masks the secrets of the tests before the first request.
+func settings(r *Run, p smoke.Plan) smoke.Settings {
+	for _, name := range p.Secrets() {
+		r.Action.Mask(r.Action.Getenv(name))
 	}
-	return smoke.Settings{UserAgent: probe.UserAgent(inputs.Version), Secret: secret}
+	return smoke.Settings{UserAgent: probe.UserAgent(inputs.Version), Secret: r.Action.Getenv}
 }
 
 // podPlace is a pod as a place of tests.
@@ -181,7 +178,7 @@ func (t *tester) test(ctx context.Context, round int, record release.Record, pla
 	}
 	var results []smoke.Result
 	if err == nil {
-		results = smoke.Run(ctx, settings(t.run), plan, places)
+		results = smoke.Run(ctx, settings(t.run, plan), plan, places)
 		if text := smoke.Failures(results); text != "" {
 			err = errors.New(text)
 		}
