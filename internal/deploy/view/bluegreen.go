@@ -132,6 +132,15 @@ func blueGreenOrder(cfg inputs.Config, p rollout.Plan, f *discover.Found) []stri
 	return append(lines, fmt.Sprintf("then switch all traffic by one write, see it in the answers by version, hold it for %s, and hand over without a restart, %s", p.Steps[0].Dwell, ending(p)))
 }
 
+// judgedAs returns a plan whose dwells are as long as the judge has for a verdict: in
+// blue-green that is the bake.
+func judgedAs(p rollout.Plan) rollout.Plan {
+	if p.Strategy == rollout.StrategyBlueGreen && p.Bake > 0 {
+		p.Steps = []rollout.Step{{Weight: 100, Dwell: p.Bake}}
+	}
+	return p
+}
+
 // smokeWords lists the smoke tests of the inputs.
 func smokeWords(b inputs.BlueGreen) string {
 	if len(b.Tests.Tests) == 0 {

@@ -117,3 +117,20 @@ func TestBlueGreenOrder(t *testing.T) {
 		t.Errorf("smoke tests: %s", got)
 	}
 }
+
+// What the judge can see follows from the time that it has.
+func TestJudgedAs(t *testing.T) {
+	t.Parallel()
+	p := rollout.Plan{Strategy: rollout.StrategyBlueGreen, Bake: time.Minute, Steps: []rollout.Step{{Weight: 100, Dwell: time.Second}}}
+	if got := judgedAs(p).Steps[0].Dwell; got != time.Minute || p.Steps[0].Dwell != time.Second {
+		t.Errorf("blue-green is judged for %s, and held for %s", got, p.Steps[0].Dwell)
+	}
+	p.Bake = 0
+	if got := judgedAs(p).Steps[0].Dwell; got != time.Second {
+		t.Errorf("blue-green without a bake is judged for %s", got)
+	}
+	p.Strategy, p.Bake = rollout.StrategyCanary, time.Minute
+	if got := judgedAs(p).Steps[0].Dwell; got != time.Second {
+		t.Errorf("a canary is judged for %s", got)
+	}
+}

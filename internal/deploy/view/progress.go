@@ -56,7 +56,7 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	if pins(cfg, p, f.Unpinned) {
 		share = 1.0 / pinned.Part
 	}
-	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), share))
+	showSight(c, cfg.Rules.ProbeSight(judgedAs(p), float64(cfg.ProbeRate), share))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
@@ -274,7 +274,7 @@ func (p *Progress) weight(s rollout.State, a rollout.Action, changed bool) {
 		p.Console.Show(console.Event{Kind: console.KindVerdict, Message: "back to stable: " + s.Reason})
 	}
 	if changed && s.Step == 0 && a.Weight > 0 {
-		for _, steps := range p.Rules.Sight(p.Plan, p.Monitor.RateBefore) {
+		for _, steps := range p.Rules.Sight(judgedAs(p.Plan), p.Monitor.RateBefore) {
 			showSight(p.Console, steps)
 		}
 	}
