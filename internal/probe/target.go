@@ -21,6 +21,9 @@ type Target struct {
 	// GRPC sends gRPC health checks instead of GETs: the path names the service, "/"
 	// all of the server.
 	GRPC bool
+	// Fresh sends each request on a new connection: the entry point balances
+	// connections, and an open one stays with its pod.
+	Fresh bool
 }
 
 func (t Target) validate() error {
@@ -64,6 +67,7 @@ func (t Target) transport(n int) *http.Transport {
 		MaxIdleConnsPerHost:   n,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
+		DisableKeepAlives:     t.Fresh,
 	}
 	if t.GRPC {
 		overHTTP2(tr)

@@ -106,6 +106,10 @@ type Step struct {
 	// person instead, and ends the run.
 	Pause         time.Duration `json:"pause,omitempty"`
 	UntilPromoted bool          `json:"until_promoted,omitempty"`
+	// Asked is the weight that was asked for, where Pods pods of the canary give
+	// another one; 0 where the weight is as asked.
+	Asked int `json:"asked,omitempty"`
+	Pods  int `json:"pods,omitempty"`
 }
 
 // A Plan is the configuration of a rollout. It does not change while the
@@ -133,6 +137,9 @@ type Plan struct {
 	Smoke  time.Duration `json:"smoke,omitempty"`
 	// Manual: a blue-green release waits for a person before it switches.
 	Manual bool `json:"manual,omitempty"`
+	// Exact: the pods are the share, so those of a step start when it begins, and not
+	// ahead.
+	Exact bool `json:"exact,omitempty"`
 	// Replace: stable cannot serve, so the canary is compared with nothing.
 	Replace bool `json:"replace,omitempty"`
 	// Surge is how many pods more than its size a rolling update may have; 0 stops an
@@ -288,6 +295,7 @@ const (
 	SplitPending   Split = "Pending"   // too few answers, or not the expected share yet
 	SplitConfirmed Split = "Confirmed" // the share is in its binomial interval
 	SplitBlind     Split = "Blind"     // the versions cannot be distinguished
+	SplitNone      Split = "None"      // there is no route for test requests, as the plan says
 )
 
 // An Observation is the input of a decision at one moment.
@@ -323,7 +331,7 @@ type Observation struct {
 	// route.
 	Accepted bool
 	// Preflight says whether test requests reach the canary through the gateway.
-	// SplitBlind: the answers cannot be attributed.
+	// SplitBlind: the answers cannot be attributed. SplitNone: there are none.
 	Preflight Split
 	// Prewarming: test requests reach the canary and still warm it.
 	Prewarming bool

@@ -43,6 +43,8 @@ type Split struct {
 	// VersionLabel is the label that tells the versions' pods apart; its values are
 	// those of rollout.Side.
 	VersionLabel string
+	// CanaryHash is the pod-template-hash of the canary's pods, "" before they exist.
+	CanaryHash string
 }
 
 // Abroad reports whether the route is in another namespace than the Services.
@@ -99,6 +101,14 @@ type Abroad interface {
 	From(grants []Object) []string
 	// Granted reports whether one of the grants lets a route lead to the Service.
 	Granted(route Object, grants []Object, service string) bool
+}
+
+// A Selecting is a Router whose routes are the user's Services themselves. It moves
+// requests by their selectors, so it needs no other route, and is the last choice. It
+// has no route for test requests, and an open connection stays with its pod.
+type Selecting interface {
+	// Selects reports whether a Service selects the canary alone.
+	Selects(service Object, s Split) bool
 }
 
 // Original is the weight for the route as the user wrote it.

@@ -23,9 +23,9 @@ func (c Config) paths() []expect.Path {
 // target returns the request for a path.
 func (c Config) target(path string) probe.Target {
 	if path == "" {
-		return probe.Target{URL: c.URL, Host: c.Host}
+		return probe.Target{URL: c.URL, Host: c.Host, Fresh: c.Fresh}
 	}
-	return probe.Target{URL: strings.TrimSuffix(c.URL, "/") + path, Host: c.Host}
+	return probe.Target{URL: strings.TrimSuffix(c.URL, "/") + path, Host: c.Host, Fresh: c.Fresh}
 }
 
 // entries returns how many entry points the probes share.
@@ -46,7 +46,7 @@ func (c Config) Reachable(ctx context.Context) (Config, []string) {
 	c.More, silent = entry.Reachable(ctx, c.More, func(ctx context.Context, p entry.Point) (probe.Sample, error) {
 		ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 		defer cancel()
-		own := Config{URL: p.URL, Host: p.Host}
+		own := Config{URL: p.URL, Host: p.Host, Fresh: c.Fresh}
 		return probe.Fetch(ctx, own.target(c.paths()[0].Path), c.Version)
 	})
 	return c, silent

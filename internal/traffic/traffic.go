@@ -32,9 +32,11 @@ import (
 
 // Config configures what a Monitor sends and how it reads the answers.
 type Config struct {
-	URL     string        // of the entry point; without Paths, with the path to ask for
-	Paths   []expect.Path // behind the URL
-	Host    string        // the Host header where the URL names an address
+	URL   string        // of the entry point; without Paths, with the path to ask for
+	Paths []expect.Path // behind the URL
+	Host  string        // the Host header where the URL names an address
+	// Fresh: each request opens a connection; see probe.Target.
+	Fresh   bool
 	More    []entry.Point // the other entry points; each shows a weight by its own answers
 	Rate    int           // requests per second
 	Timeout time.Duration // of one request
@@ -274,6 +276,9 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o.Preflight, o.Split, o.Verdict = m.preflight.state(), rollout.SplitPending, rollout.VerdictPending
+	if m.record.Preflight == "" {
+		o.Preflight = rollout.SplitNone
+	}
 	o.Prewarming = m.tests.Prewarming(o.Now, o.CanaryWanted, len(m.cfg.paths())*m.cfg.entries())
 	if blind(m) {
 		o.Split = rollout.SplitBlind

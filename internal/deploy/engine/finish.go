@@ -193,7 +193,9 @@ func (r *Run) Resume(ctx context.Context, record *release.Record, lease *kube.Le
 		}
 		more = append(more, discover.EntryPoint(e))
 	}
-	watched, silent := r.Cfg.Traffic(entry, more...).Reachable(ctx)
+	watched := r.Cfg.Traffic(entry, more...)
+	watched.Fresh = (&discover.Found{Record: record}).Direct()
+	watched, silent := watched.Reachable(ctx)
 	for _, why := range silent {
 		r.Console.Warn("an entry point is not watched, " + why)
 	}

@@ -216,6 +216,7 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 	found, err := discover.Find(ctx, r.Cluster, discover.Query{
 		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
 		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Images: r.Cfg.Images, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
+		Weights: weights(r.Cfg.Steps),
 	})
 	var known *exit.Error
 	if errors.As(err, &known) {
@@ -252,11 +253,11 @@ func (r *Run) Check(found *discover.Found) error {
 		hint = "to end it in favour of what the deployment runs now, type: " + r.Command("release", found.Record.Namespace, found.Record.Deployment)
 	}
 	if found.EntryPoint.URL == "" {
-		reasons = append(reasons, "the entry point is not known: no gateway or load balancer has an address in its status; set it with probe-url")
+		reasons = append(reasons, found.NoEntry())
 	}
 	before := 0
 	reasons = append(reasons, discover.Refusals(found.Record, weights(r.Cfg.Steps))...)
-	for _, step := range r.Cfg.Steps {
+	for _, step := range found.Realize(r.Cfg.Plan(0)).Steps {
 		if r.Cfg.Strategy == rollout.StrategyRolling {
 			break // no weight is confirmed
 		}
@@ -331,7 +332,7 @@ func (r *Run) ReleaseLease(ctx context.Context, lease *kube.Lease) {
 func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Lease) (*view.Delivery, error) {
 	record := found.Record
 	record.Run = r.ID
-	record.Plan = r.Cfg.Plan(time.Duration(found.Grace) * time.Second)
+	record.Plan = found.Realize(r.Cfg.Plan(time.Duration(found.Grace) * time.Second))
 	record.Plan.Linger = r.InCluster
 	r.Group.join(record)
 	if record.Rolling != nil {
@@ -416,7 +417,9 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 // watch starts to watch the traffic. A stable version that fails before the first
 // change prevents the rollout, unless it is to be replaced.
 func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
-	cfg, silent := r.Cfg.Traffic(found.EntryPoint, found.MoreEntries...).Reachable(ctx)
+	cfg := r.Cfg.Traffic(found.EntryPoint, found.MoreEntries...)
+	cfg.Fresh = found.Direct()
+	cfg, silent := cfg.Reachable(ctx)
 	for _, why := range silent {
 		r.Console.Warn("an entry point is not watched, " + why)
 	}

@@ -24,7 +24,7 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 		showRolling(c, cfg, f)
 		return
 	}
-	p := cfg.Plan(time.Duration(f.Grace) * time.Second)
+	p := f.Realize(cfg.Plan(time.Duration(f.Grace) * time.Second))
 	if f.Down != "" && cfg.Replace {
 		p = p.Replacing()
 	}
@@ -39,6 +39,9 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	}
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
 	for _, line := range entries(f) {
+		c.Logf("%s", line)
+	}
+	for _, line := range f.Callers {
 		c.Logf("%s", line)
 	}
 	if p.Strategy == rollout.StrategyBlueGreen {
@@ -146,13 +149,24 @@ func ending(p rollout.Plan) string {
 }
 
 func stepWords(s rollout.Step) string {
+	weight := fmt.Sprintf("%d %%", s.Weight)
+	if s.Pods > 0 {
+		weight += fmt.Sprintf(" by %s of the canary beside all of stable, the nearest to %d %%", count(s.Pods, "pod"), s.Asked)
+	}
 	switch {
 	case s.UntilPromoted:
-		return fmt.Sprintf("%d %% (then paused until it is promoted)", s.Weight)
+		return weight + " (then paused until it is promoted)"
 	case s.Pause > 0:
-		return fmt.Sprintf("%d %% (then paused for %s)", s.Weight, s.Pause)
+		return fmt.Sprintf("%s (then paused for %s)", weight, s.Pause)
 	}
-	return fmt.Sprintf("%d %%", s.Weight)
+	return weight
+}
+
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return fmt.Sprintf("%d %ss", n, of)
 }
 
 // showSight shows what the first step can detect with a metric, and warns of

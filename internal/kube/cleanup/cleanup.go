@@ -25,6 +25,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // A Cleaner removes what one rollout added. Its methods are idempotent.
@@ -55,15 +56,16 @@ func (t Cleaner) Unroute(ctx context.Context) error {
 }
 
 // Separate takes the pods of the canary Deployment out of the user's Services: an
-// apply may have reset a selector.
-func (t Cleaner) Separate(ctx context.Context) error {
+// apply may have reset a selector. A Service that is named keeps them: its weight takes
+// them out.
+func (t Cleaner) Separate(ctx context.Context, but ...string) error {
 	doomed, err := t.doomed(ctx)
 	if err != nil || len(doomed) == 0 {
 		return err
 	}
 	for _, service := range t.record.Services {
-		if _, own := t.services.Endpoints(service.Name, doomed); own > 0 {
-			return t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable))
+		if _, own := t.services.Endpoints(service.Name, doomed); own > 0 && !slices.Contains(but, service.Name) {
+			return t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable), but...)
 		}
 	}
 	return nil
@@ -94,6 +96,9 @@ func (t Cleaner) serves(ctx context.Context, fits func(own int) error) error {
 	for _, service := range t.record.Services {
 		err := t.watch.Until(ctx, func(ctx context.Context) error {
 			others, own := t.services.Endpoints(service.Name, doomed)
+			if routers.Moves(t.record, service.Name) && t.services.SelectsCanary(service.Name) {
+				others = t.services.StablePods() // that its next weight gives it
+			}
 			if others > 0 {
 				return fits(own)
 			}

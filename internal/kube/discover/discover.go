@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/callers"
 	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
@@ -32,6 +33,9 @@ type Query struct {
 	// Images are images by the names of containers and init containers.
 	Images map[string]string
 	Router string // a router's name, "" for all that the cluster has
+	// Weights are those of the steps, in percent: a router that needs no route is chosen
+	// by them.
+	Weights []int
 	// DefaultDeployment, if it exists, takes precedence over Deployments behind a
 	// route.
 	DefaultDeployment string
@@ -65,6 +69,9 @@ type Found struct {
 	// Unmarked: the answers to test requests have no mark that says of which version
 	// they are.
 	Unmarked bool
+	// Callers says which requests reach the pods past the routes of the release, and
+	// what happens to them.
+	Callers []string
 	// Obstacles are all other problems that prevent the start.
 	Obstacles []string
 	// Owned are the objects that other tools write too.
@@ -107,10 +114,13 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if namespace != nil {
 		s.labels = namespace.Labels
 	}
+	routed, direct := s.routers, s.direct
+	withoutRoute(s, q, s.services, nil)
 	d, err := s.pickDeployment(q)
 	if err != nil {
 		return nil, err
 	}
+	s.routers, s.direct = routed, direct // what the found Deployment needs comes next
 	previous, err := c.LoadRecord(ctx, q.Namespace, d.Name)
 	if err != nil {
 		return nil, err
@@ -122,6 +132,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 		return nil, err
 	}
 	f.Record.Image = f.Record.Images()[f.Record.Container]
+	withoutRoute(s, q, s.servicesOf(d), previous)
 	if f.Record.Service, f.Record.Services, err = s.pickServices(d, q); err != nil {
 		return nil, err
 	}
@@ -139,6 +150,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	for _, what := range s.unseen {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("%s: what leads to service %s there is not seen, and stays on the stable version until the hand-over", what, f.Record.Service))
 	}
+	f.Callers = callers.Of(f.Record, s.services, ingresses(s, f.Record))
 	s.describeLive(f, d, q.Now)
 	f.Lost = s.lost(f, d, q.Now)
 	s.obstacles(f, d)
@@ -187,7 +199,7 @@ func Required(ctx context.Context, c *kube.Cluster, namespace, name string) ([]k
 	}
 	var first []kube.Permission
 	for _, r := range candidates("") {
-		if !serves(ctx, c, r.Kind()) {
+		if _, selecting := r.(router.Selecting); selecting || !serves(ctx, c, r.Kind()) {
 			continue
 		}
 		list := permissionsOf(r)

@@ -72,14 +72,18 @@ func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Ro
 		return err
 	}
 	for i := range of {
-		if read[i] != nil {
+		_, selecting := of[i].(router.Selecting)
+		switch {
+		case read[i] != nil && selecting && len(of) > 1:
+			s.direct = append(s.direct, *read[i])
+		case read[i] != nil:
 			s.routers = append(s.routers, *read[i])
 		}
 		if unseen[i] != "" && !slices.Contains(s.unseen, unseen[i]) {
 			s.unseen = append(s.unseen, unseen[i])
 		}
 	}
-	if len(s.routers)+len(s.unseen) == 0 {
+	if len(s.routers)+len(s.direct)+len(s.unseen) == 0 {
 		return fmt.Errorf("the cluster does not serve %s", groupVersion(of[0].Kind()))
 	}
 	return nil
@@ -185,7 +189,7 @@ func (s *survey) kinds() string {
 			names = append(names, name)
 		}
 	}
-	return strings.Join(names, " or ")
+	return cmp.Or(strings.Join(names, " or "), "route")
 }
 
 // notSeen says what could not be read, as the end of a sentence.
@@ -296,6 +300,10 @@ func (s *survey) tests(r *release.Record) (untested, unpinned string) {
 			continue
 		}
 		preflighter, ok := of.(router.Preflighter)
+		if _, selecting := of.(router.Selecting); selecting {
+			why := fmt.Sprintf("the router %s has no route for them; new pods count as ready when the endpoints of service %s list them", of.Name(), r.CanaryService())
+			return why, why
+		}
 		if !ok {
 			why := fmt.Sprintf("the router %s has no routes for test requests", of.Name())
 			return why, why

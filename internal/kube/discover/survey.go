@@ -23,6 +23,7 @@ type survey struct {
 	services    []corev1.Service
 	routers     []served
 	labels      map[string]string // of the namespace, nil if they are not known
+	direct      []served          // the routers that need no route
 	unseen      []string          // what may lead to the Service too, and why it was not read
 }
 

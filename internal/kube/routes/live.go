@@ -102,7 +102,7 @@ func (r *Set) Drift() string {
 			continue // an earlier process ended before it made the route
 		case live == nil:
 			return fmt.Sprintf("%s %s was deleted", route.router.Kind(), route.Name)
-		case wrote && live.GetGeneration() <= w.generation:
+		case wrote && w.behind(live):
 			continue // unchanged, or the watch is behind
 		}
 		if what := differs(r, route, live, w, wrote); what != "" {

@@ -74,7 +74,17 @@ func (r route) watched() kube.Watched {
 // Drift and acceptance.
 type writtenRoute struct {
 	generation int64
+	version    string // the resource version after the write
 	split      router.Split
+}
+
+// behind reports whether the watch has not passed this write yet. Kinds without a
+// generation, such as Services, have only the version.
+func (w writtenRoute) behind(live *unstructured.Unstructured) bool {
+	if live.GetGeneration() > 0 {
+		return live.GetGeneration() <= w.generation
+	}
+	return !kube.NotOlder(live.GetResourceVersion(), w.version)
 }
 
 // of resolves the routes of a record.
@@ -123,7 +133,7 @@ func newSet(c *kube.Cluster, w *kube.Watch, record *release.Record, named func(s
 func (r *Set) split(of route, weight int) router.Split {
 	to := router.Split{
 		Namespace: r.record.Namespace, Service: r.record.Service, CanaryService: r.record.CanaryService(),
-		Weight: weight, Extras: r.record.Extras, RouteNamespace: of.namespace, VersionLabel: r.record.VersionLabel,
+		Weight: weight, Extras: r.record.Extras, RouteNamespace: of.namespace, VersionLabel: r.record.VersionLabel, CanaryHash: r.record.Canary.Hash,
 	}
 	if r.open {
 		return pinned(r, of, to)
@@ -191,7 +201,8 @@ func (r *Set) writeOne(ctx context.Context, route route, to router.Split) error 
 	if err := r.writeBeside(ctx, route, live.Object, to); err != nil {
 		return err
 	}
-	if to.Weight <= 0 && !usesCanary(r, route, live) && route.router.Drift(live.Object, route.Route, r.split(route, router.Original)) != "" {
+	_, selecting := route.router.(router.Selecting)
+	if to.Weight <= 0 && !selecting && !usesCanary(r, route, live) && route.router.Drift(live.Object, route.Route, r.split(route, router.Original)) != "" {
 		return nil // the user rewrote it without the canary
 	}
 	patch, err := route.router.Write(live.Object, route.Route, to)
@@ -201,7 +212,7 @@ func (r *Set) writeOne(ctx context.Context, route route, to router.Split) error 
 		}
 	}
 	r.mu.Lock()
-	r.written[route.String()] = writtenRoute{generation: live.GetGeneration(), split: to}
+	r.written[route.String()] = writtenRoute{generation: live.GetGeneration(), version: live.GetResourceVersion(), split: to}
 	r.mu.Unlock()
 	var conflict *router.ConflictError
 	if errors.As(err, &conflict) {
@@ -221,8 +232,12 @@ func (r *Set) get(ctx context.Context, route route, create bool) (*unstructured.
 	return r.client(route.watched()).Create(ctx, r.mark(made, route.namespace), kube.Creating)
 }
 
-// usesCanary reports whether a route names the canary Service.
+// usesCanary reports whether a route names the canary Service, or is a Service that
+// selects the canary.
 func usesCanary(r *Set, route route, live *unstructured.Unstructured) bool {
+	if selecting, ok := route.router.(router.Selecting); ok {
+		return selecting.Selects(live.Object, r.split(route, 100))
+	}
 	_, uses, err := routers.Save(route.router, live.Object, r.record.Namespace, r.record.CanaryService())
 	return err == nil && uses
 }

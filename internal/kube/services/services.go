@@ -23,6 +23,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/fields"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // A Set is the user's Services of a release and the canary Service.
@@ -86,10 +87,13 @@ func (s Set) narrowed(key, value string) map[string]string {
 	return kube.With(s.record.Services[i].Selector, key, value)
 }
 
-// Narrow adds a label to the selectors of all user Services.
-func (s Set) Narrow(ctx context.Context, key, value string) error {
+// Narrow adds a label to the selectors of all user Services but those named.
+func (s Set) Narrow(ctx context.Context, key, value string, but ...string) error {
 	return kube.Each(ctx, len(s.record.Services), kube.AtOnce, func(ctx context.Context, i int) error {
 		user := s.record.Services[i]
+		if slices.Contains(but, user.Name) {
+			return nil
+		}
 		return s.setSelector(ctx, user.Name, kube.With(user.Selector, key, value))
 	})
 }
@@ -165,6 +169,9 @@ func (s Set) Drift() string {
 	s.written.mu.Lock()
 	defer s.written.mu.Unlock()
 	for name, w := range s.written.selectors {
+		if routers.Moves(s.record, name) {
+			continue // its route says whose it is
+		}
 		live := s.watch.Service(name)
 		if w.unseen && live == nil {
 			continue // the watch is behind
@@ -179,7 +186,7 @@ func (s Set) Drift() string {
 		}
 	}
 	for _, user := range s.record.Services {
-		if _, wrote := s.written.selectors[user.Name]; wrote {
+		if _, wrote := s.written.selectors[user.Name]; wrote || routers.Moves(s.record, user.Name) {
 			continue
 		}
 		live := s.watch.Service(user.Name)
@@ -234,6 +241,26 @@ func (s Set) Endpoints(service string, sets []string) (others, own int) {
 		}
 	}
 	return others, own
+}
+
+// SelectsCanary reports whether a Service is narrowed to the canary's ReplicaSet.
+func (s Set) SelectsCanary(service string) bool {
+	live := s.watch.Service(service)
+	return live != nil && s.record.Canary.Hash != "" && live.Spec.Selector[appsv1.DefaultDeploymentUniqueLabelKey] == s.record.Canary.Hash
+}
+
+// StablePods counts the ready pods that the user's Service would have at weight 0.
+func (s Set) StablePods() int {
+	selects := labels.SelectorFromSet(s.BySide(rollout.SideStable))
+	ready := 0
+	for _, rs := range s.watch.ReplicaSetsOf(s.record.Deployment) {
+		for _, pod := range s.watch.PodsOf(string(rs.UID)) {
+			if kube.PodReady(pod) && pod.DeletionTimestamp == nil && selects.Matches(labels.Set(pod.Labels)) {
+				ready++
+			}
+		}
+	}
+	return ready
 }
 
 // AimCanary sets the selector of the canary Service.

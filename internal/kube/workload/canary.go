@@ -17,6 +17,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/replicas"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router/routers"
+	"github.com/candlefish/deploy-action/internal/router/service"
 )
 
 // A canary manages the canary Deployment of a rollout.
@@ -44,7 +46,7 @@ func (c canary) scale(ctx context.Context, weight int) error {
 		if err := autoscaler.Hold(ctx, c.cluster, c.record.Namespace, c.record.Deployment, capacity); err != nil {
 			return err
 		}
-		want := canaryReplicas(capacity, weight)
+		want := podsFor(c.record, capacity, weight)
 		canary, err := c.Get(ctx, name)
 		if apierrors.IsNotFound(err) {
 			var d *appsv1.Deployment
@@ -87,7 +89,7 @@ func (c canary) needed(weight int) int {
 	if user == nil {
 		return 0
 	}
-	return int(canaryReplicas(c.capacity(user), weight))
+	return int(podsFor(c.record, c.capacity(user), weight))
 }
 
 // refillLimit bounds the wait for stable's pods before an abort: a canary that
@@ -127,6 +129,15 @@ func (c canary) refillStable(ctx context.Context) error {
 		return err
 	})
 	return nil
+}
+
+// podsFor returns the pods of the canary for a weight: where they are the share, as
+// many as give it.
+func podsFor(record *release.Record, live int32, weight int) int32 {
+	if routers.Shares(record) {
+		return service.Pods(live, weight)
+	}
+	return canaryReplicas(live, weight)
 }
 
 func canaryReplicas(live int32, weight int) int32 {

@@ -89,7 +89,7 @@ func newFixture(t *testing.T) *fixture {
 	})
 	fx := &fixture{t: t, ctx: ctx, sandbox: s, cluster: c, lease: lease, record: found.Record}
 	target := fx.target(c)
-	if err := target.prepare(ctx); err != nil {
+	if err := target.prepare(ctx, rollout.State{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := target.canary.scale(ctx, 100); err != nil {
@@ -288,7 +288,7 @@ func TestRestoreLeavesEverythingAsItWas(t *testing.T) {
 	}
 	defer target.Close()
 	for _, a := range []func() error{
-		func() error { return target.prepare(t.Context()) },
+		func() error { return target.prepare(t.Context(), rollout.State{}) },
 		func() error { return target.canary.scale(t.Context(), 100) },
 		func() error { return target.routes.Write(t.Context(), 50) },
 		func() error { return target.routes.Write(t.Context(), 0) },

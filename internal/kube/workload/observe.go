@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/services"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // Observe returns the state of pods, routes and other writers from the watch.
@@ -50,6 +51,10 @@ func backReady(set services.Set, record *release.Record, s rollout.State) int {
 	}
 	least := math.MaxInt
 	for _, service := range record.Services {
+		if routers.Moves(record, service.Name) {
+			least = min(least, set.StablePods())
+			continue
+		}
 		ready, _ := set.Endpoints(service.Name, []string{record.Canary.UID})
 		least = min(least, ready)
 	}

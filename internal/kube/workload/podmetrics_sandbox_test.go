@@ -55,7 +55,7 @@ func usageFixture(t *testing.T, resources sample.Resources, canary string) *Targ
 		t.Fatal(err)
 	}
 	t.Cleanup(target.Close)
-	if err := target.prepare(t.Context()); err != nil {
+	if err := target.prepare(t.Context(), rollout.State{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := target.canary.scale(t.Context(), 100); err != nil {

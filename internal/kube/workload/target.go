@@ -30,6 +30,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
 // The header of test requests and its value in their answers; see package routes.
@@ -143,7 +144,7 @@ func (t *Target) Do(ctx context.Context, a rollout.Action, s rollout.State) erro
 	}
 	switch a.Kind {
 	case rollout.KindPrepare:
-		return t.prepare(ctx)
+		return t.prepare(ctx, s)
 	case rollout.KindScale:
 		return t.scale(ctx, s)
 	case rollout.KindWeight:
@@ -207,7 +208,7 @@ func (t *Target) weight(ctx context.Context, weight int) error {
 		if err := t.canary.refillStable(ctx); err != nil {
 			return err
 		}
-		if err := t.cleaner().Separate(ctx); err != nil {
+		if err := t.cleaner().Separate(ctx, moved(t.record, rollout.State{Written: true})...); err != nil {
 			return err
 		}
 		limited, cancel := context.WithTimeout(ctx, refillLimit)
@@ -256,17 +257,26 @@ func (t *Target) revert(ctx context.Context) error {
 // the pods, then the selectors that require it, then the canary Service. This
 // order keeps endpoints in every Service. The earlier revisions get the label,
 // too: kubectl rollout undo starts pods from them.
-func (t *Target) prepare(ctx context.Context) error {
+func (t *Target) prepare(ctx context.Context, s rollout.State) error {
 	if err := t.deployments.History(t.record.Deployment).Label(ctx, t.record.Stable.ReplicaSet, replicas.LabelOf(rollout.SideStable)); err != nil {
 		return err
 	}
 	if err := t.deployments.SetSide(ctx, t.record.Deployment, t.record.Stable.ReplicaSet, replicas.LabelOf(rollout.SideStable)); err != nil {
 		return err
 	}
-	if err := t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable)); err != nil {
+	if err := t.services.Narrow(ctx, t.record.VersionLabel, string(rollout.SideStable), moved(t.record, s)...); err != nil {
 		return err
 	}
 	return t.services.CreateCanary(ctx)
+}
+
+// moved names the user's Service if its selector has a weight of this release: a
+// process that goes on leaves it as it is.
+func moved(record *release.Record, s rollout.State) []string {
+	if s.Written && routers.Moves(record, record.Service) {
+		return []string{record.Service}
+	}
+	return nil
 }
 
 // warm points the canary Service at the old revision and annotates how long its

@@ -95,6 +95,8 @@ func preflight(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.
 	case rollout.SplitBlind:
 		s.Unconfirmed = append(s.Unconfirmed, "before the first weight: the answers to test requests cannot be attributed")
 		return reached(p, s, o)
+	case rollout.SplitNone: // the endpoints of the canary Service list its pods
+		return reached(p, s, o)
 	case rollout.SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
@@ -173,7 +175,7 @@ func dwell(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.Stat
 // step is still judged, so the gateway knows them before it gets the weight.
 func hold(p rollout.Plan, s rollout.State, o rollout.Observation, until time.Time) (rollout.State, rollout.Action) {
 	awaits := fmt.Sprintf("the dwell at %d %%", s.Weight)
-	if s.Sized > s.Step || s.Step+1 == len(p.Steps) {
+	if s.Sized > s.Step || s.Step+1 == len(p.Steps) || p.Exact {
 		return resize(s, o, wait(s, until, awaits))
 	}
 	ahead := until.Add(-min(2*s.PodsTook+s.Lag, p.Steps[s.Step].Dwell/2))
