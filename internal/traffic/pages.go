@@ -39,8 +39,7 @@ func (c Config) at(i int) Config {
 	return c
 }
 
-// Reachable returns the configuration without those of More that do not answer from
-// here, and why they do not.
+// Reachable leaves out those of More that do not answer from here, and says why.
 func (c Config) Reachable(ctx context.Context) (Config, []string) {
 	var silent []string
 	c.More, silent = entry.Reachable(ctx, c.More, func(ctx context.Context, p entry.Point) (probe.Sample, error) {

@@ -196,8 +196,6 @@ func (c *confirmation) downStill(a probe.Answer, replace bool) bool {
 	return (replace || c.settling) && !c.confirmed && a.Side != rollout.SideCanary
 }
 
-func (c *confirmation) unattributed() { c.of[0].Unattributed() }
-
 // counted adds a number of answers of each version, mixed as evenly as
 // possible: the order within one reading of counters is unknown.
 func (c *confirmation) counted(stable, canary int) {

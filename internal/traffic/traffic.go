@@ -32,11 +32,10 @@ import (
 
 // Config configures what a Monitor sends and how it reads the answers.
 type Config struct {
-	URL   string        // of the entry point; without Paths, with the path to ask for
-	Paths []expect.Path // behind the URL
-	Host  string        // the Host header where the URL names an address
-	// Fresh: each request opens a connection; see probe.Target.
-	Fresh   bool
+	URL     string        // of the entry point; without Paths, with the path to ask for
+	Paths   []expect.Path // behind the URL
+	Host    string        // the Host header where the URL names an address
+	Fresh   bool          // each request opens a connection; see probe.Target
 	More    []entry.Point // the other entry points; each shows a weight by its own answers
 	Rate    int           // requests per second
 	Timeout time.Duration // of one request
@@ -199,7 +198,7 @@ func (m *Monitor) answer(a probe.Answer) {
 	}
 	a = attributed(m, a)
 	if m.counters != nil {
-		m.share.unattributed()
+		m.share.of[0].Unattributed()
 	} else {
 		if m.share.answer(a) {
 			m.notify()

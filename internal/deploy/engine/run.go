@@ -27,6 +27,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/rollout/loop"
+	"github.com/candlefish/deploy-action/internal/router/routers"
 	"github.com/candlefish/deploy-action/internal/traffic"
 	"github.com/candlefish/deploy-action/internal/traffic/pace"
 )
@@ -256,7 +257,7 @@ func (r *Run) Check(found *discover.Found) error {
 		reasons = append(reasons, found.NoEntry())
 	}
 	before := 0
-	reasons = append(reasons, discover.Refusals(found.Record, weights(r.Cfg.Steps))...)
+	reasons = append(reasons, routers.Refusals(found.Record, weights(r.Cfg.Steps))...)
 	for _, step := range found.Realize(r.Cfg.Plan(0)).Steps {
 		if r.Cfg.Strategy == rollout.StrategyRolling {
 			break // no weight is confirmed
@@ -340,7 +341,7 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	}
 	record.State = rollout.State{Phase: rollout.PhasePending, Since: time.Now()}
 	if found.Untested == "" {
-		canary, _ := discover.PinValues(record)
+		canary, _ := routers.PinValues(record)
 		record.Preflight = cmp.Or(canary, rand.Text())
 	}
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
@@ -479,7 +480,7 @@ func (r *Run) start(ctx context.Context, cfg traffic.Config, found *discover.Fou
 	case identity.Why != "":
 		r.Console.Logf("no test requests to one version alone while it is judged: %s", identity.Why)
 	default:
-		_, stable := discover.PinValues(record)
+		_, stable := routers.PinValues(record)
 		record.PreflightStable = cmp.Or(stable, rand.Text())
 	}
 	return traffic.Start(ctx, cfg, record, identity)

@@ -52,7 +52,7 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 		c.Logf("steps %s, %s each; then hand over without a restart, %s", strings.Join(weights, ", "), cfg.StepDuration, ending(p))
 	}
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
-	for _, line := range tests(cfg, p, f.Unpinned) {
+	for _, line := range tests(cfg, p, f.Untested, f.Unpinned) {
 		c.Logf("%s", line)
 	}
 	share := 0.0
@@ -96,11 +96,13 @@ func pins(cfg inputs.Config, p rollout.Plan, unpinned string) bool {
 }
 
 // tests says what test requests the plan sends to one version alone.
-func tests(cfg inputs.Config, p rollout.Plan, unpinned string) []string {
+func tests(cfg inputs.Config, p rollout.Plan, untested, unpinned string) []string {
 	var lines []string
 	switch {
 	case p.Replace:
 		unpinned = "the stable version does not serve"
+	case untested != "":
+		return []string{"no test requests to one version alone: " + untested}
 	case p.Prewarm > 0:
 		lines = append(lines, fmt.Sprintf("before its first weight the canary gets test requests to all probe paths until its latency has settled, at most for %s", p.Prewarm))
 	}

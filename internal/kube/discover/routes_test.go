@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/gatewayapi"
+	"github.com/candlefish/deploy-action/internal/router/service"
 )
 
 // other is a router of another kind of route, of which nothing else is known.
@@ -195,5 +196,47 @@ func TestWhatARunMayLack(t *testing.T) {
 	gaps, err := RouteGaps(t.Context(), c, &release.Record{Namespace: "shop", Router: "gateway-api", Routes: []release.Route{{Name: "web"}}})
 	if err != nil || len(gaps) != 1 || gaps[0] != "patch httproutes" {
 		t.Errorf("gaps %q, %v", gaps, err)
+	}
+}
+
+func TestWithoutARouteTheServiceMovesTheRequests(t *testing.T) {
+	t.Parallel()
+	srv := server(t)
+	srv.Delete(gatewayapi.Router{}.Kind(), "shop", "web")
+	srv.Apply("apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {clusterIP: 10.0.0.1, selector: {app: web}}\nstatus: {loadBalancer: {ingress: [{hostname: lb.example}]}}\n")
+	c := srv.Cluster()
+	of := []router.Router{gatewayapi.Router{}, service.Router{}, service.Replicas{}}
+	by := &release.Record{Namespace: "shop", Service: "web", Router: "replicas", Routes: []release.Route{{Name: "web"}}}
+	gone := &release.Record{Namespace: "shop", Service: "web", Router: "gateway-api", Routes: []release.Route{{Name: "web"}}}
+	for name, c := range map[string]struct {
+		q        Query
+		previous *release.Record
+		want     string
+	}{
+		"all at once":            {Query{Weights: []int{100}}, nil, "service"},
+		"in steps":               {Query{Weights: []int{5, 50, 100}}, nil, "replicas"},
+		"steps that neither can": {Query{Weights: []int{75, 100}}, nil, "replicas"}, // it says so
+		"again":                  {Query{Weights: []int{100}}, by, "service"},
+		"a route that is gone":   {Query{Weights: []int{100}}, gone, ""},
+		"a named route":          {Query{Weights: []int{100}, Route: "web"}, nil, ""},
+	} {
+		s, err := readSurvey(t.Context(), srv.Cluster(), "shop", of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		withoutRoute(s, c.q, s.services, c.previous)
+		routes, err := s.pickRoutes("web", c.q)
+		switch {
+		case c.want == "":
+			if err == nil || !strings.Contains(err.Error(), "no HTTPRoute in namespace shop") && !strings.Contains(err.Error(), "httproute shop/web does not exist") {
+				t.Errorf("%s: %+v, %v", name, routes, err)
+			}
+		case err != nil || len(routes) != 1 || routes[0].Router != c.want:
+			t.Errorf("%s: %+v, %v, want %s", name, routes, err, c.want)
+		}
+	}
+	_, f, err := look(t, c, Query{Router: "service"}, service.Router{})
+	if err != nil || f.EntryPoint.URL != "" || !f.Direct() || !strings.Contains(f.NoEntry(), "set probe-url") {
+		t.Errorf("a Service without a port: %+v, %v", f, err)
 	}
 }

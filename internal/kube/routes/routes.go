@@ -245,6 +245,9 @@ func usesCanary(r *Set, route route, live *unstructured.Unstructured) bool {
 // Disown removes our field manager from the user's routes.
 func (r *Set) Disown(ctx context.Context) error {
 	for _, route := range r.routes {
+		if _, selecting := route.router.(router.Selecting); selecting {
+			continue // a Service, which is given up as one
+		}
 		client := r.client(route.watched())
 		err := fields.GiveUp(ctx,
 			func(ctx context.Context) (*unstructured.Unstructured, error) {
