@@ -141,6 +141,14 @@ func judgedAs(p rollout.Plan) rollout.Plan {
 	return p
 }
 
+// inBake names the input that gives the judge of a plan more time.
+func inBake(p rollout.Plan, sentence string) string {
+	if p.Strategy == rollout.StrategyBlueGreen && p.Bake > 0 {
+		return strings.ReplaceAll(sentence, "raise step-duration", "raise bake-time")
+	}
+	return sentence
+}
+
 // smokeWords lists the smoke tests of the inputs.
 func smokeWords(b inputs.BlueGreen) string {
 	if len(b.Tests.Tests) == 0 {

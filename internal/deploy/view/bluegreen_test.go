@@ -125,6 +125,13 @@ func TestJudgedAs(t *testing.T) {
 	if got := judgedAs(p).Steps[0].Dwell; got != time.Minute || p.Steps[0].Dwell != time.Second {
 		t.Errorf("blue-green is judged for %s, and held for %s", got, p.Steps[0].Dwell)
 	}
+	const advice = "too few: raise step-duration to 10s, or probe-rate"
+	if got := inBake(p, advice); got != "too few: raise bake-time to 10s, or probe-rate" {
+		t.Errorf("blue-green: %s", got)
+	}
+	if got := inBake(rollout.Plan{Bake: time.Minute}, advice); got != advice {
+		t.Errorf("a canary: %s", got)
+	}
 	p.Bake = 0
 	if got := judgedAs(p).Steps[0].Dwell; got != time.Second {
 		t.Errorf("blue-green without a bake is judged for %s", got)

@@ -59,7 +59,7 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	if pins(cfg, p, f.Unpinned) {
 		share = 1.0 / pinned.Part
 	}
-	showSight(c, cfg.Rules.ProbeSight(judgedAs(p), float64(cfg.ProbeRate), share))
+	showSight(c, p, cfg.Rules.ProbeSight(judgedAs(p), float64(cfg.ProbeRate), share))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
@@ -173,8 +173,9 @@ func count(n int, of string) string {
 
 // showSight shows what the first step can detect with a metric, and warns of
 // every step that can detect too little.
-func showSight(c *console.Console, steps []judging.Sight) {
+func showSight(c *console.Console, p rollout.Plan, steps []judging.Sight) {
 	for i, sight := range steps {
+		sight.Sentence = inBake(p, sight.Sentence)
 		switch {
 		case !sight.Enough:
 			c.Warn(sight.Sentence)
@@ -291,7 +292,7 @@ func (p *Progress) weight(s rollout.State, a rollout.Action, changed bool) {
 	}
 	if changed && s.Step == 0 && a.Weight > 0 {
 		for _, steps := range p.Rules.Sight(judgedAs(p.Plan), p.Monitor.RateBefore) {
-			showSight(p.Console, steps)
+			showSight(p.Console, p.Plan, steps)
 		}
 	}
 	p.Console.Show(console.Event{Kind: console.KindWeight, Weight: a.Weight})

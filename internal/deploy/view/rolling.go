@@ -40,7 +40,7 @@ func showRolling(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	if cfg.MetricsURL != "" {
 		c.Warn("gateway-metrics-url is not used: both versions of a rolling update are behind one Service")
 	}
-	showSight(c, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), 0))
+	showSight(c, p, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), 0))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}

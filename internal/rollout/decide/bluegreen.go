@@ -79,7 +79,7 @@ func unverified(p rollout.Plan, o rollout.Observation) (missing string, next rol
 	case o.CanaryWanted == 0 || o.CanaryReady < o.CanaryWanted:
 		return "all endpoints of the new version; " + readiness(o, o.Waiting), rollout.KindWait
 	case p.Smoke > 0 && o.Smoke != rollout.CheckPassed:
-		return "the smoke tests", rollout.KindWait
+		return fmt.Sprintf("the smoke tests, which have to end within %s", p.Smoke), rollout.KindWait
 	case p.Smoke > 0 && o.Untested > 0:
 		return fmt.Sprintf("the smoke tests of %d new pods", o.Untested), rollout.KindSmoke
 	}
