@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"k8s.io/client-go/dynamic"
@@ -100,10 +101,23 @@ func pluginExists(config *rest.Config) error {
 		return nil
 	}
 	if _, err := exec.LookPath(config.ExecProvider.Command); err != nil {
-		return fmt.Errorf("the kubeconfig gets its token from the program %q, which cannot be run here (%w); set eks-cluster for a cluster on EKS, or use a kubeconfig with a token",
-			config.ExecProvider.Command, err)
+		return fmt.Errorf("the kubeconfig gets its token from the program %q, which cannot be run here (%w); %s",
+			config.ExecProvider.Command, err, wayOut(config.ExecProvider.Command))
 	}
 	return nil
+}
+
+// wayOut says how to connect without a program that gets tokens.
+func wayOut(program string) string {
+	switch filepath.Base(program) {
+	case "aws", "aws-iam-authenticator":
+		return "for a cluster on EKS set eks-cluster, which needs no program"
+	case "gke-gcloud-auth-plugin", "gcloud":
+		return "for a cluster on GKE use the kubeconfig of google-github-actions/get-gke-credentials, which has a token"
+	case "kubelogin":
+		return "for a cluster on AKS put a token into the kubeconfig: kubectl config set-credentials deploy --token=...; docs/clusters.md has the steps"
+	}
+	return "set eks-cluster for a cluster on EKS, or use a kubeconfig with a token"
 }
 
 // ConnectTo creates the clients for a configuration. It sends no request.

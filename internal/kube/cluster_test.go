@@ -207,3 +207,19 @@ func TestTheEndOfATokenIsKnown(t *testing.T) {
 		t.Errorf("the token ends at %s (%t)", end, ok)
 	}
 }
+
+// The image of the action has no programs of clouds; each has its way out.
+func TestAMissingPluginNamesTheWayOut(t *testing.T) {
+	t.Parallel()
+	s := serveAPI(t, "new")
+	for program, want := range map[string]string{
+		"/none/aws":                    "set eks-cluster, which needs no program",
+		"/none/gke-gcloud-auth-plugin": "the kubeconfig of google-github-actions/get-gke-credentials",
+		"/none/kubelogin":              "docs/clusters.md has the steps",
+		"/none/other":                  "use a kubeconfig with a token",
+	} {
+		if _, err := Connect(ConnectOptions{Kubeconfig: s.kubeconfig(t, "", execUser(program))}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), program) {
+			t.Errorf("%s: %v", program, err)
+		}
+	}
+}
