@@ -142,12 +142,15 @@ type Record struct {
 	// Template is the released pod template as the API server would store it, without
 	// the version label. It is empty if only images change.
 	Template json.RawMessage `json:"template,omitempty"`
-	Replicas int32           `json:"replicas"`
-	Stable   Revision        `json:"stable"`
-	Canary   Revision        `json:"canary,omitzero"`
-	Services []Service       `json:"services"`
-	Router   string          `json:"router"` // of the first route; that of all routes without one of their own
-	Routes   []Route         `json:"routes"`
+	// Manifests: the release applies manifests, and has not applied or undone all of
+	// them yet.
+	Manifests bool      `json:"manifests,omitempty"`
+	Replicas  int32     `json:"replicas"`
+	Stable    Revision  `json:"stable"`
+	Canary    Revision  `json:"canary,omitzero"`
+	Services  []Service `json:"services"`
+	Router    string    `json:"router"` // of the first route; that of all routes without one of their own
+	Routes    []Route   `json:"routes"`
 	// Extras are what the routes do beside the weights during the release.
 	Extras    Extras    `json:"extras,omitzero"`
 	WarmUntil time.Time `json:"warm_until,omitzero"`

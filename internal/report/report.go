@@ -63,6 +63,14 @@ type Container struct {
 	PreviousImage string `json:"previous_image,omitempty"`
 }
 
+// A Change is what manifests change in one object. Values of Secrets are redacted.
+type Change struct {
+	Object string   `json:"object"`
+	When   string   `json:"when"`
+	Verb   string   `json:"verb"` // create, change or delete
+	Lines  []string `json:"lines,omitempty"`
+}
+
 // A Result is the result of one run.
 type Result struct {
 	// Existing tools read these fields: never change their names or meaning.
@@ -86,6 +94,8 @@ type Result struct {
 	PreviousImage string `json:"previous_image"`
 	// Containers are all containers of the released pods with their images.
 	Containers []Container `json:"containers,omitempty"`
+	// Changes is what the manifests of the release change.
+	Changes []Change `json:"changes,omitempty"`
 	// Weight is the last weight that the rollout decided on, in percent, also in an
 	// earlier process.
 	Weight int `json:"weight"`
@@ -252,7 +262,7 @@ func JSON(r Result) ([]byte, error) {
 
 // longest returns the length of the longest list in r.
 func (r Result) longest() int {
-	n := max(len(r.Events), len(r.Warnings), len(r.StepRecords), len(r.Weights), len(r.Pods), len(r.ImageDigests), len(r.Containers), len(r.TrafficSteps), len(r.Command))
+	n := max(len(r.Events), len(r.Warnings), len(r.StepRecords), len(r.Weights), len(r.Pods), len(r.ImageDigests), len(r.Containers), len(r.Changes), len(r.TrafficSteps), len(r.Command))
 	if r.PodFailure != nil {
 		n = max(n, len(r.PodFailure.LastLogLines))
 	}
@@ -285,6 +295,12 @@ func (r Result) cut(keep int) (_ Result, lost int) {
 	r.ImageDigests = cutList(r.ImageDigests, keep, &lost, itself)
 	if r.Containers != nil {
 		r.Containers = cutList(r.Containers, keep, &lost, func(c *Container) []*string { return []*string{&c.Name, &c.Image, &c.PreviousImage} })
+	}
+	if r.Changes != nil {
+		r.Changes = cutList(r.Changes, keep, &lost, func(c *Change) []*string {
+			c.Lines = cutList(c.Lines, keep, &lost, itself)
+			return []*string{&c.Object, &c.When, &c.Verb}
+		})
 	}
 	r.TrafficSteps = cutList(r.TrafficSteps, max(keep, 1), &lost, func(*int) []*string { return nil })
 	if r.Command != nil {

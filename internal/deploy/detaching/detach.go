@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/deploy/applying"
 	"github.com/candlefish/deploy-action/internal/deploy/engine"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
@@ -115,6 +116,17 @@ func job(r *engine.Run, found *discover.Found) (detached.Spec, error) {
 		}
 		s.Files["smoke.yaml"] = string(raw)
 		s.Args = append(s.Args, "--smoke-file="+detached.FilesDir+"/smoke.yaml")
+	}
+	manifests, err := applying.Rendered(r.Cfg.Objects)
+	if err != nil {
+		return s, err
+	}
+	if len(manifests) > 0 {
+		if s.Files == nil {
+			s.Files = map[string]string{}
+		}
+		s.Files["manifests.json"] = string(manifests)
+		s.Args = append(s.Args, "--manifests="+detached.FilesDir+"/manifests.json")
 	}
 	if r.Cfg.PodPatch != "" {
 		raw, err := os.ReadFile(r.Cfg.PodPatch)

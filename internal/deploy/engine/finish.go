@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/applying"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -68,6 +70,9 @@ func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Le
 		return err
 	}
 	if !record.Unfinished() && !record.Warm() {
+		if record != nil && record.Manifests {
+			return settleRecorded(ctx, r, record, lease)
+		}
 		return nil
 	}
 	state, err := r.Next(ctx, record, lease)
@@ -78,8 +83,8 @@ func (r *Run) Finish(ctx context.Context, namespace, name string, lease *kube.Le
 	switch {
 	case err != nil:
 		return err
-	case d.SaveErr != nil:
-		return d.SaveErr
+	case d.SaveErr != nil || d.Unsettled != nil:
+		return cmp.Or(d.SaveErr, d.Unsettled)
 	case d.State.Phase != rollout.PhaseAborted && d.State.Phase != rollout.PhasePromoted:
 		return &exit.Error{Status: exit.AbortFailed, Err: fmt.Errorf("finish the rollout of run %s: %s", record.Run, d.State.Reason),
 			Hint: view.LookHint(record) + "; if this record fits nothing any more, type: " + r.Command("forget", namespace, name)}
@@ -224,4 +229,21 @@ func recall(ctx context.Context, r *Run, record *release.Record, state rollout.S
 	}
 	identity.TeachStable(sets)
 	return identity, nil
+}
+
+// manifestsOf returns the manifests of a run, with its connection and inputs of now.
+func manifestsOf(r *Run) *applying.Manifests {
+	r.manifests.Cluster, r.manifests.Cfg, r.manifests.Console = r.Cluster, r.Cfg, r.Console
+	return &r.manifests
+}
+
+// settleRecorded finishes the manifests of a release that has ended otherwise.
+func settleRecorded(ctx context.Context, r *Run, record *release.Record, lease *kube.Lease) error {
+	target, err := open(ctx, r.Cluster, record, lease)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	r.Console.Logf("the manifests of run %s are not all applied or undone; finishing that first", record.Run)
+	return manifestsOf(r).Settle(ctx, target, record.State)
 }

@@ -55,7 +55,10 @@ func surveyRolling(ctx context.Context, r *Run) (*discover.Found, error) {
 	if r.Cfg.ProbeURL != "" {
 		found.Through(r.Cfg.ProbeURL)
 	}
-	return found, r.refuse(missing)
+	if err := r.refuse(missing); err != nil {
+		return nil, err
+	}
+	return found, manifestsOf(r).Survey(ctx, found)
 }
 
 // unseenStable is the identity for a rolling update of a version that does not serve:

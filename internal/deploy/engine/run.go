@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/deploy/applying"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/deploy/judging"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
@@ -52,6 +53,8 @@ type Run struct {
 	Follow func(*release.Record, rollout.State)
 	// Group makes this the run of one member of a group; nil for none.
 	Group *Membership
+
+	manifests applying.Manifests
 }
 
 // Configure takes the inputs, with the rules of the analysis file.
@@ -69,6 +72,9 @@ func (r *Run) Configure(values input.Values) error {
 	}
 	cfg.Rules = rules
 	if err := cfg.BlueGreen.LoadTests(); err != nil {
+		return err
+	}
+	if err := cfg.LoadManifests(values); err != nil {
 		return err
 	}
 	r.Values, r.Cfg = values, cfg
@@ -125,11 +131,14 @@ func (r *Run) Deliver(ctx context.Context) (*view.Delivery, error) {
 	if err := LookAround(ctx, r, found); err != nil {
 		return nil, err
 	}
-	if unchanged(found) {
+	if unchanged(r, found) {
 		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
 	if err := r.Check(found); err != nil {
 		return nil, err
+	}
+	if !found.Record.ChangesPods() && manifestsOf(r).Any() {
+		return manifestsOf(r).Only(ctx, found)
 	}
 	if err := r.admitted(ctx, found); err != nil {
 		return nil, err
@@ -157,10 +166,11 @@ func (r *Run) admitted(ctx context.Context, found *discover.Found) error {
 // ends here, and an error if a rollout cannot start.
 func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
 	idle := !found.Previous.Unfinished()
-	if idle && !found.Previous.Warm() && unchanged(found) {
+	if idle && !found.Previous.Warm() && unchanged(r, found) {
 		return &view.Delivery{Found: found, Unchanged: true, Previous: found.Record.Stable.Image}, nil
 	}
 	view.ShowPlan(r.Console, r.Cfg, found)
+	view.ShowChanges(r.Console, found.Record, manifestsOf(r).Differences())
 	if r.Cfg.RunIn != "cluster" && !r.InCluster {
 		ends, _ := r.Cluster.TokenExpires()
 		worst := inputs.WorstCase(r.Cfg.Plan(time.Duration(found.Grace) * time.Second))
@@ -172,15 +182,15 @@ func (r *Run) First(found *discover.Found) (*view.Delivery, error) {
 		}
 	}
 	if r.Cfg.PlanOnly {
-		return &view.Delivery{Found: found, Planned: true, Previous: found.Record.Stable.Image}, nil
+		return &view.Delivery{Found: found, Planned: true, Changes: manifestsOf(r).Differences(), Previous: found.Record.Stable.Image}, nil
 	}
 	return nil, nil
 }
 
 // unchanged reports whether the Deployment already runs the images with all its
 // pods ready, so there is nothing to release.
-func unchanged(f *discover.Found) bool {
-	return !f.Record.ChangesPods() && f.Down == "" && len(f.Obstacles) == 0
+func unchanged(r *Run, f *discover.Found) bool {
+	return !manifestsOf(r).Any() && !f.Record.ChangesPods() && f.Down == "" && len(f.Obstacles) == 0
 }
 
 // Permitted returns one error with all missing permissions.
@@ -192,7 +202,7 @@ func (r *Run) Permitted(ctx context.Context) error {
 	if r.Cfg.BlueGreen.Smoke > 0 {
 		needed = append(needed, forward.Permissions...)
 	}
-	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, slices.Concat(needed, r.Cfg.Rules.Permissions())...)
+	missing, err := r.Cluster.Missing(ctx, r.Cfg.Namespace, slices.Concat(needed, r.Cfg.Rules.Permissions(), manifestsOf(r).Permissions())...)
 	if err != nil {
 		return fmt.Errorf("read cluster %s: %w", r.Cluster.Host, err)
 	}
@@ -239,7 +249,7 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 	if err := r.refuse(missing); err != nil {
 		return nil, err
 	}
-	return found, nil
+	return found, manifestsOf(r).Survey(ctx, found)
 }
 
 // Check returns all problems that prevent a rollout in one error.
@@ -403,14 +413,24 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 			return nil, err
 		}
 	}
-	d := &view.Delivery{Found: c.found, Previous: c.record.PreviousImage}
+	d := &view.Delivery{Found: c.found, Changes: manifestsOf(r).Differences(), Previous: c.record.PreviousImage}
 	if c.found == nil {
 		d.Found = &discover.Found{Record: c.record}
+	}
+	if c.found != nil {
+		if err := manifestsOf(r).Before(steady, target, c.state); err != nil {
+			d.State, d.SaveErr = manifestsOf(r).Failed(steady, target, err)
+			d.Unsettled, d.Traffic = manifestsOf(r).Settle(steady, target, d.State), c.monitor.Snapshot()
+			return d, nil
+		}
 	}
 	tests := newTester(steady, r, c.monitor)
 	d.SaveErr = r.drive(steady, testedTarget{target, tests}, c, d)
 	d.Smoke = tests.tested()
 	conclusion(steady, d, target)
+	if d.SaveErr == nil && ctx.Err() == nil {
+		d.Unsettled = manifestsOf(r).Settle(steady, target, d.State)
+	}
 	d.Traffic = c.monitor.Snapshot()
 	return d, nil
 }

@@ -36,12 +36,12 @@ func (c Config) GoesBack() bool {
 
 // own are the inputs of one run, which another process of the same release does
 // not take over.
-var own = []string{"command", "full", "image", "images", "kubeconfig", "kube-context", "eks-cluster", "aws-region", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
+var own = []string{"command", "full", "image", "images", "manifests", "prune", "kubeconfig", "kube-context", "eks-cluster", "aws-region", "report-dir", "dry-run", "run-url", "namespace", "deployment-name"}
 
 // Outside are the inputs of the process that starts or watches a Job, which the
 // Job's process does not get.
 var Outside = []string{"run-in", "run-image", "service-account", "pod-patch", "wait", "attach", "when-cancelled", "kubeconfig", "kube-context", "eks-cluster", "aws-region",
-	"report-dir", "analysis-file", "smoke-file", "run-url", "namespace", "deployment-name", "image", "probe-url"}
+	"report-dir", "analysis-file", "smoke-file", "run-url", "namespace", "deployment-name", "image", "manifests", "probe-url"}
 
 // Recorded returns the inputs that the record keeps for another process.
 func Recorded(v input.Values) map[string]string {

@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/updates"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
+	"github.com/candlefish/deploy-action/internal/manifest"
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
@@ -17,15 +18,19 @@ import (
 
 // Config is the configuration of one run: the typed inputs, before discovery.
 type Config struct {
-	Image       string
-	Images      map[string]string // by container, beside Image
-	Environment string
-	Namespace   string
-	Deployment  string // empty names are discovered
-	Service     string
-	Container   string
-	Route       string
-	Router      string
+	Image  string
+	Images map[string]string // by container, beside Image
+	// Objects are the manifests; LoadManifests gives them the images.
+	Objects        []manifest.Object
+	Prune          bool
+	ForceConflicts bool
+	Environment    string
+	Namespace      string
+	Deployment     string // empty names are discovered
+	Service        string
+	Container      string
+	Route          string
+	Router         string
 
 	Strategy rollout.Strategy
 	// StrategyReason says why it is that one.
@@ -163,6 +168,7 @@ func ConfigOf(v input.Values) Config {
 	}
 	c.Images, _ = images(v)
 	c.ForStrategy(v)
+	c.Prune, c.ForceConflicts = v.Bool("prune"), v.Bool("force-conflicts")
 	c.ProbePaths, _ = probePaths(v) // Together has reported what is wrong
 	c.Marker = traffic.Marker{Header: v.String("version-header"), Body: v.Regexp("version-body")}
 	return c

@@ -16,7 +16,7 @@ func Together(v input.Values) input.Problems {
 	_, problems := probePaths(v)
 	_, wrong := images(v)
 	_, misplaced := members.Parse(v, os.ReadFile)
-	return slices.Concat(problems, wrong, misplaced, gitopsTogether(v), smokePaths(v))
+	return slices.Concat(problems, wrong, misplaced, gitopsTogether(v), needManifests(v), smokePaths(v))
 }
 
 // recorded is the kind of source of what an earlier process was given.

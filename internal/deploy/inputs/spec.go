@@ -51,7 +51,7 @@ func Spec() input.Spec {
 
 func inputs() []input.Def {
 	return slices.Concat(
-		group("What to release", releaseInputs()),
+		group("What to release", slices.Concat(releaseInputs(), manifestInputs())),
 		group("How traffic moves", trafficInputs()),
 		group("Blue-green", blueGreenInputs()),
 		group("Rolling updates", rollingInputs()),
@@ -84,7 +84,7 @@ func releaseInputs() []input.Def {
 			Help: "With command promote: skip the remaining steps",
 		},
 		{
-			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false images= deployments= clusters= command=" + CommandDeploy,
+			Name: "image", Env: "IMAGE", Form: input.FormImage, Positional: true, Required: true, RequiredFor: "attach=false images= manifests= deployments= clusters= command=" + CommandDeploy,
 			Help:    "Image to release, with a tag or digest",
 			Example: "registry.example/website:1.4.2",
 		},
@@ -371,7 +371,7 @@ func runInputs() []input.Def {
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "Final status: promoted, unchanged, planned, aborted, rolled-back, paused, done, failed, abort-failed or bad-input"},
+		{Name: "status", Help: "Final status: promoted, unchanged, applied, planned, aborted, rolled-back, paused, done, failed, abort-failed or bad-input"},
 		{Name: "image", Help: "Image that serves at the end of the run, by digest if all its pods run the same one"},
 		{Name: "previous-image", Help: "Image that served at the start of the run"},
 		{Name: "failed-requests", Help: "Number of failed probe requests"},

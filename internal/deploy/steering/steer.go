@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/apply"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -276,6 +277,13 @@ func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record,
 	if err != nil {
 		return nil, err
 	}
+	recalled, err := apply.Recall(ctx, r.Cluster, found.Record, record.Stable.ReplicaSet)
+	if err != nil {
+		return nil, err
+	}
+	if !recalled {
+		r.Console.Warn(fmt.Sprintf("revision %s is no longer in the history of deployment %s: its image is released again, its other settings are not", record.Stable.ReplicaSet, record.Deployment))
+	}
 	if err := r.Check(found); err != nil {
 		return nil, err
 	}
@@ -314,6 +322,9 @@ func plain(ctx context.Context, r *engine.Run, record *release.Record, lease *ku
 	}
 	lease.Abandon() // a renewal would create the lease again
 	if err := r.Cluster.Forget(ctx, record.Namespace, record.Deployment); err != nil {
+		return nil, err
+	}
+	if err := apply.Forget(ctx, r.Cluster, record.Namespace, record.Deployment); err != nil {
 		return nil, err
 	}
 	r.Console.Logf("deployment %s/%s is as the user wrote it; its record and lease are deleted", record.Namespace, record.Deployment)

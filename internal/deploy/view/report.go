@@ -103,12 +103,16 @@ func (r *Run) end(d *Delivery, err error) *exit.Error {
 		return &exit.Error{Status: status, Err: err, Hint: hint}
 	case d.Planned:
 		return ended(exit.Done, "dry run: nothing was changed", "")
+	case d.Applied > 0:
+		return ended(exit.Done, fmt.Sprintf("%d objects of the manifests were applied; the pods of deployment %s are as they were", d.Applied, d.Found.Record.Deployment), "")
 	case d.Unchanged:
 		return ended(exit.Done, fmt.Sprintf("nothing to do: all pods of deployment %s run %s", d.Found.Record.Deployment, d.Found.Record.Image), "")
 	case d.Asked:
 		return r.answered(d)
 	case d.SaveErr != nil:
 		return ended(exit.AbortFailed, d.SaveErr.Error(), "the record in the cluster is out of date; "+LookHint(d.Found.Record))
+	case d.Unsettled != nil && (d.State.Phase == rollout.PhasePromoted || d.State.Phase == rollout.PhaseAborted):
+		return ended(exit.CouldNotRun, fmt.Sprintf("the release is %s, but not all of its manifests: %v", d.State.Phase, d.Unsettled), "the next run goes on with them; mend that object, then run it again")
 	case d.replaced() != nil && r.Cfg.Command != inputs.CommandDeploy:
 		return ended(exit.Done, d.Unproven.Error(), "")
 	case d.replaced() != nil:
@@ -239,8 +243,8 @@ func (r *Run) result(d *Delivery, end *exit.Error) report.Result {
 	found := d.Found.Record
 	result.Deployment, result.Service, result.PreviousImage = found.Deployment, found.Service, d.Previous
 	result.Image, result.Route = cmp.Or(result.Image, found.Image), discover.FirstRoute(found)
-	result.Containers = containerImages(found)
-	if d.Planned || d.Unchanged {
+	result.Containers, result.Changes = containerImages(found), changes(d)
+	if d.Planned || d.Unchanged || d.Applied > 0 {
 		return result
 	}
 	d.describe(&result)
@@ -468,6 +472,8 @@ func (r *Run) statusWord(d *Delivery, status exit.Status) string {
 		return "planned"
 	case d.Unchanged && status == exit.Done:
 		return "unchanged"
+	case d.Applied > 0 && status == exit.Done:
+		return "applied"
 	case s.Phase == rollout.PhasePaused:
 		return "paused"
 	case d.Asked && (s.Phase == "" || slices.Contains([]string{inputs.CommandStatus, inputs.CommandHistory}, r.Cfg.Command)):

@@ -10,6 +10,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/console"
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
+	"github.com/candlefish/deploy-action/internal/kube/apply"
 	"github.com/candlefish/deploy-action/internal/kube/detached"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
@@ -85,6 +86,14 @@ func LookHint(record *release.Record) string {
 type Delivery struct {
 	Found   *discover.Found
 	Planned bool // a dry run
+	// Applied counts the objects that the run applied or deleted, where the manifests
+	// leave the pods as they are.
+	Applied int
+	// Changes is what the manifests change.
+	Changes []apply.Difference
+	// Unsettled is the error of what was to be applied after the promotion, or undone
+	// after an abort.
+	Unsettled error
 	// Asked: the run did what a command asked for, to the release of Record if it is
 	// not nil.
 	Asked  bool
