@@ -84,6 +84,24 @@ func TestARevertIsShownFromTheOldSides(t *testing.T) {
 	}
 }
 
+// A process that goes on with the bake of an earlier one has written no weight. It
+// judges the promoted version all the same.
+func TestABakeIsJudgedByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for failing, want := range map[bool]rollout.Verdict{false: rollout.VerdictSuccessful, true: rollout.VerdictFailed} {
+		g := newGateway(t)
+		m, _ := start(t, g)
+		g.weight.Store(100)
+		m.Follow(rollout.Plan{Steps: []rollout.Step{{Weight: 100}}, Bake: time.Minute})
+		g.failing.Store(failing)
+		s := rollout.State{Phase: rollout.PhaseBaking, Stage: rollout.StageBake, Since: time.Now().Add(-time.Hour)}
+		until(t, m, s, "the verdict "+string(want), func(o rollout.Observation) bool { return o.Verdict == want })
+		if step, _ := m.Current(); !step.Bake || step.Counts.Canary.Total == 0 {
+			t.Errorf("the step %+v", step)
+		}
+	}
+}
+
 // After the hand-over both Services are the new version's, and after a revert
 // nothing is judged.
 func TestWhichVersionAPointCountsFor(t *testing.T) {

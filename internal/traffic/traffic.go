@@ -38,6 +38,7 @@ type Config struct {
 	Fresh   bool          // each request opens a connection; see probe.Target
 	More    []entry.Point // the other entry points; each shows a weight by its own answers
 	Rate    int           // requests per second
+	Most    int           // requests per second while a weight is confirmed; 0 for the usual bound
 	Timeout time.Duration // of one request
 	Version string        // of this tool, for the User-Agent
 	Marker  Marker        // the place of the version in an answer; the zero Marker is discovered
@@ -104,7 +105,7 @@ type Checks func(check config.CustomCheck, weight int) analysis.Finding
 
 // Start starts the stream against the entry point.
 func Start(ctx context.Context, cfg Config, record *release.Record, id Identity) (*Monitor, error) {
-	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace.Pace{Judging: cfg.Rate, Size: id.Size}, changed: make(chan struct{}, 1), preflight: newPreflight()}
+	m := &Monitor{cfg: cfg, record: record, identity: id, pace: pace.Pace{Judging: cfg.Rate, Size: id.Size, Most: cfg.Most}, changed: make(chan struct{}, 1), preflight: newPreflight()}
 	m.steps.tally, m.steps.tests = &probe.Tally{}, &probe.Tally{}
 	if id.Why == "" { // else the gateway's counters count all entry points together
 		m.share.pages = entry.Division{Pages: len(cfg.paths()), Points: cfg.entries()}
@@ -285,14 +286,14 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	o.OldAnswers, o.NewAnswers, o.CanaryAnswers = m.settled.Old, m.settled.Least(), m.share.canary
 	o.SinceCanary, o.SinceStable = m.share.since, m.share.sinceStable
 	step := m.steps.newest()
+	if s.Stage == rollout.StageBake && (step == nil || !step.Bake) {
+		step = m.bake(o.Now)
+	}
 	if step == nil {
 		if !m.plan.Replace && !m.identity.Recalled { // what fails already does not tell of the preparations
 			o.Verdict, o.Reason = m.steps.preparing(m.cfg.ErrorRate)
 		}
 		return o
-	}
-	if s.Stage == rollout.StageBake && !step.Bake {
-		step = m.bake(o.Now)
 	}
 	if !step.Promotion && !step.Bake {
 		m.confirm(step, &o, s)
@@ -305,8 +306,12 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 }
 
 // bake starts the judgement of the promoted version, as one more step after
-// those of the plan.
+// those of the plan. It is the first one of a process that goes on with a bake.
 func (m *Monitor) bake(now time.Time) *Step {
+	if !m.share.begun() {
+		m.handedOver = true
+		m.share.begin(100, now)
+	}
 	m.stream.SetRate(m.cfg.Rate)
 	m.steps.begin(Step{Bake: true, Weight: 100, WrittenAt: now})
 	if m.judge != nil {

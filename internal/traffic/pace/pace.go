@@ -20,12 +20,16 @@ const (
 type Pace struct {
 	Judging int // requests per second while a step is judged
 	Size    int // of an answer, in bytes
+	Most    int // requests per second while a weight is confirmed, if below MaxRate; 0 for none
 }
 
 // Confirming returns the rate that yields so many answers in a second; it is
 // never below the rate of judging.
 func (p Pace) Confirming(answers int) int {
 	limit := MaxRate
+	if p.Most > 0 {
+		limit = min(limit, p.Most)
+	}
 	if p.Size > 0 {
 		limit = min(limit, maxBytes/p.Size)
 	}

@@ -19,6 +19,10 @@ func TestThePaceOfAConfirmation(t *testing.T) {
 		if got := (Pace{Judging: test.judging, Size: test.size}).Confirming(test.answers); got != test.want {
 			t.Errorf("%+v: %d", test, got)
 		}
+		bounded := Pace{Judging: test.judging, Size: test.size, Most: 50}
+		if got := bounded.Confirming(test.answers); got != max(test.judging, min(test.want, 50)) {
+			t.Errorf("%+v, bounded to 50: %d", test, got)
+		}
 	}
 }
 
