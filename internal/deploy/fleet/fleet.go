@@ -104,7 +104,7 @@ func rates(f *Fleet) {
 			}
 		}
 		c := &m.Run.Cfg
-		c.ProbeRate = max(1, min(c.ProbeRate, maxRate/n))
+		c.ProbeRate, c.ConfirmRate = max(1, min(c.ProbeRate, maxRate/n)), max(1, maxRate/n)
 	}
 }
 
@@ -238,6 +238,7 @@ func (f *Fleet) recall(ctx context.Context) error {
 		if g := member.GroupOf(m.Record); g != nil && g.Continues(&f.group) {
 			f.logf("going on with the group that run %s left", g.ID)
 			f.group.ID = g.ID
+			break
 		}
 	}
 	for _, m := range f.members {

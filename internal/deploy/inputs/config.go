@@ -69,6 +69,7 @@ type Config struct {
 	ProbeURL     string
 	ProbePaths   []expect.Path
 	ProbeRate    int // requests per second
+	ConfirmRate  int // requests per second while a weight is confirmed; 0 for the usual bound
 	ProbeTimeout time.Duration
 	Marker       traffic.Marker // the zero Marker is discovered
 	VersionLabel string
@@ -212,7 +213,7 @@ func (c Config) Traffic(first discover.EntryPoint, more ...discover.EntryPoint) 
 		More: entries,
 		URL:  strings.TrimSuffix(first.URL, "/"), Host: first.Host, Paths: c.ProbePaths,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
-		ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
+		Most: c.ConfirmRate, ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
 	}
 }
 
