@@ -198,7 +198,11 @@ func recorded(ctx context.Context, f *Fleet) (*Fleet, error) {
 			return f, err
 		}
 		if g := member.GroupOf(m.Record); g != nil && len(f.group.Members) == 0 {
-			return of(ctx, f.base, m.Values, g, known(f))
+			left, err := of(ctx, f.base, m.Values, g, known(f))
+			if err != nil && left != nil {
+				left.Close()
+			}
+			return left, err
 		}
 	}
 	return f, nil
@@ -234,25 +238,31 @@ func show(ctx context.Context, f *Fleet) error {
 // steer follows a request to the group: the run that drives it does, or else this one.
 func (f *Fleet) steer(ctx context.Context) error {
 	g, err := recorded(ctx, f)
-	if g != f {
-		defer g.Close()
-	}
 	if err != nil {
 		return err
+	}
+	if g != f {
+		defer func() {
+			f.state = g.state // what is reported
+			g.Close()
+		}()
 	}
 	request := rollout.Request(f.base.Cfg.Command)
 	if len(g.group.Members) == 0 {
 		return afterwards(ctx, f, request)
 	}
 	if g != f {
-		f.members, f.group = g.members, g.group // what is reported
+		f.members, f.group = g.members, g.group
 	}
 	driven, err := driven(ctx, g)
 	if err != nil {
 		return err
 	}
 	if driven != nil {
-		return askDriver(ctx, g, driven, request)
+		// A run that was killed just now looks alive until its lease expires.
+		if err := askDriver(ctx, g, driven, request); !errors.Is(err, kube.ErrNobodyDrives) {
+			return err
+		}
 	}
 	by := fmt.Sprintf("%s by run %s", request, f.base.ID)
 	switch request {
@@ -311,9 +321,6 @@ func driven(ctx context.Context, f *Fleet) (*member.Member, error) {
 func askDriver(ctx context.Context, f *Fleet, m *member.Member, request rollout.Request) error {
 	c := m.Run.Cfg
 	err := m.Run.Cluster.Ask(ctx, c.Namespace, c.Deployment, rollout.Steer{Request: request, By: "run " + f.base.ID.String()})
-	if errors.Is(err, kube.ErrNobodyDrives) {
-		return exit.Refuse("type the command again", fmt.Sprintf("the run that drove the group of run %s has ended meanwhile", f.group.ID))
-	}
 	if err != nil || request == rollout.RequestPromote {
 		return err
 	}
