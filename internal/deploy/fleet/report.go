@@ -119,7 +119,7 @@ func outcome(f *Fleet, worst exit.Status, s fleet.State) string {
 		return "unchanged"
 	case worst == exit.Done && n == count[fleet.Done]+count[fleet.Unchanged]:
 		return "promoted"
-	case worst == exit.Done && s.Failure != "":
+	case worst == exit.Done && (s.Failure != "" || f.base.Cfg.GoesBack() && count[fleet.Back] > 0):
 		return "rolled-back"
 	case s.Failure != "":
 		return "aborted"

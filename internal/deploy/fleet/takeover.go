@@ -252,6 +252,7 @@ func (f *Fleet) steer(ctx context.Context) error {
 		return afterwards(ctx, f, request)
 	}
 	if g != f {
+		f.Close()
 		f.members, f.group = g.members, g.group
 	}
 	driven, err := driven(ctx, g)

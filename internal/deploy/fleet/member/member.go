@@ -42,7 +42,8 @@ type Member struct {
 	Record *release.Record
 	Found  *discover.Found
 
-	lease *kube.Lease
+	closed sync.Once
+	lease  *kube.Lease
 	// listening ends the goroutine that takes people's requests, listened is closed
 	// then.
 	listening context.CancelFunc
@@ -99,11 +100,13 @@ func (m *Member) Configure() error {
 	return nil
 }
 
-// Close ends what the member shows.
+// Close ends what the member shows. It may be called again.
 func (m *Member) Close() {
 	if m.Run.Console != nil {
-		m.Run.Console.End()
-		m.Run.Console.Close()
+		m.closed.Do(func() {
+			m.Run.Console.End()
+			m.Run.Console.Close()
+		})
 	}
 }
 
