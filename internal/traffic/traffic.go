@@ -32,16 +32,15 @@ import (
 
 // Config configures what a Monitor sends and how it reads the answers.
 type Config struct {
-	URL     string        // of the entry point; without Paths, with the path to ask for
-	Paths   []expect.Path // behind the URL
-	Host    string        // the Host header where the URL names an address
-	Fresh   bool          // each request opens a connection; see probe.Target
-	More    []entry.Point // the other entry points; each shows a weight by its own answers
-	Rate    int           // requests per second
-	Most    int           // requests per second while a weight is confirmed; 0 for the usual bound
-	Timeout time.Duration // of one request
-	Version string        // of this tool, for the User-Agent
-	Marker  Marker        // the place of the version in an answer; the zero Marker is discovered
+	URL        string        // of the entry point; without Paths, with the path to ask for
+	Paths      []expect.Path // behind the URL
+	Host       string        // the Host header where the URL names an address
+	Fresh      bool          // each request opens a connection; see probe.Target
+	More       []entry.Point // the other entry points; each shows a weight by its own answers
+	Rate, Most int           // requests per second; Most while a weight is confirmed, 0 for the usual bound
+	Timeout    time.Duration // of one request
+	Version    string        // of this tool, for the User-Agent
+	Marker     Marker        // the place of the version in an answer; the zero Marker is discovered
 	// ErrorRate is the maximum error rate, in percent, during the preparations;
 	// above it the rollout stops before it writes any weight.
 	ErrorRate float64
@@ -287,7 +286,7 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	o.SinceCanary, o.SinceStable = m.share.since, m.share.sinceStable
 	step := m.steps.newest()
 	if s.Stage == rollout.StageBake && (step == nil || !step.Bake) {
-		step = m.bake(o.Now)
+		m.handedOver, step = true, m.bake(o.Now)
 	}
 	if step == nil {
 		if !m.plan.Replace && !m.identity.Recalled { // what fails already does not tell of the preparations
@@ -305,13 +304,9 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	return o
 }
 
-// bake starts the judgement of the promoted version, as one more step after
-// those of the plan. It is the first one of a process that goes on with a bake.
+// bake judges the promoted version in one more step, the first one of some processes.
 func (m *Monitor) bake(now time.Time) *Step {
-	if !m.share.begun() {
-		m.handedOver = true
-		m.share.begin(100, now)
-	}
+	m.share.begin(100, now)
 	m.stream.SetRate(m.cfg.Rate)
 	m.steps.begin(Step{Bake: true, Weight: 100, WrittenAt: now})
 	if m.judge != nil {
