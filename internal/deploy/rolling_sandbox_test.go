@@ -57,6 +57,19 @@ func TestRollingUpdate(t *testing.T) {
 	if got := w.imageCounts(); got["v2"] != 1 || got["v1"] != 4 {
 		t.Errorf("at 20 %% there are the pods %v, want 1 new and 4 old ones", got)
 	}
+	// Another process pauses it, and a third one goes on: what it asked for is judged again.
+	w.deploy("--command", "pause", "--deployment-name", sample.Name).ends(0)
+	p.ends(0)
+	if got := p.outputs()["status"]; got != "paused" {
+		t.Errorf("status %q, want paused", got)
+	}
+	status := w.deploy("--command", "status", "--deployment-name", sample.Name).ends(0)
+	for _, want := range []string{"Paused", "live         deployment/" + sample.Name + " has the image", "canary, ready true", "--command resume"} {
+		if !strings.Contains(status, want) {
+			t.Errorf("the status lacks %q:\n%s", want, status)
+		}
+	}
+	p = w.deploy("--command", "resume", "--deployment-name", sample.Name)
 	p.reaches(atStep(40))
 	if got := w.imageCounts(); got["v2"] != 2 || got["v1"] != 3 {
 		t.Errorf("at 40 %% there are the pods %v, want 2 new and 3 old ones", got)

@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/rolling"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -146,7 +147,7 @@ func look(ctx context.Context, r *engine.Run, record *release.Record) (status, e
 // present returns an error unless the Deployment exists.
 func present(ctx context.Context, r *engine.Run, namespace, name string) error {
 	exists, err := workload.Exists(ctx, r.Cluster, namespace, name)
-	if err == nil && !exists {
+	if err == nil && !exists && rolling.Set(ctx, r.Cluster, namespace, name) == "" {
 		err = exit.Refuse("", fmt.Sprintf("deployment %s/%s does not exist", namespace, name))
 	}
 	return err

@@ -329,6 +329,9 @@ func describeTraffic(r *report.Result, t traffic.Snapshot, p rollout.Plan) {
 	for _, s := range t.Steps {
 		r.Warnings = append(r.Warnings, s.Verdict.Warnings...)
 		step := stepOf(s, t.Evidence)
+		if p.Strategy == rollout.StrategyRolling {
+			rollingStep(&step, s)
+		}
 		if s.Number > 0 {
 			if uneven := measuredShare(&step, s); uneven != "" {
 				warn("%s", uneven)

@@ -44,6 +44,7 @@ func showRolling(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
+	showOwners(c, f.Owned)
 }
 
 // rolls describes the steps of a rolling update: how many pods are new, and the share of
@@ -98,6 +99,16 @@ func measuredShare(step *report.Step, s traffic.Step) (warning string) {
 		return fmt.Sprintf("with %d new pods %.0f %% of the answers were theirs, and an even spread would be %d %%: the entry point does not spread requests evenly over pods", s.Pods, 100*share, s.Weight)
 	}
 	return ""
+}
+
+// rollingStep words a step that no weight of the plan is.
+func rollingStep(step *report.Step, s traffic.Step) {
+	switch {
+	case s.Promotion:
+		step.Reason = "the last old pods stop, and the settings of the update are put back"
+	case s.Number == 0 && s.Weight == 0:
+		step.Name, step.Reason = backStep, "the recorded revision's pods come back"
+	}
 }
 
 // lossHint explains the failed requests of a rolling update.

@@ -20,6 +20,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/admission"
 	"github.com/candlefish/deploy-action/internal/kube/discover"
+	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/kube/updates"
 	"github.com/candlefish/deploy-action/internal/release"
 )
@@ -56,6 +57,7 @@ func Find(ctx context.Context, c *kube.Cluster, q discover.Query, named string, 
 		return nil, err
 	}
 	obstacles(ctx, c, f, o)
+	f.Owned = ownership.Find(owned(f.Record, o))
 	return f, nil
 }
 
@@ -103,6 +105,15 @@ func Set(ctx context.Context, c *kube.Cluster, namespace, name string) string {
 		}
 	}
 	return ""
+}
+
+// owned describes what a rolling update changes, for the tools that would undo it.
+func owned(record *release.Record, o *updates.Object) ownership.Object {
+	during := []string{"/spec/updateStrategy", "/spec/minReadySeconds"}
+	if record.Rolling.Kind == updates.Deployment {
+		during = []string{"/spec/strategy", "/spec/minReadySeconds", "/spec/progressDeadlineSeconds"}
+	}
+	return ownership.Object{Meta: o.Meta, Group: "apps", Kind: record.Rolling.Kind, Container: record.Container, During: during}
 }
 
 // standIn is a Deployment with the pod template of a workload, for what looks at pod

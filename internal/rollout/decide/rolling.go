@@ -60,8 +60,6 @@ func rise(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State
 		return dwellRolling(p, s, o)
 	case rollout.StagePause:
 		return pause(p, s, o)
-	case rollout.StageHold:
-		return holdForOthers(p, s, o)
 	default:
 		return fail(p, s, o, fmt.Sprintf("unknown stage %q", s.Stage))
 	}
@@ -164,9 +162,6 @@ func dwellRolling(p rollout.Plan, s rollout.State, o rollout.Observation) (rollo
 // nextRoll goes on after a step was judged.
 func nextRoll(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.State, rollout.Action) {
 	if s.Step+1 >= len(p.Steps) {
-		if p.HoldPromotion && s.Stage != rollout.StageHold {
-			return holdForOthers(p, enter(s, o, rollout.StageHold), o)
-		}
 		s.Phase = rollout.PhasePromoting
 		return act(enter(s, o, rollout.StageComplete))
 	}
