@@ -35,7 +35,7 @@ type Kind string
 // The kinds of events.
 const (
 	KindStart   Kind = "start"   // Message: the task; Steps
-	KindStep    Kind = "step"    // Step of Steps starts; Weight is planned, not yet written
+	KindStep    Kind = "step"    // Step of Steps starts; Weight is planned, not yet written; Message says what it is, if no weight
 	KindWeight  Kind = "weight"  // Weight is being written
 	KindWait    Kind = "wait"    // Await, Until
 	KindState   Kind = "state"   // Pods, Stable, Canary, Unattributed, Share

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -46,7 +47,8 @@ func (p *Plain) Observe(e Event) {
 		p.line(p.m.title)
 	case KindStep:
 		p.close()
-		p.group(fmt.Sprintf("Step %d of %d: %d %% to the canary", p.m.step, p.m.steps, p.m.planned))
+		what := cmp.Or(clean(e.Message), fmt.Sprintf("%d %% to the canary", p.m.planned))
+		p.group(fmt.Sprintf("Step %d of %d: %s", p.m.step, p.m.steps, what))
 		p.open = true
 		p.last = p.m.now
 	case KindWeight:

@@ -245,7 +245,11 @@ func TestRollingUpdateOfAStatefulSet(t *testing.T) {
 	w.deploy("--command", "forget", "--deployment-name", "data").ends(0)
 	w.applySet("DaemonSet", "minReadySeconds: 0", w.image("v1", nil))
 	settings = w.updates("daemonset/data")
-	w.roll("--image", w.image("v2", nil), "--deployment-name", "data", "--steps", "100", "--error-rate-threshold", "99", "--min-success-rate", "1").ends(0)
+	w.roll("--image", w.image("v2", nil), "--deployment-name", "data", "--steps", "100", "--error-rate-threshold", "99", "--min-success-rate", "1", "--inconclusive-policy", "hold").ends(3)
+	if got := w.imageCounts(); got["v2"] != 1 {
+		t.Errorf("the DaemonSet has the pods %v", got)
+	}
+	w.deploy("--command", "promote", "--deployment-name", "data").ends(0)
 	if got := w.updates("daemonset/data"); got != strings.Replace(settings, ":v1", ":v2", 1) {
 		t.Errorf("the settings are\n%s\nbefore\n%s", got, settings)
 	}

@@ -19,10 +19,8 @@ type Step struct {
 	// are the same pods; Bake the time after it, when the new version is judged on.
 	Promotion, Bake bool
 	// Reverted marks the way back from the promoted version to the warm one.
-	Reverted bool
-	// Number is that of the plan's step in a rolling update, from 1, and Pods how many
-	// pods were asked to be new; 0 for other strategies.
-	Number, Pods int
+	Reverted     bool
+	Number, Pods int // of a rolling update: the plan's step, from 1, and how many pods were asked to be new
 	Weight       int
 	WrittenAt    time.Time
 	// Accepted and Observed are the times from the write to the gateway's
@@ -96,6 +94,9 @@ func counts(tally *probe.Tally, step *Step) probe.Counts {
 func (s *steps) view(step *Step) Step {
 	c := *step
 	c.Counts, c.Tests = counts(s.tally, step), counts(s.tests, step)
+	if shown := s.tally.Step(step.shown); c.Number > 0 && step.shown > 0 { // from the first answer of the new pods on
+		c.Share = stat.Progress{N: int(shown.Stable.Total + shown.Canary.Total), K: int(shown.Canary.Total)}
+	}
 	if p := c.Share; c.Reverted && p.N > 0 {
 		c.Share.K, c.Share.Lo, c.Share.Hi = p.N-p.K, p.N-p.Hi, p.N-p.Lo
 	}

@@ -256,7 +256,7 @@ func (p *Progress) decided(s rollout.State, a rollout.Action) {
 	}
 	if s.Phase == rollout.PhaseProgressing && s.Step+1 != p.step {
 		p.step = s.Step + 1
-		p.Console.Show(console.Event{Kind: console.KindStep, Step: p.step, Steps: len(p.Plan.Steps), Weight: p.Plan.Steps[s.Step].Weight})
+		p.Console.Show(console.Event{Kind: console.KindStep, Step: p.step, Steps: len(p.Plan.Steps), Weight: p.Plan.Steps[s.Step].Weight, Message: rollStep(p.Plan, s)})
 	}
 	switch {
 	case a.Kind == rollout.KindStop:
@@ -268,6 +268,8 @@ func (p *Progress) decided(s rollout.State, a rollout.Action) {
 		p.Console.Logf("sizing the canary for the next step, %d %%", p.Plan.Steps[s.Sized].Weight)
 	case a.Kind == rollout.KindWeight:
 		p.weight(s, a, changed)
+	case changed && a.Kind == rollout.KindPrepare && p.Plan.Strategy == rollout.StrategyRolling:
+		p.Console.Logf("comparing what is live with the plan")
 	case changed:
 		p.Console.Logf("%s", actionWords(s, a))
 	}

@@ -62,6 +62,14 @@ func rolls(p rollout.Plan, replicas int) []string {
 	return words
 }
 
+// rollStep says what a step of a rolling update is, "" for other strategies.
+func rollStep(p rollout.Plan, s rollout.State) string {
+	if p.Strategy != rollout.StrategyRolling {
+		return ""
+	}
+	return fmt.Sprintf("%d %% of the pods are new", p.Steps[s.Step].Weight)
+}
+
 func judgedOn(p rollout.Plan) string {
 	if p.Bake > 0 {
 		return fmt.Sprintf("the last old pods go, and all new ones are judged on for %s", p.Bake)
@@ -87,12 +95,11 @@ const uneven = 10
 
 // measuredShare completes a step of a rolling update by the share that its new pods had.
 func measuredShare(step *report.Step, s traffic.Step) (warning string) {
-	c := s.Counts
-	known := c.Canary.Total + c.Stable.Total
-	if known == 0 {
+	known := s.Share.N
+	if known == 0 || !s.Confirmed {
 		return ""
 	}
-	share := float64(c.Canary.Total) / float64(known)
+	share := float64(s.Share.K) / float64(known)
 	step.ObservedShare = &share
 	even := float64(s.Weight) / 100
 	if off := math.Abs(share - even); off > uneven/100.0 && off > 4*math.Sqrt(even*(1-even)/float64(known)) {
