@@ -239,22 +239,4 @@ func TestRollingUpdateOfAStatefulSet(t *testing.T) {
 	if got := w.updates("statefulset/data"); got != settings {
 		t.Errorf("the settings are\n%s\nbefore\n%s", got, settings)
 	}
-
-	// The one node has the one pod, so a DaemonSet's requests fail while it is replaced.
-	w.kubectl("delete", "statefulset/data", "--wait")
-	w.deploy("--command", "forget", "--deployment-name", "data").ends(0)
-	w.applySet("DaemonSet", "minReadySeconds: 0", w.image("v1", nil))
-	settings = w.updates("daemonset/data")
-	w.roll("--image", w.image("v2", nil), "--deployment-name", "data", "--steps", "100", "--error-rate-threshold", "99", "--min-success-rate", "1", "--inconclusive-policy", "hold").ends(3)
-	if got := w.imageCounts(); got["v2"] != 1 {
-		t.Errorf("the DaemonSet has the pods %v", got)
-	}
-	w.deploy("--command", "promote", "--deployment-name", "data").ends(0)
-	if got := w.updates("daemonset/data"); got != strings.Replace(settings, ":v1", ":v2", 1) {
-		t.Errorf("the settings are\n%s\nbefore\n%s", got, settings)
-	}
-	w.deploy("--command", "rollback", "--deployment-name", "data").ends(0)
-	if got := w.updates("daemonset/data"); got != settings {
-		t.Errorf("after the rollback the settings are\n%s\nbefore\n%s", got, settings)
-	}
 }

@@ -114,8 +114,7 @@ func (s *steps) preparing(maxRate float64) (rollout.Verdict, string) {
 	return rollout.VerdictFailed, fmt.Sprintf("%d of %d requests failed before any weight was written", c.Failed(), c.Total())
 }
 
-// A confirmation says whether the answers of every entry point show the weight
-// written last.
+// A confirmation says whether the answers of every entry point show the newest weight.
 type confirmation struct {
 	weight      int
 	canary      int       // answers by the canary
