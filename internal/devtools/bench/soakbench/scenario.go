@@ -41,7 +41,9 @@ func versionOf(tag string) version {
 
 // strategies are those of the releases, one turn after the other.
 var strategies = []strategy{
-	{name: "canary"}, {name: "canary"}, {name: "canary"},
+	{name: "canary"},
+	{name: "rolling", args: []string{"--strategy", "rolling"}},
+	{name: "canary"},
 	{name: "blue-green", args: []string{"--strategy", "blue-green", "--warm-up-time", "1s", "--keep-blue-time", "5s"}},
 }
 

@@ -21,7 +21,7 @@ import (
 // versions, a kill, an earlier image again, and most of the user's changes.
 const (
 	testDuration = 5 * time.Minute
-	testSeed     = 59844
+	testSeed     = 673
 	testRate     = 100 // other tests share the machine
 )
 
