@@ -196,6 +196,7 @@ type Record struct {
 type Entry struct {
 	URL  string `json:"url"`            // scheme, address and port
 	Host string `json:"host,omitempty"` // the Host header, "" for the URL's
+	GRPC bool   `json:"grpc,omitempty"` // it takes gRPC requests
 }
 
 // A Past is a release that has ended.

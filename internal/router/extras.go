@@ -33,6 +33,9 @@ type Featured interface {
 	FeaturesOf(gateway Object) string
 }
 
+// A Caller is a Gatewayed whose routes may be for gRPC alone.
+type Caller interface{ CallsGRPC() bool }
+
 // A Fronted is a Gatewayed whose gateways have no address of their own: a Service
 // in front of their pods has it.
 type Fronted interface {

@@ -23,9 +23,9 @@ func (c Config) paths() []expect.Path {
 // target returns the request for a path.
 func (c Config) target(path string) probe.Target {
 	if path == "" {
-		return probe.Target{URL: c.URL, Host: c.Host, Fresh: c.Fresh}
+		return probe.Target{URL: c.URL, Host: c.Host, GRPC: c.GRPC, Fresh: c.Fresh}
 	}
-	return probe.Target{URL: strings.TrimSuffix(c.URL, "/") + path, Host: c.Host, Fresh: c.Fresh}
+	return probe.Target{URL: strings.TrimSuffix(c.URL, "/") + path, Host: c.Host, GRPC: c.GRPC, Fresh: c.Fresh}
 }
 
 // entries returns how many entry points the probes share.

@@ -37,6 +37,7 @@ type Config struct {
 	Host       string        // the Host header where the URL names an address
 	Fresh      bool          // each request opens a connection; see probe.Target
 	More       []entry.Point // the other entry points; each shows a weight by its own answers
+	GRPC       bool          // gRPC health checks; the paths name services
 	Rate, Most int           // requests per second; Most while a weight is confirmed, 0 for the usual bound
 	Timeout    time.Duration // of one request
 	Version    string        // of this tool, for the User-Agent

@@ -227,7 +227,7 @@ func (r *Run) Survey(ctx context.Context) (*discover.Found, error) {
 	found, err := discover.Find(ctx, r.Cluster, discover.Query{
 		Namespace: r.Cfg.Namespace, Deployment: r.Cfg.Deployment, Service: r.Cfg.Service, Container: r.Cfg.Container,
 		Route: r.Cfg.Route, VersionLabel: r.Cfg.VersionLabel, Image: r.Cfg.Image, Images: r.Cfg.Images, Router: r.Cfg.Router, DefaultDeployment: inputs.DefaultDeployment, Now: time.Now(),
-		Weights: weights(r.Cfg.Steps),
+		Weights: weights(r.Cfg.Steps), Rules: r.Cfg.RouteRules, Extras: r.Cfg.Extras,
 	})
 	var known *exit.Error
 	if errors.As(err, &known) {
@@ -353,6 +353,9 @@ func (r *Run) RollOut(ctx context.Context, found *discover.Found, lease *kube.Le
 	if found.Untested == "" {
 		canary, _ := routers.PinValues(record)
 		record.Preflight = cmp.Or(canary, rand.Text())
+	}
+	if record.Extras.Affinity != "" {
+		record.Extras.AffinityValue = rand.Text()
 	}
 	record.PreviousImage, record.Entry = record.Stable.Image, release.Entry(found.EntryPoint)
 	record.Inputs = inputs.Recorded(r.Values)

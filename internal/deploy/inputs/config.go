@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/manifest"
 	"github.com/candlefish/deploy-action/internal/probe/expect"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic"
 	"github.com/candlefish/deploy-action/internal/traffic/entry"
@@ -40,6 +41,11 @@ type Config struct {
 	WorkloadKind string          // one of rolling.Kinds
 	Rolling      updates.Options // of strategy rolling
 
+	// RouteRules are the names of the rules that carry the weights; none for all.
+	RouteRules []string
+	// Extras are what the routes do beside the weights.
+	Extras release.Extras
+
 	Command string
 	Full    bool // promote skips the remaining steps
 
@@ -68,6 +74,7 @@ type Config struct {
 
 	ProbeURL     string
 	ProbePaths   []expect.Path
+	GRPCServices []string
 	ProbeRate    int // requests per second
 	ConfirmRate  int // requests per second while a weight is confirmed; 0 for the usual bound
 	ProbeTimeout time.Duration
@@ -115,6 +122,7 @@ func ConfigOf(v input.Values) Config {
 		Rolling: updates.Options{
 			MinReady: v.Duration("rolling-min-ready"), NoUnavailable: v.Bool("rolling-no-unavailable"), PreStop: v.Duration("rolling-pre-stop"),
 		},
+		RouteRules: v.List("route-rules"), Extras: extras(v), GRPCServices: v.List("probe-grpc-services"),
 
 		Command: v.String("command"),
 		Full:    v.Bool("full"),
@@ -209,9 +217,13 @@ func (c Config) Traffic(first discover.EntryPoint, more ...discover.EntryPoint) 
 	if c.Strategy == rollout.StrategyRolling { // both versions are behind one Service
 		c.MetricsURL = ""
 	}
+	paths := c.ProbePaths
+	if first.GRPC {
+		paths = grpcPaths(c.GRPCServices)
+	}
 	return traffic.Config{
 		More: entries,
-		URL:  strings.TrimSuffix(first.URL, "/"), Host: first.Host, Paths: c.ProbePaths,
+		URL:  strings.TrimSuffix(first.URL, "/"), Host: first.Host, Paths: paths, GRPC: first.GRPC,
 		Rate: c.ProbeRate, Timeout: c.ProbeTimeout, Version: Version, Marker: c.Marker,
 		Most: c.ConfirmRate, ErrorRate: c.ErrorRate, CountersURL: c.MetricsURL, PreflightHeader: workload.PreflightHeader, PreflightMark: workload.PreflightMark,
 	}

@@ -52,7 +52,7 @@ func Spec() input.Spec {
 func inputs() []input.Def {
 	return slices.Concat(
 		group("What to release", slices.Concat(releaseInputs(), manifestInputs())),
-		group("How traffic moves", trafficInputs()),
+		group("How traffic moves", slices.Concat(trafficInputs(), extraInputs())),
 		group("Blue-green", blueGreenInputs()),
 		group("Rolling updates", rollingInputs()),
 		group("What is judged", judgeInputs()),
@@ -305,6 +305,11 @@ func probeInputs() []input.Def {
 			Example: `/api/health json $.status == "ok"`,
 		},
 		{
+			Name: "probe-grpc-services", Kind: input.List, Discovered: "the whole server",
+			Help:    "Services whose health the probes ask for through a GRPCRoute, one a line (grpc.health.v1.Health/Check)",
+			Example: "shop.Cart",
+		},
+		{
 			Name: "probe-rate", Kind: input.Int, Default: "50", Range: &input.Range{Min: 1, Max: 1000},
 			Help: "Probe requests per second while it judges; to confirm a weight it sends up to 400 a second",
 		},
@@ -410,7 +415,9 @@ func permissions() []input.Permission {
 		input.Permission{Where: "AWS, with router alb", What: "elasticloadbalancing:DescribeTargetHealth, elasticloadbalancing:DescribeTargetGroupAttributes", Why: "Wait before each switch until the load balancer sends requests to the pods; without it the plan warns"},
 		input.Permission{Where: "Kubernetes, in the cluster", What: "nodes: list; pods: list", Why: "Warn if the nodes have no room for the canary, or another platform than the image; optional"},
 		input.Permission{Where: "Kubernetes, in the cluster", What: "ingressclasses.networking.k8s.io: list", Why: "Tell the Ingresses of NGINX and of an AWS load balancer by their class; without it their names tell, nginx and alb"},
-		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"})
+		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.gateway.networking.k8s.io: get", Why: "Find the entry point; not needed with probe-url"},
+		input.Permission{Where: "Kubernetes, in the cluster", What: "gatewayclasses.gateway.networking.k8s.io: get", Why: "With mirror or affinity: ask whether the gateway can"},
+		input.Permission{Where: "Kubernetes, where the gateway is", What: "gateways.networking.istio.io: get; services: list", Why: "Find the entry point with Istio; not needed with probe-url"})
 }
 
 // RBAC returns the manifest of a ServiceAccount for releases that run in the

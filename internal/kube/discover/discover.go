@@ -32,6 +32,8 @@ type Query struct {
 	Image        string // of the container that Container or the repository names; "" for none
 	// Images are images by the names of containers and init containers.
 	Images map[string]string
+	Rules  []string // names of the rules of routes that carry the weights, none for all
+	Extras release.Extras
 	Router string // a router's name, "" for all that the cluster has
 	// Weights are those of the steps, in percent: a router that needs no route is chosen
 	// by them.
@@ -84,6 +86,7 @@ type Found struct {
 type EntryPoint struct {
 	URL  string // scheme, address and port
 	Host string // the Host header, "" if the route has none
+	GRPC bool   // it takes gRPC requests
 }
 
 // Through makes one URL the way to every host of the routes.
@@ -142,7 +145,11 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if f.Record.Routes, err = s.pickRoutes(f.Record.Service, q); err != nil {
 		return nil, err
 	}
-	f.Record.Router = f.Record.Routes[0].Router
+	f.Record.Router, f.Record.Extras = f.Record.Routes[0].Router, q.Extras
+	if err := s.beside(ctx, c, f.Record, q.Rules); err != nil {
+		return nil, err
+	}
+	f.Obstacles = append(f.Obstacles, s.misfits(ctx, c, f.Record)...)
 	f.Untested, f.Unpinned = s.tests(f.Record)
 	f.Unmarked = unmarked(f.Record)
 	s.entryPoints(ctx, c, f)

@@ -111,12 +111,12 @@ func TestAllRoutesThatLeadToTheServiceAreFound(t *testing.T) {
 		t.Errorf("%q, want %s", got, want)
 	}
 	entries := append([]EntryPoint{f.EntryPoint}, f.MoreEntries...)
-	want := []EntryPoint{{"http://192.0.2.1:80", "shop.example"}, {"http://in.example:8080", "shop.example"}, {"http://192.0.2.1:80", "edge.example"}}
+	want := []EntryPoint{{URL: "http://192.0.2.1:80", Host: "shop.example"}, {URL: "http://in.example:8080", Host: "shop.example"}, {URL: "http://192.0.2.1:80", Host: "edge.example"}}
 	if len(entries) != 3 || entries[0] != want[0] || entries[1] != want[1] || entries[2] != want[2] {
 		t.Errorf("entry points %v, want %v", entries, want)
 	}
 	f.Through("http://127.0.0.1:9")
-	if f.EntryPoint != (EntryPoint{"http://127.0.0.1:9", "shop.example"}) || f.MoreEntries[0] != (EntryPoint{"http://127.0.0.1:9", "edge.example"}) {
+	if f.EntryPoint != (EntryPoint{URL: "http://127.0.0.1:9", Host: "shop.example"}) || f.MoreEntries[0] != (EntryPoint{URL: "http://127.0.0.1:9", Host: "edge.example"}) {
 		t.Errorf("through one URL: %v and %v", f.EntryPoint, f.MoreEntries)
 	}
 }

@@ -16,6 +16,9 @@ func (Router) GatewayKind() router.Kind {
 	return router.Kind{Group: group, Version: version, Resource: "gateways", Name: "Gateway"}
 }
 
+// CallsGRPC implements router.Caller.
+func (r Router) CallsGRPC() bool { return r.grpc }
+
 // Host implements router.Gatewayed.
 func (Router) Host(route router.Object) string {
 	hosts := list(child(route, "spec"), "hostnames")

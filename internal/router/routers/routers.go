@@ -17,6 +17,7 @@ import (
 func All() []router.Router {
 	return []router.Router{
 		gatewayapi.Router{},
+		gatewayapi.GRPC(),
 		istio.Router{},
 		nginx.Router{},
 		alb.Router{},
