@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -280,10 +281,15 @@ func (l *load) seen(version string) bool {
 	return l.answers[version] > 0
 }
 
-func (w *world) load(rate int) *load {
+func (w *world) load(rate int) *load { return w.loadOf(rate, nil) }
+
+// loadOf is a load whose requests have more headers.
+func (w *world) loadOf(rate int, more http.Header) *load {
+	header := http.Header{"Host": {w.ns + ".example.com"}}
+	maps.Copy(header, more)
 	l := &load{done: make(chan struct{}), answers: map[string]int{}}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.KeepAlive(true), vegeta.MaxWorkers(200), vegeta.Connections(50))
-	target := vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: w.gateway.URL + "/", Header: http.Header{"Host": {w.ns + ".example.com"}}})
+	target := vegeta.NewStaticTargeter(vegeta.Target{Method: "GET", URL: w.gateway.URL + "/", Header: header})
 	results := attacker.Attack(target, vegeta.ConstantPacer{Freq: rate, Per: time.Second}, 10*time.Minute, "load")
 	l.stop = sync.OnceFunc(func() { attacker.Stop(); <-l.done })
 	w.t.Cleanup(l.stop)

@@ -17,7 +17,7 @@
 //	DRAIN            after SIGTERM, time in which it goes on answering, not ready; 3s unless set
 //	EXIT_ON_SIGTERM  "now": exit at once, and let requests in flight fail
 //
-// It listens on :8080, or on LISTEN.
+// It listens on :8080, or on LISTEN, for HTTP/1, and for HTTP/2 without TLS, over which it answers gRPC's health checks too.
 package main
 
 import (
@@ -155,7 +155,9 @@ func run(ctx context.Context, c config, hostname string, log func(string, ...any
 		return nil
 	}
 	site := newSite(c, hostname)
-	server := &http.Server{Addr: c.listen, Handler: site, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Addr: c.listen, Handler: site, ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	served := make(chan error, 1)
 	go func() { served <- server.ListenAndServe() }()
 	log("website %s listens on %s", c.version, c.listen)
@@ -202,6 +204,7 @@ func newSite(c config, hostname string) *site {
 	s.mux.HandleFunc("GET /health", s.health)
 	s.mux.Handle("GET /version", s.misbehave(s.versionText))
 	s.mux.Handle("GET /{$}", s.misbehave(s.page))
+	s.mux.Handle("POST /grpc.health.v1.Health/Check", s.misbehave(s.grpcHealth))
 	return s
 }
 
@@ -217,6 +220,14 @@ func (s *site) health(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	io.WriteString(w, "ok\n")
+}
+
+// grpcHealth answers gRPC's health checks: serving, whatever service is asked for.
+func (s *site) grpcHealth(w http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "application/grpc")
+	w.Write([]byte{0, 0, 0, 0, 2, 8, 1}) // a frame of two bytes: field 1 is SERVING
+	w.Header().Set(http.TrailerPrefix+"Grpc-Status", "0")
 }
 
 func (s *site) versionText(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.version) }
