@@ -89,8 +89,8 @@ func TestWhatTheGatewayCannotIsRefused(t *testing.T) {
 	w := newWorld(t)
 	before, image := w.spec(), w.image("v2", nil)
 	for _, c := range []struct{ flag, value, want string }{
-		{"--mirror", "10", `mirror: the gateway's class "traefik" does not list the feature HTTPRouteRequestMirror`},
-		{"--affinity", "release", `affinity: the gateway's class "traefik" does not list the feature HTTPRouteBackendRequestHeaderModification`},
+		{"--mirror", "10", `mirror: the gateway's class "web" does not list the feature HTTPRouteRequestMirror`},
+		{"--affinity", "release", `affinity: the gateway's class "web" does not list the feature HTTPRouteBackendRequestHeaderModification`},
 		{"--route-rules", "checkout", "route-rules: the router gateway-api of httproute " + sample.Name + " has no rules with names"},
 	} {
 		if out := w.deploy("--image", image, c.flag, c.value).ends(1); !strings.Contains(out, c.want) {

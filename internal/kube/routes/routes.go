@@ -191,7 +191,7 @@ func (r *Set) Write(ctx context.Context, weight int) error {
 }
 
 func (r *Set) writeOne(ctx context.Context, route route, to router.Split) error {
-	live, err := r.get(ctx, route, to.Weight > 0)
+	live, err := r.get(ctx, route, to.Weight > 0 || len(to.Pins) > 0)
 	if apierrors.IsNotFound(err) && to.Weight <= 0 {
 		return nil // a route that is gone sends nothing to the canary
 	}

@@ -198,6 +198,9 @@ func (s saved) wanted(rule savedRule, user map[string]any, to router.Split) (wan
 	if err != nil || to.Weight == router.Original {
 		return want{route: entries}, err
 	}
+	if rule.Protocol != "http" {
+		to.Extras = router.Extras{} // its destinations have no headers
+	}
 	w := want{}
 	if w.route, err = s.split(entries, to); err != nil {
 		return w, err

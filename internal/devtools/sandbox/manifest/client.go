@@ -158,6 +158,9 @@ var resources = map[string]struct {
 	"GatewayClass":             {"gatewayclasses", false},
 	"Gateway":                  {"gateways", true},
 	"HTTPRoute":                {"httproutes", true},
+	"GRPCRoute":                {"grpcroutes", true},
+	"VirtualService":           {"virtualservices", true},
+	"DestinationRule":          {"destinationrules", true},
 	"ReferenceGrant":           {"referencegrants", true},
 }
 
