@@ -13,8 +13,11 @@ import (
 )
 
 // A Point is an entry point, with the Host header of its requests, "" for that of the
-// URL.
-type Point struct{ URL, Host string }
+// URL. GRPC: it takes gRPC requests.
+type Point struct {
+	URL, Host string
+	GRPC      bool
+}
 
 // String names the entry point for people.
 func (p Point) String() string {
