@@ -28,9 +28,8 @@ type Limiter interface {
 // A Featured is a Gatewayed whose gateways have classes, which tell what their
 // controllers can.
 type Featured interface {
-	FeatureKind() Kind
-	// FeaturesOf is the name of a gateway's class.
-	FeaturesOf(gateway Object) string
+	// FeaturesOf names the class of a gateway.
+	FeaturesOf(gateway Object) (class Kind, name string)
 }
 
 // A Caller is a Gatewayed whose routes may be for gRPC alone.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/kube/callers"
+	"github.com/candlefish/deploy-action/internal/kube/fit"
 	"github.com/candlefish/deploy-action/internal/kube/ownership"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
@@ -146,10 +147,16 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 		return nil, err
 	}
 	f.Record.Router, f.Record.Extras = f.Record.Routes[0].Router, q.Extras
-	if err := s.beside(ctx, c, f.Record, q.Rules); err != nil {
+	if err := fit.Complete(ctx, c, f.Record, q.Rules); err != nil {
 		return nil, err
 	}
-	f.Obstacles = append(f.Obstacles, s.misfits(ctx, c, f.Record)...)
+	f.Obstacles = append(f.Obstacles, fit.Misfits(ctx, c, f.Record, func(saved release.Route) (router.Router, router.Object) {
+		of, route := s.route(f.Record, saved)
+		if route == nil {
+			return of, nil
+		}
+		return of, route.Object
+	})...)
 	f.Untested, f.Unpinned = s.tests(f.Record)
 	f.Unmarked = unmarked(f.Record)
 	s.entryPoints(ctx, c, f)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/candlefish/deploy-action/internal/kube"
+	"github.com/candlefish/deploy-action/internal/kube/fit"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/routers"
@@ -381,7 +382,7 @@ func gatewayEntries(ctx context.Context, c *kube.Cluster, of router.Gatewayed, r
 			f.Warnings = append(f.Warnings, fmt.Sprintf("gateway %s/%s cannot be read, so its entry point is unknown and not watched: %v", ref.Namespace, ref.Name, err))
 			continue
 		}
-		url, err := addressOf(ctx, c, of, gateway.Object, ref)
+		url, err := fit.Address(ctx, c, of, gateway.Object, ref)
 		if err != nil {
 			f.Warnings = append(f.Warnings, fmt.Sprintf("the address of gateway %s/%s is not known: %v", ref.Namespace, ref.Name, err))
 		}

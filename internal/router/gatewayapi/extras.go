@@ -21,14 +21,10 @@ var (
 // depends on its class, see Fits.
 func (Router) Supports(router.Extras) error { return nil }
 
-// FeatureKind implements router.Featured.
-func (Router) FeatureKind() router.Kind {
-	return router.Kind{Group: group, Version: version, Resource: "gatewayclasses", Name: "GatewayClass"}
-}
-
 // FeaturesOf implements router.Featured.
-func (Router) FeaturesOf(gateway router.Object) string {
-	return text(child(gateway, "spec"), "gatewayClassName")
+func (Router) FeaturesOf(gateway router.Object) (router.Kind, string) {
+	kind := router.Kind{Group: group, Version: version, Resource: "gatewayclasses", Name: "GatewayClass"}
+	return kind, text(child(gateway, "spec"), "gatewayClassName")
 }
 
 // The features that a GatewayClass lists in its status,

@@ -1,4 +1,6 @@
-package discover
+// Package fit reads what is around a route: the user's objects beside it, what its
+// gateways can, and where they are. It only reads.
+package fit
 
 import (
 	"context"
@@ -16,9 +18,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/router/routers"
 )
 
-// beside completes the record's routes with what their routers need of other
-// objects, and limits them to the named rules.
-func (s *survey) beside(ctx context.Context, c *kube.Cluster, r *release.Record, rules []string) error {
+// Complete adds to the record's routes what their routers need of other objects, and
+// limits them to the named rules.
+func Complete(ctx context.Context, c *kube.Cluster, r *release.Record, rules []string) error {
 	for i, saved := range r.Routes {
 		of := routers.Of(r.RouterOf(saved))
 		var err error
@@ -65,25 +67,26 @@ func neighbors(ctx context.Context, c *kube.Cluster, of router.Neighbor, saved r
 	return of.SaveNeighbors(saved, r.Service, r.Namespace, objects)
 }
 
-// misfits says which of the record's extras a route or its gateways cannot have.
-func (s *survey) misfits(ctx context.Context, c *kube.Cluster, r *release.Record) []string {
+// Misfits says which of the record's extras a route or its gateways cannot have. find
+// returns a recorded route's router and the live route, nil if there is none.
+func Misfits(ctx context.Context, c *kube.Cluster, r *release.Record, find func(release.Route) (router.Router, router.Object)) []string {
 	if r.Extras == (release.Extras{}) {
 		return nil
 	}
 	var found []string
 	for _, saved := range r.Routes {
-		of, route := s.route(r, saved)
+		of, route := find(saved)
 		fitter, ok := of.(router.Fitter)
 		if !ok || route == nil {
-			continue // Refusals says it; and a route of ours can have all
+			continue // discover.Refusals says it; and a route of ours can have all
 		}
-		classes, err := classesOf(ctx, c, of, route.Object)
+		classes, err := classesOf(ctx, c, of, route)
 		if err != nil {
 			found = append(found, fmt.Sprintf("what the gateways of %s %s can is not known: %v", of.Kind(), saved.Name, err))
 			continue
 		}
 		for _, class := range classes {
-			if err := fitter.Fits(route.Object, saved, r.Extras, class); err != nil && !slices.Contains(found, err.Error()) {
+			if err := fitter.Fits(route, saved, r.Extras, class); err != nil && !slices.Contains(found, err.Error()) {
 				found = append(found, err.Error())
 			}
 		}
@@ -107,7 +110,8 @@ func classesOf(ctx context.Context, c *kube.Cluster, of router.Router, route rou
 			if err != nil {
 				return err
 			}
-			class, err := c.Dynamic.Resource(kube.ResourceOf(featured.FeatureKind())).Get(ctx, featured.FeaturesOf(gateway.Object), metav1.GetOptions{})
+			kind, name := featured.FeaturesOf(gateway.Object)
+			class, err := c.Dynamic.Resource(kube.ResourceOf(kind)).Get(ctx, name, metav1.GetOptions{})
 			if err == nil {
 				classes = append(classes, class.Object)
 			}
@@ -118,9 +122,9 @@ func classesOf(ctx context.Context, c *kube.Cluster, of router.Router, route rou
 	return classes, errors.Join(errs...)
 }
 
-// addressOf returns the address of a gateway: its own, or that of a Service in front
-// of its pods.
-func addressOf(ctx context.Context, c *kube.Cluster, of router.Gatewayed, gateway router.Object, ref router.GatewayRef) (string, error) {
+// Address returns the address of a gateway: its own, or that of a Service in front of
+// its pods; "" if it has none.
+func Address(ctx context.Context, c *kube.Cluster, of router.Gatewayed, gateway router.Object, ref router.GatewayRef) (string, error) {
 	fronted, ok := of.(router.Fronted)
 	if url := of.URL(gateway, ref.Listener); url != "" || !ok {
 		return url, nil
