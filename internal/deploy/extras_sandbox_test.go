@@ -46,7 +46,7 @@ func TestMarkedUsersSeeTheNewVersion(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	before := w.spec()
-	loads := []*load{w.load(50), w.loadOf(30, byHeader), w.loadOf(30, byCookie)}
+	loads := []*load{w.load(50), w.loadWith(30, byHeader), w.loadWith(30, byCookie)}
 	marks := []string{"--canary-header", "canary: true", "--canary-cookie", "beta"}
 	p := w.deploy(append(marks, "--image", w.image("v2", nil), "--steps", "5,100", "--step-duration", "60s")...)
 	p.reaches(atStep(5))

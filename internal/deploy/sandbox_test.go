@@ -281,10 +281,10 @@ func (l *load) seen(version string) bool {
 	return l.answers[version] > 0
 }
 
-func (w *world) load(rate int) *load { return w.loadOf(rate, nil) }
+func (w *world) load(rate int) *load { return w.loadWith(rate, nil) }
 
-// loadOf is a load whose requests have more headers.
-func (w *world) loadOf(rate int, more http.Header) *load {
+// loadWith is a load whose requests have more headers.
+func (w *world) loadWith(rate int, more http.Header) *load {
 	header := http.Header{"Host": {w.ns + ".example.com"}}
 	maps.Copy(header, more)
 	l := &load{done: make(chan struct{}), answers: map[string]int{}}
