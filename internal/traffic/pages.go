@@ -20,7 +20,6 @@ func (c Config) paths() []expect.Path {
 	return []expect.Path{{Weight: 1}}
 }
 
-// target returns the request for a path.
 func (c Config) target(path string) probe.Target {
 	if path == "" {
 		return probe.Target{URL: c.URL, Host: c.Host, GRPC: c.GRPC, Fresh: c.Fresh}

@@ -150,13 +150,7 @@ func Find(ctx context.Context, c *kube.Cluster, q Query) (*Found, error) {
 	if err := fit.Complete(ctx, c, f.Record, q.Rules); err != nil {
 		return nil, err
 	}
-	f.Obstacles = append(f.Obstacles, fit.Misfits(ctx, c, f.Record, func(saved release.Route) (router.Router, router.Object) {
-		of, route := s.route(f.Record, saved)
-		if route == nil {
-			return of, nil
-		}
-		return of, route.Object
-	})...)
+	f.Obstacles = append(f.Obstacles, fit.Misfits(ctx, c, f.Record, s.route)...)
 	f.Untested, f.Unpinned = s.tests(f.Record)
 	f.Unmarked = unmarked(f.Record)
 	s.entryPoints(ctx, c, f)

@@ -359,7 +359,7 @@ func (s *survey) entryPoints(ctx context.Context, c *kube.Cluster, f *Found) {
 	if known := slices.DeleteFunc(slices.Clone(entries), unknown); len(known) > 0 {
 		entries = known // else the hosts alone, for probe-url
 	}
-	entries = ofOneProtocol(entries, f)
+	entries = fit.OneProtocol(entries, func(e EntryPoint) bool { return e.GRPC }, &f.Warnings)
 	if len(entries) > maxEntries {
 		f.Warnings = append(f.Warnings, fmt.Sprintf("the routes have %d entry points: the first %d are watched", len(entries), maxEntries))
 		entries = entries[:maxEntries]
@@ -371,10 +371,7 @@ func (s *survey) entryPoints(ctx context.Context, c *kube.Cluster, f *Found) {
 
 // gatewayEntries returns the entry points of one route.
 func gatewayEntries(ctx context.Context, c *kube.Cluster, of router.Gatewayed, route router.Object, f *Found) []EntryPoint {
-	host, calls := of.Host(route), false
-	if caller, ok := of.(router.Caller); ok {
-		calls = caller.CallsGRPC()
-	}
+	host := of.Host(route)
 	var entries []EntryPoint
 	for _, ref := range of.Gateways(route) {
 		gateway, err := c.Dynamic.Resource(kube.ResourceOf(of.GatewayKind())).Namespace(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
@@ -382,18 +379,15 @@ func gatewayEntries(ctx context.Context, c *kube.Cluster, of router.Gatewayed, r
 			f.Warnings = append(f.Warnings, fmt.Sprintf("gateway %s/%s cannot be read, so its entry point is unknown and not watched: %v", ref.Namespace, ref.Name, err))
 			continue
 		}
-		url, err := fit.Address(ctx, c, of, gateway.Object, ref)
-		if err != nil {
-			f.Warnings = append(f.Warnings, fmt.Sprintf("the address of gateway %s/%s is not known: %v", ref.Namespace, ref.Name, err))
-		}
+		url := fit.Address(ctx, c, of, gateway.Object, ref, &f.Warnings)
 		if url == "" && len(of.Gateways(route)) > 1 {
 			f.Warnings = append(f.Warnings, fmt.Sprintf("gateway %s/%s has no address in its status: it is not watched", ref.Namespace, ref.Name))
 			continue
 		}
-		entries = append(entries, EntryPoint{URL: url, Host: host, GRPC: calls})
+		entries = append(entries, EntryPoint{URL: url, Host: host, GRPC: fit.CallsGRPC(of)})
 	}
 	if len(entries) == 0 {
-		entries = []EntryPoint{{Host: host, GRPC: calls}}
+		entries = []EntryPoint{{Host: host, GRPC: fit.CallsGRPC(of)}}
 	}
 	return entries
 }

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/candlefish/deploy-action/internal/kube"
@@ -69,24 +70,24 @@ func neighbors(ctx context.Context, c *kube.Cluster, of router.Neighbor, saved r
 
 // Misfits says which of the record's extras a route or its gateways cannot have. find
 // returns a recorded route's router and the live route, nil if there is none.
-func Misfits(ctx context.Context, c *kube.Cluster, r *release.Record, find func(release.Route) (router.Router, router.Object)) []string {
+func Misfits(ctx context.Context, c *kube.Cluster, r *release.Record, find func(*release.Record, release.Route) (router.Router, *unstructured.Unstructured)) []string {
 	if r.Extras == (release.Extras{}) {
 		return nil
 	}
 	var found []string
 	for _, saved := range r.Routes {
-		of, route := find(saved)
+		of, route := find(r, saved)
 		fitter, ok := of.(router.Fitter)
 		if !ok || route == nil {
 			continue // discover.Refusals says it; and a route of ours can have all
 		}
-		classes, err := classesOf(ctx, c, of, route)
+		classes, err := classesOf(ctx, c, of, route.Object)
 		if err != nil {
 			found = append(found, fmt.Sprintf("what the gateways of %s %s can is not known: %v", of.Kind(), saved.Name, err))
 			continue
 		}
 		for _, class := range classes {
-			if err := fitter.Fits(route, saved, r.Extras, class); err != nil && !slices.Contains(found, err.Error()) {
+			if err := fitter.Fits(route.Object, saved, r.Extras, class); err != nil && !slices.Contains(found, err.Error()) {
 				found = append(found, err.Error())
 			}
 		}
@@ -124,7 +125,35 @@ func classesOf(ctx context.Context, c *kube.Cluster, of router.Router, route rou
 
 // Address returns the address of a gateway: its own, or that of a Service in front of
 // its pods; "" if it has none.
-func Address(ctx context.Context, c *kube.Cluster, of router.Gatewayed, gateway router.Object, ref router.GatewayRef) (string, error) {
+func Address(ctx context.Context, c *kube.Cluster, of router.Gatewayed, gateway router.Object, ref router.GatewayRef, warnings *[]string) string {
+	url, err := address(ctx, c, of, gateway, ref)
+	if err != nil {
+		*warnings = append(*warnings, fmt.Sprintf("the address of gateway %s/%s is not known: %v", ref.Namespace, ref.Name, err))
+	}
+	return url
+}
+
+// CallsGRPC reports whether a router's routes are for gRPC alone.
+func CallsGRPC(of router.Gatewayed) bool {
+	caller, ok := of.(router.Caller)
+	return ok && caller.CallsGRPC()
+}
+
+// OneProtocol returns the entry points that take the same requests as the first one,
+// and warns of others: a stream of probes speaks one protocol.
+func OneProtocol[E any](entries []E, grpc func(E) bool, warnings *[]string) []E {
+	var same []E
+	for _, e := range entries {
+		if grpc(e) == grpc(entries[0]) {
+			same = append(same, e)
+			continue
+		}
+		*warnings = append(*warnings, fmt.Sprintf("there are routes for gRPC and others: the entry point %v is not watched; name one router, or one route", e))
+	}
+	return same
+}
+
+func address(ctx context.Context, c *kube.Cluster, of router.Gatewayed, gateway router.Object, ref router.GatewayRef) (string, error) {
 	fronted, ok := of.(router.Fronted)
 	if url := of.URL(gateway, ref.Listener); url != "" || !ok {
 		return url, nil
