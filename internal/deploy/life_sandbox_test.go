@@ -259,13 +259,19 @@ func TestAWarmVersionAndItsEnds(t *testing.T) {
 // status.
 func (w *world) answers(status int) {
 	w.t.Helper()
+	w.answersAt(w.gateway.URL, w.ns+".example.com", status)
+}
+
+// answersAt does the same at another gateway or host.
+func (w *world) answersAt(url, host string, status int) {
+	w.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for row := 0; row < 10; {
-		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.gateway.URL+"/", nil)
+		req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, url+"/", nil)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		req.Host = w.ns + ".example.com"
+		req.Host = host
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			w.t.Fatal(err)

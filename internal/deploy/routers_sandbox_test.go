@@ -107,3 +107,34 @@ func TestAShareByTheNumberOfPods(t *testing.T) {
 		t.Errorf("answers by version: %v", fresh.answers)
 	}
 }
+
+// Two gateways and two routes of one workload get each weight, and each shows it.
+func TestTwoGatewaysAndTwoRoutes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	slow := w.sandbox.SlowGateway
+	w.kubectl("patch", "httproute", sample.Name, "--type", "json", "-p",
+		fmt.Sprintf(`[{"op":"add","path":"/spec/parentRefs/-","value":{"name":%q,"namespace":%q}}]`, slow.Name, slow.Namespace))
+	w.apply(fmt.Sprintf(`{"apiVersion":"gateway.networking.k8s.io/v1","kind":"HTTPRoute","metadata":{"name":"second","namespace":%q},
+		"spec":{"parentRefs":[{"name":%q,"namespace":%q}],"hostnames":["second.%[1]s.example.com"],"rules":[{"backendRefs":[{"name":%[4]q,"port":80}]}]}}`,
+		w.ns, w.gateway.Name, w.gateway.Namespace, sample.Name))
+	w.answersAt(w.gateway.URL, "second."+w.ns+".example.com", http.StatusOK)
+	w.answersAt(slow.URL, w.ns+".example.com", http.StatusOK)
+	before := w.spec()
+	loads := []*load{
+		w.loadAt(w.gateway.URL, "second."+w.ns+".example.com", 100, true),
+		w.loadAt(slow.URL, w.ns+".example.com", 100, true),
+		w.load(100),
+	}
+	out := w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--step-duration", "1s", "--bake-time", "1s").ends(0)
+	if !strings.Contains(out, "3 entry points are watched") {
+		t.Errorf("the plan does not name all entry points:\n%s", out)
+	}
+	w.plain(before, w.image("v2", nil))
+	for _, l := range loads {
+		l.unhurt(t)
+		if l.answers["v2"] == 0 {
+			t.Errorf("an entry point has not followed: %v", l.answers)
+		}
+	}
+}
