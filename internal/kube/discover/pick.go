@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,22 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube"
 	"github.com/candlefish/deploy-action/internal/release"
 )
+
+// Behind returns the name of the Deployment that a canary release of the query would
+// find: the default one if it exists, else the only one behind a route, through the
+// Service if the query names one. It only reads.
+func Behind(ctx context.Context, c *kube.Cluster, q Query) (string, error) {
+	s, err := readSurvey(ctx, c, q.Namespace, candidates(q.Router))
+	if err != nil {
+		return "", err
+	}
+	withoutRoute(s, q, s.services, nil)
+	d, err := s.pickDeployment(q)
+	if err != nil {
+		return "", err
+	}
+	return d.Name, nil
+}
 
 // pickDeployment returns the named Deployment, or the only one behind a route.
 func (s *survey) pickDeployment(q Query) (*appsv1.Deployment, error) {

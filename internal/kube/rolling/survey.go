@@ -61,25 +61,61 @@ func Find(ctx context.Context, c *kube.Cluster, q discover.Query, named string, 
 	return f, nil
 }
 
-// pick returns the workload that the query names.
+// pick returns the workload that the query names, else that of the default name, else
+// the only Deployment behind a route. A Service that is named goes before the default
+// name.
 func pick(ctx context.Context, c *kube.Cluster, q discover.Query, named string) (updates.Kind, *updates.Object, error) {
-	name := q.Deployment
-	if name == "" {
-		name = q.DefaultDeployment
+	if q.Deployment != "" {
+		return ofName(ctx, c, q.Namespace, q.Deployment, named)
+	}
+	routed := func() (updates.Kind, *updates.Object, error) {
+		name, err := discover.Behind(ctx, c, q)
+		if err != nil {
+			return nil, nil, err
+		}
+		return ofName(ctx, c, q.Namespace, name, updates.Deployment)
+	}
+	byDefault := func() (updates.Kind, *updates.Object, error) {
+		return ofName(ctx, c, q.Namespace, q.DefaultDeployment, named)
+	}
+	tries := []func() (updates.Kind, *updates.Object, error){byDefault, routed}
+	switch {
+	case !mayBe(named, updates.Deployment):
+		tries = tries[:1]
+	case q.Service != "":
+		slices.Reverse(tries)
 	}
 	var refused []error
+	for _, try := range tries {
+		k, o, err := try()
+		if err == nil {
+			return k, o, nil
+		}
+		refused = append(refused, err)
+	}
+	return nil, nil, errors.Join(refused...)
+}
+
+// mayBe reports whether a value of Kinds allows a kind.
+func mayBe(named, kind string) bool {
+	return named == "" || named == "auto" || strings.EqualFold(named, kind)
+}
+
+// ofName returns the workload of a name.
+func ofName(ctx context.Context, c *kube.Cluster, namespace, name, named string) (updates.Kind, *updates.Object, error) {
+	var refused []error
 	for _, kindName := range []string{updates.Deployment, updates.StatefulSet, updates.DaemonSet} {
-		if named != "auto" && named != "" && !strings.EqualFold(named, kindName) {
+		if !mayBe(named, kindName) {
 			continue
 		}
-		k := updates.Of(c, informers.NewSharedInformerFactory(c.Typed, 0), kindName, q.Namespace, name)
+		k := updates.Of(c, informers.NewSharedInformerFactory(c.Typed, 0), kindName, namespace, name)
 		var o *updates.Object
 		err := kube.Retry(ctx, func(ctx context.Context) (err error) { o, err = k.Live(ctx); return err })
 		switch {
 		case err == nil:
 			return k, o, nil
 		case !apierrors.IsNotFound(err):
-			refused = append(refused, fmt.Errorf("read %s %s/%s: %w", strings.ToLower(kindName), q.Namespace, name, err))
+			refused = append(refused, fmt.Errorf("read %s %s/%s: %w", strings.ToLower(kindName), namespace, name, err))
 		}
 	}
 	if len(refused) > 0 {
@@ -87,9 +123,9 @@ func pick(ctx context.Context, c *kube.Cluster, q discover.Query, named string) 
 	}
 	what := "workload"
 	if named != "auto" && named != "" {
-		what = named
+		what = strings.ToLower(named)
 	}
-	return nil, nil, fmt.Errorf("%s %s/%s does not exist; name one with deployment-name", what, q.Namespace, name)
+	return nil, nil, fmt.Errorf("%s %s/%s does not exist; name one with deployment-name", what, namespace, name)
 }
 
 // Set returns the StatefulSet or DaemonSet of a name, as kind/name, "" if there is none
