@@ -290,8 +290,9 @@ func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record,
 	return r.RollOut(ctx, found, lease)
 }
 
-// quickly shortens what the inputs do not ask for. A blue-green release neither warms
-// up nor waits for a person, who has just asked for it; it is tested as before.
+// quickly shortens what the inputs do not ask for, and drops every planned pause: the
+// person who would promote has just asked to go back. A blue-green release does not
+// warm up either; it is tested as before.
 func quickly(c *inputs.Config, v input.Values) {
 	if c.Strategy == rollout.StrategyBlueGreen {
 		c.BlueGreen.WarmUp, c.BlueGreen.Manual = 0, false
@@ -299,6 +300,10 @@ func quickly(c *inputs.Config, v input.Values) {
 	}
 	if !v.IsSet("steps") {
 		c.Steps = []input.Step{{Weight: 20}, {Weight: 100}}
+	}
+	c.Steps = slices.Clone(c.Steps) // the inputs keep theirs
+	for i := range c.Steps {
+		c.Steps[i].Pause, c.Steps[i].UntilPromoted = 0, false
 	}
 	if !v.IsSet("step-duration") {
 		c.StepDuration = min(c.StepDuration, quickDwell)

@@ -11,7 +11,7 @@ import (
 )
 
 // A rollback by a release is quick where the release before did not say how long it
-// takes. In blue-green it waits for nobody.
+// takes. It waits for nobody: neither in a planned pause nor before the switch.
 func TestQuickly(t *testing.T) {
 	t.Parallel()
 	type plan struct {
@@ -27,6 +27,8 @@ func TestQuickly(t *testing.T) {
 	}{
 		"canary":            {nil, plan{Steps: []input.Step{{Weight: 20}, {Weight: 100}}, StepDuration: quickDwell}},
 		"canary, as before": {[]string{"--steps=50,100", "--step-duration=60s"}, plan{Steps: []input.Step{{Weight: 50}, {Weight: 100}}, StepDuration: time.Minute}},
+		"canary, pauses":    {[]string{"--steps=25:pause,50:pause=1h,100"}, plan{Steps: []input.Step{{Weight: 25}, {Weight: 50}, {Weight: 100}}, StepDuration: quickDwell}},
+		"rolling, pauses":   {[]string{"--strategy=rolling", "--steps=25:pause,100"}, plan{Steps: []input.Step{{Weight: 25}, {Weight: 100}}, StepDuration: quickDwell}},
 		"blue-green":        {[]string{"--strategy=blue-green", "--manual-promotion", "--warm-up-time=1h"}, plan{Steps: []input.Step{{Weight: 100}}, StepDuration: 10 * time.Second, Tested: true}},
 	} {
 		v, err := inputs.Spec().Parse(append(c.args, "--image=web:1"), func(string) string { return "" })
