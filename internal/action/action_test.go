@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -292,4 +293,38 @@ func TestSignals(t *testing.T) {
 	if code != 4 {
 		t.Errorf("exit status %d, want 4", code)
 	}
+}
+
+// One stop that reaches the process twice, as GNU timeout sends it, does not force
+// the exit; the same signal a second later does.
+func TestRepeatOfOneSignal(t *testing.T) {
+	t.Parallel()
+	signals := make(chan os.Signal, 4)
+	exited := make(chan int, 4)
+	var out strings.Builder
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	arrivals := []time.Time{began, began.Add(time.Second - 1), began.Add(time.Second)}
+	env := action.Env{
+		Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &out,
+		Notify: func() (<-chan os.Signal, func()) { return signals, func() {} },
+		Exit:   func(code int) { exited <- code },
+		Now: func() time.Time {
+			now := arrivals[0]
+			arrivals = arrivals[1:]
+			return now
+		},
+	}
+	action.Run(env, nil, spec, func(ctx context.Context, _ *action.Action, _ input.Values) (action.Result, error) {
+		for range arrivals {
+			signals <- syscall.SIGTERM
+		}
+		<-ctx.Done()
+		if got := <-exited; got != 5 {
+			t.Errorf("exit status of the second stop = %d, want 5", got)
+		}
+		if len(arrivals) > 0 {
+			t.Errorf("forced the exit with %d more signals to come", len(arrivals))
+		}
+		return action.Result{Status: exit.Aborted}, context.Cause(ctx)
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // An Env is a run's environment. Tests provide their own.
@@ -23,6 +24,8 @@ type Env struct {
 	Notify func() (<-chan os.Signal, func())
 	// Exit ends the process immediately; only the second signal calls it.
 	Exit func(code int)
+	// Now is the time at which a signal arrives; nil is time.Now.
+	Now func() time.Time
 }
 
 // EnvMage, when set, says that a mage target started this program. A SIGTERM to

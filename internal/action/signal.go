@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/candlefish/deploy-action/internal/exit"
 )
@@ -50,31 +51,42 @@ func notifyUnderMage() (<-chan os.Signal, func()) {
 	}
 }
 
+// sameStop is the time in which repeats of the first signal belong to it: GNU
+// timeout and a runner signal the process and its group, so one stop arrives twice.
+const sameStop = time.Second
+
 // stopContext returns a context that the first signal cancels, with a
 // [SignalError] as its cause. The second SIGINT or SIGTERM ends the process
-// immediately. A SIGHUP does not count as the second signal: the Ctrl-C that
-// started the abort also ends mage, and that must not cut the abort short.
+// immediately, unless it repeats the first one within sameStop. A SIGHUP does not
+// count as the second signal: the Ctrl-C that started the abort also ends mage, and
+// that must not cut the abort short.
 func stopContext(parent context.Context, env Env, report func(string)) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	if env.Notify == nil {
 		return ctx, func() { cancel(nil) }
+	}
+	now := env.Now
+	if now == nil {
+		now = time.Now
 	}
 	signals, stop := env.Notify()
 	done := make(chan struct{})
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
-		first := true
+		var first os.Signal
+		var began time.Time
 		for {
 			select {
 			case <-done:
 				return
 			case s := <-signals:
 				switch {
-				case first:
-					first = false
-					report(fmt.Sprintf("%v: shutting down; send the signal again to force exit", s))
+				case first == nil:
+					first, began = s, now()
+					report(fmt.Sprintf("%v: shutting down; send the signal again after a second to force exit", s))
 					cancel(&SignalError{Signal: s})
+				case s == first && now().Sub(began) < sameStop:
 				case s != syscall.SIGHUP:
 					report(fmt.Sprintf("%v again: forced exit; the state is unknown", s))
 					env.Exit(exit.AbortFailed.Code())
