@@ -207,7 +207,7 @@ func Required(ctx context.Context, c *kube.Cluster, namespace, name string) ([]k
 	}
 	var first []kube.Permission
 	for _, r := range candidates("") {
-		if _, selecting := r.(router.Selecting); selecting || !serves(ctx, c, r.Kind()) {
+		if _, selecting := r.(router.Selecting); selecting || !fit.Serves(ctx, c, r.Kind()) {
 			continue
 		}
 		list := permissionsOf(r)

@@ -26,28 +26,6 @@ type served struct {
 	grants []router.Object             // what lets routes of other namespaces lead here
 }
 
-// serves reports whether the cluster has a kind of object. Where it does not say,
-// a list of the objects does.
-func serves(ctx context.Context, c *kube.Cluster, kind router.Kind) bool {
-	exists := true
-	_ = kube.Retry(ctx, func(context.Context) error {
-		list, err := c.Typed.Discovery().ServerResourcesForGroupVersion(groupVersion(kind))
-		if apierrors.IsNotFound(err) {
-			exists = false
-			return nil
-		}
-		if err == nil {
-			exists = slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == kind.Resource })
-		}
-		return err
-	})
-	return exists
-}
-
-func groupVersion(kind router.Kind) string {
-	return strings.TrimPrefix(kind.Group+"/"+kind.Version, "/")
-}
-
 // readRoutes reads the routes of every router that the cluster serves. A kind that
 // this identity may not list is noted, unless it is the only one.
 func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Router) error {
@@ -55,7 +33,7 @@ func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Ro
 	unseen := make([]string, len(of))
 	err := kube.Each(ctx, len(of), kube.AtOnce, func(ctx context.Context, i int) error {
 		kind := of[i].Kind()
-		if !serves(ctx, c, kind) {
+		if !fit.Serves(ctx, c, kind) {
 			return nil
 		}
 		l, err := c.Dynamic.Resource(kube.ResourceOf(kind)).Namespace(s.ns).List(ctx, metav1.ListOptions{})
@@ -85,7 +63,7 @@ func (s *survey) readRoutes(ctx context.Context, c *kube.Cluster, of []router.Ro
 		}
 	}
 	if len(s.routers)+len(s.direct)+len(s.unseen) == 0 {
-		return fmt.Errorf("the cluster does not serve %s", groupVersion(of[0].Kind()))
+		return fmt.Errorf("the cluster does not serve %s", fit.GroupVersion(of[0].Kind()))
 	}
 	return nil
 }
@@ -138,7 +116,7 @@ func (s *survey) readAbroad(ctx context.Context, c *kube.Cluster) error {
 	for i := range s.routers {
 		of := &s.routers[i]
 		abroad, ok := of.Router.(router.Abroad)
-		if !ok || !serves(ctx, c, abroad.GrantKind()) {
+		if !ok || !fit.Serves(ctx, c, abroad.GrantKind()) {
 			continue
 		}
 		grants, err := c.Dynamic.Resource(kube.ResourceOf(abroad.GrantKind())).Namespace(s.ns).List(ctx, metav1.ListOptions{})
