@@ -1,6 +1,7 @@
 package action
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,9 @@ type Result struct {
 	Outputs map[string]string // by declared name; a missing one is set to ""
 	Summary string            // Markdown for the step's summary; "" for none
 	Hint    string            // what to do about a status other than exit.Done
+	// Meaning says in a few words how the run ended, where the status's own words
+	// would be false; "" for those.
+	Meaning string
 }
 
 // Work runs a use case with valid inputs. An error sets the status unless the
@@ -65,8 +69,9 @@ func guard(ctx context.Context, a *Action, values input.Values, work Work) (resu
 func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	a.EndGroup()
 	outcome, hint := settle(result, err)
+	meaning := cmp.Or(result.Meaning, outcome.Meaning())
 	if err != nil {
-		a.fail(spec, outcome, err)
+		a.fail(spec, meaning, err)
 	}
 	if hint != "" {
 		a.Print("hint: " + hint)
@@ -79,7 +84,7 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 	}
 	summary := result.Summary
 	if summary == "" && err != nil && a.runner {
-		summary = failureSummary(spec, outcome, err, hint)
+		summary = failureSummary(spec, meaning, err, hint)
 	}
 	if left := a.LeftOut(); left != "" {
 		summary = strings.TrimRight(summary, "\n") + "\n\n" + left + "\n"
@@ -92,10 +97,11 @@ func (a *Action) finish(spec input.Spec, result Result, err error) int {
 		a.Annotate(Annotation{Level: Error, Title: spec.Name, Message: errs.Error()})
 		if outcome == exit.Done {
 			outcome = exit.CouldNotRun
+			meaning = outcome.Meaning()
 		}
 	}
 	if outcome != exit.Done {
-		a.Printf("%s: %s (exit status %d)", spec.Name, outcome.Meaning(), outcome.Code())
+		a.Printf("%s: %s (exit status %d)", spec.Name, meaning, outcome.Code())
 	}
 	return outcome.Code()
 }
@@ -113,13 +119,13 @@ func settle(result Result, err error) (exit.Status, string) {
 }
 
 // fail reports an error as one annotation. Input problems stay one per line.
-func (a *Action) fail(spec input.Spec, outcome exit.Status, err error) {
-	a.Annotate(Annotation{Level: Error, Title: spec.Name + ": " + outcome.Meaning(), Message: err.Error()})
+func (a *Action) fail(spec input.Spec, meaning string, err error) {
+	a.Annotate(Annotation{Level: Error, Title: spec.Name + ": " + meaning, Message: err.Error()})
 }
 
-func failureSummary(spec input.Spec, outcome exit.Status, err error, hint string) string {
+func failureSummary(spec input.Spec, meaning string, err error, hint string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s: %s\n\n", spec.Title, outcome.Meaning())
+	fmt.Fprintf(&b, "### %s: %s\n\n", spec.Title, meaning)
 	for line := range strings.Lines(err.Error()) {
 		b.WriteString("    " + line)
 	}

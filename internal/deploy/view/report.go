@@ -66,11 +66,20 @@ func (r *Run) Conclude(d *Delivery, err error) (action.Result, error) {
 	r.Console.End()
 	r.Print(report.Text(result))
 	// Text and summary have the hint.
-	a := action.Result{Status: end.Status, Outputs: outputs, Summary: report.Markdown(result)}
+	a := action.Result{Status: end.Status, Outputs: outputs, Summary: report.Markdown(result), Meaning: meaning(end.Status, outputs["status"])}
 	if end.Status == exit.Done {
 		return a, nil
 	}
 	return a, &exit.Error{Status: end.Status, Err: end.Err}
+}
+
+// meaning says how a run ended that could do what it was asked, but not all of it:
+// "could not run" would be false of it. It is "" for the status's own words.
+func meaning(status exit.Status, word string) string {
+	if status == exit.CouldNotRun && slices.Contains([]string{"promoted", "aborted", "rolled-back"}, word) {
+		return word + ", but not all is done or proven"
+	}
+	return ""
 }
 
 // concludeCommand ends a command that drove no rollout.
