@@ -9,9 +9,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/source/gateway"
 )
 
-// counterInterval is the interval between readings of the gateway's counters.
-const counterInterval = 500 * time.Millisecond
-
 // counters replace the version marker if answers carry none: the gateway's own
 // request counters of the two Services. They also count users' requests, not
 // only the probes.
@@ -31,25 +28,10 @@ func newCounters(ctx context.Context, url string, record *release.Record) (*coun
 	return c, err
 }
 
-// run reads the counters until ctx ends. A failed reading adds nothing; without
-// readings the weight stays unconfirmed until its deadline.
+// run reads the counters until ctx ends. Without readings the weight stays unconfirmed
+// until its deadline.
 func (c *counters) run(ctx context.Context, m *Monitor) {
-	tick := time.NewTicker(counterInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		began := time.Now()
-		attempt, cancel := context.WithTimeout(ctx, 4*counterInterval)
-		now, err := c.source.Read(attempt, c.names...)
-		cancel()
-		if err == nil {
-			c.counted(m, now, began)
-		}
-	}
+	c.source.Poll(ctx, c.names, func(now []gateway.Counts, began time.Time) { c.counted(m, now, began) })
 }
 
 // counted handles one reading. Its increase counts for the newest weight only

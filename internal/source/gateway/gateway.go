@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -48,6 +49,30 @@ type Source struct {
 	URL       string
 	Namespace string
 	Client    *http.Client // nil for the default one
+}
+
+// pollInterval is the interval between the readings of Poll.
+const pollInterval = 500 * time.Millisecond
+
+// Poll reads until ctx ends, and calls counted with each reading and its beginning. A
+// failed reading adds nothing.
+func (s Source) Poll(ctx context.Context, services []string, counted func(now []Counts, began time.Time)) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		began := time.Now()
+		attempt, cancel := context.WithTimeout(ctx, 4*pollInterval)
+		now, err := s.Read(attempt, services...)
+		cancel()
+		if err == nil {
+			counted(now, began)
+		}
+	}
 }
 
 // Read returns the counts of each of the Services, in their order. A Service
