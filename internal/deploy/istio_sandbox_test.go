@@ -56,7 +56,7 @@ spec: {host: %[2]s, trafficPolicy: {connectionPool: {tcp: {maxConnections: 10}}}
 	if during := w.mesh(); !strings.Contains(during, `"name":"candlefish-preflight-0-0"`) || !strings.Contains(during, "DestinationRule "+sample.Name+"-canary-destination ") {
 		t.Errorf("while test requests are waited for, the objects are:\n%s", during)
 	}
-	if out := p.ends(4); !strings.Contains(out, "test requests did not reach them through the gateway within 8s") {
+	if out := p.ends(4); !strings.Contains(out, `got the stable version's header:X-Version "v1" for 8s`) {
 		t.Errorf("the output does not say why:\n%s", out)
 	}
 	if after := w.mesh(); after != mesh {

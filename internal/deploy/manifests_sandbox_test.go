@@ -162,3 +162,22 @@ func TestManifestsAreReleasedAsAWhole(t *testing.T) {
 	}
 	l.unhurt(t)
 }
+
+// Configuration that leaves the version in the answers as it is: the pods are told apart by
+// their names, by canary and then by rolling update.
+func TestConfigurationAloneIsReleased(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	l := w.load(100)
+	for _, c := range [][2]string{{"canary", "a"}, {"rolling", "b"}} {
+		p := w.deploy("--strategy", c[0], "--manifests", w.manifests(`SETTING: "`+c[1]+`"`, ""), "--steps", "50,100", "--step-duration", "2s", "--bake-time", "2s", "--deployment-name", sample.Name)
+		p.ends(0)
+		if got := p.outputs(); got["status"] != "promoted" || got["failed-requests"] != "0" || strings.Contains(p.text(), "cannot be distinguished") {
+			t.Errorf("%s: status %s, %s failed requests:\n%s", c[0], got["status"], got["failed-requests"], p.text())
+		}
+		if w.live() != "v1" {
+			t.Errorf("%s: %s answers, want the same version", c[0], w.live())
+		}
+	}
+	l.unhurt(t)
+}

@@ -79,7 +79,7 @@ func TestAStreamOfHealthChecks(t *testing.T) {
 	srv := grpcServer(t, "2", map[string]byte{"": 1})
 	book := &Book{}
 	book.Learn(rollout.SideCanary, "2")
-	answers, stats := collect(t, Config{Target: Target{URL: srv.URL + "/", GRPC: true}, Rate: 200, Marker: HeaderMarker("X-Version"), Book: book}, atLeast(20))
+	answers, stats := collect(t, Config{Target: Target{URL: srv.URL + "/", GRPC: true}, Rate: 200, Marker: MarkerIn("X-Version", nil), Book: book}, atLeast(20))
 	for _, a := range answers {
 		if a.Failed || a.Side != rollout.SideCanary || a.Retried != 0 {
 			t.Fatalf("answer %+v", a)

@@ -51,8 +51,14 @@ func ParseMarker(s string) (Marker, error) {
 	return Marker{}, fmt.Errorf("marker %q: want header:NAME, pod:NAME or body:REGEXP", s)
 }
 
-// HeaderMarker is the marker in a response header.
-func HeaderMarker(name string) Marker { return Marker{Header: textproto.CanonicalMIMEHeaderKey(name)} }
+// MarkerIn is the marker in a response header, or in the first group of a pattern in the
+// body, which takes precedence.
+func MarkerIn(header string, body *regexp.Regexp) Marker {
+	if body != nil {
+		return Marker{Body: body}
+	}
+	return Marker{Header: textproto.CanonicalMIMEHeaderKey(header)}
+}
 
 func validHeader(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {

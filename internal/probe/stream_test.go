@@ -356,7 +356,7 @@ func TestAMarkCountsFromThenOn(t *testing.T) {
 	if a := <-answers; a.Value != "" || a.Side != rollout.SideUnattributed {
 		t.Errorf("without a marker: %+v", a)
 	}
-	s.Mark(HeaderMarker("X-Version"))
+	s.Mark(MarkerIn("X-Version", nil))
 	for a := range answers {
 		if a.Side == rollout.SideStable {
 			break

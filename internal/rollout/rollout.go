@@ -333,6 +333,9 @@ type Observation struct {
 	// Preflight says whether test requests reach the canary through the gateway.
 	// SplitBlind: the answers cannot be attributed. SplitNone: there are none.
 	Preflight Split
+	// Alike is the version marker of the newest answer to a test request, if the stable
+	// version answers with the same; else "".
+	Alike string
 	// Prewarming: test requests reach the canary and still warm it.
 	Prewarming bool
 	// Smoke says how the smoke tests went that StageSmoke started last, SmokeReason

@@ -14,9 +14,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/traffic/baseline"
 )
 
-// baselineLimit is the timeout for the baseline's answers.
-const baselineLimit = 30 * time.Second
-
 // An Identity distinguishes the answers of the versions.
 type Identity struct {
 	Marker   probe.Marker
@@ -33,7 +30,7 @@ type Identity struct {
 // Learn sends a few requests to the entry point before the first change and
 // finds the marker that identifies stable's answers.
 func Learn(ctx context.Context, cfg Config) (Identity, error) {
-	id := Identity{Marker: cfg.marker(), Book: &probe.Book{}, Before: true}
+	id := Identity{Marker: cfg.Marker, Book: &probe.Book{}, Before: true}
 	settings := baseline.Settings{Target: cfg.target, Timeout: cfg.Timeout, Version: cfg.Version, ErrorRate: cfg.ErrorRate}
 	answers, samples, err := baseline.Ask(ctx, settings, cfg.paths())
 	if err != nil {
@@ -48,7 +45,7 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 		headers[i] = s.Header
 	}
 	if id.Marker.String() == "" {
-		marker, book, err := probe.Discover(headers, nil)
+		marker, book, err := cfg.discover(headers, cfg.ReplicaSet)
 		switch {
 		case errors.Is(err, probe.ErrNoMarker):
 			id.Why = err.Error()
@@ -69,6 +66,15 @@ func Learn(ctx context.Context, cfg Config) (Identity, error) {
 	return id, nil
 }
 
+// discover finds the marker in the answers of one version, whose pods are of a
+// ReplicaSet.
+func (c Config) discover(answers []http.Header, replicaSet string) (probe.Marker, *probe.Book, error) {
+	if c.ReplicaSet != "" {
+		return probe.DiscoverPod(answers, replicaSet)
+	}
+	return probe.Discover(answers, nil)
+}
+
 // A DownError says that the stable version does not serve.
 type DownError = baseline.DownError
 
@@ -76,7 +82,7 @@ type DownError = baseline.DownError
 // values cannot be learnt, so the canary's are learnt from the answers to test
 // requests, before it gets traffic.
 func Unknown(cfg Config) Identity {
-	return Identity{Marker: cfg.marker(), Book: &probe.Book{}, Status: http.StatusOK, Late: true}
+	return Identity{Marker: cfg.Marker, Book: &probe.Book{}, Status: http.StatusOK, Late: true}
 }
 
 // Recall returns the identity that an earlier run recorded. While two versions
@@ -91,6 +97,9 @@ func Recall(record *release.Record) (Identity, error) {
 	var err error
 	if id.Marker, err = probe.ParseMarker(m.Marker); err != nil {
 		return id, fmt.Errorf("read the version marker of run %s: %w", record.Run, err)
+	}
+	if id.Marker.Pod {
+		id.Book.Strict()
 	}
 	id.Book.Learn(rollout.SideStable, m.Stable...)
 	id.Book.Learn(rollout.SideCanary, m.Canary...)
@@ -142,21 +151,14 @@ func relearn(m *Monitor, value string, side rollout.Side) {
 // certainly more, else when the time is up. It calls await with the condition and the
 // deadline.
 func (m *Monitor) AwaitBaseline(ctx context.Context, await func(what string, until time.Time)) error {
-	until := time.Now().Add(baselineLimit)
+	until := time.Now().Add(baseline.Limit)
 	await(fmt.Sprintf("%d answers by the stable version", baseline.Answers), until)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		c := m.steps.tally.Step(probe.Before)
-		late, few := time.Now().After(until), c.Total() < baseline.Answers
-		over := 100*float64(c.Failed()) > m.cfg.ErrorRate*float64(c.Total())
-		switch {
-		case baseline.TooMany(c.Failed(), c.Total(), m.cfg.ErrorRate) || late && over:
-			return &DownError{Hint: baseline.PathHint, What: fmt.Sprintf("%d of %d requests to the stable version failed before any change", c.Failed(), c.Total())}
-		case !few && !over:
-			return nil
-		case late && few:
-			return &DownError{Hint: baseline.PathHint, What: fmt.Sprintf("the stable version answered %d requests in %s, want %d", c.Total(), baselineLimit, baseline.Answers)}
+		if done, err := baseline.Enough(c.Failed(), c.Total(), m.cfg.ErrorRate, time.Now().After(until)); done {
+			return err
 		}
 		select {
 		case <-ctx.Done():

@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ type preflight struct {
 type preflightState struct {
 	mu    sync.Mutex
 	split rollout.Split
+	same  string // what the newest answer has in common with stable's
 }
 
 func newPreflight() preflight {
@@ -50,6 +52,29 @@ func (p preflight) state() rollout.Split {
 	p.at.mu.Lock()
 	defer p.at.mu.Unlock()
 	return p.at.split
+}
+
+// alike returns what the newest answer to a test request has in common with stable's.
+func (p preflight) alike() string {
+	p.at.mu.Lock()
+	defer p.at.mu.Unlock()
+	return p.at.same
+}
+
+// compare notes what an answer to a test request has in common with stable's.
+func compare(m *Monitor, sample probe.Sample) {
+	same := ""
+	if id := m.identity; !m.record.MarkPreflight && !id.Marker.Pod && !probe.Failed(sample.Status, id.Status) {
+		if value := id.Marker.Value(sample.Header, sample.Body); id.Book.Side(value) == rollout.SideStable {
+			same = fmt.Sprintf("%s %q", id.Marker, value)
+		}
+	}
+	m.preflight.at.mu.Lock()
+	defer m.preflight.at.mu.Unlock()
+	if m.preflight.at.same != same {
+		m.preflight.at.same = same
+		m.notify()
+	}
 }
 
 // run sends test requests, once the canary is scaled up, until it answers.
@@ -99,6 +124,7 @@ func (m *Monitor) ask(ctx context.Context, t probe.Target) (probe.Sample, bool) 
 	if m.record.MarkPreflight {
 		return sample, sample.Header.Get(m.cfg.PreflightHeader) == m.cfg.PreflightMark && !probe.Failed(sample.Status, m.identity.Status)
 	}
+	compare(m, sample)
 	return sample, m.identity.Book.Side(m.identity.Marker.Value(sample.Header, sample.Body)) == rollout.SideCanary
 }
 
@@ -111,7 +137,7 @@ func (m *Monitor) learnLate(row samples) {
 		return
 	}
 	if id.Marker.String() == "" {
-		marker, _, err := probe.Discover(row.headers, nil)
+		marker, _, err := m.cfg.discover(row.headers, m.record.Canary.ReplicaSet)
 		if err != nil {
 			id.Why = err.Error()
 			return

@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"sync"
 	"time"
 
@@ -41,7 +40,11 @@ type Config struct {
 	Rate, Most int           // requests per second; Most while a weight is confirmed, 0 for the usual bound
 	Timeout    time.Duration // of one request
 	Version    string        // of this tool, for the User-Agent
-	Marker     Marker        // the place of the version in an answer; the zero Marker is discovered
+	Marker     probe.Marker  // the place of the version in an answer; the zero Marker is discovered
+	// ReplicaSet is that of the stable version's pods if the new version has the same
+	// image, else "": then what an answer says of the version may be the same in both,
+	// and only the pod's name is discovered.
+	ReplicaSet string
 	// ErrorRate is the maximum error rate, in percent, during the preparations;
 	// above it the rollout stops before it writes any weight.
 	ErrorRate float64
@@ -54,23 +57,6 @@ type Config struct {
 	// PreflightMark is the value of the same header in the canary's answers to them, if
 	// the record asks the gateway to mark them.
 	PreflightMark string
-}
-
-// A Marker is the place of the version in an answer: a response header, or the
-// first group of a pattern in the body. The body takes precedence.
-type Marker struct {
-	Header string
-	Body   *regexp.Regexp
-}
-
-func (c Config) marker() probe.Marker {
-	switch {
-	case c.Marker.Body != nil:
-		return probe.Marker{Body: c.Marker.Body}
-	case c.Marker.Header != "":
-		return probe.HeaderMarker(c.Marker.Header)
-	}
-	return probe.Marker{}
 }
 
 // A Monitor measures the traffic of one rollout.
@@ -276,6 +262,7 @@ func (m *Monitor) Annotate(o rollout.Observation, s rollout.State) rollout.Obser
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o.Preflight, o.Split, o.Verdict = m.preflight.state(), rollout.SplitPending, rollout.VerdictPending
+	o.Alike = m.preflight.alike()
 	if m.record.Preflight == "" {
 		o.Preflight = rollout.SplitNone
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/analysis"
 	"github.com/candlefish/deploy-action/internal/analysis/config"
 	"github.com/candlefish/deploy-action/internal/analysis/recording"
+	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/traffic/baseline"
@@ -290,6 +291,59 @@ func TestAFailedRequestBringsAVerdict(t *testing.T) {
 	}
 }
 
+// Test requests that reach a canary with stable's version look like stable's answers.
+func TestTestRequestsAnsweredWithStablesVersion(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	m, _ := start(t, g)
+	m.ActionDone(rollout.Action{Kind: rollout.KindScale}, rollout.State{}, time.Now())
+	o := until(t, m, rollout.State{}, "an answer to a test request", func(o rollout.Observation) bool { return o.Alike != "" })
+	if o.Alike != `header:X-Version "v1"` || o.Preflight != rollout.SplitPending {
+		t.Errorf("the test requests are %s, and have %s in common", o.Preflight, o.Alike)
+	}
+	g.marked.Store(true)
+	if o = until(t, m, rollout.State{}, "the canary", func(o rollout.Observation) bool { return o.Preflight == rollout.SplitConfirmed }); o.Alike != "" {
+		t.Errorf("the canary answers, and has %s in common with stable", o.Alike)
+	}
+}
+
+// The pods of two versions with the same version are told apart by their names, as soon
+// as the new ReplicaSet is known.
+func TestPodsOfOneImageAreToldApart(t *testing.T) {
+	t.Parallel()
+	id, err := Learn(t.Context(), podsOfOneImage(t, 0))
+	if err != nil || id.Marker.String() != "pod:X-Pod" {
+		t.Fatalf("the marker is %s: %v", id.Marker, err)
+	}
+	record := newRecord()
+	record.Stable.ReplicaSet, record.Preflight = "web-1", ""
+	m, err := Start(t.Context(), podsOfOneImage(t, 50), record, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Stop()
+	record.Canary.ReplicaSet = "web-2"
+	m.ActionDone(rollout.Action{Kind: rollout.KindScale}, rollout.State{}, time.Now())
+	m.ActionDone(rollout.Action{Kind: rollout.KindWeight, Weight: 50}, rollout.State{}, time.Now())
+	s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved, Weight: 50}
+	until(t, m, s, "half of the answers by the canary", func(o rollout.Observation) bool { return o.Split == rollout.SplitConfirmed })
+}
+
+// podsOfOneImage leads to a gateway before many pods of one version, weight percent of
+// the answers by those of the ReplicaSet web-2.
+func podsOfOneImage(t *testing.T, weight int) Config {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		set := 1
+		if rand.IntN(100) < weight {
+			set = 2
+		}
+		w.Header().Set("X-Version", "v1")
+		w.Header().Set("X-Pod", fmt.Sprintf("web-%d-%d", set, rand.IntN(5)))
+	}))
+	t.Cleanup(server.Close)
+	return Config{URL: server.URL + "/", Rate: 500, Timeout: 5 * time.Second, ErrorRate: 5, PreflightHeader: header, ReplicaSet: "web-1"}
+}
+
 func TestAnswersWithoutAVersionConfirmNothing(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t)
@@ -317,12 +371,12 @@ func TestLearnRefusesAStableVersionThatIsNotWellBefore(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
-		marker  Marker
+		marker  probe.Marker
 		says    string
 	}{
-		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, Marker{}, "status 404 before any change"},
-		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, Marker{Header: "X-Mine"}, "have no header:X-Mine"},
-		"different statuses": {alternating(), Marker{}, "status 204 before any change"},
+		"an error page":      {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, probe.Marker{}, "status 404 before any change"},
+		"an empty marker":    {func(http.ResponseWriter, *http.Request) {}, probe.MarkerIn("X-Mine", nil), "have no header:X-Mine"},
+		"different statuses": {alternating(), probe.Marker{}, "status 204 before any change"},
 	} {
 		server := httptest.NewServer(c.handler)
 		t.Cleanup(server.Close)

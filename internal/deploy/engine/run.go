@@ -442,7 +442,7 @@ func (r *Run) conduct(ctx context.Context, c conducted) (*view.Delivery, error) 
 // change prevents the rollout, unless it is to be replaced.
 func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monitor, error) {
 	cfg := r.Cfg.Traffic(found.EntryPoint, found.MoreEntries...)
-	cfg.Fresh = found.Direct()
+	cfg.Fresh, cfg.ReplicaSet = found.Direct(), twin(found.Record)
 	cfg, silent := cfg.Reachable(ctx)
 	for _, why := range silent {
 		r.Console.Warn("an entry point is not watched, " + why)
@@ -476,6 +476,9 @@ func (r *Run) watch(ctx context.Context, found *discover.Found) (*traffic.Monito
 func (r *Run) baseline(ctx context.Context, cfg traffic.Config, found *discover.Found) (*traffic.Monitor, error) {
 	identity, err := traffic.Learn(ctx, cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := distinct(cfg, found.Record, identity); err != nil {
 		return nil, err
 	}
 	monitor, err := r.start(ctx, cfg, found, identity)

@@ -10,6 +10,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/kube/updates"
 	"github.com/candlefish/deploy-action/internal/kube/workload"
 	"github.com/candlefish/deploy-action/internal/manifest"
+	"github.com/candlefish/deploy-action/internal/probe"
 	"github.com/candlefish/deploy-action/internal/probe/expect"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
@@ -78,7 +79,7 @@ type Config struct {
 	ProbeRate    int // requests per second
 	ConfirmRate  int // requests per second while a weight is confirmed; 0 for the usual bound
 	ProbeTimeout time.Duration
-	Marker       traffic.Marker // the zero Marker is discovered
+	Marker       probe.Marker // the zero Marker is discovered
 	VersionLabel string
 	MetricsURL   string
 
@@ -179,7 +180,7 @@ func ConfigOf(v input.Values) Config {
 	c.ForStrategy(v)
 	c.Prune, c.ForceConflicts = v.Bool("prune"), v.Bool("force-conflicts")
 	c.ProbePaths, _ = probePaths(v) // Together has reported what is wrong
-	c.Marker = traffic.Marker{Header: v.String("version-header"), Body: v.Regexp("version-body")}
+	c.Marker = probe.MarkerIn(v.String("version-header"), v.Regexp("version-body"))
 	return c
 }
 

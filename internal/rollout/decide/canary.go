@@ -100,7 +100,10 @@ func preflight(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.
 	case rollout.SplitPending:
 	}
 	until := s.Since.Add(p.Propagation)
-	if expired(o, until) {
+	switch {
+	case expired(o, until) && o.Alike != "":
+		return fail(p, s, o, fmt.Sprintf("the canary's pods are ready, but test requests through the gateway got the stable version's %s for %s: if both versions answer with it, set version-header to a header that differs; else the gateway does not lead test requests to the canary", o.Alike, p.Propagation))
+	case expired(o, until):
 		return fail(p, s, o, fmt.Sprintf("the canary's pods are ready, but test requests did not reach them through the gateway within %s", p.Propagation))
 	}
 	return s, wait(s, until, "test requests to reach the canary through the gateway")

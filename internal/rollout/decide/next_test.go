@@ -222,6 +222,12 @@ func TestWhatStopsARollout(t *testing.T) {
 			bend: func(o *rollout.Observation, _ rollout.State) { o.Preflight = rollout.SplitPending },
 		},
 		{
+			name: "both versions answer alike", phase: rollout.PhaseAborted, reason: `got the stable version's header:X-Version "v1" for`, weights: nil, last: "abort-remove",
+			bend: func(o *rollout.Observation, _ rollout.State) {
+				o.Preflight, o.Alike = rollout.SplitPending, `header:X-Version "v1"`
+			},
+		},
+		{
 			name: "pods of the next step crash during the dwell before it", phase: rollout.PhaseAborted, reason: "CrashLoopBackOff", weights: []int{5, 0}, last: "abort-remove",
 			bend: func(o *rollout.Observation, s rollout.State) {
 				if s.Step == 0 && s.Sized == 1 {

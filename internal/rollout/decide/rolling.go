@@ -146,7 +146,7 @@ func answering(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
-		return fail(p, s, o, fmt.Sprintf("%d new pods are ready, but none of them answered within %s", o.CanaryReady, p.Propagation))
+		return fail(p, s, o, fmt.Sprintf("%d new pods are ready, but by the version in the answers none of them answered within %s: if both versions answer with the same one, set version-header to a header that differs", o.CanaryReady, p.Propagation))
 	}
 	return s, wait(s, until, "answers by the new pods")
 }

@@ -213,7 +213,7 @@ func TestRollingUndoes(t *testing.T) {
 				o.Request, o.By = rollout.RequestAbort, "run 2"
 			}
 		}, false, "abort by run 2"},
-		"none of the new pods answers": {func(o *rollout.Observation, _ *fleet) { o.Split = rollout.SplitPending }, false, "none of them answered"},
+		"none of the new pods answers": {func(o *rollout.Observation, _ *fleet) { o.Split = rollout.SplitPending }, false, "set version-header to a header that differs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

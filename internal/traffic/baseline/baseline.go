@@ -22,6 +22,9 @@ const (
 	furtherAnswers = 10
 )
 
+// Limit is the timeout for stable's answers.
+const Limit = 30 * time.Second
+
 // PathHint is what to do when stable answers, and not with success.
 const PathHint = "set probe-path to a page that always works"
 
@@ -106,6 +109,19 @@ func (s Settings) ask(ctx context.Context, path string, want int) ([]probe.Sampl
 func TooMany(failed, total int64, limit float64) bool {
 	low, _ := stat.ShareInterval(int(failed), int(total), .98)
 	return failed > 0 && 100*low > limit
+}
+
+// Enough reports whether the answers so far decide that stable serves, or with a
+// *DownError that it does not. late: the time is up.
+func Enough(failed, total int64, limit float64, late bool) (bool, error) {
+	few, over := total < Answers, 100*float64(failed) > limit*float64(total)
+	switch {
+	case TooMany(failed, total, limit) || late && over:
+		return true, &DownError{Hint: PathHint, What: fmt.Sprintf("%d of %d requests to the stable version failed before any change", failed, total)}
+	case late && few:
+		return true, &DownError{Hint: PathHint, What: fmt.Sprintf("the stable version answered %d requests in %s, want %d", total, Limit, Answers)}
+	}
+	return !few && !over, nil
 }
 
 // fetch sends one request. status is that of earlier answers, 0 for none.
