@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func showRolling(c *console.Console, cfg inputs.Config, f *discover.Found) {
 	if cfg.MetricsURL != "" {
 		c.Warn("gateway-metrics-url is not used: both versions of a rolling update are behind one Service")
 	}
-	showSight(c, p, cfg.Rules.ProbeSight(p, float64(cfg.ProbeRate), 0))
+	showSight(c, p, slices.Compact(cfg.Rules.ProbeSight(asShared(p, int(r.Replicas)), float64(cfg.ProbeRate), 0)))
 	for _, w := range f.Warnings {
 		c.Warn(w)
 	}
@@ -60,6 +61,16 @@ func rolls(p rollout.Plan, replicas int) []string {
 		words = append(words, fmt.Sprintf("%d of %d pods (%d %% of the requests)", roll.Pods, replicas, roll.Share))
 	}
 	return words
+}
+
+// asShared returns a plan whose weights are the shares of requests that the new pods of
+// each step get, which the judge sees, and not the asked percentages of pods.
+func asShared(p rollout.Plan, replicas int) rollout.Plan {
+	p.Steps = slices.Clone(p.Steps)
+	for i, roll := range decide.Rolls(p, replicas) {
+		p.Steps[i].Weight = roll.Share
+	}
+	return p
 }
 
 // rollStep says what a step of a rolling update is, "" for other strategies.
@@ -93,6 +104,20 @@ func rollWords(s rollout.State, a rollout.Action) string {
 // word, if chance does not explain it.
 const uneven = 10
 
+// transition is how long after the first answer by new pods an entry point may still
+// send requests to the pods that they replace, or not yet to all new ones.
+const transition = 10 * time.Second
+
+// offSpread returns how far a share is from an even spread beyond what the transition
+// at the begin of the dwell can explain.
+func offSpread(share, even float64, dwell time.Duration) float64 {
+	part := min(1, transition.Seconds()/max(dwell, time.Millisecond).Seconds())
+	if share < even {
+		return even - share - part*even
+	}
+	return share - even - part*(1-even)
+}
+
 // measuredShare completes a step of a rolling update by the share that its new pods had.
 func measuredShare(step *report.Step, s traffic.Step) (warning string) {
 	known := s.Share.N
@@ -102,7 +127,7 @@ func measuredShare(step *report.Step, s traffic.Step) (warning string) {
 	share := float64(s.Share.K) / float64(known)
 	step.ObservedShare = &share
 	even := float64(s.Weight) / 100
-	if off := math.Abs(share - even); off > uneven/100.0 && off > 4*math.Sqrt(even*(1-even)/float64(known)) {
+	if off := offSpread(share, even, s.Dwell); off > uneven/100.0 && off > 4*math.Sqrt(even*(1-even)/float64(known)) {
 		return fmt.Sprintf("with %d new pods %.0f %% of the answers were theirs, and an even spread would be %d %%: the entry point does not spread requests evenly over pods", s.Pods, 100*share, s.Weight)
 	}
 	return ""
@@ -115,6 +140,8 @@ func rollingStep(step *report.Step, s traffic.Step) {
 		step.Reason = "the last old pods stop, and the settings of the update are put back"
 	case s.Number == 0 && s.Weight == 0:
 		step.Name, step.Reason = backStep, "the recorded revision's pods come back"
+		// One answer by the pods that go would be all that the share is of.
+		step.Confirmation, step.ConfirmedBy, step.ObservedShare, step.Interval, step.ObservedAfter = "", "", nil, nil, 0
 	}
 }
 
