@@ -59,6 +59,9 @@ func Parse(raw []byte, maxTime time.Duration) (Plan, error) {
 	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return Plan{}, fmt.Errorf("the smoke file is refused: %w", err)
 	}
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return Plan{}, errors.New("the smoke file is refused: it has a second document behind ---: want one")
+	}
 	p := Plan{Scheme: f.Scheme, Port: f.Port}
 	var wrong []error
 	refuse := func(format string, args ...any) {

@@ -40,6 +40,8 @@ var files = map[string]string{
 - [us-2]
 `,
 	"broken.yaml": "web: 1\n",
+	"two.yaml":    "- web\n---\n- api\n",
+	"torn.yml":    "- web\n---\n- {\n",
 }
 
 func readFile(path string) ([]byte, error) {
@@ -170,6 +172,9 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 		{"--deployments|web web:2|--keep-warm|1h", []string{"keep-warm (flag --keep-warm)"}},
 		{"--deployments|web|--command|history", []string{"takes one deployment"}},
 		{"--deployments|none.yaml", []string{"open none.yaml"}},
+		{"--image|web:2|--deployments|two.yaml", []string{`deployments (flag --deployments): "two.yaml": the file has a second document`}},
+		{"--image|web:2|--clusters|two.yaml", []string{`clusters (flag --clusters): "two.yaml": the file has a second document`}},
+		{"--image|web:2|--clusters|torn.yml", []string{"the file has a second document"}},
 		{"--deployments|broken.yaml", []string{"the file is not a list"}},
 	} {
 		_, err := parse(t, strings.Split(test.args, "|")...)

@@ -1,7 +1,9 @@
 package members
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -201,9 +203,14 @@ func (r *reader) file(name string) (string, bool) {
 
 // yaml reads a file: a list of names and mappings, or of lists of these.
 func (r *reader) yaml(name, text string) [][]entry {
-	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
+	var doc, second yaml.Node
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	if err := decoder.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
 		r.problems = append(r.problems, r.values.Problem(name, err.Error()))
+		return nil
+	}
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		r.problems = append(r.problems, r.values.Problem(name, "the file has a second document behind ---: want one list"))
 		return nil
 	}
 	if len(doc.Content) == 0 || doc.Content[0].Kind != yaml.SequenceNode {
