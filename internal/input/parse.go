@@ -87,7 +87,7 @@ const isRequired = "is required"
 func (v Values) idle(defs []Def) Problems {
 	var problems Problems
 	for _, d := range defs {
-		if d.OnlyFor != "" && v.IsSet(d.Name) && v.settings[d.Name].Text != d.Default && !v.holds(d.OnlyFor) {
+		if d.OnlyFor != "" && v.Differs(d.Name) && !v.holds(d.OnlyFor) {
 			problems = append(problems, v.Problem(d.Name, "has an effect only with "+strings.ReplaceAll(d.OnlyFor, "=", " ")))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"time"
@@ -50,6 +51,12 @@ func (v Values) Secrets() []string {
 func (v Values) IsSet(name string) bool {
 	s := v.setting(name)
 	return s.Text != "" && s.Source.Kind != "default"
+}
+
+// Differs reports whether the user gave another value than the default.
+func (v Values) Differs(name string) bool {
+	s := v.setting(name)
+	return v.IsSet(name) && !reflect.DeepEqual(s.value, s.Def.zero())
 }
 
 // Source returns where the value came from.

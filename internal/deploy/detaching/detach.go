@@ -86,6 +86,9 @@ func job(r *engine.Run, found *discover.Found) (detached.Spec, error) {
 		Env:  map[string]string{"NO_COLOR": "1"},
 	}
 	given := r.Values.Given()
+	for _, name := range inputs.Idle(r.Values, r.Cfg.Strategy) { // from the environment, for other strategies
+		delete(given, name)
+	}
 	for _, setting := range r.Values.All() {
 		if name := setting.Def.Name; given[name] != "" && !slices.Contains(inputs.Outside, name) {
 			s.Args = append(s.Args, "--"+name+"="+given[name])

@@ -65,6 +65,13 @@ func (r *Run) Configure(values input.Values) error {
 	cfg := inputs.ConfigOf(values)
 	cfg.RunURL = cmp.Or(cfg.RunURL, r.Action.RunURL())
 	marked(&cfg, values, markerOf(r.Action.Getenv))
+	idle, warning := cfg.Effective(values)
+	if err := idle.Err(); err != nil {
+		return err
+	}
+	if warning != "" {
+		r.Console.Warn(warning)
+	}
 	cfg.ForStrategy(values)
 	rules, err := judging.Load(cfg.AnalysisFile, cfg.Limits())
 	if err != nil {

@@ -40,7 +40,7 @@ func blueGreenInputs() []input.Def {
 			Help: "With strategy blue-green: time in which all smoke tests have to end",
 		},
 		{
-			Name: "auto-promote", Kind: input.Bool, Env: "AUTO_PROMOTE", Default: "true", Off: "manual-promotion",
+			Name: autoPromote, Kind: input.Bool, Env: "AUTO_PROMOTE", Default: "true", Off: "manual-promotion",
 			Help: "With strategy blue-green: switch as soon as the smoke tests have passed; false pauses before the switch, until somebody types command: promote",
 		},
 		{
@@ -81,7 +81,7 @@ func (c *Config) ForStrategy(v input.Values) {
 // asBlueGreen makes c the configuration of a blue-green release: one step to all
 // traffic, and the old version warm for keep-blue-time.
 func (c *Config) asBlueGreen(v input.Values) {
-	b := BlueGreen{WarmUp: v.Duration("warm-up-time"), Manual: !v.Bool("auto-promote"), SmokeMax: v.Duration("smoke-response-time"), SmokeFile: v.String("smoke-file")}
+	b := BlueGreen{WarmUp: v.Duration("warm-up-time"), Manual: !v.Bool(autoPromote), SmokeMax: v.Duration("smoke-response-time"), SmokeFile: v.String("smoke-file")}
 	if v.Bool("validation-tests") {
 		b.Smoke = v.Duration("smoke-test-timeout")
 	}

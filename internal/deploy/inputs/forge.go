@@ -117,8 +117,15 @@ func gitopsTogether(v input.Values) input.Problems {
 	missing := func(name string) {
 		problems = append(problems, input.Problem{Name: name, Reason: "is required with gitops-repo"})
 	}
+	releases := v.String("command") == CommandDeploy && !v.Bool("dry-run")
+	if releases && v.String("github-deployment") == DeploymentYes && v.Source("github-deployment").Kind != recorded && v.String("github-token") == "" {
+		problems = append(problems, input.Problem{Name: "github-token", Reason: "is required with github-deployment true"})
+	}
 	repo := v.String("gitops-repo")
 	if repo == "" {
+		if releases && explicit(v, "gitops-token") {
+			report("gitops-token", "has an effect only with gitops-repo; the token of GitHub deployments is github-token")
+		}
 		for _, name := range []string{"gitops-path", "gitops-field", "gitops-branch", "gitops-mode"} {
 			if v.IsSet(name) {
 				report(name, "has an effect only with gitops-repo")
@@ -141,7 +148,7 @@ func gitopsTogether(v input.Values) input.Problems {
 			problems = append(problems, p)
 		}
 	}
-	if v.Source("gitops-repo").Kind == recorded || v.String("command") != CommandDeploy || v.Bool("dry-run") {
+	if v.Source("gitops-repo").Kind == recorded || !releases {
 		return problems // another process than that of the release may lack the token: a warning then says so
 	}
 	if silent != "" {

@@ -11,12 +11,12 @@ import (
 
 // Together returns what is wrong with inputs that are right by themselves: the lines
 // of probe-paths, probe-expect, images, deployments and clusters, where the image
-// is written, and what leads single requests to the canary.
+// is written, what leads single requests to the canary, and which cluster it is.
 func Together(v input.Values) input.Problems {
 	_, problems := probePaths(v)
 	_, wrong := images(v)
 	_, misplaced := members.Parse(v, os.ReadFile)
-	return slices.Concat(problems, wrong, misplaced, gitopsTogether(v), needManifests(v), smokePaths(v), extraProblems(v))
+	return slices.Concat(problems, wrong, misplaced, gitopsTogether(v), needManifests(v), smokePaths(v), extraProblems(v), connectionTogether(v))
 }
 
 // recorded is the kind of source of what an earlier process was given.

@@ -231,7 +231,7 @@ func detachInputs() []input.Def {
 			Help: "YAML file that is merged into the spec of the Job's pod: tolerations, a proxy, secrets", Example: "deploy/job-pod.yaml",
 		},
 		{
-			Name: "wait", Kind: input.Bool, Default: "true", Off: "no-wait",
+			Name: "wait", Kind: input.Bool, Default: "true", Off: "no-wait", OnlyFor: "run-in=cluster",
 			Help: "Show the Job's log and end as it does; false ends as soon as the Job is created",
 		},
 		{

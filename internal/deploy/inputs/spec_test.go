@@ -221,7 +221,7 @@ func TestSpecTakesTheBlueGreenScript(t *testing.T) {
 			t.Errorf("%s: strategy %s, steps (-want +got):\n%s", name, p.Strategy, diff)
 		}
 	}
-	v, err := Spec().Parse([]string{"--warm-up-time=1h"}, func(k string) string { return script[k] })
+	v, err := Spec().Parse(nil, func(k string) string { return script[k] })
 	if err != nil {
 		t.Fatal(err)
 	}

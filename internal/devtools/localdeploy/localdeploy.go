@@ -169,8 +169,12 @@ func overlay(getenv func(string) string, values input.Values, kubeconfig, image 
 	}
 	env := map[string]string{}
 	for _, s := range values.All() {
-		if value := over[s.Def.Name]; value != "" {
-			env[s.Def.ActionEnv()] = value
+		value, name := over[s.Def.Name], s.Def.ActionEnv()
+		if s.Def.Group == "Blue-green" { // the environment's values may be idle, which an input's may not
+			name = s.Def.Env
+		}
+		if value != "" {
+			env[name] = value
 		}
 	}
 	return func(name string) string {

@@ -61,6 +61,12 @@ func TestOverlay(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
+	// The sandbox's times of a blue-green release may be idle, as those of an environment.
+	over := overlay(getenv(nil), given(t, nil), "/s", "")
+	values, err := deploy.Spec().Parse([]string{"web:2"}, over)
+	if err != nil || values.Text("warm-up-time") != "5s" || values.Source("warm-up-time").Kind != "env" || values.Source("keep-blue-time").Kind != "env" {
+		t.Errorf("warm-up-time %s of %v, keep-blue-time of %v; %v", values.Text("warm-up-time"), values.Source("warm-up-time"), values.Source("keep-blue-time"), err)
+	}
 	if got := overlay(getenv(map[string]string{"HOME": "/h"}), given(t, nil), "/s", "")("HOME"); got != "/h" {
 		t.Errorf("HOME = %q, want the user's", got)
 	}
