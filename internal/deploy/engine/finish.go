@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/deploy/applying"
@@ -43,14 +44,23 @@ func (r *Run) Target(ctx context.Context, found *discover.Found) (namespace, nam
 	if err != nil {
 		return "", "", err
 	}
-	if len(records) == 1 {
-		return r.Cfg.Namespace, records[0].Deployment, nil
+	name, err = only(r.Cfg.Namespace, records)
+	return r.Cfg.Namespace, name, err
+}
+
+// only returns the Deployment of the only record of a namespace.
+func only(namespace string, records []kube.Recorded) (string, error) {
+	switch len(records) {
+	case 0:
+		return "", exit.Refuse("a deployment that has none yet is named with deployment-name", fmt.Sprintf("no release is recorded in namespace %s", namespace))
+	case 1:
+		return records[0].Deployment, nil
 	}
 	var names []string
 	for _, record := range records {
 		names = append(names, record.Deployment)
 	}
-	return "", "", exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d recorded releases: %q", r.Cfg.Namespace, len(records), names))
+	return "", exit.Refuse("name one with deployment-name", fmt.Sprintf("namespace %s has %d recorded releases: %s", namespace, len(records), strings.Join(names, ", ")))
 }
 
 // Record reads the record of a target. None is an error.
