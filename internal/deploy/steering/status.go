@@ -31,7 +31,7 @@ type status struct {
 	Image      string        `json:"image"`
 	Previous   string        `json:"previous_image,omitempty"`
 	Run        release.Run   `json:"run"`
-	DrivenBy   string        `json:"driven_by,omitempty"` // the run that holds the lease and renews it
+	DrivenBy   string        `json:"driven_by,omitempty"` // the run that holds the lease and renews it, if it is alive: a lease outlives its run by seconds
 	LeftBy     string        `json:"left_by,omitempty"`   // the run that holds the lease and renews it no more
 	RenewedAt  time.Time     `json:"renewed_at,omitzero"` // by the clock of that run
 	Phase      rollout.Phase `json:"phase"`
@@ -192,7 +192,7 @@ func (s status) text(r *engine.Run) string {
 	}
 	switch {
 	case s.DrivenBy != "":
-		line("driven by", "run %s", s.DrivenBy)
+		line("driven by", "run %s, if it is alive: it renewed its lease at %s", s.DrivenBy, s.RenewedAt.UTC().Format(time.RFC3339))
 	case s.LeftBy != "":
 		line("driven by", "nobody: run %s has not renewed its lease since %s", s.LeftBy, s.RenewedAt.UTC().Format(time.RFC3339))
 	case !s.Phase.Terminal():

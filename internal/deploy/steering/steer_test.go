@@ -1,6 +1,7 @@
 package steering
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/deploy/inputs"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/rollout"
 )
 
 // A rollback by a release is quick where the release before did not say how long it
@@ -40,6 +42,23 @@ func TestQuickly(t *testing.T) {
 		got := plan{cfg.Steps, cfg.StepDuration, cfg.BlueGreen.WarmUp, cfg.BlueGreen.Manual, cfg.BlueGreen.Smoke > 0}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A lease outlives a run that was killed by some seconds: until it expires, nothing
+// shows that its holder is alive.
+func TestStatusClaimsNoLiveDriver(t *testing.T) {
+	t.Parallel()
+	renewed := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for want, s := range map[string]status{
+		"run 7-1, if it is alive: it renewed its lease at 2026-01-02T03:04:05Z": {DrivenBy: "7-1", RenewedAt: renewed},
+		"nobody: run 7-1 has not renewed its lease since 2026-01-02T03:04:05Z":  {LeftBy: "7-1", RenewedAt: renewed},
+		"nobody: the next run finishes it":                                      {Phase: rollout.PhaseProgressing},
+	} {
+		s.LiveWeight = -1
+		if text := s.text(nil); !strings.Contains(text, "driven by    "+want+"\n") {
+			t.Errorf("%q is not in:\n%s", want, text)
 		}
 	}
 }
