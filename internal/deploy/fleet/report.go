@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/action"
@@ -68,7 +69,7 @@ func resultOf(f *Fleet, err error) result.Report {
 		status, r.Hint = exit.Of(err)
 		worst, r.Reason = result.Worse(worst, status), err.Error()
 	case state.Failure != "":
-		r.Reason = state.Failure
+		r.Reason = why(state.Failure, r.Members)
 		if worst == exit.Done && !f.base.Cfg.GoesBack() {
 			worst = exit.Aborted
 		}
@@ -84,6 +85,17 @@ func resultOf(f *Fleet, err error) result.Report {
 		r.Hint = hint(f)
 	}
 	return r
+}
+
+// why returns the reason why a group went back, with that of each member that could
+// not: "rollback by run 7" alone explains no failure.
+func why(failure string, members []result.Member) string {
+	for _, m := range members {
+		if (m.Phase == fleet.Refused || m.Phase == fleet.Failed) && m.Reason != "" && !strings.Contains(failure, m.Reason) {
+			failure += fmt.Sprintf("; %s: %s", m.Name, m.Reason)
+		}
+	}
+	return failure
 }
 
 // pausedStatus returns the status of a group that stopped where it is: a member that

@@ -236,7 +236,7 @@ func (m *Member) Load(ctx context.Context) (err error) {
 
 // GroupOf returns the group of a record if it has left something to do.
 func GroupOf(record *release.Record) *release.Group {
-	if record == nil || record.Group == nil || !record.Unfinished() && !record.Warm() {
+	if record == nil || record.Group == nil || !leftSomething(record) {
 		return nil
 	}
 	return record.Group
@@ -274,8 +274,9 @@ func (m *Member) Release(ctx context.Context) {
 	r.ReleaseLease(ctx, lease)
 }
 
-// operate drives the member in the background.
-func (m *Member) operate(ctx context.Context, t Terms, work func(*engine.Run) (*view.Delivery, error), changes bool) {
+// operate drives the member in the background. changes is called when the work has
+// ended: it says that there was something to change from its start.
+func (m *Member) operate(ctx context.Context, t Terms, work func(*engine.Run) (*view.Delivery, error), changes func() bool) {
 	r := m.Run
 	signals := make(chan string, 1)
 	r.Signals, r.Started = signals, time.Now()
@@ -292,7 +293,7 @@ func (m *Member) operate(ctx context.Context, t Terms, work func(*engine.Run) (*
 		told.Close(ctx, d, err)
 		m.Host.Telling.Unlock()
 		result, failed := r.Conclude(d, err)
-		finish(m, d, err, outcome{Result: result, err: failed, reverted: d != nil && d.State.Reverted}, changes)
+		finish(m, d, err, outcome{Result: result, err: failed, reverted: d != nil && d.State.Reverted}, changes())
 	}()
 }
 
@@ -436,12 +437,13 @@ func (m *Member) Start(ctx context.Context, t Terms, resuming bool) {
 		m.Take(ctx, t, rollout.RequestResume)
 	default:
 		m.Set(fleet.Rising, "")
-		m.operate(ctx, t, func(r *engine.Run) (*view.Delivery, error) { return r.Deliver(ctx) }, false)
+		m.operate(ctx, t, func(r *engine.Run) (*view.Delivery, error) { return r.Deliver(ctx) }, func() bool { return false })
 	}
 }
 
 // Take follows a request to the member's recorded release, which nobody drives.
 func (m *Member) Take(ctx context.Context, t Terms, request rollout.Request) {
+	left := true // unless the record says otherwise
 	m.operate(ctx, t, func(r *engine.Run) (*view.Delivery, error) {
 		if request == rollout.RequestRollback {
 			r.Cfg.Command, r.Group.Record = string(request), nil // a release of the previous image is nobody's member
@@ -450,13 +452,18 @@ func (m *Member) Take(ctx context.Context, t Terms, request rollout.Request) {
 		if err != nil {
 			return nil, err
 		}
+		left = leftSomething(record)
 		d, err := steering.Take(ctx, r, record, m.lease, request)
 		if err == nil && d == nil {
 			err = errors.New("the release was not driven")
 		}
 		return d, err
-	}, true)
+	}, func() bool { return left })
 }
+
+// leftSomething reports whether a recorded release has something to end. What refuses
+// to go back from one that has not has changed nothing.
+func leftSomething(record *release.Record) bool { return record.Unfinished() || record.Warm() }
 
 // Longest returns the longest time that the member's release may take.
 func (m *Member) Longest() time.Duration {

@@ -8,6 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy/inputs/members"
 	"github.com/candlefish/deploy-action/internal/deploy/view"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/rollout/fleet"
 )
@@ -121,5 +122,20 @@ func TestWhatWasAskedIsRemembered(t *testing.T) {
 	since := m.Status().Since
 	if m.Set(fleet.GoingBack, ""); !m.Status().Since.Equal(since) {
 		t.Error("the same phase began again")
+	}
+}
+
+// Where the last release has ended and left nothing, a refused way back has changed
+// nothing: the member is refused, not in an unknown state.
+func TestNothingToGoBackTo(t *testing.T) {
+	t.Parallel()
+	refusal := exit.Refuse("", "rollback: the last release ended Aborted and left nothing to go back from")
+	for want, s := range map[fleet.Phase]rollout.State{
+		fleet.Refused: {Phase: rollout.PhaseAborted},
+		fleet.Failed:  {Phase: rollout.PhasePromoted, Leftover: rollout.LeftoverPrevious},
+	} {
+		if got, _ := ended(nil, refusal, leftSomething(&release.Record{State: s})); got != want {
+			t.Errorf("%s, left %q: %s, want %s", s.Phase, s.Leftover, got, want)
+		}
 	}
 }
