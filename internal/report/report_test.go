@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -353,4 +357,39 @@ func FuzzEscape(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What a report says to type is taken by the target that it names.
+func TestRepeatedCommandIsTaken(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../magefile.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := map[string][]string{} // of the targets in the namespace deploy
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Recv != nil {
+			for _, field := range f.Type.Params.List {
+				for _, name := range field.Names {
+					target := "deploy:" + strings.ToLower(f.Name.Name)
+					options[target] = append(options[target], name.Name)
+				}
+			}
+		}
+	}
+	for strategy, target := range map[string]string{"": "canary", "canary": "canary", "blue-green": "bluegreen", "rolling": "rolling"} {
+		words := strings.Fields(Result{Strategy: strategy, Image: "web:2", Environment: "staging", Namespace: "shop"}.command())
+		if want := "deploy:" + target; words[3] != want {
+			t.Errorf("strategy %q: target %s, want %s", strategy, words[3], want)
+		}
+		for _, word := range words[4:] {
+			name, _, _ := strings.Cut(strings.TrimPrefix(word, "-"), "=")
+			if !slices.Contains(options[words[3]], name) {
+				t.Errorf("%s: no option of %s, which has %v", word, words[3], options[words[3]])
+			}
+		}
+		if last := words[len(words)-1]; last != "-flags=--environment=staging" {
+			t.Errorf("the environment is in %s", last)
+		}
+	}
 }

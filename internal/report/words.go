@@ -116,10 +116,11 @@ func (r Result) command() string {
 			strategy = "canary"
 		}
 		args = []string{"go", "tool", "mage", "deploy:" + strings.ReplaceAll(strategy, "-", ""), "-image=" + r.Image}
-		for _, o := range [][2]string{{"environment", r.Environment}, {"namespace", r.Namespace}} {
-			if o[1] != "" {
-				args = append(args, "-"+o[0]+"="+o[1])
-			}
+		if r.Namespace != "" {
+			args = append(args, "-namespace="+r.Namespace)
+		}
+		if r.Environment != "" { // no option of the targets
+			args = append(args, "-flags=--environment="+r.Environment)
 		}
 	}
 	quoted := make([]string, len(args))
