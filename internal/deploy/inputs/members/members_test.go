@@ -151,6 +151,22 @@ eu-1/api deployment-name=api image=registry.example/api:2 namespace=shop-eu kube
 	}
 }
 
+// One mistake is one problem: what only follows from it is not said.
+func TestOneMistakeIsOneProblem(t *testing.T) {
+	t.Parallel()
+	for _, test := range [][2]string{
+		{"--deployments|nope.yaml", `deployments (flag --deployments): "nope.yaml": open nope.yaml: file does not exist`},
+		{"--image|web:2|--clusters|nope.yml", `clusters (flag --clusters): "nope.yml": open nope.yml: file does not exist`},
+		{"--deployments|broken.yaml", `deployments (flag --deployments): "broken.yaml": the file is not a list`},
+		{"--image|web:2|--clusters|two.yaml", `clusters (flag --clusters): "two.yaml": the file has a second document behind ---: want one list`},
+		{"--deployments|api api:2 after=api", `deployments (flag --deployments, line 1): "after=api": waits for itself; allowed: NAME [IMAGE] [after=NAME] [INPUT=VALUE ...], one a line, or a YAML file`},
+	} {
+		if _, err := parse(t, strings.Split(test[0], "|")...); err == nil || err.Error() != test[1] {
+			t.Errorf("%s: %v\nwant %s", test[0], err, test[1])
+		}
+	}
+}
+
 func TestEveryMistakeIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -50,7 +50,9 @@ func (r *reader) deployments() []entry {
 		return []entry{{}}
 	}
 	var all []entry
-	if text, ok := r.file(Deployments); ok {
+	if text, ok, err := r.file(Deployments); err != nil {
+		return nil
+	} else if ok {
 		all = slices.Concat(r.yaml(Deployments, text)...)
 	} else {
 		for i, line := range strings.Split(r.values.Text(Deployments), "\n") {
@@ -74,7 +76,9 @@ func (r *reader) waves() [][]entry {
 		return [][]entry{{{}}}
 	}
 	var waves [][]entry
-	if text, ok := r.file(Clusters); ok {
+	if text, ok, err := r.file(Clusters); err != nil {
+		return nil
+	} else if ok {
 		waves = r.yaml(Clusters, text)
 	} else {
 		for i, line := range strings.Split(r.values.Text(Clusters), "\n") {
@@ -176,29 +180,34 @@ func (r *reader) check(name string, all []entry) {
 		}
 		seen[e.name] = true
 	}
-	if len(all) == 0 {
+	wrong := slices.ContainsFunc(r.problems, func(p input.Problem) bool { return p.Name == name })
+	if len(all) == 0 && !wrong {
 		r.bad(name, 0, "", "names none")
 	}
 	for _, e := range all {
 		for _, other := range e.after {
-			if !seen[other] {
+			switch {
+			case other == e.name:
+				r.bad(name, e.line, "after="+other, "waits for itself")
+			case !seen[other]:
 				r.bad(name, e.line, "after="+other, "is not one of them")
 			}
 		}
 	}
 }
 
-// file returns the text of the YAML file that an input names, false if it names none.
-func (r *reader) file(name string) (string, bool) {
+// file returns the text of the YAML file that an input names, false if it names none. A
+// file that cannot be read is a problem, and the error.
+func (r *reader) file(name string) (string, bool, error) {
 	path := strings.TrimSpace(r.values.Text(name))
 	if strings.ContainsAny(path, "\n ") || !strings.HasSuffix(path, ".yaml") && !strings.HasSuffix(path, ".yml") {
-		return "", false
+		return "", false, nil
 	}
 	raw, err := r.readFile(path)
 	if err != nil {
 		r.problems = append(r.problems, r.values.Problem(name, err.Error()))
 	}
-	return string(raw), true
+	return string(raw), true, err
 }
 
 // yaml reads a file: a list of names and mappings, or of lists of these.
