@@ -376,7 +376,7 @@ func runInputs() []input.Def {
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "Final status: promoted, unchanged, applied, planned, aborted, rolled-back, paused, done, failed, abort-failed or bad-input"},
+		{Name: "status", Help: "Final status: promoted, unchanged, applied, planned, aborted, rolled-back, paused, started (with no-wait), done, failed, abort-failed, refused or bad-input"},
 		{Name: "image", Help: "Image that serves at the end of the run, by digest if all its pods run the same one"},
 		{Name: "previous-image", Help: "Image that served at the start of the run"},
 		{Name: "failed-requests", Help: "Number of failed probe requests"},

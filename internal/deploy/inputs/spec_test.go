@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +228,27 @@ func TestSpecTakesTheBlueGreenScript(t *testing.T) {
 	}
 	if p := judged(t, v).Plan(0); p.WarmUp != 0 || p.Manual || p.Smoke != 0 || len(p.Steps) != 4 {
 		t.Errorf("a canary release has %+v", p)
+	}
+}
+
+// The output status is documented with each of its words.
+func TestStatusHasAllItsWords(t *testing.T) {
+	t.Parallel()
+	var help string
+	for _, o := range Spec().Outputs {
+		if o.Name == "status" {
+			help = o.Help
+		}
+	}
+	words := strings.FieldsFunc(help, func(r rune) bool { return r == ' ' || r == ',' })
+	want := []string{"promoted", "unchanged", "applied", "planned", "rolled-back", "paused", "started"}
+	for _, s := range exit.Statuses() {
+		want = append(want, s.String())
+	}
+	for _, word := range want {
+		if !slices.Contains(words, word) {
+			t.Errorf("the help lacks %s: %s", word, help)
+		}
 	}
 }
 
