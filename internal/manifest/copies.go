@@ -103,6 +103,11 @@ func (o Object) contentHash() string {
 	return hex.EncodeToString(sum[:])[:hashLength]
 }
 
+// IsContentHash reports whether the end of a name tells the content of a copy.
+func IsContentHash(s string) bool {
+	return len(s) == hashLength && strings.Trim(s, "0123456789abcdef") == ""
+}
+
 // eachReference calls f for every place of a pod template that names a ConfigMap
 // or Secret that its containers read. Secrets for pulls of images are none.
 func eachReference(template map[string]any, f func(kind string, holder map[string]any, key string)) {

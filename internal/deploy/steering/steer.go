@@ -284,6 +284,13 @@ func releasePrevious(ctx context.Context, r *engine.Run, record *release.Record,
 	if !recalled {
 		r.Console.Warn(fmt.Sprintf("revision %s is no longer in the history of deployment %s: its image is released again, its other settings are not", record.Stable.ReplicaSet, record.Deployment))
 	}
+	unrestored, err := apply.Unrestored(ctx, r.Cluster, found.Record)
+	if err != nil {
+		return nil, err
+	}
+	if len(unrestored) > 0 {
+		r.Console.Warn(fmt.Sprintf("the version that comes back reads %s, applied by the last release under the same name: a rollback does not restore their earlier content", strings.Join(unrestored, ", ")))
+	}
 	if err := r.Check(found); err != nil {
 		return nil, err
 	}

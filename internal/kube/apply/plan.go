@@ -242,7 +242,7 @@ func inPlace(q Query, copies []manifest.Object) (warnings []string) {
 		switch {
 		case copied:
 		case original:
-			warnings = append(warnings, fmt.Sprintf("the live pods read %s under its own name, which this release changes at its end: a kubectl rollout undo after that can't bring its content back", r))
+			warnings = append(warnings, fmt.Sprintf("the live pods read %s under its own name, which this release changes at its end: neither command: rollback nor kubectl rollout undo can bring its content back after that", r))
 		}
 	}
 	return warnings
