@@ -64,7 +64,7 @@ func (r colouredReport) switched(t *testing.T, previous, active string) {
 func TestBlueGreenThreeInARow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	before, a, b := w.spec(), w.image("v1", nil), w.image("slow", map[string]string{"START_DELAY": "10s"})
+	before, a, b := w.spec(), w.image("v1", nil), w.image("late", map[string]string{"START_DELAY": "10s"})
 	l := w.load(300)
 	colours := []string{"blue", "green", "blue", "green"}
 	for n, image := range []string{b, a, b} {
@@ -91,7 +91,7 @@ func TestBlueGreenThreeInARow(t *testing.T) {
 		}
 	}
 	l.unhurt(t)
-	if got := w.live(); got != "slow" {
+	if got := w.live(); got != "late" {
 		t.Errorf("version %s answers after the third release", got)
 	}
 	after := strings.ReplaceAll(w.spec(), b, a)
@@ -108,7 +108,7 @@ func TestBlueGreenByHand(t *testing.T) {
 	w := newWorld(t)
 	before := w.spec()
 	l := w.load(300)
-	bad := w.blueGreen("--image", w.image("broken", map[string]string{"ERROR_RATE": "1"}))
+	bad := w.blueGreen("--image", w.image("broken-green", map[string]string{"ERROR_RATE": "1"}))
 	if out := bad.ends(4); !strings.Contains(out, `smoke test "GET /" at `) || !strings.Contains(out, "its status is 500, want status 200") {
 		t.Errorf("the output does not name the test that failed:\n%s", out)
 	}
@@ -156,7 +156,7 @@ func TestBlueGreenByHand(t *testing.T) {
 	if got := w.live(); got != "v2" {
 		t.Errorf("version %s answers after the switch", got)
 	}
-	for _, version := range []string{"broken", "v2"} {
+	for _, version := range []string{"broken-green", "v2"} {
 		if l.seen(version) != (version == "v2") {
 			t.Errorf("users saw %s: %t", version, l.seen(version))
 		}

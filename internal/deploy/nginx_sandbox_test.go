@@ -23,7 +23,7 @@ func (w *world) byIngress() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(w.t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func (w *world) byIngress() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	controller := exec.Command(program, "--entrypoints.web.address="+address,
+	controller := exec.CommandContext(w.t.Context(), program, "--entrypoints.web.address="+address,
 		"--providers.kubernetesingressnginx.watchnamespace="+w.ns, "--providers.kubernetesingressnginx.throttleduration=1s",
 		"--providers.providersthrottleduration=1s", "--global.checknewversion=false", "--global.sendanonymoususage=false")
 	controller.Env = append(os.Environ(), "KUBECONFIG="+w.sandbox.Kubeconfig)
@@ -52,7 +52,7 @@ func (w *world) byIngress() {
 	})
 	w.apply(fmt.Sprintf(`{"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","metadata":{"name":%q},"spec":{"controller":"k8s.io/ingress-nginx"}}`, w.ns))
 	w.t.Cleanup(func() {
-		_ = exec.Command("kubectl", "--kubeconfig", w.sandbox.Kubeconfig, "delete", "ingressclass", w.ns).Run()
+		_ = exec.CommandContext(context.Background(), "kubectl", "--kubeconfig", w.sandbox.Kubeconfig, "delete", "ingressclass", w.ns).Run()
 	})
 	w.apply(fmt.Sprintf(`{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"site","namespace":%q,"annotations":{"nginx.ingress.kubernetes.io/proxy-body-size":"8m"}},
 		"spec":{"ingressClassName":%q,"rules":[{"host":%q,"http":{"paths":[{"path":"/","pathType":"Prefix","backend":{"service":{"name":%q,"port":{"number":80}}}}]}}]}}`,

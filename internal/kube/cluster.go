@@ -152,7 +152,7 @@ func connect(config *rest.Config, wrap func(http.RoundTripper) http.RoundTripper
 		return nil, fmt.Errorf("connect to %s: %w", config.Host, err)
 	}
 	if again == nil {
-		again = func() (*rest.Config, error) { return config, nil }
+		again = func() (*rest.Config, error) { return config, nil } //nolint:unparam // the other one reads a file
 	}
 	return &Cluster{Typed: typed, Dynamic: dyn, Host: config.Host, Config: again, expires: credential.Expires(config)}, nil
 }

@@ -201,6 +201,7 @@ func (r *reader) value(n *yaml.Node, path string, depth int) any {
 		return list
 	case yaml.ScalarNode:
 		return r.scalar(n)
+	case yaml.DocumentNode: // never below another node
 	}
 	r.say(n, "unexpected YAML")
 	return nil

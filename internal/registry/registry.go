@@ -138,6 +138,7 @@ func (a Answer) Judge(image string, nodes []string, proven bool) (obstacle, warn
 		return "", fmt.Sprintf("the registry of image %s cannot be reached from here (%s), so it is unknown whether the image exists; the nodes may reach it", image, a.Why)
 	case Unauthorized:
 		return a.unauthorized(image, proven)
+	case Exists:
 	}
 	if len(a.Platforms) == 0 || len(nodes) == 0 {
 		return "", ""

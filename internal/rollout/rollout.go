@@ -283,8 +283,9 @@ func (s State) Switched() bool {
 		return s.Weight == 100
 	case StageHandOver, StageReturn, StageReturned, StageWarm, StageSettle, StageBake, StageKept, StageUnroute, StageUnused, StageDrain, StageClean:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // A Split says whether the answers show the weight written last.

@@ -29,7 +29,7 @@ func (f *Fleet) coordinate(ctx context.Context) error {
 			if !running(f) {
 				return nil
 			}
-			f.wait(ctx, interrupted, fleet.Decision{})
+			f.wait(interrupted, fleet.Decision{})
 			continue
 		}
 		d := f.decide()
@@ -40,7 +40,7 @@ func (f *Fleet) coordinate(ctx context.Context) error {
 			f.do(ctx, a)
 		}
 		if len(d.Do) == 0 {
-			f.wait(ctx, interrupted, d)
+			f.wait(interrupted, d)
 		}
 	}
 }
@@ -122,7 +122,7 @@ func (f *Fleet) do(ctx context.Context, a fleet.Action) {
 }
 
 // wait returns after a change, a signal or the deadline of a decision.
-func (f *Fleet) wait(ctx context.Context, interrupted <-chan struct{}, d fleet.Decision) {
+func (f *Fleet) wait(interrupted <-chan struct{}, d fleet.Decision) {
 	var timer <-chan time.Time
 	if !d.Until.IsZero() {
 		t := time.NewTimer(time.Until(d.Until))

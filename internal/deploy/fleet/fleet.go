@@ -163,7 +163,9 @@ func Run(ctx context.Context, base *engine.Run) (action.Result, error) {
 		return action.Result{}, err
 	}
 	f, err := New(ctx, base, g)
-	defer f.Close()
+	if f != nil {
+		defer f.Close()
+	}
 	if err == nil {
 		err = f.each(func(m *member.Member) error { return m.Run.Cluster.Reach(ctx, m.Unreachable) })
 	}

@@ -106,13 +106,18 @@ func (a *Client) Undo(ctx context.Context, b Bundle, say func(string)) error {
 }
 
 // prunes adds what the last release applied and this one does not have.
-func (a *Client) prunes(ctx context.Context, p *Plan, q Query) error {
+func (a *Client) prunes(ctx context.Context, p *Plan, q Query) {
 	for _, r := range q.Previous {
 		if slices.ContainsFunc(p.Inventory, r.same) || r.object().Is("apps", "Deployment") && r.Name == q.Deployment.Name {
 			continue
 		}
 		live, err := a.get(ctx, r.object())
-		if err != nil || live == nil {
+		if err != nil {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s was applied by an earlier release and cannot be read: %v; it stays", r, err))
+			p.Inventory = append(p.Inventory, r)
+			continue
+		}
+		if live == nil {
 			continue // it is gone, or its kind is
 		}
 		if (manifest.Object{Fields: live}).Annotation(manifest.AnnotationCopyOf) != "" {
@@ -131,7 +136,6 @@ func (a *Client) prunes(ctx context.Context, p *Plan, q Query) error {
 			p.Diff = append(p.Diff, Difference{Object: r.String(), When: whenEnd, Verb: "delete"})
 		}
 	}
-	return nil
 }
 
 // Collect deletes the copies of a Deployment's releases that no Deployment and no

@@ -46,9 +46,10 @@ func (b *bench) done(err error) {
 
 func (b *bench) say(line string) { b.said = append(b.said, line) }
 
-func (b *bench) value(name string) string {
+// value is what the ConfigMap of the tests has.
+func (b *bench) value() string {
 	b.t.Helper()
-	m, err := b.cluster.Typed.CoreV1().ConfigMaps(b.ns).Get(b.t.Context(), name, metav1.GetOptions{})
+	m, err := b.cluster.Typed.CoreV1().ConfigMaps(b.ns).Get(b.t.Context(), "settings", metav1.GetOptions{})
 	if err != nil {
 		return ""
 	}
@@ -114,7 +115,7 @@ func TestManifestsOnAnAPIServer(t *testing.T) {
 	if len(first.Refusals) > 0 || !strings.Contains(strings.Join(first.Warnings, "\n"), "thing thing is checked only after its definition") {
 		t.Fatalf("refusals %q, warnings %q", first.Refusals, first.Warnings)
 	}
-	if b.value("settings") != "" {
+	if b.value() != "" {
 		t.Fatal("a dry run created an object")
 	}
 	b.done(c.Before(t.Context(), first.Bundle, patience, b.say))
@@ -147,11 +148,11 @@ func changes(b *bench, c *Client, base, extra string) {
 	}
 	second.Items[0].Before = true
 	b.done(c.Before(t.Context(), second.Bundle, patience, b.say))
-	if got := b.value("settings"); got != "two" {
+	if got := b.value(); got != "two" {
 		t.Errorf("applied %q", got)
 	}
 	b.done(c.Undo(t.Context(), second.Bundle, b.say))
-	if got := b.value("settings"); got != "one" {
+	if got := b.value(); got != "one" {
 		t.Errorf("undone, it is %q", got)
 	}
 
@@ -198,8 +199,8 @@ func prunes(b *bench, c *Client, base string) {
 		t.Errorf("warnings %q", p.Warnings)
 	}
 	b.done(c.After(t.Context(), p.Bundle, patience, b.say))
-	if b.value("settings") != "theirs" || !strings.Contains(strings.Join(p.Warnings, "\n"), "configmap settings is no longer in the manifests, and somebody else has applied it since") {
-		t.Errorf("what somebody else took is %q, warnings %q", b.value("settings"), p.Warnings)
+	if b.value() != "theirs" || !strings.Contains(strings.Join(p.Warnings, "\n"), "configmap settings is no longer in the manifests, and somebody else has applied it since") {
+		t.Errorf("what somebody else took is %q, warnings %q", b.value(), p.Warnings)
 	}
 	if p := b.survey(c, true, base); len(p.Prune) > 0 {
 		t.Errorf("pruned once more: %v", p.Prune)

@@ -91,7 +91,8 @@ func (a *Client) Plan(ctx context.Context, q Query) (*Plan, error) {
 		return nil, err
 	}
 	p.Warnings = append(p.Warnings, inPlace(q, copies)...)
-	return p, a.prunes(ctx, p, q)
+	a.prunes(ctx, p, q)
+	return p, nil
 }
 
 // split returns the released Deployment and all other objects.

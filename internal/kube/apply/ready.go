@@ -53,6 +53,7 @@ func ready(o manifest.Object, live map[string]any) error {
 		return nil
 	case status.FailedStatus:
 		return &FailedError{Object: o.String(), Message: result.Message}
+	case status.InProgressStatus, status.TerminatingStatus, status.NotFoundStatus, status.UnknownStatus:
 	}
 	return fmt.Errorf("%w: %s", kube.ErrNotYet, result.Message)
 }

@@ -38,7 +38,7 @@ func Writer(obj metav1.Object, path ...string) string {
 
 // removes reports whether an entry owns no field: its manager only removed some.
 func removes(entry *metav1.ManagedFieldsEntry) bool {
-	return entry.FieldsV1 == nil || string(entry.FieldsV1.Raw) == "{}"
+	return entry.FieldsV1 == nil || entry.FieldsV1.GetRawString() == "{}"
 }
 
 // written returns when an entry was written, zero if it does not say: the API server
@@ -76,7 +76,7 @@ func owns(set *metav1.FieldsV1, path []string) bool {
 	if set == nil {
 		return false
 	}
-	raw := set.Raw
+	raw := set.GetRawBytes()
 	for _, key := range path {
 		var fields map[string]json.RawMessage
 		if json.Unmarshal(raw, &fields) != nil {

@@ -17,7 +17,7 @@ func TestWriter(t *testing.T) {
 	}
 	entry := func(manager, operation, subresource string, second int, fields string) metav1.ManagedFieldsEntry {
 		return metav1.ManagedFieldsEntry{
-			Manager: manager, Operation: metav1.ManagedFieldsOperationType(operation), Subresource: subresource, Time: at(second), FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)},
+			Manager: manager, Operation: metav1.ManagedFieldsOperationType(operation), Subresource: subresource, Time: at(second), FieldsV1: metav1.NewFieldsV1(fields),
 		}
 	}
 	const selector, labels = `{"f:spec":{"f:selector":{}}}`, `{"f:metadata":{"f:labels":{"f:a":{}}}}`

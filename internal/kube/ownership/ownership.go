@@ -133,6 +133,7 @@ func exempt(tool Tool, value func(key string) string) string {
 		return cmp.Or(is("kustomize.toolkit.fluxcd.io/reconcile", "disabled"), is("kustomize.toolkit.fluxcd.io/ssa", "IfNotPresent", "Ignore"))
 	case FluxHelm:
 		return is("helm.toolkit.fluxcd.io/driftDetection", "disabled")
+	case ArgoCD, Helm, Fleet, ConfigSync: // they have none
 	}
 	return ""
 }

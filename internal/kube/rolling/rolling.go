@@ -49,7 +49,6 @@ type Target struct {
 	events  *health.Events
 	store   *kube.Store
 	failure *workload.PodFailure
-	proof   workload.Proof
 	written *updates.Settings // what this process wrote last, nil for nothing
 	since   string            // the resource version after that write
 

@@ -73,7 +73,7 @@ func (w *watch) object() *updates.Object { return w.Cached() }
 func (w *watch) get(ctx context.Context) (*updates.Object, error) { return w.Live(ctx) }
 
 func (w *watch) write(ctx context.Context, p jsonpatch.Patch) (*updates.Object, error) {
-	return w.Kind.Patch(ctx, p.JSON())
+	return w.Patch(ctx, p.JSON())
 }
 
 // pods lists the workload's pods as the watch has them.

@@ -83,7 +83,7 @@ func abortObserved(p rollout.Plan, s rollout.State, o rollout.Observation) (roll
 			s.Unconfirmed = append(s.Unconfirmed, "weight 0: the versions cannot be distinguished")
 		}
 		return abortDrain(p, enter(seen(s, o), o, rollout.StageAbortDrain), o)
-	case rollout.SplitPending:
+	case rollout.SplitPending, rollout.SplitNone:
 	}
 	until := abortDeadline(p, s)
 	if expired(o, until) {

@@ -143,7 +143,7 @@ func observed(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 			return dwell(p, enter(seen(s, o), o, rollout.StageDwell), o)
 		}
 		return inconclusive(p, s, o, fmt.Sprintf("weight %d cannot be observed: the versions cannot be distinguished", s.Weight))
-	case rollout.SplitPending:
+	case rollout.SplitPending, rollout.SplitNone:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {

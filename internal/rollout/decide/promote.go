@@ -108,7 +108,7 @@ func reverted(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 			s.Unconfirmed = append(s.Unconfirmed, "the way back: the versions cannot be distinguished")
 		}
 		return act(enter(seen(s, o), o, rollout.StageHandOver))
-	case rollout.SplitPending:
+	case rollout.SplitPending, rollout.SplitNone:
 	}
 	if expired(o, until) {
 		return failed(s, o, fmt.Sprintf("the gateway accepted the route to the previous revision, but the answers did not show it within %s (going back because: %s)", p.Propagation, s.Reason))

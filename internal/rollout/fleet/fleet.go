@@ -159,6 +159,7 @@ func (g group) notice(s State) State {
 			if s.Pause == "" {
 				s.Pause = fmt.Sprintf("%s: %s", g.Members[i].Name, m.Reason)
 			}
+		case Waiting, Left, Warm, Rising, Holding, Promoting, Baking, Kept, Ending, Done, Unchanged: // nothing is wrong
 		}
 	}
 	return s

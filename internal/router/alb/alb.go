@@ -163,9 +163,9 @@ func (f form) patch(p jsonpatch.Patch, have form, annotated bool) jsonpatch.Patc
 	}
 	for _, key := range slices.Sorted(maps.Keys(f.annotations)) {
 		pointer := jsonpatch.Pointer("metadata", "annotations", key)
-		switch want := f.annotations[key]; {
-		case want == have.annotations[key]:
-		case want == "":
+		switch want := f.annotations[key]; want {
+		case have.annotations[key]:
+		case "":
 			p = p.Remove(pointer)
 		default:
 			p = p.Add(pointer, want)
