@@ -47,7 +47,9 @@ var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.Me
 
 var (
 	headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// goName is what the decoder says of our types, which are not the reader's.
+	goName  = regexp.MustCompile(` in type smoke\.\w+`)
+	envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 // Parse reads a file of requests. maxTime is that of requests without one of their
@@ -57,7 +59,7 @@ func Parse(raw []byte, maxTime time.Duration) (Plan, error) {
 	d := yaml.NewDecoder(bytes.NewReader(raw))
 	d.KnownFields(true)
 	if err := d.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
-		return Plan{}, fmt.Errorf("the smoke file is refused: %w", err)
+		return Plan{}, fmt.Errorf("the smoke file is refused: %s", goName.ReplaceAllString(err.Error(), ""))
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return Plan{}, errors.New("the smoke file is refused: it has a second document behind ---: want one")

@@ -225,12 +225,12 @@ requests:
 	}
 	for text, want := range map[string]string{
 		"":                                 "0 requests: want 1 to 100",
-		"requests: [{url: /}]":             "field url not found",
+		"requests: [{url: /}]":             "field url not found\n",
 		"requests: [{path: /, path: /a}]":  "already defined",
-		"tests: []":                        "field tests not found",
+		"tests: []":                        "field tests not found\n",
 		"requests: [{path: /, body: [1]}]": "cannot unmarshal",
 	} {
-		if _, err := Parse([]byte(text), limit); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Parse([]byte(text), limit); err == nil || !strings.Contains(err.Error()+"\n", want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}

@@ -92,6 +92,9 @@ func judgedOn(p rollout.Plan) string {
 func rollWords(s rollout.State, a rollout.Action) string {
 	switch a.Kind {
 	case rollout.KindRoll:
+		if s.Pods == 1 {
+			return fmt.Sprintf("replacing pods until 1 is new, which gets %d %% of the requests if they are spread evenly", a.Weight)
+		}
 		return fmt.Sprintf("replacing pods until %d are new, which get %d %% of the requests if they are spread evenly", s.Pods, a.Weight)
 	case rollout.KindComplete:
 		return "replacing the last old pods, and putting the settings of the update back"

@@ -98,3 +98,12 @@ func TestAnUnevenSpreadIsNotTheTransition(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWordsOfOnePodAndOfSeveral(t *testing.T) {
+	t.Parallel()
+	for pods, want := range map[int]string{1: "until 1 is new, which gets 25 %", 2: "until 2 are new, which get 25 %"} {
+		if got := rollWords(rollout.State{Pods: pods}, rollout.Action{Kind: rollout.KindRoll, Weight: 25}); !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
