@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -52,7 +53,7 @@ func (w *world) byIngress() {
 	})
 	w.apply(fmt.Sprintf(`{"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","metadata":{"name":%q},"spec":{"controller":"k8s.io/ingress-nginx"}}`, w.ns))
 	w.t.Cleanup(func() {
-		_ = exec.CommandContext(context.Background(), "kubectl", "--kubeconfig", w.sandbox.Kubeconfig, "delete", "ingressclass", w.ns).Run()
+		_ = exec.CommandContext(context.WithoutCancel(w.t.Context()), "kubectl", "--kubeconfig", w.sandbox.Kubeconfig, "delete", "ingressclass", w.ns).Run()
 	})
 	w.apply(fmt.Sprintf(`{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","metadata":{"name":"site","namespace":%q,"annotations":{"nginx.ingress.kubernetes.io/proxy-body-size":"8m"}},
 		"spec":{"ingressClassName":%q,"rules":[{"host":%q,"http":{"paths":[{"path":"/","pathType":"Prefix","backend":{"service":{"name":%q,"port":{"number":80}}}}]}}]}}`,

@@ -237,7 +237,7 @@ type testedTarget struct {
 func (t testedTarget) Do(ctx context.Context, a rollout.Action, s rollout.State) error {
 	switch a.Kind {
 	case rollout.KindSmoke:
-		return t.tests.start(t.Record())
+		return t.tests.start(t.Record()) //nolint:contextcheck // the tests outlive this action; they have the context of the release
 	case rollout.KindScale:
 	default:
 		t.tests.stop()

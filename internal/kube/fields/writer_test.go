@@ -40,7 +40,7 @@ func TestWriter(t *testing.T) {
 			`field manager "kubectl" (Update of scale at 2026-05-01T12:00:03Z)`,
 		},
 		"a scale without a time": {
-			[]metav1.ManagedFieldsEntry{entry("helm", "Apply", "", 1, `{"f:spec":{"f:template":{}}}`), {Manager: "kubectl", Operation: "Update", Subresource: "scale", FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{}}}`)}}},
+			[]metav1.ManagedFieldsEntry{entry("helm", "Apply", "", 1, `{"f:spec":{"f:template":{}}}`), {Manager: "kubectl", Operation: "Update", Subresource: "scale", FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)}},
 			[]string{"spec", "replicas"}, `field manager "kubectl" (Update of scale)`,
 		},
 		"never the status": {[]metav1.ManagedFieldsEntry{entry("kube-controller-manager", "Update", "status", 9, `{"f:status":{}}`), entry("helm", "Apply", "", 1, labels)}, nil, `field manager "helm" (Apply at 2026-05-01T12:00:01Z)`},

@@ -142,7 +142,7 @@ func answering(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.
 			s.Unconfirmed = append(slices.Clone(s.Unconfirmed), blind)
 		}
 		return dwellRolling(p, enter(seen(s, o), o, rollout.StageDwell), o)
-	case rollout.SplitPending:
+	case rollout.SplitPending, rollout.SplitNone:
 	}
 	until := s.Since.Add(p.Propagation)
 	if expired(o, until) {
