@@ -38,7 +38,7 @@ func ShowPlan(c *console.Console, cfg inputs.Config, f *discover.Found) {
 		c.Logf("%s", line)
 	}
 	c.Logf("entry point %s, %s, service %s, %d pods", f.EntryPoint.URL, strings.ReplaceAll(discover.Routes(f.Record), ",", ", "), f.Record.Service, f.Record.Replicas)
-	for _, line := range entries(f) {
+	for _, line := range append(first(f.Previous), entries(f)...) {
 		c.Logf("%s", line)
 	}
 	for _, line := range f.Callers {

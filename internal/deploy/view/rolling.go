@@ -29,6 +29,9 @@ func showRolling(c *console.Console, cfg inputs.Config, f *discover.Found) {
 		c.Logf("%s", line)
 	}
 	c.Logf("entry point %s, %s, %d pods", f.EntryPoint.URL, r.Workload(), r.Replicas)
+	for _, line := range first(f.Previous) {
+		c.Logf("%s", line)
+	}
 	c.Logf("steps %s, %s each; then %s", strings.Join(rolls(p, int(r.Replicas)), ", "), cfg.StepDuration, judgedOn(p))
 	c.Logf("dwell time %s, worst-case duration %s", inputs.Dwell(p), inputs.WorstCase(p).Round(time.Minute))
 	changes, err := rolling.Changes(r)
