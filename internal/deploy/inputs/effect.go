@@ -60,8 +60,16 @@ func (c Config) Effective(v input.Values) (problems input.Problems, warning stri
 			warning = fmt.Sprintf("%s=%s has no effect with strategy %s: nothing waits for an approval; for one, use %s", v.Source(name).Name, v.Text(name), c.Strategy, approvals)
 		}
 	}
+	if c.Strategy == rollout.StrategyBlueGreen && explicit(v, "steps") && slices.ContainsFunc(v.Steps("steps"), pauses) {
+		p := v.Problem("steps", "has no effect with strategy blue-green, and nothing would wait in its pauses")
+		p.Allowed = "auto-promote: false for an approval before the switch"
+		problems = append(problems, p)
+	}
 	return problems, warning
 }
+
+// pauses reports whether a step waits after its dwell.
+func pauses(s input.Step) bool { return s.Pause > 0 || s.UntilPromoted }
 
 // onlyWith names the strategies with which an input has an effect that not all have.
 func onlyWith(name string) string {

@@ -37,6 +37,9 @@ func TestInputsWithoutEffect(t *testing.T) {
 		"keep-warm in a rolling one":     {args: "--strategy=rolling --keep-warm=1h", refused: "keep-warm (flag --keep-warm): \"1h\": has an effect only with strategy canary or blue-green"},
 		"router in a rolling one":        {args: "--strategy=rolling --router=nginx", refused: "router"},
 		"router in a canary":             {args: "--router=nginx --keep-warm=1h"},
+		"a pause in blue-green":          {args: "--strategy=blue-green --steps=25:pause,100", refused: `steps (flag --steps): "25:pause,100": has no effect with strategy blue-green, and nothing would wait in its pauses; allowed: auto-promote: false for an approval before the switch`},
+		"steps without a pause":          {args: "--strategy=blue-green --steps=25,100"},
+		"a pause in a canary":            {args: "--steps=25:pause,100"},
 		"another command":                {args: "--command=rollback --manual-promotion"},
 		"several, each for itself":       {args: "--clusters=a --manual-promotion=false --warm-up-time=5s"},
 	} {

@@ -26,7 +26,7 @@ func TestThePlanSaysWhatItEndsFirst(t *testing.T) {
 		"the first release": {nil, ""},
 		"a promoted one":    {earlier(rollout.PhasePromoted, ""), ""},
 		"a warm one":        {earlier(rollout.PhasePromoted, rollout.LeftoverPrevious), "first ends the warm time of run 7"},
-		"a paused one":      {earlier(rollout.PhasePaused, ""), "first ends the unfinished one of web:1 by run 7 (Paused)"},
+		"a paused one":      {earlier(rollout.PhasePaused, rollout.LeftoverCanary), "first ends the unfinished one of web:1 by run 7 (Paused)"},
 	} {
 		for _, rolling := range []*release.Rolling{nil, {Kind: "Deployment", Before: []byte("{}"), After: []byte("{}")}} {
 			v, err := inputs.Spec().Parse([]string{"web:2"}, func(string) string { return "" })
