@@ -59,7 +59,10 @@ func TestEveryEntryPointShowsAWeight(t *testing.T) {
 	m.ActionDone(rollout.Action{Kind: rollout.KindHandOver}, s, time.Now())
 	m.ActionDone(rollout.Action{Kind: rollout.KindWarm}, s, time.Now())
 	o = until(t, m, s, "both to settle", func(o rollout.Observation) bool { return o.NewAnswers >= settleAnswers })
-	if m.settled.New < 2*settleAnswers || o.OldAnswers != 0 {
-		t.Errorf("%d answers of both, %d old", m.settled.New, o.OldAnswers)
+	m.mu.Lock()
+	both := m.settled.New
+	m.mu.Unlock()
+	if both < 2*settleAnswers || o.OldAnswers != 0 {
+		t.Errorf("%d answers of both, %d old", both, o.OldAnswers)
 	}
 }
