@@ -100,7 +100,7 @@ func PushOnce(ctx context.Context, ref string, img v1.Image) error {
 	case err != nil:
 		return fmt.Errorf("look for %s: %w", ref, err)
 	case have.Digest != want:
-		return fmt.Errorf("%s is there with other content, which pods that use it would go on using: choose another tag, or start the sandbox anew", ref)
+		return fmt.Errorf("%s is there with other content, which pods that use it would go on using: choose another tag, or end the sandbox by go tool mage sandbox:down and start it anew", ref)
 	}
 	return nil
 }
