@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // An action is a forward action as the annotation has it. Its keys may have any
@@ -20,12 +21,10 @@ func parseAction(text string) (action, error) {
 		return nil, errors.New("it has no annotation")
 	}
 	var a action
-	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(&a); err != nil {
+	if err := object.Decode(json.RawMessage(text), &a); err != nil {
 		return nil, err
 	}
-	wholeNumbers(map[string]any(a))
+	object.WholeNumbers(map[string]any(a))
 	return a, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // A Router is the router for the Ingresses of an Application Load Balancer.
@@ -59,7 +60,7 @@ func (Router) Reads(route router.Object, classes []router.Object) bool {
 
 // Save implements router.Router.
 func (Router) Save(route router.Object, service string) (release.Route, bool, error) {
-	saved := release.Route{Name: ingress.Text(ingress.Child(route, "metadata"), "name")}
+	saved := release.Route{Name: object.Text(object.Child(route, "metadata"), "name")}
 	own := saveIngress(route, service)
 	var err error
 	if saved.Rules, err = json.Marshal(own); err != nil {
@@ -72,7 +73,7 @@ func (Router) Save(route router.Object, service string) (release.Route, bool, er
 // but a way back to the Service takes the canary's traffic, whatever the weights in
 // the actions are.
 func (Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
-	patch := jsonpatch.Guarded(ingress.Text(ingress.Child(route, "metadata"), "resourceVersion"))
+	patch := jsonpatch.Guarded(object.Text(object.Child(route, "metadata"), "resourceVersion"))
 	own, err := decode(saved)
 	if err != nil {
 		return patch, err
@@ -88,7 +89,7 @@ func (Router) Write(route router.Object, saved release.Route, to router.Split) (
 	if !own.isOurs(have, to) {
 		return patch, &router.ConflictError{What: "the paths or actions of ingress " + saved.Name}
 	}
-	return want.patch(patch, have, ingress.Child(ingress.Child(route, "metadata"), "annotations") != nil), nil
+	return want.patch(patch, have, object.Child(object.Child(route, "metadata"), "annotations") != nil), nil
 }
 
 // Drift implements router.Router.
@@ -107,7 +108,7 @@ func (Router) Drift(route router.Object, saved release.Route, was router.Split) 
 // Accepted implements router.Router. The controller does not say which generation
 // it has applied; the probes and the targets' health show it.
 func (Router) Accepted(route router.Object, generation int64) (bool, string) {
-	newest, _ := ingress.Child(route, "metadata")["generation"].(int64)
+	newest, _ := object.Child(route, "metadata")["generation"].(int64)
 	return newest >= generation, "the watch is behind"
 }
 
@@ -122,7 +123,7 @@ func (Router) Host(route router.Object) string { return ingress.Host(route) }
 
 // URL implements router.Gatewayed: over TLS if the Ingress names a certificate.
 func (Router) URL(gateway router.Object, _ string) string {
-	tls := len(ingress.List(ingress.Child(gateway, "spec"), "tls")) > 0
+	tls := len(object.List(object.Child(gateway, "spec"), "tls")) > 0
 	if tls || ingress.Annotation(gateway, prefix+"certificate-arn") != "" || ingress.Annotation(gateway, prefix+"ssl-redirect") != "" {
 		return ingress.URL(gateway, "https")
 	}

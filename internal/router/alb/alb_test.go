@@ -16,10 +16,11 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
-// object decodes a manifest as the API's client does: whole numbers are int64.
-func object(t *testing.T, manifest string) router.Object {
+// parsed decodes a manifest as the API's client does: whole numbers are int64.
+func parsed(t *testing.T, manifest string) router.Object {
 	t.Helper()
 	raw, err := yaml.YAMLToJSON([]byte(manifest))
 	if err != nil {
@@ -31,7 +32,7 @@ func object(t *testing.T, manifest string) router.Object {
 	if err := d.Decode(&o); err != nil {
 		t.Fatal(err)
 	}
-	return wholeNumbers(o).(map[string]any)
+	return object.WholeNumbers(o).(map[string]any)
 }
 
 const plain = `
@@ -88,7 +89,7 @@ func apply(t *testing.T, route router.Object, p jsonpatch.Patch) router.Object {
 		t.Fatal(err)
 	}
 	raw, _ := json.Marshal(route)
-	changed := object(t, string(raw))
+	changed := parsed(t, string(raw))
 	for _, op := range ops {
 		keys := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
 		var at any = map[string]any(changed)
@@ -108,7 +109,7 @@ func apply(t *testing.T, route router.Object, p jsonpatch.Patch) router.Object {
 		case op.Op == "remove":
 			delete(m, last)
 		default:
-			m[last] = wholeNumbers(op.Value)
+			m[last] = object.WholeNumbers(op.Value)
 		}
 	}
 	return changed
@@ -129,10 +130,10 @@ func write(t *testing.T, route router.Object, saved release.Route, s router.Spli
 
 func TestAPlainBackendBecomesAnActionAndComesBack(t *testing.T) {
 	t.Parallel()
-	route := object(t, plain)
+	route := parsed(t, plain)
 	saved := save(t, route)
 	split := write(t, route, saved, to(5))
-	want := object(t, strings.Replace(strings.Replace(plain, "name: web, port: {number: 80}", "name: web, port: {name: use-annotation}", 1),
+	want := parsed(t, strings.Replace(strings.Replace(plain, "name: web, port: {number: 80}", "name: web, port: {name: use-annotation}", 1),
 		"target-type: ip", `target-type: ip, alb.ingress.kubernetes.io/actions.web: '{"forwardConfig":{"targetGroups":[{"serviceName":"web","servicePort":80,"weight":95},{"serviceName":"web-canary","servicePort":80,"weight":5}]},"type":"forward"}'`, 1))
 	want["metadata"].(map[string]any)["resourceVersion"] = "9"
 	if diff := cmp.Diff(want, split); diff != "" {
@@ -153,7 +154,7 @@ func TestAPlainBackendBecomesAnActionAndComesBack(t *testing.T) {
 // annotation comes back byte for byte.
 func TestTheUsersActionIsExtended(t *testing.T) {
 	t.Parallel()
-	route := object(t, ownAction)
+	route := parsed(t, ownAction)
 	saved := save(t, route)
 	split := write(t, route, saved, to(25))
 	a, err := parseAction(ingress.Annotation(split, prefix+"actions.mix"))
@@ -181,7 +182,7 @@ func TestTheUsersActionIsExtended(t *testing.T) {
 // the conditions of the path. Without a weight the user's own lead nobody there.
 func TestRulesBesideTheWeights(t *testing.T) {
 	t.Parallel()
-	route := object(t, ownAction)
+	route := parsed(t, ownAction)
 	saved := save(t, route)
 	s := to(10)
 	s.PinHeader, s.Pins = "X-Test", []router.Pin{{Value: "c", Service: "web-canary"}, {Value: "s", Service: "web"}}
@@ -225,7 +226,7 @@ func names(route router.Object) string {
 // Two ports need two actions, and conditions by the name of the Service go along.
 func TestTwoPortsHaveTwoActions(t *testing.T) {
 	t.Parallel()
-	route := object(t, `
+	route := parsed(t, `
 metadata: {name: web, namespace: shop, annotations: {alb.ingress.kubernetes.io/conditions.web: '[{"field":"x"}]'}}
 spec:
   rules:
@@ -263,7 +264,7 @@ func TestAffinity(t *testing.T) {
 		"of a release": {plain, Cookie, map[int]string{0: "", 50: `{"durationSeconds":3600,"enabled":true}`, 100: ""}},
 		"of the user":  {two, "", map[int]string{0: `{"enabled":false}`, 50: `{"Enabled":true}`, 100: `{"enabled":false}`}},
 	} {
-		route := object(t, c.manifest)
+		route := parsed(t, c.manifest)
 		saved := save(t, route)
 		for weight, want := range c.want {
 			s := to(weight)
@@ -285,11 +286,11 @@ func TestAffinity(t *testing.T) {
 
 func TestAnotherWriterIsNotOverwritten(t *testing.T) {
 	t.Parallel()
-	route := object(t, plain)
+	route := parsed(t, plain)
 	saved := save(t, route)
 	split := write(t, route, saved, to(25))
-	weights := object(t, strings.ReplaceAll(encode(split), `\"weight\":75`, `\"weight\":40`))
-	moved := object(t, strings.ReplaceAll(encode(split), `"/blog"`, `"/news"`))
+	weights := parsed(t, strings.ReplaceAll(encode(split), `\"weight\":75`, `\"weight\":40`))
+	moved := parsed(t, strings.ReplaceAll(encode(split), `"/blog"`, `"/news"`))
 	for name, c := range map[string]struct {
 		route    router.Object
 		weight   int
@@ -316,7 +317,7 @@ func TestUnsplit(t *testing.T) {
 	s := to(25)
 	s.PinHeader, s.Pins = "X-Test", []router.Pin{{Value: "c", Service: "web-canary"}}
 	for name, manifest := range map[string]string{"plain": plain, "the user's action": ownAction} {
-		route := object(t, manifest)
+		route := parsed(t, manifest)
 		split := write(t, route, save(t, route), s)
 		whole, err := Router{}.Unsplit(save(t, split), s)
 		if err != nil {
@@ -334,7 +335,7 @@ func TestUnsplit(t *testing.T) {
 			t.Errorf("%s: annotations %v, want %v", name, got.Annotations, want.Annotations)
 		}
 	}
-	route := object(t, strings.ReplaceAll(encode(write(t, object(t, ownAction), save(t, object(t, ownAction)), s)), `\"Weight\":225`, `\"Weight\":220`))
+	route := parsed(t, strings.ReplaceAll(encode(write(t, parsed(t, ownAction), save(t, parsed(t, ownAction)), s)), `\"Weight\":225`, `\"Weight\":220`))
 	if _, err := (Router{}).Unsplit(save(t, route), s); err == nil || !strings.Contains(err.Error(), "not those of a release") {
 		t.Errorf("weights of somebody else: %v", err)
 	}
@@ -360,10 +361,10 @@ func TestCriticize(t *testing.T) {
 		"no room":              {action(five), gated, "5 target groups and no room", ""},
 		"weights too large":    {action(`{"serviceName":"a","servicePort":80,"weight":997}`), gated, "cannot be divided into percents", ""},
 		"a default backend":    {plain + "  defaultBackend: {service: {name: web, port: {number: 80}}}\n", gated, "give the Ingress a path /", ""},
-		"auth from a Service":  {plain, router.Surroundings{Gated: true, Service: object(t, `metadata: {annotations: {alb.ingress.kubernetes.io/auth-type: oidc}}`)}, "users would get in without it", ""},
+		"auth from a Service":  {plain, router.Surroundings{Gated: true, Service: parsed(t, `metadata: {annotations: {alb.ingress.kubernetes.io/auth-type: oidc}}`)}, "users would get in without it", ""},
 		"a plain, large split": {action(`{"serviceName":"a","servicePort":80,"weight":3}`), gated, "", ""},
 	} {
-		route := object(t, c.manifest)
+		route := parsed(t, c.manifest)
 		obstacles, warnings := Router{}.Criticize(route, save(t, route), c.with)
 		if !one(obstacles, c.obstacle) || !one(warnings, c.warning) {
 			t.Errorf("%s: obstacles %q, warnings %q", name, obstacles, warnings)
@@ -391,7 +392,7 @@ func TestWhatItSupports(t *testing.T) {
 		}
 	}
 	with := strings.Replace(plain, "target-type: ip", "certificate-arn: arn:cert", 1) + "status: {loadBalancer: {ingress: [{hostname: x.elb.amazonaws.com}]}}"
-	if url := (Router{}).URL(object(t, with), ""); url != "https://x.elb.amazonaws.com:443" {
+	if url := (Router{}).URL(parsed(t, with), ""); url != "https://x.elb.amazonaws.com:443" {
 		t.Errorf("URL = %q", url)
 	}
 	long := savedIngress{Service: strings.Repeat("w", 60)}

@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // Criticize implements router.Critic.
@@ -24,10 +25,10 @@ func (Router) Criticize(route router.Object, saved release.Route, with router.Su
 			break
 		}
 	}
-	if backend := ingress.Child(ingress.Child(route, "spec"), "defaultBackend"); ingress.Text(ingress.Child(backend, "service"), "name") == own.Service {
+	if backend := object.Child(object.Child(route, "spec"), "defaultBackend"); object.Text(object.Child(backend, "service"), "name") == own.Service {
 		obstacles = append(obstacles, fmt.Sprintf("the default backend of ingress %s leads to service %s, and test requests need a rule: give the Ingress a path / instead", saved.Name, own.Service))
 	}
-	annotations, _ := ingress.Child(with.Service, "metadata")["annotations"].(map[string]any)
+	annotations, _ := object.Child(with.Service, "metadata")["annotations"].(map[string]any)
 	for key := range annotations {
 		if strings.HasPrefix(key, prefix+"auth-") {
 			obstacles = append(obstacles, fmt.Sprintf("service %s has %s, which the controller ignores for an action with two Services: users would get in without it; annotate ingress %s instead", own.Service, key, saved.Name))
@@ -35,7 +36,7 @@ func (Router) Criticize(route router.Object, saved release.Route, with router.Su
 		}
 	}
 	target := cmp.Or(ingress.Annotation(with.Service, prefix+"target-type"), ingress.Annotation(route, prefix+"target-type"))
-	kind := ingress.Text(ingress.Child(with.Service, "spec"), "type")
+	kind := object.Text(object.Child(with.Service, "spec"), "type")
 	if target != "ip" && (target == "instance" || kind == "NodePort" || kind == "LoadBalancer") {
 		obstacles = append(obstacles, fmt.Sprintf("ingress %s registers nodes as targets, so the load balancer cannot tell the versions' pods: annotate it with %starget-type: ip", saved.Name, prefix))
 	} else if !with.Gated {
@@ -132,6 +133,6 @@ func withService(path any, service string, port any) any {
 	if _, named := port.(string); named {
 		where = map[string]any{"name": port}
 	}
-	ingress.Child(ingress.Child(own, "backend"), "service")["port"] = where
+	object.Child(object.Child(own, "backend"), "service")["port"] = where
 	return own
 }

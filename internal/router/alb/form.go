@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/router"
-	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // form returns what a split writes.
@@ -108,7 +108,7 @@ func withHeader(conditions, header, value string) (string, error) {
 // withAction returns a path whose backend is the action of a name.
 func withAction(path any, name string) any {
 	p, _ := path.(map[string]any)
-	backend := maps.Clone(ingress.Child(p, "backend"))
+	backend := maps.Clone(object.Child(p, "backend"))
 	backend["service"] = map[string]any{"name": name, "port": map[string]any{"name": useAnnotation}}
 	own := maps.Clone(p)
 	own["backend"] = backend

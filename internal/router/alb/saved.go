@@ -1,8 +1,6 @@
 package alb
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -13,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // useAnnotation is the port of a backend whose action is in an annotation.
@@ -33,8 +32,8 @@ type savedRule struct {
 
 func saveIngress(route router.Object, service string) savedIngress {
 	saved := savedIngress{Service: service, Annotations: map[string]string{}}
-	for i, rule := range ingress.List(ingress.Child(route, "spec"), "rules") {
-		paths := ingress.List(ingress.Child(rule, "http"), "paths")
+	for i, rule := range object.List(object.Child(route, "spec"), "rules") {
+		paths := object.List(object.Child(rule, "http"), "paths")
 		leads := false
 		for _, path := range paths {
 			name, _ := backendOf(path)
@@ -55,45 +54,23 @@ func saveIngress(route router.Object, service string) savedIngress {
 // decode reads a record. Whole numbers are int64, as in objects of the API.
 func decode(saved release.Route) (savedIngress, error) {
 	var own savedIngress
-	d := json.NewDecoder(bytes.NewReader(saved.Rules))
-	d.UseNumber()
-	if err := d.Decode(&own); err != nil {
+	if err := object.Decode(saved.Rules, &own); err != nil {
 		return own, fmt.Errorf("read the recorded paths of ingress %s: %w", saved.Name, err)
 	}
 	for i := range own.Rules {
-		own.Rules[i].Paths, _ = wholeNumbers(own.Rules[i].Paths).([]any)
+		own.Rules[i].Paths, _ = object.WholeNumbers(own.Rules[i].Paths).([]any)
 	}
 	return own, nil
-}
-
-func wholeNumbers(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = wholeNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = wholeNumbers(v[k])
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, _ := v.Float64()
-		return f
-	}
-	return v
 }
 
 // backendOf returns the name and the port of a path's backend; the port is a string
 // or a number.
 func backendOf(path any) (name string, port any) {
-	service := ingress.Child(ingress.Child(path, "backend"), "service")
-	if text := ingress.Text(ingress.Child(service, "port"), "name"); text != "" {
-		return ingress.Text(service, "name"), text
+	service := object.Child(object.Child(path, "backend"), "service")
+	if text := object.Text(object.Child(service, "port"), "name"); text != "" {
+		return object.Text(service, "name"), text
 	}
-	return ingress.Text(service, "name"), ingress.Child(service, "port")["number"]
+	return object.Text(service, "name"), object.Child(service, "port")["number"]
 }
 
 // leadsTo reports whether a path leads to a Service, by itself or by an action.
@@ -109,10 +86,10 @@ func leadsTo(route router.Object, path any, service string) bool {
 // live returns what the Ingress has now of what a release writes.
 func (s savedIngress) live(route router.Object, to router.Split) form {
 	have := form{paths: map[int][]any{}, annotations: map[string]string{}}
-	all := ingress.List(ingress.Child(route, "spec"), "rules")
+	all := object.List(object.Child(route, "spec"), "rules")
 	for _, rule := range s.Rules {
 		if rule.Index < len(all) {
-			have.paths[rule.Index] = ingress.List(ingress.Child(all[rule.Index], "http"), "paths")
+			have.paths[rule.Index] = object.List(object.Child(all[rule.Index], "http"), "paths")
 		}
 	}
 	for _, key := range s.keys(to) {

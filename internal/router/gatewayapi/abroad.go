@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 var _ router.Abroad = Router{}
@@ -17,8 +18,8 @@ func (Router) GrantKind() router.Kind {
 func (r Router) From(grants []router.Object) []string {
 	var namespaces []string
 	for _, grant := range grants {
-		for _, from := range list(child(grant, "spec"), "from") {
-			if ns := text(from, "namespace"); r.isFrom(from) && !slices.Contains(namespaces, ns) {
+		for _, from := range object.List(object.Child(grant, "spec"), "from") {
+			if ns := object.Text(from, "namespace"); r.isFrom(from) && !slices.Contains(namespaces, ns) {
 				namespaces = append(namespaces, ns)
 			}
 		}
@@ -27,18 +28,18 @@ func (r Router) From(grants []router.Object) []string {
 }
 
 func (r Router) isFrom(from any) bool {
-	return text(from, "group") == group && text(from, "kind") == r.Kind().Name
+	return object.Text(from, "group") == group && object.Text(from, "kind") == r.Kind().Name
 }
 
 // Granted implements router.Abroad.
 func (r Router) Granted(route router.Object, grants []router.Object, service string) bool {
 	return slices.ContainsFunc(grants, func(grant router.Object) bool {
-		spec := child(grant, "spec")
-		return slices.ContainsFunc(list(spec, "from"), func(from any) bool {
-			return r.isFrom(from) && text(from, "namespace") == namespaceOf(route)
-		}) && slices.ContainsFunc(list(spec, "to"), func(to any) bool {
-			name := text(to, "name")
-			return text(to, "group") == "" && text(to, "kind") == "Service" && (name == "" || name == service)
+		spec := object.Child(grant, "spec")
+		return slices.ContainsFunc(object.List(spec, "from"), func(from any) bool {
+			return r.isFrom(from) && object.Text(from, "namespace") == object.Namespace(route)
+		}) && slices.ContainsFunc(object.List(spec, "to"), func(to any) bool {
+			name := object.Text(to, "name")
+			return object.Text(to, "group") == "" && object.Text(to, "kind") == "Service" && (name == "" || name == service)
 		})
 	})
 }

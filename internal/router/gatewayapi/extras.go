@@ -8,6 +8,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 var (
@@ -24,7 +25,7 @@ func (Router) Supports(router.Extras) error { return nil }
 // FeaturesOf implements router.Featured.
 func (Router) FeaturesOf(gateway router.Object) (router.Kind, string) {
 	kind := router.Kind{Group: group, Version: version, Resource: "gatewayclasses", Name: "GatewayClass"}
-	return kind, text(child(gateway, "spec"), "gatewayClassName")
+	return kind, object.Text(object.Child(gateway, "spec"), "gatewayClassName")
 }
 
 // The features that a GatewayClass lists in its status,
@@ -48,7 +49,7 @@ func (r Router) Fits(route router.Object, saved release.Route, x router.Extras, 
 		if lists(class, feature) {
 			return nil
 		}
-		return fmt.Errorf("%s: the gateway's class %q does not list the feature %s in its status", extra, nameOf(class), feature)
+		return fmt.Errorf("%s: the gateway's class %q does not list the feature %s in its status", extra, object.Name(class), feature)
 	}
 	if x.Mirror > 0 {
 		if err := need("mirror", featureMirror); err != nil {
@@ -73,8 +74,8 @@ func (r Router) Fits(route router.Object, saved release.Route, x router.Extras, 
 
 // lists reports whether a GatewayClass lists a feature.
 func lists(class router.Object, feature string) bool {
-	return slices.ContainsFunc(list(child(class, "status"), "supportedFeatures"), func(f any) bool {
-		return f == feature || text(f, "name") == feature
+	return slices.ContainsFunc(object.List(object.Child(class, "status"), "supportedFeatures"), func(f any) bool {
+		return f == feature || object.Text(f, "name") == feature
 	})
 }
 
@@ -135,7 +136,7 @@ func extended(ref map[string]any, to router.Split) map[string]any {
 		return ref
 	}
 	own := maps.Clone(ref)
-	own["filters"] = modified(list(ref, "filters"), "add", "Set-Cookie", router.SetCookie(to.Extras))
+	own["filters"] = modified(object.List(ref, "filters"), "add", "Set-Cookie", router.SetCookie(to.Extras))
 	return own
 }
 
@@ -145,7 +146,7 @@ func both(to router.Split) bool { return to.Weight > 0 && to.Weight < 100 }
 // withoutMirror returns a rule's filters without the mirror of ours.
 func withoutMirror(filters []any, to router.Split) []any {
 	return slices.DeleteFunc(slices.Clone(filters), func(f any) bool {
-		return refersTo(child(child(f, "requestMirror"), "backendRef"), to.CanaryService, to)
+		return refersTo(object.Child(object.Child(f, "requestMirror"), "backendRef"), to.CanaryService, to)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 var allExtras = router.Extras{Header: "canary", Value: "true", Cookie: "beta", Mirror: 10, Affinity: "cf", AffinityValue: "r1"}
@@ -22,20 +23,20 @@ func with(weight int, x router.Extras) router.Split {
 
 func TestTheExtrasOfASplit(t *testing.T) {
 	t.Parallel()
-	user := object(t, twoRules)
+	user := parsed(t, twoRules)
 	saved := save(t, user)
 	route := written(t, user, saved, with(20, allExtras))
-	want := object(t, twoRules)
-	mirror := object(t, `{f: {type: RequestMirror, requestMirror: {backendRef: {name: web-canary, port: 80}, percent: 10}}}`)["f"].(map[string]any)
-	withKind := object(t, `{f: {type: RequestMirror, requestMirror: {backendRef: {name: web-canary, port: 80, kind: Service, group: ""}, percent: 10}}}`)["f"].(map[string]any)
+	want := parsed(t, twoRules)
+	mirror := parsed(t, `{f: {type: RequestMirror, requestMirror: {backendRef: {name: web-canary, port: 80}, percent: 10}}}`)["f"].(map[string]any)
+	withKind := parsed(t, `{f: {type: RequestMirror, requestMirror: {backendRef: {name: web-canary, port: 80, kind: Service, group: ""}, percent: 10}}}`)["f"].(map[string]any)
 	const cookie = `filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: Set-Cookie, value: "cf=r1; Path=/; HttpOnly; SameSite=Lax"}]}}]`
-	rule(want, 0)["filters"] = append(list(rule(want, 0), "filters"), withKind)
-	rule(want, 0)["backendRefs"] = object(t, `{r: [
+	rule(want, 0)["filters"] = append(object.List(rule(want, 0), "filters"), withKind)
+	rule(want, 0)["backendRefs"] = parsed(t, `{r: [
 		{name: web, port: 80, kind: Service, group: "", weight: 240},
 		{name: web-canary, port: 80, kind: Service, group: "", weight: 60, `+cookie+`},
 		{name: legacy, port: 80, weight: 100}]}`)["r"]
 	rule(want, 2)["filters"] = []any{mirror}
-	rule(want, 2)["backendRefs"] = object(t, `{r: [{name: web, port: 80, weight: 80}, {name: web-canary, port: 80, weight: 20, `+cookie+`}]}`)["r"]
+	rule(want, 2)["backendRefs"] = parsed(t, `{r: [{name: web, port: 80, weight: 80}, {name: web-canary, port: 80, weight: 20, `+cookie+`}]}`)["r"]
 	if diff := cmp.Diff(want, route); diff != "" {
 		t.Errorf("split (-want +got):\n%s", diff)
 	}
@@ -44,7 +45,7 @@ func TestTheExtrasOfASplit(t *testing.T) {
 // The user's own filters and mirrors survive, whatever weights come between.
 func TestExtrasLeaveARouteAsItWas(t *testing.T) {
 	t.Parallel()
-	user := object(t, strings.Replace(twoRules, "  - backendRefs: [{name: web, port: 80}]", `
+	user := parsed(t, strings.Replace(twoRules, "  - backendRefs: [{name: web, port: 80}]", `
   - filters: [{type: RequestMirror, requestMirror: {backendRef: {name: shadow, port: 80}}}]
     backendRefs: [{name: web, port: 80, filters: [{type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: a, value: b}]}}]}]`, 1))
 	before, saved := encoded(user), save(t, user)
@@ -67,7 +68,7 @@ func TestExtrasLeaveARouteAsItWas(t *testing.T) {
 
 func TestAMirrorThatIsGoneIsDrift(t *testing.T) {
 	t.Parallel()
-	user := object(t, twoRules)
+	user := parsed(t, twoRules)
 	saved, s := save(t, user), with(20, allExtras)
 	route := written(t, user, saved, s)
 	delete(rule(route, 2), "filters")
@@ -79,10 +80,10 @@ func TestAMirrorThatIsGoneIsDrift(t *testing.T) {
 // A person's weights are taken back with the cookie of the affinity.
 func TestTheWayBackTakesTheCookieWithIt(t *testing.T) {
 	t.Parallel()
-	user := object(t, twoRules)
+	user := parsed(t, twoRules)
 	saved := save(t, user)
 	route := written(t, user, saved, with(20, allExtras))
-	refs := list(rule(route, 2), "backendRefs")
+	refs := object.List(rule(route, 2), "backendRefs")
 	refs[0].(map[string]any)["weight"] = int64(33)
 	if back := written(t, route, saved, with(0, allExtras)); strings.Contains(encoded(back), "Set-Cookie") {
 		t.Errorf("the way back is %s", encoded(back))
@@ -92,7 +93,7 @@ func TestTheWayBackTakesTheCookieWithIt(t *testing.T) {
 // While the canary has traffic, marked requests go there; else to stable.
 func TestTheRouteForMarkedRequests(t *testing.T) {
 	t.Parallel()
-	user := object(t, `
+	user := parsed(t, `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: web, namespace: production}
@@ -112,7 +113,7 @@ spec:
 		if err != nil || len(companions) != 1 {
 			t.Fatalf("Companions = %v, %v", companions, err)
 		}
-		want := object(t, strings.ReplaceAll(`
+		want := parsed(t, strings.ReplaceAll(`
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: web-marked}
@@ -149,10 +150,10 @@ func TestOneCookieAmongOthers(t *testing.T) {
 
 func TestAGatewayThatCannot(t *testing.T) {
 	t.Parallel()
-	user := object(t, twoRules)
+	user := parsed(t, twoRules)
 	saved := save(t, user)
 	class := func(features string) router.Object {
-		return object(t, `{metadata: {name: edge}, status: {supportedFeatures: `+features+`}}`)
+		return parsed(t, `{metadata: {name: edge}, status: {supportedFeatures: `+features+`}}`)
 	}
 	for _, c := range []struct {
 		x        router.Extras

@@ -9,6 +9,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // GatewayKind implements router.Gatewayed.
@@ -21,7 +22,7 @@ func (r Router) CallsGRPC() bool { return r.grpc }
 
 // Host implements router.Gatewayed.
 func (Router) Host(route router.Object) string {
-	hosts := list(child(route, "spec"), "hostnames")
+	hosts := object.List(object.Child(route, "spec"), "hostnames")
 	if len(hosts) == 0 {
 		return ""
 	}
@@ -32,9 +33,9 @@ func (Router) Host(route router.Object) string {
 // Gateways implements router.Gatewayed.
 func (Router) Gateways(route router.Object) []router.GatewayRef {
 	var refs []router.GatewayRef
-	for _, p := range list(child(route, "spec"), "parentRefs") {
+	for _, p := range object.List(object.Child(route, "spec"), "parentRefs") {
 		refs = append(refs, router.GatewayRef{
-			Namespace: cmp.Or(text(p, "namespace"), namespaceOf(route)), Name: text(p, "name"), Listener: text(p, "sectionName"),
+			Namespace: cmp.Or(object.Text(p, "namespace"), object.Namespace(route)), Name: object.Text(p, "name"), Listener: object.Text(p, "sectionName"),
 		})
 	}
 	return refs
@@ -43,21 +44,21 @@ func (Router) Gateways(route router.Object) []router.GatewayRef {
 // URL implements router.Gatewayed: the gateway's first address with the port of
 // its first HTTP or HTTPS listener.
 func (Router) URL(gateway router.Object, listener string) string {
-	addresses := list(child(gateway, "status"), "addresses")
+	addresses := object.List(object.Child(gateway, "status"), "addresses")
 	if len(addresses) == 0 {
 		return ""
 	}
-	host := text(addresses[0], "value")
+	host := object.Text(addresses[0], "value")
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	for _, l := range list(child(gateway, "spec"), "listeners") {
-		if listener != "" && text(l, "name") != listener {
+	for _, l := range object.List(object.Child(gateway, "spec"), "listeners") {
+		if listener != "" && object.Text(l, "name") != listener {
 			continue
 		}
-		switch protocol := text(l, "protocol"); protocol {
+		switch protocol := object.Text(l, "protocol"); protocol {
 		case "HTTP", "HTTPS":
-			return fmt.Sprintf("%s://%s:%d", strings.ToLower(protocol), host, number(l, "port"))
+			return fmt.Sprintf("%s://%s:%d", strings.ToLower(protocol), host, object.Number(l, "port"))
 		}
 	}
 	return ""
@@ -78,7 +79,7 @@ func (Router) Room(route router.Object, saved release.Route, pins int) bool {
 	all, matches := rules(route), 0
 	for _, rule := range ours {
 		if rule.Index < len(all) {
-			matches += max(1, len(list(all[rule.Index], "matches")))
+			matches += max(1, len(object.List(all[rule.Index], "matches")))
 		}
 	}
 	return len(ours)*pins <= maxRules && matches*pins <= maxMatches
@@ -131,7 +132,7 @@ func (r Router) beside(route router.Object, saved release.Route, s router.Split,
 			narrowed = append(narrowed, own)
 		}
 	}
-	spec := maps.Clone(child(route, "spec"))
+	spec := maps.Clone(object.Child(route, "spec"))
 	spec["rules"] = narrowed
 	return router.Object{"apiVersion": route["apiVersion"], "kind": route["kind"], "spec": spec}, nil
 }
@@ -147,9 +148,9 @@ func (m mark) narrow(user map[string]any, rule savedRule, s router.Split) (map[s
 		own = map[string]any{}
 	}
 	delete(own, "name") // unique in a route
-	own["matches"] = withHeader(list(user, "matches"), m.match)
+	own["matches"] = withHeader(object.List(user, "matches"), m.match)
 	own["backendRefs"] = toService(refs, s, m.service)
-	filters := withoutMirror(list(user, "filters"), s)
+	filters := withoutMirror(object.List(user, "filters"), s)
 	for name, value := range m.answer {
 		filters = modified(filters, "set", name, value)
 	}
@@ -182,11 +183,11 @@ func modified(filters []any, how, name, value string) []any {
 		if filter["type"] == "ResponseHeaderModifier" {
 			found = true
 			filter = maps.Clone(filter)
-			modifier := maps.Clone(child(filter, "responseHeaderModifier"))
+			modifier := maps.Clone(object.Child(filter, "responseHeaderModifier"))
 			if modifier == nil {
 				modifier = map[string]any{}
 			}
-			modifier[how] = append(slices.Clone(list(modifier, how)), header)
+			modifier[how] = append(slices.Clone(object.List(modifier, how)), header)
 			filter["responseHeaderModifier"] = modifier
 			f = filter
 		}
@@ -209,7 +210,7 @@ func withHeader(matches []any, header map[string]any) []any {
 		user, _ := m.(map[string]any)
 		match := map[string]any{}
 		maps.Copy(match, user)
-		match["headers"] = append(slices.Clone(list(user, "headers")), header)
+		match["headers"] = append(slices.Clone(object.List(user, "headers")), header)
 		narrowed = append(narrowed, match)
 	}
 	return narrowed

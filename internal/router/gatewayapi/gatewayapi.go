@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 const group, version = "gateway.networking.k8s.io", "v1"
@@ -63,15 +64,15 @@ type savedRule struct {
 // Save implements router.Router: it records the backendRefs of every rule that
 // points at the Service.
 func (r Router) Save(route router.Object, service string) (release.Route, bool, error) {
-	return r.SaveAbroad(route, namespaceOf(route), service)
+	return r.SaveAbroad(route, object.Namespace(route), service)
 }
 
 // SaveAbroad implements router.Abroad.
 func (r Router) SaveAbroad(route router.Object, namespace, service string) (release.Route, bool, error) {
-	saved, at := release.Route{Name: nameOf(route)}, router.Split{Namespace: namespace, RouteNamespace: namespaceOf(route)}
+	saved, at := release.Route{Name: object.Name(route)}, router.Split{Namespace: namespace, RouteNamespace: object.Namespace(route)}
 	var ours []savedRule
 	for i, rule := range rules(route) {
-		refs := list(rule, "backendRefs")
+		refs := object.List(rule, "backendRefs")
 		if !slices.ContainsFunc(refs, func(ref any) bool { return refersTo(ref, service, at) }) {
 			continue
 		}
@@ -92,7 +93,7 @@ func (r Router) SaveAbroad(route router.Object, namespace, service string) (rele
 // changed, and names them in the error; but a way back to the Service takes the
 // canary's traffic, whatever weights somebody gave the two.
 func (r Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
-	patch := jsonpatch.Guarded(text(child(route, "metadata"), "resourceVersion"))
+	patch := jsonpatch.Guarded(object.Text(object.Child(route, "metadata"), "resourceVersion"))
 	ours, err := decodeRules(saved)
 	if err != nil {
 		return patch, err
@@ -107,7 +108,7 @@ func (r Router) Write(route router.Object, saved release.Route, to router.Split)
 			return patch, &router.ConflictError{What: fmt.Sprintf("%s %s: rule %d is gone; the list of rules", r.Kind(), saved.Name, rule.Index)}
 		}
 		patch = rule.mirror(patch, all[rule.Index], to)
-		have := list(all[rule.Index], "backendRefs")
+		have := object.List(all[rule.Index], "backendRefs")
 		if reflect.DeepEqual(have, want) {
 			continue
 		}
@@ -128,7 +129,7 @@ func (r Router) Drift(route router.Object, saved release.Route, was router.Split
 	all := rules(route)
 	for _, rule := range ours {
 		want, err := rule.wanted(was)
-		if err != nil || rule.Index >= len(all) || !reflect.DeepEqual(list(all[rule.Index], "backendRefs"), want) {
+		if err != nil || rule.Index >= len(all) || !reflect.DeepEqual(object.List(all[rule.Index], "backendRefs"), want) {
 			return fmt.Sprintf("the backends of %s %s rule %d", r.Kind(), saved.Name, rule.Index)
 		}
 		if !rule.mirror(jsonpatch.Patch{}, all[rule.Index], was).Empty() {
@@ -183,7 +184,7 @@ func (r savedRule) mirror(patch jsonpatch.Patch, live any, to router.Split) json
 	if i < 0 {
 		return patch
 	}
-	have, ref := list(live, "filters"), refs[i].(map[string]any)
+	have, ref := object.List(live, "filters"), refs[i].(map[string]any)
 	path := fmt.Sprintf("/spec/rules/%d/filters", r.Index)
 	switch want := withMirror(have, ref, to); {
 	case len(want) == len(have) && (len(want) == 0 || reflect.DeepEqual(want, have)):
@@ -218,7 +219,7 @@ func (r savedRule) differsInWeights(refs []any, to router.Split) bool {
 		if ok && (refersTo(have, to.Service, to) || refersTo(have, to.CanaryService, to)) {
 			have = withWeight(have, have["name"], want[i].(map[string]any)["weight"].(int64))
 			delete(have, "filters") // which the extras change
-			if filters := list(want[i], "filters"); filters != nil {
+			if filters := object.List(want[i], "filters"); filters != nil {
 				have["filters"] = filters
 			}
 		}

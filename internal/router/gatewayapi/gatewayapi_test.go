@@ -13,9 +13,10 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
-func object(t *testing.T, manifest string) router.Object {
+func parsed(t *testing.T, manifest string) router.Object {
 	t.Helper()
 	raw, err := yaml.YAMLToJSON([]byte(manifest))
 	if err != nil {
@@ -102,7 +103,7 @@ func TestSplitRefsKeepsTheUsersProportions(t *testing.T) {
 
 func TestAWriteTouchesOnlyOurBackends(t *testing.T) {
 	t.Parallel()
-	route := object(t, twoRules)
+	route := parsed(t, twoRules)
 	patch, err := Router{}.Write(route, save(t, route), to(25))
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,7 @@ func written(t *testing.T, route router.Object, saved release.Route, split route
 	if err := json.Unmarshal(patch.JSON(), &ops); err != nil || len(ops) == 0 {
 		t.Fatal(err)
 	}
-	route = object(t, encoded(route))
+	route = parsed(t, encoded(route))
 	for _, op := range ops[1:] {
 		var i int
 		var field string
@@ -157,7 +158,7 @@ func written(t *testing.T, route router.Object, saved release.Route, split route
 
 func TestARestoredRouteIsByteForByteAsBefore(t *testing.T) {
 	t.Parallel()
-	route := object(t, twoRules)
+	route := parsed(t, twoRules)
 	before, saved := encoded(route), save(t, route)
 	for _, weight := range []int{5, 100, 0, 5, router.Original} {
 		route = written(t, route, saved, to(weight))
@@ -174,7 +175,7 @@ func TestARestoredRouteIsByteForByteAsBefore(t *testing.T) {
 func TestASplitIsUndoneWithoutItsRecord(t *testing.T) {
 	t.Parallel()
 	for weight := 0; weight <= 100; weight++ {
-		route := object(t, twoRules)
+		route := parsed(t, twoRules)
 		live := written(t, route, save(t, route), to(weight))
 		whole, err := Router{}.Unsplit(save(t, live), to(0))
 		if err != nil {
@@ -197,7 +198,7 @@ func TestASplitIsUndoneWithoutItsRecord(t *testing.T) {
 		"a third, not ours":  `[{name: web, weight: 75}, {name: web-canary, weight: 25}, {name: legacy, weight: 7}]`,
 		"another in between": `[{name: web, weight: 75}, {name: legacy, weight: 100}, {name: web-canary, weight: 25}]`,
 	} {
-		route := object(t, `{metadata: {name: web, namespace: production}, spec: {rules: [{backendRefs: `+refs+`}]}}`)
+		route := parsed(t, `{metadata: {name: web, namespace: production}, spec: {rules: [{backendRefs: `+refs+`}]}}`)
 		if whole, err := (Router{}).Unsplit(save(t, route), to(0)); err == nil {
 			t.Errorf("%s: recovered %s", name, whole.Rules)
 		}
@@ -214,10 +215,10 @@ func TestAWriteStopsAtASecondWriter(t *testing.T) {
 			rule(o, 2)["backendRefs"] = []any{map[string]any{"name": "elsewhere", "port": int64(80)}}
 		}, "the backends of httproute web rule 2"},
 		"fewer rules": {func(o router.Object) {
-			child(o, "spec")["rules"] = rules(o)[:1]
+			object.Child(o, "spec")["rules"] = rules(o)[:1]
 		}, "rule 2 is gone"},
 	} {
-		route := object(t, twoRules)
+		route := parsed(t, twoRules)
 		saved := save(t, route)
 		c.change(route)
 		_, err := Router{}.Write(route, saved, to(25))
@@ -232,10 +233,10 @@ func TestAWriteStopsAtASecondWriter(t *testing.T) {
 // traffic; the way up does not overwrite them.
 func TestOnlyTheWayBackOverwritesWeights(t *testing.T) {
 	t.Parallel()
-	saved := save(t, object(t, twoRules))
+	saved := save(t, parsed(t, twoRules))
 	edited := func(key string, value int64) router.Object {
-		live := written(t, object(t, twoRules), saved, to(25))
-		list(rule(live, 2), "backendRefs")[1].(map[string]any)[key] = value
+		live := written(t, parsed(t, twoRules), saved, to(25))
+		object.List(rule(live, 2), "backendRefs")[1].(map[string]any)[key] = value
 		return live
 	}
 	var conflict *router.ConflictError
@@ -254,7 +255,7 @@ func TestOnlyTheWayBackOverwritesWeights(t *testing.T) {
 
 func TestDriftIsAboutOurRulesAlone(t *testing.T) {
 	t.Parallel()
-	route := object(t, twoRules)
+	route := parsed(t, twoRules)
 	saved := save(t, route)
 	if d := (Router{}).Drift(route, saved, to(router.Original)); d != "" {
 		t.Errorf("drift %q on what was recorded", d)
@@ -275,7 +276,7 @@ func TestDriftIsAboutOurRulesAlone(t *testing.T) {
 
 func TestARouteToAnotherServiceIsNotSaved(t *testing.T) {
 	t.Parallel()
-	if _, ok, err := (Router{}).Save(object(t, twoRules), "absent"); ok || err != nil {
+	if _, ok, err := (Router{}).Save(parsed(t, twoRules), "absent"); ok || err != nil {
 		t.Errorf("Save = %v, %v, want nothing to save", ok, err)
 	}
 }
@@ -305,13 +306,13 @@ status:
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			ok, why := Router{}.Accepted(object(t, test.manifest), 3)
+			ok, why := Router{}.Accepted(parsed(t, test.manifest), 3)
 			if ok != test.ok || !strings.Contains(why, test.why) && !ok {
 				t.Errorf("Accepted = %v, %q, want %v with %q", ok, why, test.ok, test.why)
 			}
 		})
 	}
-	if ok, _ := (Router{}).Accepted(object(t, status("3", "True")), 4); ok {
+	if ok, _ := (Router{}).Accepted(parsed(t, status("3", "True")), 4); ok {
 		t.Error("accepted although the watch has not seen the generation that was written")
 	}
 }
@@ -363,7 +364,7 @@ var (
 // each, and a rule's name, which is unique in a route, only once.
 func TestThePreflightRouteHasRulesForEachVersion(t *testing.T) {
 	t.Parallel()
-	user := object(t, `
+	user := parsed(t, `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: web, namespace: production}
@@ -377,7 +378,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := object(t, `
+	want := parsed(t, `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 spec:
@@ -416,13 +417,13 @@ func TestRoomForPins(t *testing.T) {
 
 func TestThePreflightRouteTakesTestRequestsAlone(t *testing.T) {
 	t.Parallel()
-	user := object(t, twoRules)
+	user := parsed(t, twoRules)
 	before, saved := encoded(user), save(t, user)
 	got, err := Router{}.Preflight(user, saved, to(0), "X-Candlefish-Preflight", toCanary)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := object(t, `
+	want := parsed(t, `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 spec:
@@ -446,7 +447,7 @@ spec:
 func TestTheEntryPoint(t *testing.T) {
 	t.Parallel()
 	gateway := func(address string) router.Object {
-		return object(t, `
+		return parsed(t, `
 spec: {listeners: [{name: tcp, protocol: TCP, port: 1}, {name: web, protocol: HTTP, port: 8080}, {name: tls, protocol: HTTPS, port: 443}]}
 status: {addresses: [{value: "`+address+`"}]}`)
 	}
@@ -460,10 +461,10 @@ status: {addresses: [{value: "`+address+`"}]}`)
 			t.Errorf("URL(%s, %q) = %q, want %q", c.address, c.listener, got, c.want)
 		}
 	}
-	if got := (Router{}).URL(object(t, `spec: {listeners: [{protocol: HTTP, port: 80}]}`), ""); got != "" {
+	if got := (Router{}).URL(parsed(t, `spec: {listeners: [{protocol: HTTP, port: 80}]}`), ""); got != "" {
 		t.Errorf("URL of a gateway without an address = %q", got)
 	}
-	route := object(t, twoRules)
+	route := parsed(t, twoRules)
 	if got := (Router{}).Host(route); got != "shop.example" {
 		t.Errorf("Host = %q", got)
 	}
@@ -505,7 +506,7 @@ func FuzzRoute(f *testing.F) {
 // do, of which a rule has one of a kind.
 func TestThePreflightRouteMarksItsAnswers(t *testing.T) {
 	t.Parallel()
-	user := object(t, `
+	user := parsed(t, `
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: web, namespace: production}

@@ -24,14 +24,14 @@ spec:
 
 func TestAGRPCRoute(t *testing.T) {
 	t.Parallel()
-	user, r := object(t, cart), GRPC()
+	user, r := parsed(t, cart), GRPC()
 	if got := r.Kind().Resource + " " + r.Name(); got != "grpcroutes gateway-api-grpc" {
 		t.Errorf("the kind is %s", got)
 	}
 	saved := save(t, user)
 	route := written(t, user, saved, to(25))
-	want := object(t, cart)
-	rule(want, 0)["backendRefs"] = object(t, `{r: [{name: web, port: 9000, weight: 75}, {name: web-canary, port: 9000, weight: 25}]}`)["r"]
+	want := parsed(t, cart)
+	rule(want, 0)["backendRefs"] = parsed(t, `{r: [{name: web, port: 9000, weight: 75}, {name: web-canary, port: 9000, weight: 25}]}`)["r"]
 	if diff := cmp.Diff(want, route); diff != "" {
 		t.Errorf("split (-want +got):\n%s", diff)
 	}
@@ -42,7 +42,7 @@ func TestAGRPCRoute(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want["spec"].(map[string]any)["rules"] = object(t, `{r: [{matches: [{method: {service: shop.Cart}, headers: [{type: Exact, name: X-P, value: s3cret}]}], backendRefs: [{name: web-canary, port: 9000, weight: 1}]}]}`)["r"]
+	want["spec"].(map[string]any)["rules"] = parsed(t, `{r: [{matches: [{method: {service: shop.Cart}, headers: [{type: Exact, name: X-P, value: s3cret}]}], backendRefs: [{name: web-canary, port: 9000, weight: 1}]}]}`)["r"]
 	delete(want, "metadata")
 	if diff := cmp.Diff(want, preflight); diff != "" {
 		t.Errorf("Preflight (-want +got):\n%s", diff)
@@ -51,7 +51,7 @@ func TestAGRPCRoute(t *testing.T) {
 
 func TestWhatGRPCRoutesCannotHave(t *testing.T) {
 	t.Parallel()
-	user := object(t, cart)
+	user := parsed(t, cart)
 	saved, r := save(t, user), GRPC()
 	if err := r.Fits(user, saved, router.Extras{Header: "canary", Value: "true"}, nil); err != nil {
 		t.Errorf("a header: %v", err)

@@ -1,13 +1,13 @@
 package gatewayapi
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // maxBackendWeight is the largest weight the Gateway API allows.
@@ -99,31 +99,8 @@ func withWeight(ref map[string]any, name any, weight int64) map[string]any {
 
 func decodeRefs(raw json.RawMessage) ([]any, error) {
 	var refs []any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&refs); err != nil {
+	if err := object.Decode(raw, &refs); err != nil {
 		return nil, fmt.Errorf("read the recorded backendRefs: %w", err)
 	}
-	return wholeNumbers(refs).([]any), nil
-}
-
-// wholeNumbers converts numbers to int64, which objects of the API use.
-func wholeNumbers(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = wholeNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = wholeNumbers(v[k])
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, _ := v.Float64() // the API refuses a weight that is not a whole number
-		return f
-	}
-	return v
+	return object.WholeNumbers(refs).([]any), nil
 }

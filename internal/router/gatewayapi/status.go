@@ -6,20 +6,21 @@ import (
 	"reflect"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // Accepted implements router.Router: every parent has accepted the newest
 // generation of the route, with all references resolved.
 func (Router) Accepted(route router.Object, generation int64) (bool, string) {
-	newest := number(child(route, "metadata"), "generation")
+	newest := object.Number(object.Child(route, "metadata"), "generation")
 	if newest < generation {
 		return false, "the watch is behind"
 	}
-	specs, parents := list(child(route, "spec"), "parentRefs"), list(child(route, "status"), "parents")
+	specs, parents := object.List(object.Child(route, "spec"), "parentRefs"), object.List(object.Child(route, "status"), "parents")
 	for _, spec := range specs {
 		answered := false
 		for _, parent := range parents {
-			if !sameParent(child(parent, "parentRef"), spec, namespaceOf(route)) {
+			if !sameParent(object.Child(parent, "parentRef"), spec, object.Namespace(route)) {
 				continue
 			}
 			answered = true
@@ -39,53 +40,24 @@ func (Router) Accepted(route router.Object, generation int64) (bool, string) {
 func sameParent(a, b any, namespace string) bool {
 	x, _ := a.(map[string]any)
 	y, _ := b.(map[string]any)
-	return x["name"] == y["name"] && cmp.Or(text(x, "namespace"), namespace) == cmp.Or(text(y, "namespace"), namespace) &&
-		text(x, "sectionName") == text(y, "sectionName") && reflect.DeepEqual(x["port"], y["port"])
+	return x["name"] == y["name"] && cmp.Or(object.Text(x, "namespace"), namespace) == cmp.Or(object.Text(y, "namespace"), namespace) &&
+		object.Text(x, "sectionName") == object.Text(y, "sectionName") && reflect.DeepEqual(x["port"], y["port"])
 }
 
 func condition(parent any, kind string, generation int64) (bool, string) {
-	for _, c := range list(parent, "conditions") {
-		if text(c, "type") != kind {
+	for _, c := range object.List(parent, "conditions") {
+		if object.Text(c, "type") != kind {
 			continue
 		}
-		if seen := number(c, "observedGeneration"); seen < generation {
+		if seen := object.Number(c, "observedGeneration"); seen < generation {
 			return false, fmt.Sprintf("%s is of generation %d, not %d", kind, seen, generation)
 		}
-		if status := text(c, "status"); status != "True" {
-			return false, fmt.Sprintf("%s is %s: %s", kind, status, text(c, "message"))
+		if status := object.Text(c, "status"); status != "True" {
+			return false, fmt.Sprintf("%s is %s: %s", kind, status, object.Text(c, "message"))
 		}
 		return true, ""
 	}
 	return false, "no condition " + kind
 }
 
-// The objects are decoded JSON from outside: a value that is missing or of
-// another type counts as empty.
-
-func child(v any, key string) map[string]any {
-	m, _ := v.(map[string]any)
-	c, _ := m[key].(map[string]any)
-	return c
-}
-
-func list(v any, key string) []any {
-	m, _ := v.(map[string]any)
-	l, _ := m[key].([]any)
-	return l
-}
-
-func text(v any, key string) string {
-	m, _ := v.(map[string]any)
-	s, _ := m[key].(string)
-	return s
-}
-
-func number(v any, key string) int64 {
-	m, _ := v.(map[string]any)
-	n, _ := m[key].(int64)
-	return n
-}
-
-func rules(route router.Object) []any        { return list(child(route, "spec"), "rules") }
-func nameOf(route router.Object) string      { return text(child(route, "metadata"), "name") }
-func namespaceOf(route router.Object) string { return text(child(route, "metadata"), "namespace") }
+func rules(route router.Object) []any { return object.List(object.Child(route, "spec"), "rules") }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // Kind is the kind of Ingresses.
@@ -25,7 +26,7 @@ const defaultAnnotation = "ingressclass.kubernetes.io/is-default-class"
 
 // Class returns the name of an Ingress's class, "" for the default one.
 func Class(route router.Object) string {
-	return cmp.Or(Text(Child(route, "spec"), "ingressClassName"), Annotation(route, ClassAnnotation))
+	return cmp.Or(object.Text(object.Child(route, "spec"), "ingressClassName"), Annotation(route, ClassAnnotation))
 }
 
 // ReadBy reports whether one of the controllers reads an Ingress. The annotation
@@ -34,11 +35,11 @@ func Class(route router.Object) string {
 func ReadBy(route router.Object, classes []router.Object, controllers, names []string) bool {
 	class := Class(route)
 	for _, c := range classes {
-		if class == nameOf(c) || class == "" && Annotation(c, defaultAnnotation) == "true" {
-			return slices.Contains(controllers, Text(Child(c, "spec"), "controller"))
+		if class == object.Name(c) || class == "" && Annotation(c, defaultAnnotation) == "true" {
+			return slices.Contains(controllers, object.Text(object.Child(c, "spec"), "controller"))
 		}
 	}
-	byAnnotation := Text(Child(route, "spec"), "ingressClassName") == ""
+	byAnnotation := object.Text(object.Child(route, "spec"), "ingressClassName") == ""
 	return class != "" && (byAnnotation || len(classes) == 0) && slices.Contains(names, class)
 }
 
@@ -55,23 +56,23 @@ func (p Path) Backend() map[string]any {
 	if p.Rule < 0 {
 		return p.Path
 	}
-	return Child(p.Path, "backend")
+	return object.Child(p.Path, "backend")
 }
 
 // Service returns the name of the path's Service, "" if it leads elsewhere.
-func (p Path) Service() string { return Text(Child(p.Backend(), "service"), "name") }
+func (p Path) Service() string { return object.Text(object.Child(p.Backend(), "service"), "name") }
 
 // Paths lists the paths of an Ingress, its default backend last.
 func Paths(route router.Object) []Path {
 	var all []Path
-	spec := Child(route, "spec")
-	for i, rule := range List(spec, "rules") {
-		for j, path := range List(Child(rule, "http"), "paths") {
+	spec := object.Child(route, "spec")
+	for i, rule := range object.List(spec, "rules") {
+		for j, path := range object.List(object.Child(rule, "http"), "paths") {
 			p, _ := path.(map[string]any)
-			all = append(all, Path{Host: Text(rule, "host"), Rule: i, At: j, Path: p})
+			all = append(all, Path{Host: object.Text(rule, "host"), Rule: i, At: j, Path: p})
 		}
 	}
-	if backend := Child(spec, "defaultBackend"); backend != nil {
+	if backend := object.Child(spec, "defaultBackend"); backend != nil {
 		all = append(all, Path{Rule: -1, Path: backend})
 	}
 	return all
@@ -89,13 +90,13 @@ func Host(route router.Object) string {
 
 // Itself is the Ingress as its own gateway: its status has the address.
 func Itself(route router.Object) []router.GatewayRef {
-	return []router.GatewayRef{{Namespace: Text(Child(route, "metadata"), "namespace"), Name: nameOf(route)}}
+	return []router.GatewayRef{{Namespace: object.Text(object.Child(route, "metadata"), "namespace"), Name: object.Name(route)}}
 }
 
 // URL returns the address in the status of an Ingress, "" if there is none.
 func URL(route router.Object, scheme string) string {
-	for _, entry := range List(Child(Child(route, "status"), "loadBalancer"), "ingress") {
-		host := cmp.Or(Text(entry, "hostname"), Text(entry, "ip"))
+	for _, entry := range object.List(object.Child(object.Child(route, "status"), "loadBalancer"), "ingress") {
+		host := cmp.Or(object.Text(entry, "hostname"), object.Text(entry, "ip"))
 		if host == "" {
 			continue
 		}
@@ -106,35 +107,9 @@ func URL(route router.Object, scheme string) string {
 }
 
 // Name names an Ingress in messages.
-func Name(route router.Object) string { return "ingress " + nameOf(route) }
+func Name(route router.Object) string { return "ingress " + object.Name(route) }
 
 // Annotation returns an annotation, "" if there is none.
-func Annotation(object router.Object, key string) string {
-	return Text(Child(Child(object, "metadata"), "annotations"), key)
-}
-
-func nameOf(object router.Object) string { return Text(Child(object, "metadata"), "name") }
-
-// The objects are decoded JSON from outside: a value that is missing or of another
-// type counts as empty.
-
-// Child returns an object in an object.
-func Child(v any, key string) map[string]any {
-	m, _ := v.(map[string]any)
-	c, _ := m[key].(map[string]any)
-	return c
-}
-
-// List returns a list in an object.
-func List(v any, key string) []any {
-	m, _ := v.(map[string]any)
-	l, _ := m[key].([]any)
-	return l
-}
-
-// Text returns a string in an object.
-func Text(v any, key string) string {
-	m, _ := v.(map[string]any)
-	s, _ := m[key].(string)
-	return s
+func Annotation(o router.Object, key string) string {
+	return object.Text(object.Child(object.Child(o, "metadata"), "annotations"), key)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 var (
@@ -59,13 +60,13 @@ func (Router) SaveNeighbors(r release.Route, service, namespace string, rules []
 	}
 	var names []string
 	for _, rule := range rules {
-		spec := child(rule, "spec")
-		if !isHost(text(spec, "host"), service, namespace, namespaceOf(rule)) {
+		spec := object.Child(rule, "spec")
+		if !isHost(object.Text(spec, "host"), service, namespace, object.Namespace(rule)) {
 			continue
 		}
-		names = append(names, nameOf(rule))
+		names = append(names, object.Name(rule))
 		if ours.Policy, err = json.Marshal(spec); err != nil {
-			return r, fmt.Errorf("record destinationrule %s: %w", nameOf(rule), err)
+			return r, fmt.Errorf("record destinationrule %s: %w", object.Name(rule), err)
 		}
 	}
 	if len(names) > 1 {
@@ -127,8 +128,8 @@ func subset(c router.Companion, name string, to router.Split) {
 	if to.VersionLabel != "" && to.Weight > 0 && to.Weight < 100 {
 		s["labels"] = map[string]any{to.VersionLabel: name}
 	}
-	spec := child(c.Object, "spec")
-	spec["subsets"] = append(slices.Clone(list(spec, "subsets")), s)
+	spec := object.Child(c.Object, "spec")
+	spec["subsets"] = append(slices.Clone(object.List(spec, "subsets")), s)
 }
 
 // policy returns the recorded DestinationRule's spec, nil for none.
@@ -147,8 +148,8 @@ func (s saved) policy() (map[string]any, error) {
 // hasSubset reports whether the recorded DestinationRule has a subset.
 func (s saved) hasSubset(name string) bool {
 	policy, err := s.policy()
-	for _, sub := range list(policy, "subsets") {
-		if err == nil && text(sub, "name") == name {
+	for _, sub := range object.List(policy, "subsets") {
+		if err == nil && object.Text(sub, "name") == name {
 			return true
 		}
 	}

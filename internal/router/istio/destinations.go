@@ -1,7 +1,6 @@
 package istio
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // maxWeight is the largest weight that can be multiplied: weights are int32, and
@@ -58,15 +58,15 @@ func (s saved) split(entries []any, to router.Split) ([]any, error) {
 func (s saved) pair(own map[string]any, to router.Split) (stable, canary map[string]any) {
 	stable, canary = maps.Clone(own), s.canaryEntry(own, to)
 	if s.subsets() {
-		stable["destination"] = withSubset(child(own, "destination"), SubsetStable)
+		stable["destination"] = withSubset(object.Child(own, "destination"), SubsetStable)
 	}
 	return stable, canary
 }
 
 // canaryEntry returns a destination of the user's that leads to the canary.
 func (s saved) canaryEntry(own map[string]any, to router.Split) map[string]any {
-	d := withHost(child(own, "destination"), canaryHost(hostOf(own), to))
-	subset := text(d, "subset")
+	d := withHost(object.Child(own, "destination"), canaryHost(hostOf(own), to))
+	subset := object.Text(d, "subset")
 	switch {
 	case s.subsets():
 		d["subset"] = SubsetCanary
@@ -104,7 +104,7 @@ func unsplit(raw json.RawMessage, s router.Split) (json.RawMessage, error) {
 			stable = entries[i+1]
 		}
 		m, _ := stable.(map[string]any)
-		whole = append(whole, withWeight(m, number(entries[i], "weight")+number(entries[i+1], "weight")))
+		whole = append(whole, withWeight(m, object.Number(entries[i], "weight")+object.Number(entries[i+1], "weight")))
 		i++
 	}
 	if len(whole) == 1 {
@@ -120,7 +120,7 @@ func unsplit(raw json.RawMessage, s router.Split) (json.RawMessage, error) {
 func reduced(entries []any) []any {
 	total := int64(0)
 	for _, e := range entries {
-		weight := number(e, "weight")
+		weight := object.Number(e, "weight")
 		if weight%100 != 0 {
 			return entries
 		}
@@ -132,7 +132,7 @@ func reduced(entries []any) []any {
 	smaller := make([]any, len(entries))
 	for i, e := range entries {
 		m, _ := e.(map[string]any)
-		smaller[i] = withWeight(m, number(e, "weight")/100)
+		smaller[i] = withWeight(m, object.Number(e, "weight")/100)
 	}
 	return smaller
 }
@@ -172,7 +172,7 @@ func weightOf(e any, entries []any) int64 {
 	if len(entries) == 1 {
 		return 100
 	}
-	return number(e, "weight")
+	return object.Number(e, "weight")
 }
 
 func withWeight(entry map[string]any, weight int64) map[string]any {
@@ -196,7 +196,7 @@ func withSubset(destination map[string]any, subset string) map[string]any {
 	return c
 }
 
-func hostOf(entry any) string { return text(child(entry, "destination"), "host") }
+func hostOf(entry any) string { return object.Text(object.Child(entry, "destination"), "host") }
 
 func isOwn(entry any, s router.Split) bool { return leadsTo(entry, s.Service, s) }
 
@@ -226,32 +226,9 @@ func canaryHost(host string, to router.Split) string {
 
 func decodeList(raw json.RawMessage) ([]any, error) {
 	var entries []any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&entries); err != nil {
+	if err := object.Decode(raw, &entries); err != nil {
 		return nil, fmt.Errorf("read the recorded destinations: %w", err)
 	}
-	whole, _ := wholeNumbers(entries).([]any)
+	whole, _ := object.WholeNumbers(entries).([]any)
 	return whole, nil
-}
-
-// wholeNumbers converts numbers to int64, which objects of the API use.
-func wholeNumbers(v any) any {
-	switch v := v.(type) {
-	case []any:
-		for i := range v {
-			v[i] = wholeNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = wholeNumbers(v[k])
-		}
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		f, _ := v.Float64()
-		return f
-	}
-	return v
 }

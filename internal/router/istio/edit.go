@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // The names of the rules that a release adds begin with these.
@@ -25,9 +26,9 @@ type edit struct {
 }
 
 func newEdit(route router.Object) *edit {
-	e := &edit{patch: jsonpatch.Guarded(text(child(route, "metadata"), "resourceVersion")), rules: map[string][]any{}, route: route}
+	e := &edit{patch: jsonpatch.Guarded(object.Text(object.Child(route, "metadata"), "resourceVersion")), rules: map[string][]any{}, route: route}
 	for _, protocol := range protocols {
-		e.rules[protocol] = slices.Clone(list(child(route, "spec"), protocol))
+		e.rules[protocol] = slices.Clone(object.List(object.Child(route, "spec"), protocol))
 	}
 	return e
 }
@@ -65,7 +66,7 @@ func (e *edit) write(r release.Route, ours saved, rule savedRule, to router.Spli
 	if err != nil {
 		return fmt.Errorf("%s: %w", rule.where(r), err)
 	}
-	if have := list(user, "route"); !reflect.DeepEqual(have, want.route) {
+	if have := object.List(user, "route"); !reflect.DeepEqual(have, want.route) {
 		if !ours.isOurs(rule, have, to) && (to.Weight > 0 || !ours.differsInWeights(rule, have, to)) {
 			return &router.ConflictError{What: rule.where(r)}
 		}
@@ -97,11 +98,11 @@ func (e *edit) mirror(at int, user map[string]any, w want, to router.Split) {
 // mirrorDiffers reports whether a rule lacks the mirror of a want, or has one that a
 // release added. A mirror of the user's own is none of ours.
 func mirrorDiffers(user map[string]any, w want, to router.Split) bool {
-	mirror := child(user, "mirror")
+	mirror := object.Child(user, "mirror")
 	if w.mirror == nil {
 		return leadsTo(map[string]any{"destination": mirror}, to.CanaryService, to)
 	}
-	return !reflect.DeepEqual(mirror, w.mirror) || !reflect.DeepEqual(child(user, "mirrorPercentage"), w.share)
+	return !reflect.DeepEqual(mirror, w.mirror) || !reflect.DeepEqual(object.Child(user, "mirrorPercentage"), w.share)
 }
 
 // replaceBefore replaces the rules with a name's prefix directly before a rule,
@@ -111,7 +112,7 @@ func (e *edit) replaceBefore(at int, prefix string, rules []any) int {
 		return at
 	}
 	for i := at - 1; i >= 0 && isOurs(e.rules["http"][i]); i-- {
-		if strings.HasPrefix(text(e.rules["http"][i], "name"), prefix) {
+		if strings.HasPrefix(object.Text(e.rules["http"][i], "name"), prefix) {
 			e.remove("http", i)
 			at--
 		}
@@ -127,7 +128,7 @@ func (e *edit) replaceBefore(at int, prefix string, rules []any) int {
 func namedBefore(rules []any, at int, prefix string) []any {
 	var found []any
 	for i := at - 1; i >= 0 && isOurs(rules[i]); i-- {
-		if strings.HasPrefix(text(rules[i], "name"), prefix) {
+		if strings.HasPrefix(object.Text(rules[i], "name"), prefix) {
 			found = append(found, rules[i])
 		}
 	}
@@ -139,18 +140,18 @@ func extrasBefore(rules []any, at int) []any { return namedBefore(rules, at, nam
 
 // isOurs reports whether a release added a rule.
 func isOurs(rule any) bool {
-	name := text(rule, "name")
+	name := object.Text(rule, "name")
 	return strings.HasPrefix(name, namePreflight) || strings.HasPrefix(name, nameExtra)
 }
 
 // usersRules returns the rules of a protocol without those that a release added.
 func usersRules(route router.Object, protocol string) []any {
-	return slices.DeleteFunc(slices.Clone(list(child(route, "spec"), protocol)), isOurs)
+	return slices.DeleteFunc(slices.Clone(object.List(object.Child(route, "spec"), protocol)), isOurs)
 }
 
 // position returns the index of a recorded rule in its list, -1 if it is gone.
 func position(route router.Object, rule savedRule) int {
-	return positionIn(list(child(route, "spec"), rule.Protocol), rule.Index)
+	return positionIn(object.List(object.Child(route, "spec"), rule.Protocol), rule.Index)
 }
 
 func positionIn(rules []any, index int) int {
@@ -188,33 +189,3 @@ func isNil(v any) bool {
 	m, ok := v.(map[string]any)
 	return v == nil || ok && m == nil
 }
-
-// The objects are decoded JSON from outside: a value that is missing or of
-// another type counts as empty.
-
-func child(v any, key string) map[string]any {
-	m, _ := v.(map[string]any)
-	c, _ := m[key].(map[string]any)
-	return c
-}
-
-func list(v any, key string) []any {
-	m, _ := v.(map[string]any)
-	l, _ := m[key].([]any)
-	return l
-}
-
-func text(v any, key string) string {
-	m, _ := v.(map[string]any)
-	s, _ := m[key].(string)
-	return s
-}
-
-func number(v any, key string) int64 {
-	m, _ := v.(map[string]any)
-	n, _ := m[key].(int64)
-	return n
-}
-
-func nameOf(route router.Object) string      { return text(child(route, "metadata"), "name") }
-func namespaceOf(route router.Object) string { return text(child(route, "metadata"), "namespace") }

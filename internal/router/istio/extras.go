@@ -9,6 +9,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 var (
@@ -35,8 +36,8 @@ func (Router) Fits(route router.Object, r release.Route, x router.Extras, _ rout
 		if at < 0 {
 			continue
 		}
-		user := list(child(route, "spec"), "http")[at]
-		if x.Mirror > 0 && (child(user, "mirror") != nil || list(user, "mirrors") != nil) {
+		user := object.List(object.Child(route, "spec"), "http")[at]
+		if x.Mirror > 0 && (object.Child(user, "mirror") != nil || object.List(user, "mirrors") != nil) {
 			return fmt.Errorf("virtualservice %s http[%d] has a mirror already, and a rule has one", r.Name, rule.Index)
 		}
 	}
@@ -68,7 +69,7 @@ func (s saved) extras(w *want, rule savedRule, user map[string]any, entries []an
 		w.before = append(w.before, marked(user, rule, "affinity", canary, "cookie", cookieMatch(x.Affinity, x.AffinityValue)))
 	}
 	if x.Mirror > 0 {
-		w.mirror, w.share = child(canary, "destination"), map[string]any{"value": int64(x.Mirror)}
+		w.mirror, w.share = object.Child(canary, "destination"), map[string]any{"value": int64(x.Mirror)}
 	}
 }
 
@@ -83,7 +84,7 @@ func marked(user map[string]any, rule savedRule, what string, to map[string]any,
 		delete(own, key)
 	}
 	own["name"] = fmt.Sprintf("%s%s-%d", nameExtra, what, rule.Index)
-	own["match"] = withHeader(list(user, "match"), header, match)
+	own["match"] = withHeader(object.List(user, "match"), header, match)
 	own["route"] = []any{to}
 	return own
 }
@@ -101,7 +102,7 @@ func withHeader(matches []any, header string, match map[string]any) []any {
 		if own == nil {
 			own = map[string]any{}
 		}
-		headers := maps.Clone(child(user, "headers"))
+		headers := maps.Clone(object.Child(user, "headers"))
 		if headers == nil {
 			headers = map[string]any{}
 		}
@@ -123,8 +124,8 @@ func (s saved) marked(canary map[string]any, to router.Split) map[string]any {
 	if to.Extras.Affinity == "" || to.Weight <= 0 || to.Weight >= 100 {
 		return canary
 	}
-	headers, response := maps.Clone(child(canary, "headers")), maps.Clone(child(child(canary, "headers"), "response"))
-	add := maps.Clone(child(response, "add"))
+	headers, response := maps.Clone(object.Child(canary, "headers")), maps.Clone(object.Child(object.Child(canary, "headers"), "response"))
+	add := maps.Clone(object.Child(response, "add"))
 	for _, m := range []*map[string]any{&headers, &response, &add} {
 		if *m == nil {
 			*m = map[string]any{}
@@ -157,7 +158,7 @@ func (s saved) pinned(rule savedRule, user map[string]any, entries []any, split 
 		pinned := marked(user, rule, "", withWeight(to, 100), split.PinHeader, map[string]any{"exact": pin.Value})
 		pinned["name"] = fmt.Sprintf("%s%d-%d", namePreflight, n, rule.Index)
 		if pin.Mark != "" {
-			pinned["headers"] = withAnswer(child(user, "headers"), split.PinHeader, pin.Mark)
+			pinned["headers"] = withAnswer(object.Child(user, "headers"), split.PinHeader, pin.Mark)
 		}
 		rules = append(rules, pinned)
 	}
@@ -166,8 +167,8 @@ func (s saved) pinned(rule savedRule, user map[string]any, entries []any, split 
 
 // withAnswer adds a header of the answers to the headers of a rule.
 func withAnswer(headers map[string]any, name, value string) map[string]any {
-	own, response := maps.Clone(headers), maps.Clone(child(headers, "response"))
-	set := maps.Clone(child(response, "set"))
+	own, response := maps.Clone(headers), maps.Clone(object.Child(headers, "response"))
+	set := maps.Clone(object.Child(response, "set"))
 	for _, m := range []*map[string]any{&own, &response, &set} {
 		if *m == nil {
 			*m = map[string]any{}

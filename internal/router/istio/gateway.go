@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 var (
@@ -22,7 +23,7 @@ func (Router) GatewayKind() router.Kind {
 
 // Host implements router.Gatewayed.
 func (Router) Host(route router.Object) string {
-	hosts := list(child(route, "spec"), "hosts")
+	hosts := object.List(object.Child(route, "spec"), "hosts")
 	if len(hosts) == 0 {
 		return ""
 	}
@@ -37,7 +38,7 @@ func (Router) Host(route router.Object) string {
 // mesh, which has no address.
 func (Router) Gateways(route router.Object) []router.GatewayRef {
 	var refs []router.GatewayRef
-	for _, g := range list(child(route, "spec"), "gateways") {
+	for _, g := range object.List(object.Child(route, "spec"), "gateways") {
 		name, _ := g.(string)
 		namespace, rest, dotted := strings.Cut(name, "/")
 		switch {
@@ -45,9 +46,9 @@ func (Router) Gateways(route router.Object) []router.GatewayRef {
 		case dotted && namespace != ".":
 			refs = append(refs, router.GatewayRef{Namespace: namespace, Name: rest})
 		case dotted:
-			refs = append(refs, router.GatewayRef{Namespace: namespaceOf(route), Name: rest})
+			refs = append(refs, router.GatewayRef{Namespace: object.Namespace(route), Name: rest})
 		default:
-			refs = append(refs, router.GatewayRef{Namespace: namespaceOf(route), Name: name})
+			refs = append(refs, router.GatewayRef{Namespace: object.Namespace(route), Name: name})
 		}
 	}
 	return refs
@@ -60,8 +61,8 @@ func (Router) URL(router.Object, string) string { return "" }
 // Selector implements router.Fronted.
 func (Router) Selector(gateway router.Object) map[string]string {
 	selector := map[string]string{}
-	for key := range child(child(gateway, "spec"), "selector") {
-		selector[key] = text(child(child(gateway, "spec"), "selector"), key)
+	for key := range object.Child(object.Child(gateway, "spec"), "selector") {
+		selector[key] = object.Text(object.Child(object.Child(gateway, "spec"), "selector"), key)
 	}
 	return selector
 }
@@ -81,15 +82,15 @@ func (Router) FrontURL(gateway, service router.Object) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	for _, server := range list(child(gateway, "spec"), "servers") {
-		port := child(server, "port")
-		scheme := map[string]string{"HTTP": "http", "HTTP2": "http", "GRPC": "http", "HTTPS": "https"}[strings.ToUpper(text(port, "protocol"))]
-		if scheme == "" || scheme == "http" && child(server, "tls")["httpsRedirect"] == true {
+	for _, server := range object.List(object.Child(gateway, "spec"), "servers") {
+		port := object.Child(server, "port")
+		scheme := map[string]string{"HTTP": "http", "HTTP2": "http", "GRPC": "http", "HTTPS": "https"}[strings.ToUpper(object.Text(port, "protocol"))]
+		if scheme == "" || scheme == "http" && object.Child(server, "tls")["httpsRedirect"] == true {
 			continue
 		}
-		for _, p := range list(child(service, "spec"), "ports") {
-			if number(p, "port") == number(port, "number") {
-				return fmt.Sprintf("%s://%s:%d", scheme, host, number(p, "port"))
+		for _, p := range object.List(object.Child(service, "spec"), "ports") {
+			if object.Number(p, "port") == object.Number(port, "number") {
+				return fmt.Sprintf("%s://%s:%d", scheme, host, object.Number(p, "port"))
 			}
 		}
 	}
@@ -99,14 +100,14 @@ func (Router) FrontURL(gateway, service router.Object) string {
 // frontHost returns the address of a Service: of its load balancer, else inside
 // the cluster.
 func frontHost(service router.Object) string {
-	for _, ingress := range list(child(child(service, "status"), "loadBalancer"), "ingress") {
+	for _, ingress := range object.List(object.Child(object.Child(service, "status"), "loadBalancer"), "ingress") {
 		for _, key := range []string{"ip", "hostname"} {
-			if address := text(ingress, key); address != "" {
+			if address := object.Text(ingress, key); address != "" {
 				return address
 			}
 		}
 	}
-	if ip := text(child(service, "spec"), "clusterIP"); ip != "None" {
+	if ip := object.Text(object.Child(service, "spec"), "clusterIP"); ip != "None" {
 		return ip
 	}
 	return ""
@@ -116,28 +117,28 @@ func frontHost(service router.Object) string {
 // enabled (PILOT_ENABLE_STATUS or PILOT_ENABLE_ANALYSIS); without one nobody says
 // that a proxy has the VirtualService, and only the answers show it.
 func (Router) Accepted(route router.Object, generation int64) (bool, string) {
-	newest := number(child(route, "metadata"), "generation")
+	newest := object.Number(object.Child(route, "metadata"), "generation")
 	if newest < generation {
 		return false, "the watch is behind"
 	}
-	status := child(route, "status")
+	status := object.Child(route, "status")
 	if _, has := status["observedGeneration"]; has && generationOf(nil, status) < newest {
 		return false, fmt.Sprintf("the status is of generation %d, not %d", generationOf(nil, status), newest)
 	}
-	for _, c := range list(status, "conditions") {
-		if text(c, "type") != "Reconciled" && text(c, "type") != "PassedValidation" {
+	for _, c := range object.List(status, "conditions") {
+		if object.Text(c, "type") != "Reconciled" && object.Text(c, "type") != "PassedValidation" {
 			continue
 		}
 		if seen := generationOf(c, status); seen < newest {
-			return false, fmt.Sprintf("%s is of generation %d, not %d", text(c, "type"), seen, newest)
+			return false, fmt.Sprintf("%s is of generation %d, not %d", object.Text(c, "type"), seen, newest)
 		}
-		if text(c, "status") == "False" {
-			return false, fmt.Sprintf("%s is False: %s", text(c, "type"), text(c, "message"))
+		if object.Text(c, "status") == "False" {
+			return false, fmt.Sprintf("%s is False: %s", object.Text(c, "type"), object.Text(c, "message"))
 		}
 	}
-	for _, m := range list(status, "validationMessages") {
-		if text(m, "level") == "ERROR" {
-			return false, fmt.Sprintf("istiod refuses it: %s %s", text(child(m, "type"), "code"), text(child(m, "type"), "name"))
+	for _, m := range object.List(status, "validationMessages") {
+		if object.Text(m, "level") == "ERROR" {
+			return false, fmt.Sprintf("istiod refuses it: %s %s", object.Text(object.Child(m, "type"), "code"), object.Text(object.Child(m, "type"), "name"))
 		}
 	}
 	return true, ""

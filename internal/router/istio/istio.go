@@ -21,6 +21,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 const group, version = "networking.istio.io", "v1"
@@ -67,13 +68,13 @@ type savedRule struct {
 // Save implements router.Router: it records the destinations of every rule that
 // leads to the Service's host.
 func (Router) Save(route router.Object, service string) (release.Route, bool, error) {
-	r := release.Route{Name: nameOf(route)}
-	ours := saved{Made: text(child(child(route, "metadata"), "annotations"), annotationMade) != ""}
+	r := release.Route{Name: object.Name(route)}
+	ours := saved{Made: object.Text(object.Child(object.Child(route, "metadata"), "annotations"), annotationMade) != ""}
 	for _, protocol := range protocols {
 		for i, rule := range usersRules(route, protocol) {
-			entries := list(rule, "route")
+			entries := object.List(rule, "route")
 			leads := slices.ContainsFunc(entries, func(e any) bool {
-				return isHost(hostOf(e), service, namespaceOf(route), namespaceOf(route))
+				return isHost(hostOf(e), service, object.Namespace(route), object.Namespace(route))
 			})
 			if !leads {
 				continue
@@ -82,7 +83,7 @@ func (Router) Save(route router.Object, service string) (release.Route, bool, er
 			if err != nil {
 				return r, false, fmt.Errorf("record virtualservice %s: %w", r.Name, err)
 			}
-			ours.Rules = append(ours.Rules, savedRule{Protocol: protocol, Index: i, Name: text(rule, "name"), Route: raw})
+			ours.Rules = append(ours.Rules, savedRule{Protocol: protocol, Index: i, Name: object.Text(rule, "name"), Route: raw})
 		}
 	}
 	var err error
@@ -139,10 +140,10 @@ func (Router) Drift(route router.Object, r release.Route, was router.Split) stri
 		if at < 0 {
 			return rule.where(r)
 		}
-		have := list(child(route, "spec"), rule.Protocol)
+		have := object.List(object.Child(route, "spec"), rule.Protocol)
 		user, _ := have[at].(map[string]any)
 		want, err := ours.wanted(rule, user, was)
-		if err != nil || !reflect.DeepEqual(list(user, "route"), want.route) {
+		if err != nil || !reflect.DeepEqual(object.List(user, "route"), want.route) {
 			return rule.where(r)
 		}
 		if rule.Protocol == "http" && (mirrorDiffers(user, want, was) || !reflect.DeepEqual(extrasBefore(have, at), want.before)) {

@@ -16,9 +16,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/jsonpatch"
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
-func object(t *testing.T, manifest string) router.Object {
+func parsed(t *testing.T, manifest string) router.Object {
 	t.Helper()
 	raw, err := yaml.YAMLToJSON([]byte(manifest))
 	if err != nil {
@@ -56,7 +57,7 @@ func save(t *testing.T, route router.Object) release.Route {
 // replace or remove what is not there.
 func patched(t *testing.T, route router.Object, patch jsonpatch.Patch) router.Object {
 	t.Helper()
-	next := object(t, encoded(route))
+	next := parsed(t, encoded(route))
 	if patch.Empty() {
 		return next
 	}
@@ -169,24 +170,24 @@ spec:
 
 func TestASplitAddsTheCanarysHostAndNothingElse(t *testing.T) {
 	t.Parallel()
-	user := object(t, shop)
-	saved, err := Router{}.SaveNeighbors(save(t, user), "web", "production", []router.Object{object(t, usersRule)})
+	user := parsed(t, shop)
+	saved, err := Router{}.SaveNeighbors(save(t, user), "web", "production", []router.Object{parsed(t, usersRule)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := write(t, user, saved, to(20))
-	want := object(t, shop)
+	want := parsed(t, shop)
 	http := want["spec"].(map[string]any)["http"].([]any)
-	http[2].(map[string]any)["route"] = object(t, `{r: [
+	http[2].(map[string]any)["route"] = parsed(t, `{r: [
 		{destination: {host: web.production.svc.cluster.local, port: {number: 80}}, weight: 6000},
 		{destination: {host: web-canary.production.svc.cluster.local, port: {number: 80}}, weight: 1500},
 		{destination: {host: legacy}, weight: 2500}]}`)["r"]
-	http[3].(map[string]any)["route"] = object(t, `{r: [
+	http[3].(map[string]any)["route"] = parsed(t, `{r: [
 		{destination: {host: web, subset: v1}, headers: {request: {add: {x: z}}}, weight: 80},
 		{destination: {host: web-canary, subset: v1}, headers: {request: {add: {x: z}}}, weight: 20}]}`)["r"]
-	want["spec"].(map[string]any)["tls"].([]any)[0].(map[string]any)["route"] = object(t, `{r: [
+	want["spec"].(map[string]any)["tls"].([]any)[0].(map[string]any)["route"] = parsed(t, `{r: [
 		{destination: {host: web.production}, weight: 80}, {destination: {host: web-canary.production}, weight: 20}]}`)["r"]
-	want["spec"].(map[string]any)["tcp"].([]any)[1].(map[string]any)["route"] = object(t, `{r: [
+	want["spec"].(map[string]any)["tcp"].([]any)[1].(map[string]any)["route"] = parsed(t, `{r: [
 		{destination: {host: web}, weight: 80}, {destination: {host: web-canary}, weight: 20}]}`)["r"]
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("split (-want +got):\n%s", diff)
@@ -197,12 +198,12 @@ func TestASplitAddsTheCanarysHostAndNothingElse(t *testing.T) {
 // not known, and a subset that does not exist is a 503.
 func TestASubsetGoesWithItsDestinationRule(t *testing.T) {
 	t.Parallel()
-	user := object(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web, subset: v1}}]}]}}`)
+	user := parsed(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web, subset: v1}}]}]}}`)
 	for _, known := range []bool{true, false} {
 		saved := save(t, user)
 		var rules []router.Object
 		if known {
-			rules = append(rules, object(t, usersRule))
+			rules = append(rules, parsed(t, usersRule))
 		}
 		saved, err := Router{}.SaveNeighbors(saved, "web", "production", rules)
 		if err != nil {
@@ -217,7 +218,7 @@ func TestASubsetGoesWithItsDestinationRule(t *testing.T) {
 			t.Fatalf("Companions = %v, %v", companions, err)
 		}
 		if known {
-			want := object(t, usersRule)
+			want := parsed(t, usersRule)
 			want["metadata"] = map[string]any{"name": "web-canary-destination"}
 			want["spec"].(map[string]any)["host"] = "web-canary"
 			if diff := cmp.Diff(want, companions[0].Object); diff != "" {
@@ -255,7 +256,7 @@ var all = router.Extras{Header: "canary", Value: "true", Cookie: "beta", Affinit
 
 func TestARestoredVirtualServiceIsByteForByteAsBefore(t *testing.T) {
 	t.Parallel()
-	user := object(t, strings.ReplaceAll(shop, "mirror: {host: shadow}", "timeout: 5s"))
+	user := parsed(t, strings.ReplaceAll(shop, "mirror: {host: shadow}", "timeout: 5s"))
 	before, saved := encoded(user), save(t, user)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 40 {
@@ -292,7 +293,7 @@ func pinned(s router.Split, pins int) router.Split {
 // another Service still does.
 func TestRulesForMarkedRequestsStandBeforeTheirRule(t *testing.T) {
 	t.Parallel()
-	user := object(t, `
+	user := parsed(t, `
 metadata: {name: web, namespace: production}
 spec:
   http:
@@ -323,10 +324,10 @@ spec:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	if last := encoded(list(child(route, "spec"), "http")[12]); !strings.Contains(last, `"headers":{"response":{"add":{"Set-Cookie":"cf=r1; Path=/; HttpOnly; SameSite=Lax"}}}`) {
+	if last := encoded(object.List(object.Child(route, "spec"), "http")[12]); !strings.Contains(last, `"headers":{"response":{"add":{"Set-Cookie":"cf=r1; Path=/; HttpOnly; SameSite=Lax"}}}`) {
 		t.Errorf("the canary's answers set no cookie: %s", last)
 	}
-	if marked := encoded(list(child(route, "spec"), "http")[1]); !strings.Contains(marked, `"headers":{"response":{"set":{"X-P":"canary"}}}`) || !strings.Contains(marked, `"retries":{"attempts":2}`) {
+	if marked := encoded(object.List(object.Child(route, "spec"), "http")[1]); !strings.Contains(marked, `"headers":{"response":{"set":{"X-P":"canary"}}}`) || !strings.Contains(marked, `"retries":{"attempts":2}`) {
 		t.Errorf("the pinned rule is %s", marked)
 	}
 }
@@ -334,7 +335,7 @@ spec:
 // usersAndOurs describes the rules of a route in a line each.
 func usersAndOurs(route router.Object) []string {
 	var lines []string
-	for _, rule := range list(child(route, "spec"), "http") {
+	for _, rule := range object.List(object.Child(route, "spec"), "http") {
 		switch {
 		case isOurs(rule):
 			m := rule.(map[string]any)
@@ -352,15 +353,15 @@ func usersAndOurs(route router.Object) []string {
 // may have no pods, or its Service is the way back.
 func TestExtrasEndWithTheTraffic(t *testing.T) {
 	t.Parallel()
-	user := object(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web}}]}]}}`)
+	user := parsed(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web}}]}]}}`)
 	saved, route := save(t, user), user
 	for _, c := range []struct{ weight, rules int }{{0, 1}, {5, 4}, {50, 4}, {100, 1}, {50, 4}, {0, 1}, {router.Original, 1}} {
 		s := to(c.weight)
 		s.Extras = all
 		s.Extras.Mirror = 10
 		route = write(t, route, saved, s)
-		http := list(child(route, "spec"), "http")
-		mirrors := child(http[len(http)-1], "mirror") != nil
+		http := object.List(object.Child(route, "spec"), "http")
+		mirrors := object.Child(http[len(http)-1], "mirror") != nil
 		if len(http) != c.rules || mirrors != (c.rules > 1) || strings.Contains(encoded(http), "Set-Cookie") != (c.rules > 1) {
 			t.Errorf("at weight %d the rules are %s", c.weight, encoded(http))
 		}
@@ -381,7 +382,7 @@ func TestWhatARouteCannotHave(t *testing.T) {
 		{`{tcp: [{route: [{destination: {host: web}}]}]}`, router.Extras{Affinity: "c"}, "is a rule for tcp"},
 		{`{tcp: [{route: [{destination: {host: web}}]}]}`, router.Extras{}, ""},
 	} {
-		user := object(t, `{metadata: {name: web, namespace: production}, spec: `+c.spec+`}`)
+		user := parsed(t, `{metadata: {name: web, namespace: production}, spec: `+c.spec+`}`)
 		err := Router{}.Fits(user, save(t, user), c.x, nil)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("Fits(%s, %+v) = %v, want %q", c.spec, c.x, err, c.want)
@@ -392,19 +393,19 @@ func TestWhatARouteCannotHave(t *testing.T) {
 func TestAWriteStopsAtASecondWriter(t *testing.T) {
 	t.Parallel()
 	base := func() router.Object {
-		return object(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web}}]}]}}`)
+		return parsed(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web}}]}]}}`)
 	}
 	saved := save(t, base())
 	for name, change := range map[string]func(rule map[string]any){
 		"another destination": func(r map[string]any) {
-			r["route"] = object(t, `{r: [{destination: {host: web}}, {destination: {host: x}}]}`)["r"]
+			r["route"] = parsed(t, `{r: [{destination: {host: web}}, {destination: {host: x}}]}`)["r"]
 		},
 		"weights of its own": func(r map[string]any) {
-			r["route"] = object(t, `{r: [{destination: {host: web}, weight: 70}, {destination: {host: web-canary}, weight: 31}]}`)["r"]
+			r["route"] = parsed(t, `{r: [{destination: {host: web}, weight: 70}, {destination: {host: web-canary}, weight: 31}]}`)["r"]
 		},
 	} {
 		route := write(t, base(), saved, to(25))
-		change(list(child(route, "spec"), "http")[0].(map[string]any))
+		change(object.List(object.Child(route, "spec"), "http")[0].(map[string]any))
 		var conflict *router.ConflictError
 		if _, err := (Router{}).Write(route, saved, to(50)); !errors.As(err, &conflict) {
 			t.Errorf("%s: Write = %v, want a conflict", name, err)
@@ -423,10 +424,10 @@ func TestAWriteStopsAtASecondWriter(t *testing.T) {
 // What somebody adds elsewhere is none of ours, and moves our rules.
 func TestARuleOfSomebodyElsesMovesOurs(t *testing.T) {
 	t.Parallel()
-	user := object(t, shop)
+	user := parsed(t, shop)
 	saved := save(t, user)
 	route := write(t, user, saved, to(25))
-	http := list(child(route, "spec"), "http")
+	http := object.List(object.Child(route, "spec"), "http")
 	http[1].(map[string]any)["timeout"] = "7s"
 	if drift := (Router{}).Drift(route, saved, to(25)); drift != "" {
 		t.Errorf("a change of another rule is drift: %s", drift)
@@ -439,10 +440,10 @@ func TestARuleOfSomebodyElsesMovesOurs(t *testing.T) {
 // The seed's way back by hand: weights of the two, in any order.
 func TestOnlyTheWayBackOverwritesWeights(t *testing.T) {
 	t.Parallel()
-	user := object(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web}}]}]}}`)
+	user := parsed(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web}}]}]}}`)
 	saved := save(t, user)
 	route := write(t, user, saved, to(25))
-	list(child(route, "spec"), "http")[0].(map[string]any)["route"] = object(t, `{r: [
+	object.List(object.Child(route, "spec"), "http")[0].(map[string]any)["route"] = parsed(t, `{r: [
 		{destination: {host: web-canary}, weight: 0}, {destination: {host: web}, weight: 100}]}`)["r"]
 	if _, err := (Router{}).Write(route, saved, to(50)); err == nil {
 		t.Error("a rise overwrites the weights of a person")
@@ -463,7 +464,7 @@ func TestASplitIsUndoneWithoutItsRecord(t *testing.T) {
 		`[{destination: {host: legacy}, weight: 25}, {destination: {host: web, subset: v1}, weight: 75}]`,
 		`[{destination: {host: web, subset: stable}, weight: 100}, {destination: {host: web, subset: canary}, weight: 0}]`,
 	} {
-		user := object(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: `+entries+`}]}}`)
+		user := parsed(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: `+entries+`}]}}`)
 		want := save(t, user)
 		split := write(t, user, want, to(40))
 		got, err := Router{}.Unsplit(save(t, split), to(40))
@@ -475,7 +476,7 @@ func TestASplitIsUndoneWithoutItsRecord(t *testing.T) {
 			t.Errorf("Unsplit of %s (-want +got):\n%s", entries, diff)
 		}
 	}
-	user := object(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web-canary}}, {destination: {host: x}}, {destination: {host: web}}]}]}}`)
+	user := parsed(t, `{metadata: {name: web, namespace: production}, spec: {http: [{route: [{destination: {host: web-canary}}, {destination: {host: x}}, {destination: {host: web}}]}]}}`)
 	if _, err := (Router{}).Unsplit(save(t, user), to(0)); err == nil {
 		t.Error("what is no split was undone")
 	}
@@ -483,7 +484,7 @@ func TestASplitIsUndoneWithoutItsRecord(t *testing.T) {
 
 func TestNamedRulesAlone(t *testing.T) {
 	t.Parallel()
-	user := object(t, shop)
+	user := parsed(t, shop)
 	saved, err := Router{}.Limit(save(t, user), []string{"all"})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // The objects are those that people know and patch by hand.
@@ -27,7 +28,7 @@ spec:
   - route: [{destination: {host: web-canary, subset: canary}, weight: 25}, {destination: {host: web, subset: stable}, weight: 75}]
 `
 	route := write(t, made, saved, to(25))
-	if diff := cmp.Diff(object(t, want), route); diff != "" {
+	if diff := cmp.Diff(parsed(t, want), route); diff != "" {
 		t.Errorf("at 25 %% (-want +got):\n%s", diff)
 	}
 	if back := write(t, route, saved, to(router.Original)); encoded(back) != encoded(made) {
@@ -64,9 +65,9 @@ spec:
 func TestTheUsersDestinationRuleStays(t *testing.T) {
 	t.Parallel()
 	made := Router{}.Make("production", "web")
-	rule := object(t, usersRule)
+	rule := parsed(t, usersRule)
 	saved, err := Router{}.SaveNeighbors(save(t, made), "web", "production", []router.Object{
-		object(t, `{metadata: {name: other, namespace: production}, spec: {host: other}}`), rule})
+		parsed(t, `{metadata: {name: other, namespace: production}, spec: {host: other}}`), rule})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestTheUsersDestinationRuleStays(t *testing.T) {
 		t.Errorf("the route has subsets that no DestinationRule has: %s", route)
 	}
 	companions, err := Router{}.Companions(made, saved, to(25))
-	if err != nil || len(companions) != 1 || nameOf(companions[0].Object) != "web-canary-destination" {
+	if err != nil || len(companions) != 1 || object.Name(companions[0].Object) != "web-canary-destination" {
 		t.Fatalf("Companions = %v, %v", companions, err)
 	}
 	if _, err := (Router{}).SaveNeighbors(saved, "web", "production", []router.Object{rule, rule}); err == nil {
@@ -95,19 +96,19 @@ func TestAcceptedByTheStatusThatThereIs(t *testing.T) {
 		{`{observedGeneration: 3, validationMessages: [{level: ERROR, type: {code: IST0101, name: ReferencedResourceNotFound}}]}`, "the status is of generation 3, not 4"},
 		{`{observedGeneration: 4, validationMessages: [{level: WARNING, type: {code: IST0001}}]}`, ""},
 	} {
-		ok, why := Router{}.Accepted(object(t, `{metadata: {generation: 4}, status: `+c.status+`}`), 4)
+		ok, why := Router{}.Accepted(parsed(t, `{metadata: {generation: 4}, status: `+c.status+`}`), 4)
 		if ok != (c.why == "") || why != c.why {
 			t.Errorf("Accepted with status %s = %v, %q, want %q", c.status, ok, why, c.why)
 		}
 	}
-	if ok, why := (Router{}).Accepted(object(t, `{metadata: {generation: 4}}`), 5); ok || why != "the watch is behind" {
+	if ok, why := (Router{}).Accepted(parsed(t, `{metadata: {generation: 4}}`), 5); ok || why != "the watch is behind" {
 		t.Errorf("Accepted of an older object = %v, %q", ok, why)
 	}
 }
 
 func TestTheEntryPoint(t *testing.T) {
 	t.Parallel()
-	route := object(t, `{metadata: {name: x, namespace: production}, spec: {hosts: ["*.shop.example"], gateways: [mesh, public, infra/edge, ./own]}}`)
+	route := parsed(t, `{metadata: {name: x, namespace: production}, spec: {hosts: ["*.shop.example"], gateways: [mesh, public, infra/edge, ./own]}}`)
 	want := []router.GatewayRef{{Namespace: "production", Name: "public"}, {Namespace: "infra", Name: "edge"}, {Namespace: "production", Name: "own"}}
 	if diff := cmp.Diff(want, Router{}.Gateways(route)); diff != "" {
 		t.Errorf("Gateways (-want +got):\n%s", diff)
@@ -115,7 +116,7 @@ func TestTheEntryPoint(t *testing.T) {
 	if got := (Router{}).Host(route); got != "probe.shop.example" {
 		t.Errorf("Host = %q", got)
 	}
-	gateway := object(t, `
+	gateway := parsed(t, `
 spec:
   selector: {istio: ingressgateway}
   servers:
@@ -133,7 +134,7 @@ spec:
 		{`{spec: {clusterIP: 10.0.0.9, ports: [{port: 80}, {port: 15021}]}}`, ""},
 		{`{spec: {clusterIP: None, ports: [{port: 443}]}}`, ""},
 	} {
-		if got := (Router{}).FrontURL(gateway, object(t, c.service)); got != c.want {
+		if got := (Router{}).FrontURL(gateway, parsed(t, c.service)); got != c.want {
 			t.Errorf("FrontURL(%s) = %q, want %q", c.service, got, c.want)
 		}
 	}

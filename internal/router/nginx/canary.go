@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 func canaryName(route string) string { return route + "-canary" }
@@ -36,7 +37,7 @@ func (Router) Companions(route router.Object, saved release.Route, to router.Spl
 // canarySpec returns the spec of the user's Ingress with only the paths to the
 // Service, which lead to the canary; nil for none.
 func canarySpec(route router.Object, to router.Split) map[string]any {
-	user := ingress.Child(route, "spec")
+	user := object.Child(route, "spec")
 	spec := map[string]any{}
 	for _, field := range []string{"ingressClassName", "tls"} {
 		if v, ok := user[field]; ok {
@@ -44,22 +45,22 @@ func canarySpec(route router.Object, to router.Split) map[string]any {
 		}
 	}
 	var rules []any
-	for _, rule := range ingress.List(user, "rules") {
+	for _, rule := range object.List(user, "rules") {
 		var paths []any
-		for _, path := range ingress.List(ingress.Child(rule, "http"), "paths") {
+		for _, path := range object.List(object.Child(rule, "http"), "paths") {
 			if p, _ := path.(map[string]any); serviceOf(p["backend"]) == to.Service {
-				paths = append(paths, with(p, "backend", toCanary(ingress.Child(p, "backend"), to)))
+				paths = append(paths, with(p, "backend", toCanary(object.Child(p, "backend"), to)))
 			}
 		}
 		if paths != nil {
 			m, _ := rule.(map[string]any)
-			rules = append(rules, with(m, "http", with(ingress.Child(rule, "http"), "paths", paths)))
+			rules = append(rules, with(m, "http", with(object.Child(rule, "http"), "paths", paths)))
 		}
 	}
 	if rules != nil {
 		spec["rules"] = rules
 	}
-	if backend := ingress.Child(user, "defaultBackend"); serviceOf(backend) == to.Service {
+	if backend := object.Child(user, "defaultBackend"); serviceOf(backend) == to.Service {
 		spec["defaultBackend"] = toCanary(backend, to)
 	} else if rules == nil {
 		return nil
@@ -69,11 +70,11 @@ func canarySpec(route router.Object, to router.Split) map[string]any {
 
 func serviceOf(backend any) string {
 	m, _ := backend.(map[string]any)
-	return ingress.Text(ingress.Child(m, "service"), "name")
+	return object.Text(object.Child(m, "service"), "name")
 }
 
 func toCanary(backend map[string]any, to router.Split) map[string]any {
-	return with(backend, "service", with(ingress.Child(backend, "service"), "name", to.CanaryService))
+	return with(backend, "service", with(object.Child(backend, "service"), "name", to.CanaryService))
 }
 
 func with(m map[string]any, key string, value any) map[string]any {
@@ -102,10 +103,10 @@ func annotations(route router.Object, to router.Split) map[string]any {
 		prefix + "canary": "true", prefix + "canary-weight": strconv.Itoa(to.Weight),
 		prefix + "canary-by-header": cmp.Or(to.PinHeader, testHeader),
 	}
-	if class := ingress.Annotation(route, ingress.ClassAnnotation); class != "" && ingress.Text(ingress.Child(route, "spec"), "ingressClassName") == "" {
+	if class := ingress.Annotation(route, ingress.ClassAnnotation); class != "" && object.Text(object.Child(route, "spec"), "ingressClassName") == "" {
 		set[ingress.ClassAnnotation] = class
 	}
-	all, _ := ingress.Child(route, "metadata")["annotations"].(map[string]any)
+	all, _ := object.Child(route, "metadata")["annotations"].(map[string]any)
 	for key, value := range all {
 		for _, name := range heeded {
 			if strings.HasPrefix(key, prefix+name) {

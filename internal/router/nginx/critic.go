@@ -7,6 +7,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // Supports implements router.Extender.
@@ -29,7 +30,7 @@ func (Router) Criticize(route router.Object, saved release.Route, with router.Su
 		warnings = append(warnings, fmt.Sprintf("ingress %s has session affinity: users with its cookie stay on the stable version until the hand-over, whatever the weight", saved.Name))
 	}
 	for _, other := range with.Others {
-		name := ingress.Text(ingress.Child(other, "metadata"), "name")
+		name := object.Text(object.Child(other, "metadata"), "name")
 		if name == saved.Name {
 			continue
 		}
@@ -50,7 +51,7 @@ func overlap(a, b router.Object) string {
 		if p.Rule < 0 {
 			return "the default backend"
 		}
-		return p.Host + ingress.Text(p.Path, "path")
+		return p.Host + object.Text(p.Path, "path")
 	}
 	for _, p := range ingress.Paths(a) {
 		for _, q := range ingress.Paths(b) {

@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/router"
 	"github.com/candlefish/deploy-action/internal/router/ingress"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // A Router is the router for the Ingresses of NGINX.
@@ -74,7 +75,7 @@ func saveIngress(route router.Object, service string) savedIngress {
 // Save implements router.Router. It records the paths that lead to the Service. A
 // canary Ingress is no route of its own.
 func (Router) Save(route router.Object, service string) (release.Route, bool, error) {
-	saved := release.Route{Name: ingress.Text(ingress.Child(route, "metadata"), "name")}
+	saved := release.Route{Name: object.Text(object.Child(route, "metadata"), "name")}
 	own := saveIngress(route, service)
 	var err error
 	if saved.Rules, err = json.Marshal(own); err != nil {
@@ -88,7 +89,7 @@ func isCanary(route router.Object) bool { return ingress.Annotation(route, prefi
 // Write implements router.Router. The user's Ingress stays as it is; but if its
 // paths are not the recorded ones, the canary Ingress would not fit them.
 func (r Router) Write(route router.Object, saved release.Route, to router.Split) (jsonpatch.Patch, error) {
-	none := jsonpatch.Guarded(ingress.Text(ingress.Child(route, "metadata"), "resourceVersion"))
+	none := jsonpatch.Guarded(object.Text(object.Child(route, "metadata"), "resourceVersion"))
 	if drift := r.Drift(route, saved, to); to.Weight > 0 && drift != "" {
 		return none, &router.ConflictError{What: drift}
 	}
@@ -118,7 +119,7 @@ func (Router) Unsplit(saved release.Route, _ router.Split) (release.Route, error
 // Accepted implements router.Router. The controller does not say which generation
 // it has applied; the probes see when it has.
 func (Router) Accepted(route router.Object, generation int64) (bool, string) {
-	newest, _ := ingress.Child(route, "metadata")["generation"].(int64)
+	newest, _ := object.Child(route, "metadata")["generation"].(int64)
 	return newest >= generation, "the watch is behind"
 }
 
@@ -133,7 +134,7 @@ func (Router) Host(route router.Object) string { return ingress.Host(route) }
 
 // URL implements router.Gatewayed. With TLS the controller redirects HTTP.
 func (Router) URL(gateway router.Object, _ string) string {
-	if len(ingress.List(ingress.Child(gateway, "spec"), "tls")) > 0 && ingress.Annotation(gateway, prefix+"ssl-redirect") != "false" {
+	if len(object.List(object.Child(gateway, "spec"), "tls")) > 0 && ingress.Annotation(gateway, prefix+"ssl-redirect") != "false" {
 		return ingress.URL(gateway, "https")
 	}
 	return ingress.URL(gateway, "http")

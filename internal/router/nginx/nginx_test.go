@@ -13,7 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/router"
 )
 
-func object(t *testing.T, manifest string) router.Object {
+func parsed(t *testing.T, manifest string) router.Object {
 	t.Helper()
 	var o router.Object
 	if err := yaml.Unmarshal([]byte(manifest), &o); err != nil {
@@ -71,9 +71,9 @@ func canary(t *testing.T, route router.Object, s router.Split) router.Object {
 
 func TestTheCanaryIngressHasTheUsersPathsToTheService(t *testing.T) {
 	t.Parallel()
-	route := object(t, user)
+	route := parsed(t, user)
 	before, _ := json.Marshal(route)
-	want := object(t, `
+	want := parsed(t, `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
@@ -108,12 +108,12 @@ spec:
 
 func TestTheDefaultBackendAndTheClassAnnotation(t *testing.T) {
 	t.Parallel()
-	route := object(t, `
+	route := parsed(t, `
 metadata: {name: web, namespace: shop, annotations: {kubernetes.io/ingress.class: nginx}}
 spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 `)
 	got := canary(t, route, to(5))
-	if diff := cmp.Diff(object(t, `defaultBackend: {service: {name: web-canary, port: {number: 80}}}`), got["spec"]); diff != "" {
+	if diff := cmp.Diff(parsed(t, `defaultBackend: {service: {name: web-canary, port: {number: 80}}}`), got["spec"]); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}
 	if class := got["metadata"].(map[string]any)["annotations"].(map[string]any)["kubernetes.io/ingress.class"]; class != "nginx" {
@@ -143,7 +143,7 @@ func TestWhatLeadsToTheCanary(t *testing.T) {
 		"session affinity, at 0":    {"affinity", 0, router.Extras{}, "X-Test,,,legacy"},
 		"legacy affinity of a user": {"affinity legacy", 5, router.Extras{}, "X-Test,,,legacy"},
 	} {
-		route := object(t, user)
+		route := parsed(t, user)
 		own := route["metadata"].(map[string]any)["annotations"].(map[string]any)
 		if strings.Contains(c.annotations, "affinity") {
 			own[prefix+"affinity"] = "cookie"
@@ -172,7 +172,7 @@ func TestWhatLeadsToTheCanary(t *testing.T) {
 
 func TestTheUsersIngressIsNotWritten(t *testing.T) {
 	t.Parallel()
-	route := object(t, user)
+	route := parsed(t, user)
 	saved := save(t, route)
 	for _, weight := range []int{router.Original, 0, 25, 100} {
 		if patch, err := (Router{}).Write(route, saved, to(weight)); err != nil || !patch.Empty() {
@@ -190,7 +190,7 @@ func TestTheUsersIngressIsNotWritten(t *testing.T) {
 // The canary Ingress fits the paths that were recorded.
 func TestAChangeOfThePathsIsDrift(t *testing.T) {
 	t.Parallel()
-	saved := save(t, object(t, user))
+	saved := save(t, parsed(t, user))
 	for name, change := range map[string]func(string) string{
 		"a host":  func(s string) string { return strings.ReplaceAll(s, "shop.example", "new.example") },
 		"a path":  func(s string) string { return strings.ReplaceAll(s, "/api", "/v2") },
@@ -199,7 +199,7 @@ func TestAChangeOfThePathsIsDrift(t *testing.T) {
 			return strings.ReplaceAll(s, "{name: web, port: {number: 80}}", "{name: else, port: {number: 80}}")
 		},
 	} {
-		route := object(t, change(user))
+		route := parsed(t, change(user))
 		if drift := (Router{}).Drift(route, saved, to(5)); drift != "class or paths to service web of ingress web" {
 			t.Errorf("%s: drift %q", name, drift)
 		}
@@ -211,7 +211,7 @@ func TestAChangeOfThePathsIsDrift(t *testing.T) {
 			t.Errorf("%s: Write of the way back: %v", name, err)
 		}
 	}
-	other := object(t, strings.ReplaceAll(user, "/blog", "/news"))
+	other := parsed(t, strings.ReplaceAll(user, "/blog", "/news"))
 	if drift := (Router{}).Drift(other, saved, to(5)); drift != "" {
 		t.Errorf("a path of another Service: drift %q", drift)
 	}
@@ -219,7 +219,7 @@ func TestAChangeOfThePathsIsDrift(t *testing.T) {
 
 func TestACanaryIngressIsNoRoute(t *testing.T) {
 	t.Parallel()
-	beside := canary(t, object(t, user), to(5))
+	beside := canary(t, parsed(t, user), to(5))
 	if _, ok, err := (Router{}).Save(beside, "web-canary"); ok || err != nil {
 		t.Errorf("Save = %v, %v", ok, err)
 	}
@@ -227,14 +227,14 @@ func TestACanaryIngressIsNoRoute(t *testing.T) {
 
 func TestCriticize(t *testing.T) {
 	t.Parallel()
-	route := object(t, user)
+	route := parsed(t, user)
 	with := func(key, value string) router.Object {
-		o := object(t, user)
+		o := parsed(t, user)
 		o["metadata"].(map[string]any)["annotations"].(map[string]any)[prefix+key] = value
 		return o
 	}
 	foreign := func(name, host, path, canary string) router.Object {
-		return object(t, `
+		return parsed(t, `
 metadata: {name: `+name+`, annotations: {nginx.ingress.kubernetes.io/canary: "`+canary+`"}}
 spec: {rules: [{host: `+host+`, http: {paths: [{path: `+path+`, backend: {service: {name: beta, port: {number: 80}}}}]}}]}`)
 	}
@@ -266,7 +266,7 @@ func one(list []string, part string) bool {
 func TestWhichIngressesAreOfNGINX(t *testing.T) {
 	t.Parallel()
 	class := func(name, controller, isDefault string) router.Object {
-		return object(t, `
+		return parsed(t, `
 metadata: {name: `+name+`, annotations: {ingressclass.kubernetes.io/is-default-class: "`+isDefault+`"}}
 spec: {controller: `+controller+`}`)
 	}
@@ -286,7 +286,7 @@ spec: {controller: `+controller+`}`)
 		"the classes are secret":          {`spec: {ingressClassName: nginx}`, nil, true},
 		"and the name is another":         {`spec: {ingressClassName: public}`, nil, false},
 	} {
-		if got := (Router{}).Reads(object(t, c.route), c.classes); got != c.want {
+		if got := (Router{}).Reads(parsed(t, c.route), c.classes); got != c.want {
 			t.Errorf("%s: Reads = %v, want %v", name, got, c.want)
 		}
 	}
@@ -301,12 +301,12 @@ func TestTheEntryPoint(t *testing.T) {
 		"no address":       {user, "", "other.example"},
 		"a name, any host": {"metadata: {name: web}\nstatus: {loadBalancer: {ingress: [{hostname: lb.example}]}}", "http://lb.example:80", ""},
 	} {
-		route := object(t, c.manifest)
+		route := parsed(t, c.manifest)
 		if url, host := (Router{}).URL(route, ""), (Router{}).Host(route); url != c.url || host != c.host {
 			t.Errorf("%s: %q, %q", name, url, host)
 		}
 	}
-	if diff := cmp.Diff([]router.GatewayRef{{Namespace: "shop", Name: "web"}}, (Router{}).Gateways(object(t, user))); diff != "" {
+	if diff := cmp.Diff([]router.GatewayRef{{Namespace: "shop", Name: "web"}}, (Router{}).Gateways(parsed(t, user))); diff != "" {
 		t.Errorf("Gateways (-want +got):\n%s", diff)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // GatewayKind implements router.Gatewayed: a Service has its address itself.
@@ -17,8 +18,8 @@ func (Router) Host(router.Object) string { return "" }
 
 // Gateways implements router.Gatewayed.
 func (Router) Gateways(route router.Object) []router.GatewayRef {
-	metadata := child(route, "metadata")
-	return []router.GatewayRef{{Namespace: text(metadata, "namespace"), Name: text(metadata, "name")}}
+	metadata := object.Child(route, "metadata")
+	return []router.GatewayRef{{Namespace: object.Text(metadata, "namespace"), Name: object.Text(metadata, "name")}}
 }
 
 // URL implements router.Gatewayed: the address of a load balancer, an IP or a name, or
@@ -31,14 +32,14 @@ func (Router) URL(service router.Object, _ string) string {
 	url := func(host string) string {
 		return fmt.Sprintf("%s://%s", scheme, net.JoinHostPort(host, strconv.FormatInt(port, 10)))
 	}
-	balancer, _ := child(child(service, "status"), "loadBalancer")["ingress"].([]any)
+	balancer, _ := object.Child(object.Child(service, "status"), "loadBalancer")["ingress"].([]any)
 	for _, at := range balancer {
 		m, _ := at.(map[string]any)
-		if host := cmp.Or(text(m, "ip"), text(m, "hostname")); host != "" {
+		if host := cmp.Or(object.Text(m, "ip"), object.Text(m, "hostname")); host != "" {
 			return url(host)
 		}
 	}
-	external, _ := child(service, "spec")["externalIPs"].([]any)
+	external, _ := object.Child(service, "spec")["externalIPs"].([]any)
 	for _, at := range external {
 		if host, _ := at.(string); host != "" {
 			return url(host)
@@ -49,15 +50,15 @@ func (Router) URL(service router.Object, _ string) string {
 
 // port returns the port that answers HTTP: the one named so, or the first.
 func port(service router.Object) (number int64, scheme string) {
-	ports, _ := child(service, "spec")["ports"].([]any)
+	ports, _ := object.Child(service, "spec")["ports"].([]any)
 	for _, p := range ports {
 		m, _ := p.(map[string]any)
 		n, _ := m["port"].(int64)
 		own := "http"
-		if text(m, "name") == "https" || text(m, "appProtocol") == "https" || n == 443 {
+		if object.Text(m, "name") == "https" || object.Text(m, "appProtocol") == "https" || n == 443 {
 			own = "https"
 		}
-		if number == 0 || text(m, "name") == "http" {
+		if number == 0 || object.Text(m, "name") == "http" {
 			number, scheme = n, own
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // hashLabel is the label of a pod with the hash of its template.
@@ -62,13 +63,13 @@ type saved struct {
 // Save implements router.Router. A headless Service is no route: its clients choose
 // the pods themselves.
 func (Router) Save(route router.Object, service string) (release.Route, bool, error) {
-	name := text(child(route, "metadata"), "name")
+	name := object.Text(object.Child(route, "metadata"), "name")
 	raw, err := json.Marshal(saved{selector(route)})
 	if err != nil {
 		return release.Route{}, false, fmt.Errorf("record service %s: %w", name, err)
 	}
-	spec := child(route, "spec")
-	leads := name == service && len(selector(route)) > 0 && text(spec, "clusterIP") != "None" && text(spec, "type") != "ExternalName"
+	spec := object.Child(route, "spec")
+	leads := name == service && len(selector(route)) > 0 && object.Text(spec, "clusterIP") != "None" && object.Text(spec, "type") != "ExternalName"
 	return release.Route{Name: name, Rules: raw}, leads, nil
 }
 
@@ -85,7 +86,7 @@ func (Router) Drift(route router.Object, r release.Route, was router.Split) stri
 // Accepted implements router.Router. Nobody says when the nodes follow: the answers
 // show it.
 func (Router) Accepted(route router.Object, generation int64) (bool, string) {
-	newest, _ := child(route, "metadata")["generation"].(int64)
+	newest, _ := object.Child(route, "metadata")["generation"].(int64)
 	return newest >= generation, "the watch is behind"
 }
 
@@ -139,8 +140,8 @@ func wanted(plain map[string]string, to router.Split, shared bool) (map[string]s
 // user wrote it, the Service may select no pods of the canary; the labels that narrow
 // it go when there are none.
 func write(route router.Object, r release.Route, to router.Split, shared bool) (jsonpatch.Patch, error) {
-	metadata := child(route, "metadata")
-	patch := jsonpatch.Guarded(text(metadata, "resourceVersion"))
+	metadata := object.Child(route, "metadata")
+	patch := jsonpatch.Guarded(object.Text(metadata, "resourceVersion"))
 	before, err := decode(r)
 	if err != nil {
 		return patch, err
@@ -181,18 +182,8 @@ func drift(route router.Object, r release.Route, was router.Split, shared bool) 
 
 func selector(route router.Object) map[string]string {
 	s := map[string]string{}
-	for key, value := range child(child(route, "spec"), "selector") {
+	for key, value := range object.Child(object.Child(route, "spec"), "selector") {
 		s[key], _ = value.(string)
 	}
-	return s
-}
-
-func child(o map[string]any, key string) map[string]any {
-	c, _ := o[key].(map[string]any)
-	return c
-}
-
-func text(o map[string]any, key string) string {
-	s, _ := o[key].(string)
 	return s
 }

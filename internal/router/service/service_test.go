@@ -12,6 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/release"
 	"github.com/candlefish/deploy-action/internal/rollout"
 	"github.com/candlefish/deploy-action/internal/router"
+	"github.com/candlefish/deploy-action/internal/router/object"
 )
 
 // service is a Service with a selector of pairs.
@@ -57,7 +58,7 @@ func patched(t *testing.T, o router.Object, patch jsonpatch.Patch) router.Object
 			if err := json.Unmarshal(op.Value, &s); err != nil {
 				t.Fatal(err)
 			}
-			spec := maps.Clone(child(o, "spec"))
+			spec := maps.Clone(object.Child(o, "spec"))
 			spec["selector"] = s
 			o = router.Object{"metadata": o["metadata"], "spec": spec}
 		default:
@@ -153,9 +154,9 @@ func TestUnsplit(t *testing.T) {
 func TestWhichServicesCarryWeights(t *testing.T) {
 	t.Parallel()
 	headless, alias, bare, another := service("app", "web"), service("app", "web"), service(), service("app", "web")
-	child(headless, "spec")["clusterIP"] = "None"
-	child(alias, "spec")["type"] = "ExternalName"
-	child(another, "metadata")["name"] = "web-internal"
+	object.Child(headless, "spec")["clusterIP"] = "None"
+	object.Child(alias, "spec")["type"] = "ExternalName"
+	object.Child(another, "metadata")["name"] = "web-internal"
 	for name, o := range map[string]router.Object{"headless": headless, "an alias": alias, "without a selector": bare, "another": another} {
 		if _, leads, err := (Router{}).Save(o, "web"); leads || err != nil {
 			t.Errorf("%s: %v, %v", name, leads, err)
@@ -171,8 +172,8 @@ func TestTheEntryPoint(t *testing.T) {
 		return o
 	}
 	external, secure := service("app", "web"), balanced(map[string]any{"ip": "2001:db8::1"})
-	child(external, "spec")["externalIPs"] = []any{"192.0.2.7"}
-	child(secure, "spec")["ports"] = []any{map[string]any{"name": "https", "port": int64(443)}}
+	object.Child(external, "spec")["externalIPs"] = []any{"192.0.2.7"}
+	object.Child(secure, "spec")["ports"] = []any{map[string]any{"name": "https", "port": int64(443)}}
 	for want, o := range map[string]router.Object{
 		"":                          service("app", "web"),
 		"http://192.0.2.1:80":       balanced(map[string]any{"ip": "192.0.2.1"}),
