@@ -388,7 +388,7 @@ func outputs() []input.Output {
 		{Name: "report", Help: "Path of the JSON report"},
 		{Name: "strategy", Help: "Strategy of the release"},
 		{Name: "strategy-reason", Help: "Why it is that one: an input, a marker in the commit message, or the default"},
-		{Name: "gitops-status", Help: "What became of the image in gitops-repo: committed, proposed, unchanged or failed; empty if nothing was to be written"},
+		{Name: "gitops-status", Help: "Result of the write to gitops-repo: committed, proposed, unchanged or failed; empty without a write"},
 		{Name: "gitops-url", Help: "Page of the commit or the pull request; empty if there is none"},
 		{Name: "github-deployment-id", Help: "ID of the GitHub deployment of the release; empty if there is none"},
 		{Name: "members", Help: "JSON list of the members of a release of several: name, cluster, namespace, deployment, image, status, phase, failed and total requests, overhead; empty for a single one"},
