@@ -110,6 +110,9 @@ type Report struct {
 	Doubts []string
 	// Notes are shown and change nothing: "configured by .gitleaks.toml".
 	Notes []string
+	// Artifacts are files for people beside the findings, by name:
+	// "package-inventory.json". They hold no secret.
+	Artifacts map[string][]byte
 }
 
 // A Plant is a small workspace with a problem that a scanner must find.
