@@ -36,7 +36,9 @@ const (
 // A Health is whether a tool's result can be believed.
 type Health string
 
-// Healths. All but the first three make a need of the level unmet.
+// Healths. All but the first two make a need of the level unmet, if no other
+// tool meets it. Whether something here is for a tool is asked first: a tool that
+// is left out or missing has something to do here.
 const (
 	Healthy       Health = "healthy"
 	NotApplicable Health = "not applicable" // nothing here is for it
@@ -85,6 +87,10 @@ type Tool struct {
 type Need struct {
 	What  string   // "secrets in commits"
 	Tools []string // any one of them
+	// Exact are the tools that apply just where there is something to look at: if
+	// none of them applies, nothing here is for the need, although another tool has
+	// something to do here. Empty: all of Tools.
+	Exact []string
 }
 
 // An Answered need is a Need with what the scan had for it.
@@ -106,9 +112,12 @@ type Result struct {
 	Verdict  Verdict
 	Reasons  []Reason // the gravest first; of a pass too
 	Level    Level
-	OnlyNew  bool   // existing findings do not count
-	Compared string // what the baseline is: "the base abc1234 of the pull request"; "" for none
-	Score    int    // of 100, see Score
+	Whole    bool // all that the level must contain was seen; if not, Score is an upper bound
+	Policy   Policy
+	Spent    []Spent // each budget and what counts against it
+	OnlyNew  bool    // existing findings do not count
+	Compared string  // what the baseline is: "the base abc1234 of the pull request"; "" for none
+	Score    int     // of 100, see Score
 	Band     Band
 	// Findings are what was found now, worst first; waived ones are among them.
 	Findings []finding.Finding
@@ -149,7 +158,8 @@ type WaiverNote struct {
 	What    string // its id or fingerprint
 	Owner   string
 	Expires time.Time
-	Why     string // a sentence
+	Why     string   // a sentence
+	IDs     []string // of the findings that it is about; none for an unused one
 }
 
 // Speed says how fast problems were detected after they became known.
