@@ -1,0 +1,159 @@
+package isolate
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The programs of these tests are this program with a variable that says what to do.
+const deed = "ISOLATE_TEST_DEED"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(deed); name != "" {
+		os.Exit(deeds[name](os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
+// deeds are what a program that is not trusted may try. They print what they got.
+var deeds = map[string]func(args []string) int{
+	"environment": func([]string) int { fmt.Println(strings.Join(os.Environ(), "\n")); return 0 },
+	"read": func(args []string) int {
+		for _, pattern := range args {
+			paths, _ := filepath.Glob(pattern)
+			for _, path := range paths {
+				raw, err := os.ReadFile(path)
+				fmt.Printf("%s: %q %v\n", path, raw, err)
+			}
+		}
+		return 0
+	},
+	"write": func(args []string) int {
+		for _, path := range args {
+			fmt.Println(path, os.WriteFile(path, []byte("written"), 0o600) == nil)
+		}
+		return 0
+	},
+	"connect": func(args []string) int {
+		c, err := net.DialTimeout("tcp", args[0], 2*time.Second)
+		if err != nil {
+			fmt.Println("refused")
+			return 0
+		}
+		_ = c.Close()
+		fmt.Println("connected")
+		return 0
+	},
+	"status": func([]string) int { fmt.Println("some output"); fmt.Fprintln(os.Stderr, "some trouble"); return 7 },
+	"signal": func([]string) int { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
+	"stdin":  func([]string) int { raw, err := io.ReadAll(os.Stdin); fmt.Printf("%q %v", raw, err); return 0 },
+	"hang": func([]string) int {
+		signal.Ignore(syscall.SIGTERM)
+		fmt.Println("hanging")
+		select {}
+	},
+	"eat": func([]string) int {
+		var kept [][]byte
+		for range 4 << 10 {
+			kept = append(kept, bytes.Repeat([]byte("x"), 1<<20))
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Println(len(kept))
+		return 0
+	},
+	"print": func([]string) int {
+		block := bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
+		for range 1 << 10 { // 1 GiB
+			if _, err := os.Stdout.Write(block); err != nil {
+				return 1
+			}
+		}
+		return 0
+	},
+	"daemon": func(args []string) int {
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), deed+"=hang")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		fmt.Println(cmd.Start())
+		return 0
+	},
+}
+
+// self is a command that does a deed.
+func self(t *testing.T, name string, args ...string) Command {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Command{Program: program, Args: args, Env: []string{deed + "=" + name}, Time: time.Minute}
+}
+
+func open(t *testing.T, workspace string, environ ...string) *Sandbox {
+	t.Helper()
+	s, err := Open(workspace, environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// put writes a file below dir and returns its path.
+func put(t *testing.T, dir, name, content string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestHowProgramsEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	for name, want := range map[string]Ran{
+		"status": {Ending: Exited, Status: 7, Stdout: []byte("some output\n"), Stderr: []byte("some trouble\n")},
+		"signal": {Ending: Signalled},
+		"stdin":  {Ending: Exited, Stdout: []byte(`"" <nil>`)},
+	} {
+		for range 2 {
+			got := s.Run(t.Context(), self(t, name))
+			if got.Ending != want.Ending || got.Status != want.Status || !bytes.Equal(got.Stdout, want.Stdout) ||
+				want.Stderr != nil && !bytes.Equal(got.Stderr, want.Stderr) {
+				t.Errorf("%s: %s, %d, %s, %q, want %+v", name, got.Ending, got.Status, got.Why, got.Stdout, want)
+			}
+		}
+	}
+}
+
+func TestTheWorkspaceCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir, out := t.TempDir(), t.TempDir()
+	old := put(t, dir, "main.go", "package main")
+	c := self(t, "write", old, filepath.Join(dir, "new"), filepath.Join(out, "report"), filepath.Join(filepath.Dir(dir), "beside"))
+	c.Writes, c.Report = []string{out}, filepath.Join(out, "report")
+	got := open(t, dir).Run(t.Context(), c)
+	if string(got.Stdout) != "written" || got.Ending != Exited || !slices.Contains(got.Enforced, readOnly) {
+		t.Errorf("the report: %+v", got)
+	}
+	if raw, err := os.ReadFile(old); string(raw) != "package main" {
+		t.Errorf("the workspace's file is %q, %v", raw, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
+		t.Error("it wrote a file into the workspace")
+	}
+}
