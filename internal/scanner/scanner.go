@@ -86,16 +86,28 @@ type Job struct {
 // A Tree is the files of the workspace that git tracks or would track.
 type Tree struct {
 	Files []string // relative, with slashes, sorted
-	// Ignored are untracked files that .gitignore hides.
+	// Ignored are untracked files that .gitignore hides; a folder of which all is
+	// hidden is one entry that ends with a slash.
 	Ignored []string
+	// Submodules are folders of other repositories; their files are not in Files.
+	Submodules []string
 }
 
-// A Range is the part of the history to scan.
+// A Range is the part of the history to scan: the commits that Head has and Base
+// has not, those of side branches and merges among them.
 type Range struct {
 	Base, Head string // commits; Base is "" for all of the history
+	Why        string // why these: "the pull request's base and head"
 	Commits    int    // in it
-	Shallow    bool   // the clone has not all of it
-	Missing    string // why it could not be read; "" if it was
+	// Texts are the commits of it that add or remove text. The others have nothing
+	// that a scanner of text could see.
+	Texts   int
+	Shallow bool   // the clone has not all of it
+	Missing string // why it could not be read; "" if it was
+	// Copy is a bare repository with these commits and a configuration of our own, so
+	// that no setting of the workspace's repository makes a tool's git run a program.
+	// It reads the objects of the folder Objects. "" if Commits is 0.
+	Copy, Objects string
 }
 
 // A Report is what a scanner read.
