@@ -133,6 +133,10 @@ type Plant struct {
 	// Commit makes a git repository of the files, with one commit.
 	Commit bool
 	Images []string
+	// Serve starts a server on loopback that has the problem, for scanners of hosts. The
+	// caller puts the host, in the form of Job.Hosts, into the plant's own job, whose
+	// Planted is true, and calls stop when the scan has ended; nil for none.
+	Serve func(context.Context) (host string, stop func(), err error)
 	// Found reports whether a sighting is the planted problem.
 	Found func(finding.Sighting) bool
 	// Without says why there is no plant; then all other fields are zero.
