@@ -113,13 +113,21 @@ type Finding struct {
 	// ID is the fingerprint that people type, the first of Fingerprints.
 	ID string
 	// Fingerprints are what the finding is known by in other runs, one for each place
-	// and name of it, sorted. They survive moved lines, and hold nothing of a secret.
+	// and name of it; ID is the first, the others are sorted. They survive moved lines,
+	// and hold nothing of a secret.
 	Fingerprints []string
-	Class        Class
-	Title        string
-	Severity     Severity
-	Why          string // which sighting and rule of precedence gave the severity
-	Sightings    []Sighting
+	// Commits are the fingerprints of a secret at the commits that have it. A secret
+	// that replaces another one at the same place has the Fingerprints of that one, and
+	// other Commits.
+	Commits []string
+	// IDs are all identifiers of a vulnerability, the CVE first, with those that its own
+	// tools do not know and others in this run do.
+	IDs       []string
+	Class     Class
+	Title     string
+	Severity  Severity
+	Why       string // which sighting and rule of precedence gave the severity
+	Sightings []Sighting
 	// Exploited says that the finding is in CISA's list of exploited vulnerabilities;
 	// EPSS is the probability of exploitation within 30 days, -1 if not known.
 	Exploited bool
