@@ -141,7 +141,8 @@ type Waived struct {
 	By      string // the waiver's name in its file: "security-waivers.yaml:12", or a tool's own suppression
 	Reason  string
 	Owner   string
-	Expires time.Time // zero for a tool's own suppression
+	Kind    string    // a word of waiver.Kinds; "" for a tool's own suppression
+	Expires time.Time // the last day, in UTC; zero for a tool's own suppression
 }
 
 // Holds reports whether there is one.
