@@ -105,6 +105,9 @@ func (a *applying) candidates(f finding.Finding) []int {
 	for _, print := range f.Fingerprints {
 		all = append(all, a.byPrint[print]...)
 	}
+	for _, id := range f.IDs {
+		all = append(all, a.byID[strings.ToLower(id)]...)
+	}
 	for _, s := range f.Sightings {
 		for _, id := range s.IDs {
 			all = append(all, a.byID[strings.ToLower(id)]...)
@@ -123,12 +126,17 @@ func rule(s finding.Sighting) string { return strings.ToLower(s.Tool + "/" + s.R
 // name a tool knows it; a rule is for those of its tool.
 func covers(u use, f finding.Finding, s finding.Sighting) bool {
 	if u.Fingerprint != "" {
-		return true
+		return len(u.Commits) == 0 || len(f.Commits) == 0 || slices.ContainsFunc(u.Commits, func(c string) bool { return slices.Contains(f.Commits, c) })
 	}
-	named := rule(s) == strings.ToLower(u.ID) || slices.ContainsFunc(f.Sightings, func(other finding.Sighting) bool {
-		return slices.ContainsFunc(other.IDs, func(id string) bool { return strings.EqualFold(id, u.ID) })
-	})
-	return named && inScope(u.Scope, s)
+	return (rule(s) == strings.ToLower(u.ID) || isVulnerability(f, u.ID)) && inScope(u.Scope, s)
+}
+
+// isVulnerability reports whether a finding has an identifier.
+func isVulnerability(f finding.Finding, id string) bool {
+	has := func(ids []string) bool {
+		return slices.ContainsFunc(ids, func(other string) bool { return strings.EqualFold(other, id) })
+	}
+	return has(f.IDs) || slices.ContainsFunc(f.Sightings, func(s finding.Sighting) bool { return has(s.IDs) })
 }
 
 // waive returns the waiver that holds for a finding, and notes its uses.

@@ -48,6 +48,16 @@ func byPrint(print string) Waiver {
 	return waiver(func(w *Waiver) { w.Fingerprint = print })
 }
 
+func committed(commits ...string) finding.Finding {
+	f := secret("")
+	f.Commits = commits
+	return f
+}
+
+func byCommit(commits ...string) Waiver {
+	return waiver(func(w *Waiver) { w.Fingerprint, w.Commits = "111122223333", commits })
+}
+
 // said is what notes say, a line each.
 func said(w verdict.Waivers) string {
 	var b strings.Builder

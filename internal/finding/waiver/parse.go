@@ -120,7 +120,7 @@ func (p *parser) mapping(n *yaml.Node, what string, known ...string) map[string]
 	return values
 }
 
-var keys = []string{"id", "fingerprint", "scope", "reason", "owner", "kind", "created", "expires"}
+var keys = []string{"id", "fingerprint", "commits", "scope", "reason", "owner", "kind", "created", "expires"}
 
 // entry reads one waiver.
 func (p *parser) entry(n *yaml.Node) {
@@ -133,7 +133,8 @@ func (p *parser) entry(n *yaml.Node) {
 	w.ID, w.Fingerprint = p.text(values, "id"), p.text(values, "fingerprint")
 	w.Reason, w.Owner, w.Kind = p.text(values, "reason"), p.text(values, "owner"), p.text(values, "kind")
 	w.Created, w.Expires = p.date(values, "created"), p.date(values, "expires")
-	w.Scope = p.scope(values["scope"])
+	w.Scope = p.list(values["scope"], "scope", checkGlob)
+	w.Commits = p.list(values["commits"], "commits", checkFingerprint)
 	if w.Kind == "" {
 		w.Kind = Kinds()[0]
 	}
@@ -188,31 +189,39 @@ func (p *parser) date(values map[string]*yaml.Node, key string) time.Time {
 	return t
 }
 
-// scope returns a list of globs, or the only one.
-func (p *parser) scope(n *yaml.Node) []string {
+// list returns the values of a list, or the only one.
+func (p *parser) list(n *yaml.Node, key string, check func(string) error) []string {
 	if n == nil || n.Kind == yaml.AliasNode {
 		return nil
 	}
-	globs := []*yaml.Node{n}
+	values := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
-		globs = n.Content
+		values = n.Content
 	}
-	if len(globs) == 0 {
-		p.refuse(n.Line, "scope is empty: leave it out for everywhere")
+	if len(values) == 0 {
+		p.refuse(n.Line, "%s is empty: leave it out", key)
 	}
-	var scope []string
-	for _, glob := range globs {
-		if glob.Kind != yaml.ScalarNode || glob.Tag == "!!null" {
-			p.refuse(glob.Line, "scope: want a glob or a list of globs")
+	var list []string
+	for _, v := range values {
+		if v.Kind != yaml.ScalarNode || v.Tag == "!!null" {
+			p.refuse(v.Line, "%s: want a text or a list of texts", key)
 			continue
 		}
-		if err := checkGlob(glob.Value); err != nil {
-			p.refuse(glob.Line, "%v", err)
+		if err := check(v.Value); err != nil {
+			p.refuse(v.Line, "%s %q: %v", key, v.Value, err)
 			continue
 		}
-		scope = append(scope, glob.Value)
+		list = append(list, v.Value)
 	}
-	return scope
+	return list
+}
+
+// checkFingerprint refuses what cannot be a fingerprint.
+func checkFingerprint(text string) error {
+	if !fingerprintForm.MatchString(text) {
+		return errors.New("want a fingerprint of a finding, from the report")
+	}
+	return nil
 }
 
 var (
@@ -230,8 +239,10 @@ func check(w Waiver, hasEnd bool) func(yield func(string, string) bool) {
 		problems["fingerprint"] = "both id and fingerprint are set: want one of them"
 	case w.ID != "" && (!idForm.MatchString(w.ID) || strings.ContainsAny(w.ID, "*?")):
 		problems["id"] = fmt.Sprintf("id %q: want an identifier such as CVE-2021-23337, or a rule as tool/rule", w.ID)
-	case w.Fingerprint != "" && !fingerprintForm.MatchString(w.Fingerprint):
-		problems["fingerprint"] = fmt.Sprintf("fingerprint %q: want the ID of a finding, from the report", w.Fingerprint)
+	case w.Fingerprint != "" && checkFingerprint(w.Fingerprint) != nil:
+		problems["fingerprint"] = fmt.Sprintf("fingerprint %q: %v", w.Fingerprint, checkFingerprint(w.Fingerprint))
+	case w.Fingerprint == "" && len(w.Commits) > 0:
+		problems["commits"] = "commits narrow a fingerprint: an id has none"
 	case w.Fingerprint != "" && len(w.Scope) > 0:
 		problems["scope"] = "a fingerprint is one finding and has no scope: want id for a scope"
 	}

@@ -28,6 +28,7 @@ waivers:
     created: 2026-01-10
     expires: 2026-03-31
   - fingerprint: 3f1c9ab2e4d5
+    commits: [aaaabbbbcccc]
     reason: >
       a key of the sandbox,
       revoked on the first of January
@@ -44,8 +45,8 @@ func TestParse(t *testing.T) {
 	}
 	want := []Waiver{
 		{Name: "w.yaml:3", ID: "CVE-2021-23337", Scope: []string{"legacy/**", "/package-lock.json"}, Reason: "template is never called with user input", Kind: NotFeasible, Owner: "@web", Created: date("2026-01-10"), Expires: date("2026-03-31")},
-		{Name: "w.yaml:10", Fingerprint: "3f1c9ab2e4d5", Reason: "a key of the sandbox, revoked on the first of January", Kind: RiskAccepted, Owner: "platform@example.com", Expires: date("2026-02-28")},
-		{Name: "w.yaml:16", ID: "hadolint/DL3008", Scope: []string{"Dockerfile.dev"}, Reason: "the development image is not shipped", Kind: RiskAccepted, Owner: "web", Expires: date("2026-03-01")},
+		{Name: "w.yaml:10", Fingerprint: "3f1c9ab2e4d5", Commits: []string{"aaaabbbbcccc"}, Reason: "a key of the sandbox, revoked on the first of January", Kind: RiskAccepted, Owner: "platform@example.com", Expires: date("2026-02-28")},
+		{Name: "w.yaml:17", ID: "hadolint/DL3008", Scope: []string{"Dockerfile.dev"}, Reason: "the development image is not shipped", Kind: RiskAccepted, Owner: "web", Expires: date("2026-03-01")},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -123,7 +124,9 @@ func TestParseRefuses(t *testing.T) {
 		"bad glob":           {entry("legacy/**", "'a[b'"), "w.yaml:4: scope"},
 		"image alone":        {entry("legacy/**", "'image:'"), "w.yaml:4: scope"},
 		"package":            {entry("legacy/**", "pkg:npm/lodash"), "packages are for OpenVEX documents"},
-		"map as scope":       {entry("legacy/**", "{a: b}"), "w.yaml:4: scope: want a glob"},
+		"commits of an id":   {entry("owner: web", "owner: web\n    commits: aaaabbbbcccc"), "w.yaml:7: commits narrow a fingerprint"},
+		"short commits":      {entry("owner: web", "owner: web\n    commits: [aaaabbbbcccc, abc]"), `w.yaml:7: commits "abc": want a fingerprint`},
+		"map as scope":       {entry("legacy/**", "{a: b}"), "w.yaml:4: scope: want a text"},
 		"alias":              {entry("owner: web", "owner: &o web"), "w.yaml:6: owner: anchors and aliases are not read"},
 		"null id":            {entry("CVE-2021-23337", ""), "w.yaml:3: id: want text"},
 		"id with a space":    {entry("CVE-2021-23337", "CVE-2021-23337 CVE-2021-23338"), "w.yaml:3: id"},
@@ -135,7 +138,7 @@ func TestParseRefuses(t *testing.T) {
     reason: template is never called with user input
     owner: web
     expires: 2026-03-31
-`, "w.yaml:17: cve-2021-23337 in /package-lock.json, legacy/** is waived already by w.yaml:3"},
+`, "w.yaml:18: cve-2021-23337 in /package-lock.json, legacy/** is waived already by w.yaml:3"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -167,7 +170,7 @@ w.yaml:7: expires "soon": want a day such as 2026-06-30
 w.yaml:5: reason "no": say in a sentence why the finding may stay until the waiver expires
 w.yaml:4: owner "": want who answers for the waiver, such as @team
 w.yaml:6: kind "none": want one of risk-accepted, fix-deferred, not-for-release, not-feasible, tool-noise
-w.yaml:8: a waiver: want keys and values: id, fingerprint, scope, reason, owner, kind, created, expires`
+w.yaml:8: a waiver: want keys and values: id, fingerprint, commits, scope, reason, owner, kind, created, expires`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

@@ -2,7 +2,6 @@ package waiver
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -22,27 +21,27 @@ const (
 // checkGlob refuses a glob of a scope that has no meaning.
 func checkGlob(glob string) error {
 	if strings.TrimSpace(glob) == "" || strings.TrimSpace(glob) != glob {
-		return fmt.Errorf("scope %q: want a glob such as legacy/** without white space at its ends", glob)
+		return errors.New("want a glob such as legacy/** without white space at its ends")
 	}
 	if strings.ContainsRune(glob, utf8.RuneError) { // it would match each byte that is no character
-		return fmt.Errorf("scope %q: want valid UTF-8", glob)
+		return errors.New("want valid UTF-8")
 	}
 	for _, prefix := range []string{imagePrefix, hostPrefix} {
 		if glob == prefix {
-			return fmt.Errorf("scope %q: want a glob behind the colon, or * for all", glob)
+			return errors.New("want a glob behind the colon, or * for all")
 		}
 	}
 	if strings.HasPrefix(glob, purlPrefix) {
-		return errors.New("scope " + glob + ": packages are for OpenVEX documents; want a glob of paths, image:GLOB or host:GLOB")
+		return errors.New("packages are for OpenVEX documents; want a glob of paths, image:GLOB or host:GLOB")
 	}
 	if strings.HasPrefix(glob, "!") {
-		return fmt.Errorf("scope %q: a scope cannot be negated; list what it contains", glob)
+		return errors.New("a scope cannot be negated; list what it contains")
 	}
 	if slices.ContainsFunc(strings.Split(glob, "/"), func(part string) bool { return part == ".." || part == "." }) {
-		return fmt.Errorf("scope %q: want a path from the root of the repository, without . and ..", glob)
+		return errors.New("want a path from the root of the repository, without . and ..")
 	}
 	if strings.Trim(glob, "/") == "" || !doublestar.ValidatePattern(translate(glob)) {
-		return fmt.Errorf("scope %q: that is no glob", glob)
+		return errors.New("that is no glob")
 	}
 	return nil
 }

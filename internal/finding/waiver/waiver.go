@@ -25,6 +25,10 @@ type Waiver struct {
 	// ID is a CVE, GHSA, OSV or GO identifier, or a rule as "tool/rule"; Fingerprint
 	// a finding's ID. Exactly one is set.
 	ID, Fingerprint string
+	// Commits narrow the fingerprint of a secret, which is that of its place, to the
+	// secret that these commits have, see [finding.Finding.Commits]: one that replaces
+	// it is not waived. Empty is whatever is at the place.
+	Commits []string
 	// Scope limits an ID to paths, by globs as in .gitignore without negation; empty is
 	// everywhere. Images and hosts are matched by "image:..." and "host:...", the
 	// packages of statements in OpenVEX by "pkg:...".
