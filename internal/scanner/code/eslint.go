@@ -3,6 +3,7 @@ package code
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -155,23 +156,20 @@ func (e ESLint) Read(job scanner.Job, command isolate.Command, ran isolate.Ran) 
 	if err := output.Whole(ran, 0, 1); err != nil {
 		return scanner.Report{}, err
 	}
-	var files []*eslintFile
-	if err := output.JSON(ran.Stdout, &files); err != nil {
-		return scanner.Report{}, err
-	}
-	if files == nil {
-		return scanner.Report{}, fmt.Errorf("its report is null, not a list of files")
-	}
 	expected := command.Args[slices.Index(command.Args, "--")+1:]
 	r := eslintReader{job: job, asked: map[string]bool{}}
 	for _, name := range expected {
 		r.asked[name] = true
 	}
-	for _, f := range files {
-		if f == nil || f.FilePath == "" {
-			return scanner.Report{}, fmt.Errorf("a file of its report has no name")
+	err := output.List(ran.Stdout, func(f eslintFile) error {
+		if f.FilePath == "" {
+			return errors.New("a file of its report has no name")
 		}
 		r.file(f)
+		return nil
+	})
+	if err != nil {
+		return scanner.Report{}, err
 	}
 	report := scanner.Report{Sightings: r.found, Coverage: verdict.Unknown()}
 	report.Coverage.Files, report.Coverage.FilesExpected = r.seen, len(expected)
@@ -194,7 +192,7 @@ type eslintReader struct {
 	comments        int
 }
 
-func (r *eslintReader) file(f *eslintFile) {
+func (r *eslintReader) file(f eslintFile) {
 	name := place.Path(r.job.Workspace, f.FilePath)
 	if r.asked[name] {
 		r.seen++

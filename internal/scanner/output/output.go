@@ -45,6 +45,31 @@ func JSON(report []byte, into any) error {
 	return nil
 }
 
+// List decodes a report that is one JSON list and nothing else, and calls each with
+// one of its elements after the other. It ends at the first error.
+func List[T any](report []byte, each func(T) error) error {
+	decoder := json.NewDecoder(bytes.NewReader(report))
+	if begin, err := decoder.Token(); err != nil || begin != json.Delim('[') {
+		return fmt.Errorf("its report is not a JSON list: it begins with %q", Cut(string(bytes.TrimSpace(report)), 20))
+	}
+	for decoder.More() {
+		var one T
+		if err := decoder.Decode(&one); err != nil {
+			return fmt.Errorf("its report is not the JSON that was expected: %w", err)
+		}
+		if err := each(one); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return fmt.Errorf("its report has no end: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more in its report than one JSON document")
+	}
+	return nil
+}
+
 // ending says how a program ended, after "it".
 func ending(e isolate.Ending) string {
 	switch e {

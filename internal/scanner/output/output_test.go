@@ -59,3 +59,20 @@ func TestSomeNamesFive(t *testing.T) {
 		t.Errorf("Cut() = %q", got)
 	}
 }
+
+func TestListIsOneList(t *testing.T) {
+	t.Parallel()
+	sum := 0
+	add := func(n int) error { sum += n; return nil }
+	if err := List([]byte(" [1, 2]\n"), add); err != nil || sum != 3 {
+		t.Errorf("List() = %d, %v", sum, err)
+	}
+	if err := List([]byte("[]"), add); err != nil {
+		t.Errorf("an empty list: %v", err)
+	}
+	for _, bad := range []string{"", "[1,", "[1", "[", "[1,]", "[1] [2]", "[1]x", "[1,2}", `{"a":1}`, "null", "[1 2]", `["a"]`} {
+		if err := List([]byte(bad), add); err == nil {
+			t.Errorf("List(%q) is no error", bad)
+		}
+	}
+}
