@@ -34,6 +34,7 @@ require (
 	github.com/netlify/open-api/v2 v2.50.0
 	github.com/owenrumney/go-sarif/v3 v3.3.0
 	github.com/package-url/packageurl-go v0.1.6
+	github.com/pandatix/go-cvss v0.6.4
 	github.com/prometheus/client_model v0.6.2
 	github.com/prometheus/common v0.69.0
 	github.com/rhysd/actionlint v1.7.12
@@ -42,6 +43,7 @@ require (
 	github.com/sethvargo/go-githubactions v1.3.2
 	github.com/theory/jsonpath v0.12.1
 	github.com/tsenart/vegeta/v12 v12.13.0
+	go.etcd.io/bbolt v1.5.0
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/sync v0.22.0
 	golang.org/x/sys v0.49.0

@@ -191,6 +191,8 @@ var fences = map[string][]string{
 	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench", "internal/devtools/bench/soakbench"},
 	"golang.org/x/sync":                                   {"internal/kube"},
 	"github.com/rhysd/actionlint":                         {"internal/scanner/workflows"}, // parses workflows
+	"github.com/pandatix/go-cvss":                         {"internal/scanner/advisory"},
+	"go.etcd.io/bbolt":                                    {"internal/scanner/scannertest/trivydb"}, // a format, for tests
 	"github.com/owenrumney/go-sarif/v3":                   {"internal/sarif"},
 	"github.com/slack-go/slack":                           {"internal/notify/slack"},
 	"golang.org/x/sys":                                    {"internal/devtools/sandbox", "internal/isolate"},
