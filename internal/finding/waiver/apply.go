@@ -90,8 +90,10 @@ func (a *applying) index() {
 		if u.Fingerprint != "" {
 			a.byPrint[u.Fingerprint] = append(a.byPrint[u.Fingerprint], i)
 		} else {
-			id := strings.ToLower(u.ID)
-			a.byID[id] = append(a.byID[id], i)
+			for _, id := range slices.Concat(u.Aliases, []string{u.ID}) {
+				id = strings.ToLower(id)
+				a.byID[id] = append(a.byID[id], i)
+			}
 		}
 	}
 }
@@ -128,7 +130,9 @@ func covers(u use, f finding.Finding, s finding.Sighting) bool {
 	if u.Fingerprint != "" {
 		return len(u.Commits) == 0 || len(f.Commits) == 0 || slices.ContainsFunc(u.Commits, func(c string) bool { return slices.Contains(f.Commits, c) })
 	}
-	return (rule(s) == strings.ToLower(u.ID) || isVulnerability(f, u.ID)) && inScope(u.Scope, s)
+	named := rule(s) == strings.ToLower(u.ID) || isVulnerability(f, u.ID) ||
+		slices.ContainsFunc(u.Aliases, func(id string) bool { return isVulnerability(f, id) })
+	return named && inScope(u.Scope, s)
 }
 
 // isVulnerability reports whether a finding has an identifier.

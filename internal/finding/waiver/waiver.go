@@ -25,6 +25,8 @@ type Waiver struct {
 	// ID is a CVE, GHSA, OSV or GO identifier, or a rule as "tool/rule"; Fingerprint
 	// a finding's ID. Exactly one is set.
 	ID, Fingerprint string
+	// Aliases are other identifiers of the vulnerability ID.
+	Aliases []string
 	// Commits narrow the fingerprint of a secret, which is that of its place, to the
 	// secret that these commits have, see [finding.Finding.Commits]: one that replaces
 	// it is not waived. Empty is whatever is at the place.
