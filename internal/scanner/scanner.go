@@ -75,8 +75,11 @@ type Job struct {
 	Verify    bool     // found credentials may be tried at their services
 	Offline   bool     // no database may be fetched
 	Planted   bool     // this job is the plant's own
-	Hash      *finding.Hasher
-	Now       time.Time
+	// Rules is the workspace whose configuration files of tools hold. It is Workspace,
+	// and in a plant's job the workspace that the plant stands for.
+	Rules string
+	Hash  *finding.Hasher
+	Now   time.Time
 	// Secret is the value of About.Secret.
 	Secret string
 	// Settings are per tool, from the inputs: "semgrep-config", "trivy-db", ...
@@ -100,8 +103,10 @@ type Range struct {
 	Why        string // why these: "the pull request's base and head"
 	Commits    int    // in it
 	// Texts are the commits of it that add or remove text. The others have nothing
-	// that a scanner of text could see.
+	// that a scanner of text could see. Edits are those that add or change a file and
+	// are no merges.
 	Texts   int
+	Edits   int
 	Shallow bool   // the clone has not all of it
 	Missing string // why it could not be read; "" if it was
 	// Copy is a bare repository with these commits and a configuration of our own, so

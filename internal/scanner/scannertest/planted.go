@@ -62,7 +62,7 @@ const (
 // Make makes the repository. Two calls make the same commits.
 func Make(t *testing.T) Planted {
 	t.Helper()
-	c := NewCredentials(20260102)
+	c := NewCredentials(Seed)
 	s := &stream{files: map[string]string{}}
 	s.put("README.md", "# A shop\n").put(InOld, "token: "+c.Slack+"\n").commit("refs/heads/main", "first")
 	s.put(InOld, "token: none\n").put(".gitignore", "node_modules/\n").commit("refs/heads/main", "second")
@@ -104,7 +104,7 @@ func (s *stream) branch(c Credentials) {
 	s.commit("refs/heads/side", "aside") // committed later than main, a parent of the merge
 	side := s.mark
 	s.from, s.merge = trunk, side
-	s.put("docs/side.md", "# Aside\n").put(InMerge, "replicas: 2\nkey: "+c.SendGr+"\n").commit(work, "merge the side")
+	s.put("docs/side.md", "# Aside\n").put(InMerge, "replicas: 2\nkey: "+c.SendGrid+"\n").commit(work, "merge the side")
 	s.put(InMerge, "replicas: 2\n").commit(work, "values again")
 }
 

@@ -89,7 +89,7 @@ func expected(c Credentials) []Expected {
 	return []Expected{
 		secret("a secret in the files", InTree, c.GitHub, "quick", true, true),
 		secret("a secret in commit 150 of a branch of 200", InBranch, c.NPM, "quick", false, true),
-		secret("a secret that only a merge has", InMerge, c.SendGr, "quick", false, true),
+		secret("a secret that only a merge has", InMerge, c.SendGrid, "quick", false, true),
 		secret("a secret in the history of the base", InOld, c.Slack, "deep", false, false),
 		secret("a tracked file of settings", InEnv, c.Stripe, "quick", true, true),
 		secret("a secret in a tool's report", InReport, c.GitLab, "quick", true, true),

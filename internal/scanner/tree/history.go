@@ -87,7 +87,7 @@ func (c *bare) count(ctx context.Context, out *scanner.Range) string {
 	if missing, err := c.promised(ctx, *out); err != nil || missing > 0 {
 		return fmt.Sprintf("%d objects of it are not in this clone, which was made with a filter (%v)", missing, err)
 	}
-	if out.Texts, err = c.texts(ctx, *out); err != nil {
+	if err := c.kinds(ctx, out); err != nil {
 		return fmt.Sprintf("its changes could not be read: %v", err)
 	}
 	return ""
@@ -138,18 +138,27 @@ func Differences() []string {
 	return []string{"--remerge-diff", "--full-history", "--no-textconv", "--no-ext-diff", "--diff-filter=d"}
 }
 
-// texts counts the commits with lines added or removed in files that they do not
-// remove as a whole: what scanners of differences count as scanned.
-func (c *bare) texts(ctx context.Context, r scanner.Range) (int, error) {
+// kinds counts what scanners of differences count as scanned: the commits with lines
+// added or removed in files that they do not remove as a whole, and, for those that
+// see no merges, the other commits that add or change a file.
+func (c *bare) kinds(ctx context.Context, r *scanner.Range) error {
 	args := append([]string{"log", "--format=%x00", "--numstat"}, Differences()...)
-	out, err := c.run(ctx, append(args, revisions(r)...)...)
-	n := 0
+	out, err := c.run(ctx, append(args, revisions(*r)...)...)
+	if err != nil {
+		return err
+	}
 	for commit := range strings.SplitSeq(string(out), "\x00") {
 		if slices.ContainsFunc(strings.Split(commit, "\n"), changes) {
-			n++
+			r.Texts++
 		}
 	}
-	return n, err
+	args = []string{"log", "--format=%x00", "--full-history", "--no-merges", "--diff-filter=AM", "--no-ext-diff"}
+	// The option makes git log leave out commits without such a file.
+	if out, err = c.run(ctx, append(args, revisions(*r)...)...); err != nil {
+		return err
+	}
+	r.Edits = strings.Count(string(out), "\x00")
+	return nil
 }
 
 // changes reports whether a line of numstat counts any line of text.

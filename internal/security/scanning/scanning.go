@@ -236,11 +236,13 @@ func (s Scan) plant(ctx context.Context, one scanner.Scanner, installed Tool, jo
 	if p.Without != "" {
 		return "nothing planted: " + p.Without
 	}
+	rules := job.Workspace
 	job, clean, err := s.Plant(ctx, p, job)
 	if err != nil {
 		return "could not plant: " + err.Error()
 	}
 	defer clean()
+	job.Rules = rules
 	o := s.scan(ctx, one, installed, job)
 	switch {
 	case o.health != verdict.Healthy:

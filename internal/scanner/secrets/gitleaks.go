@@ -1,0 +1,209 @@
+package secrets
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/scanner"
+	"github.com/candlefish/deploy-action/internal/scanner/output"
+	"github.com/candlefish/deploy-action/internal/scanner/tree"
+)
+
+// Gitleaks is the scanner gitleaks, version 8.
+type Gitleaks struct{}
+
+// About describes it.
+func (Gitleaks) About() scanner.About {
+	return scanner.About{Name: "gitleaks", Class: "secret", Does: "secrets in commits and files", Tool: "gitleaks", Time: 10 * time.Minute}
+}
+
+// Applies reports whether there are files or commits.
+func (Gitleaks) Applies(job scanner.Job) (bool, string) { return applies(job) }
+
+// Plant returns a token of GitHub in a commit.
+func (Gitleaks) Plant() scanner.Plant { return plant() }
+
+// leaked is the exit status that gitleaks is told to have when it found something.
+// Its own, 1, is that of every failure too.
+const leaked = 10
+
+// Commands returns one scan of the files and one of the commits. Gitleaks compares
+// commits by git log, which shows nothing of a merge unless it is told to.
+func (Gitleaks) Commands(job scanner.Job) ([]isolate.Command, error) {
+	var commands []isolate.Command
+	if len(job.Tree.Files) > 0 {
+		commands = append(commands, gitleaks(job, "dir", job.Workspace))
+	}
+	if r := job.Range; r.Copy != "" {
+		c := gitleaks(job, "git", r.Copy, "--log-opts", strings.Join(append(tree.Differences(), revisions(r)...), " "))
+		c.Reads = append(c.Reads, r.Copy, r.Objects)
+		c.Writes = append(c.Writes, filepath.Join(r.Copy, "objects")) // git makes the merges anew there
+		c.Env = []string{
+			"GIT_NO_REPLACE_OBJECTS=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
+			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+		}
+		commands = append(commands, c)
+	}
+	return commands, nil
+}
+
+func revisions(r scanner.Range) []string {
+	if r.Base == "" {
+		return []string{r.Head}
+	}
+	return []string{r.Head, "^" + r.Base}
+}
+
+func gitleaks(job scanner.Job, mode, target string, more ...string) isolate.Command {
+	report := filepath.Join(job.Scratch, "gitleaks-"+mode+".json")
+	args := []string{
+		mode, "--no-banner", "--no-color", "--log-level", "info", "--exit-code", strconv.Itoa(leaked),
+		"--report-format", "json", "--report-path", report, "--gitleaks-ignore-path", rules(job),
+	}
+	if config := configured(job, ".gitleaks.toml"); config != "" {
+		args = append(args, "--config", config)
+	}
+	return isolate.Command{
+		Args: append(append(args, more...), target), Dir: rules(job),
+		Reads: []string{rules(job)}, Writes: []string{job.Scratch}, Report: report,
+	}
+}
+
+// A leak is a result in gitleaks' JSON report. Its fields Author, Email, Message and
+// Fingerprint are not read.
+// https://github.com/gitleaks/gitleaks/blob/v8.30.1/report/finding.go
+type leak struct {
+	RuleID      string
+	Description string
+	StartLine   int
+	EndLine     int
+	Match       string
+	Secret      string
+	File        string
+	Commit      string
+}
+
+// Read reads the report of one of the commands.
+func (Gitleaks) Read(job scanner.Job, c isolate.Command, ran isolate.Ran) (scanner.Report, error) {
+	d, report := newDoor(job), scanner.Report{Coverage: verdict.Unknown()}
+	n := 0
+	err := output.List(ran.Stdout, func(l leak) error {
+		if l.RuleID == "" || l.File == "" && l.Commit == "" {
+			return errors.New("a result of its report has no rule or no file")
+		}
+		n++
+		s, ok := d.sighting(hit{
+			rule: l.RuleID, title: "Secret: " + l.RuleID, message: l.Description, path: d.relative(l.File),
+			line: l.StartLine, end: l.EndLine, commit: l.Commit, secret: l.Secret, match: l.Match, rating: "high",
+		})
+		if ok {
+			report.Sightings = append(report.Sightings, s)
+		}
+		return nil
+	})
+	if err != nil {
+		return scanner.Report{}, err
+	}
+	said := readLog(ran.Stderr)
+	if err := cmp.Or(whole(ran), said.fits(ran.Status, n)); err != nil {
+		return scanner.Report{}, err
+	}
+	report.Doubts, report.Notes = said.doubts, d.notes()
+	if c.Args[0] == "git" || job.Range.Copy == "" {
+		report.Doubts = append(report.Doubts, doubts(job.Range)...)
+	}
+	if c.Args[0] == "git" {
+		// What changes no text has nothing for it, and it does not count it.
+		report.Coverage.Commits = said.commits + job.Range.Commits - job.Range.Texts
+		report.Coverage.CommitsExpected = job.Range.Commits
+	} else if said.bytes == 0 {
+		report.Doubts = append(report.Doubts, fmt.Sprintf("it read nothing of %s", count(len(job.Tree.Files), "file", "files")))
+	}
+	for _, name := range []string{".gitleaks.toml", ".gitleaksignore"} {
+		if configured(job, name) != "" {
+			report.Notes = append(report.Notes, "configured by "+name)
+		}
+	}
+	return report, nil
+}
+
+// said is what gitleaks' log says of a scan.
+type said struct {
+	leaks   int // -1 if it does not say
+	commits int
+	bytes   int
+	partial bool
+	doubts  []string
+}
+
+var (
+	logLine     = regexp.MustCompile(`^\S+ (INF|WRN|ERR|FTL) (.*)$`)
+	leaksFound  = regexp.MustCompile(`^leaks found: (\d+)`)
+	commitCount = regexp.MustCompile(`^(\d+) commits scanned\.`)
+	byteCount   = regexp.MustCompile(`^scanned ~(\d+) bytes`)
+)
+
+func readLog(stderr []byte) said {
+	s := said{leaks: -1}
+	for line := range strings.Lines(string(stderr)) {
+		m := logLine.FindStringSubmatch(strings.TrimSpace(line))
+		if m == nil {
+			continue
+		}
+		switch text := m[2]; {
+		case leaksFound.MatchString(text):
+			s.leaks = first(leaksFound, text)
+		case text == "no leaks found":
+			s.leaks = 0
+		case strings.Contains(text, "partial scan"):
+			s.partial = true
+		case commitCount.MatchString(text):
+			s.commits = first(commitCount, text)
+		case byteCount.MatchString(text):
+			s.bytes = first(byteCount, text)
+		case unread(m[1], text) && len(s.doubts) < 5:
+			s.doubts = append(s.doubts, "gitleaks says: "+hidden(text, nil))
+		}
+	}
+	return s
+}
+
+// unread reports whether a line of the log is about something that was not scanned.
+func unread(level, text string) bool {
+	switch level {
+	case "ERR", "FTL":
+		return true
+	case "WRN":
+		return strings.HasPrefix(text, "skipping") && !strings.Contains(text, "unknown archive type") || strings.HasPrefix(text, "issue reading file")
+	}
+	return false
+}
+
+func first(r *regexp.Regexp, text string) int {
+	n, _ := strconv.Atoi(r.FindStringSubmatch(text)[1])
+	return n
+}
+
+// fits compares the report with what else is known of the scan.
+func (s said) fits(status, n int) error {
+	switch {
+	case s.partial:
+		return errors.New("gitleaks says that its scan is partial")
+	case status != 0 && status != leaked:
+		return fmt.Errorf("gitleaks ended with exit status %d", status)
+	case (status == leaked) != (n > 0):
+		return fmt.Errorf("gitleaks ended with exit status %d, and its report has %s", status, count(n, "result", "results"))
+	case s.leaks != n:
+		return fmt.Errorf("gitleaks found %d leaks, and its report has %s", s.leaks, count(n, "result", "results"))
+	}
+	return nil
+}
