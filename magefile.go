@@ -225,6 +225,27 @@ func preview(ctx context.Context, goal string, flags *string, pairs ...any) erro
 	return become(ctx, "./internal/devtools/build/targets", append(args, gobuild.Split(flags)...)...)
 }
 
+// Tools are the programs of others that the security gate runs.
+type Tools mg.Namespace
+
+// Install builds and installs them at locked versions, with checksums.
+//
+// -names takes tools with commas between; without it, those that the level standard
+// needs. -dir is their folder, the user's cache if not given.
+func (Tools) Install(ctx context.Context, names, dir *string) error {
+	return target(ctx, "tools:install", gobuild.Flags("names", names, "dir", dir)...)
+}
+
+// List shows which are there and verified, and how to get the others.
+//
+// -lock is a lock file of your own, see docs/security-tools.md.
+func (Tools) List(ctx context.Context, dir, lock *string) error {
+	return target(ctx, "tools:list", gobuild.Flags("dir", dir, "lock", lock)...)
+}
+
+// Sum prints the sha256 of a program or a folder as a lock file of your own has it.
+func (Tools) Sum(ctx context.Context, path string) error { return target(ctx, "tools:sum", path) }
+
 // Sandbox is a real cluster on this machine, for tests and for trying a deploy.
 type Sandbox mg.Namespace
 

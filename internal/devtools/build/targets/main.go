@@ -53,9 +53,12 @@ var targets = map[string]target{
 	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
 		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
 	},
-	"rbac": rbac,
-	"test": plain(build.Test),
-	"vuln": plain(build.Vulnerabilities),
+	"rbac":          rbac,
+	"test":          plain(build.Test),
+	"tools:install": build.InstallTools,
+	"tools:list":    build.ListTools,
+	"tools:sum":     build.SumTools,
+	"vuln":          plain(build.Vulnerabilities),
 }
 
 // plain is a target without arguments.
