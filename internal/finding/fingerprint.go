@@ -146,10 +146,10 @@ func (u unit) marks() []mark {
 	if context == "" {
 		add = blind
 	}
-	all := []mark{newMark(group+add, u, "rule", lasting(l), rule, context, u.otherwise())}
+	all := []mark{newMark(group+add, u, "rule", l.Lasting(), rule, context, u.otherwise())}
 	if s.Class == ClassCode {
 		for _, cwe := range weaknesses(s.CWE) {
-			m := newMark(byWeakness+add, u, "weakness", lasting(l), cwe, context, u.otherwise())
+			m := newMark(byWeakness+add, u, "weakness", l.Lasting(), cwe, context, u.otherwise())
 			m.tools = 1
 			all = append(all, m)
 		}
@@ -161,7 +161,7 @@ func (u unit) marks() []mark {
 func (u unit) packageMarks(rule string) []mark {
 	if len(u.ids) == 0 {
 		system := ecosystem(u.s.Package.Ecosystem)
-		return []mark{newMark(0, u, "package", lasting(u.s.Location), system, packageName(system, u.s.Package.Name), rule, u.otherwise())}
+		return []mark{newMark(0, u, "package", u.s.Location.Lasting(), system, packageName(system, u.s.Package.Name), rule, u.otherwise())}
 	}
 	var all []mark
 	for _, id := range u.ids {
@@ -177,7 +177,7 @@ func (u unit) packageMarks(rule string) []mark {
 // vulnerability returns the mark of one identifier.
 func (u unit) vulnerability(group int, id string) mark {
 	system := ecosystem(u.s.Package.Ecosystem)
-	return newMark(group, u, "vulnerability", lasting(u.s.Location), system, packageName(system, u.s.Package.Name), id)
+	return newMark(group, u, "vulnerability", u.s.Location.Lasting(), system, packageName(system, u.s.Package.Name), id)
 }
 
 // secretMarks returns the marks of a secret: of its place, so that a second tool
@@ -189,8 +189,8 @@ func (u unit) secretMarks(rule string) []mark {
 	}
 	context := squeezeSecret(l.Context)
 	return []mark{
-		newMark(group, u, "secret", lasting(l), context, u.otherwise()),
-		newMark(group+byTool, u, "secret rule", lasting(l), rule, context, u.otherwise()),
+		newMark(group, u, "secret", l.Lasting(), context, u.otherwise()),
+		newMark(group+byTool, u, "secret rule", l.Lasting(), rule, context, u.otherwise()),
 	}
 }
 
@@ -199,7 +199,7 @@ func (d *draft) commits() []mark {
 	var all []mark
 	for _, u := range d.units {
 		if l := u.s.Location; u.s.Class == ClassSecret && l.Commit != "" {
-			all = append(all, newMark(0, u, "secret commit", lasting(l), squeezeSecret(l.Context), l.Commit))
+			all = append(all, newMark(0, u, "secret commit", l.Lasting(), squeezeSecret(l.Context), l.Commit))
 		}
 	}
 	return unique(all)

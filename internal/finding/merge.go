@@ -136,8 +136,12 @@ func newDraft(units []unit, known *aliases) *draft {
 	return &draft{f, units}
 }
 
-// untitled returns a title for a sighting without one.
+// untitled returns a title for a sighting without one: the first line of its
+// message, which for a secret may say too much.
 func untitled(s *Sighting) string {
+	if s.Class == ClassSecret {
+		return clip(s.Rule)
+	}
 	line, _, _ := strings.Cut(strings.TrimSpace(s.Message), "\n")
 	if line = clip(line); line != "" {
 		return line

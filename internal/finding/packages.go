@@ -108,10 +108,14 @@ func place(l Location) string {
 // tag is the end of an image's reference: what changes with each build.
 var tag = regexp.MustCompile(`(:[\w][\w.-]{0,127})?(@[a-z0-9]+:[0-9a-f]+)?$`)
 
-// lasting is the place without what changes with each build of an image.
-func lasting(l Location) string {
-	if l.Image != "" {
+// Lasting returns where a problem is without what changes with each build or edit:
+// a path, "image:name" without tag and digest, or "host:name".
+func (l Location) Lasting() string {
+	switch {
+	case l.Image != "":
 		return "image:" + tag.ReplaceAllString(l.Image, "")
+	case l.Host != "":
+		return "host:" + host(l.Host)
 	}
 	return file(l.Path)
 }
