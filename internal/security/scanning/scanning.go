@@ -101,7 +101,7 @@ func (s Scan) one(ctx context.Context, one scanner.Scanner) Seen {
 		tool.Took = s.Now().Sub(started)
 		seen := Seen{Tool: tool, Sightings: o.report.Sightings, Artifacts: o.report.Artifacts}
 		for i := range seen.Sightings {
-			seen.Sightings[i].Tool = about.Name
+			seen.Sightings[i].Tool = cmp.Or(seen.Sightings[i].Tool, about.Name) // a SARIF file has the names of other tools
 			if seen.Sightings[i].Class == "" {
 				seen.Sightings[i].Class = about.Class
 			}
