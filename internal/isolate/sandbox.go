@@ -167,7 +167,21 @@ func (r *run) environment() []string {
 			}
 		}
 	}
-	return append(env, r.Env...)
+	return lastOfEach(append(env, r.Env...))
+}
+
+// lastOfEach leaves out variables that are set again: of two with one name, programs
+// disagree about which counts.
+func lastOfEach(env []string) []string {
+	var kept []string
+	for i, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		again := func(later string) bool { return strings.HasPrefix(later, name+"=") }
+		if !slices.ContainsFunc(env[i+1:], again) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
 }
 
 // variable returns the last value of a variable in an environment.

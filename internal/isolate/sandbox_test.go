@@ -140,6 +140,16 @@ func TestHowProgramsEnd(t *testing.T) {
 	}
 }
 
+func TestVariablesOfACommandReplaceThoseOfTheSandbox(t *testing.T) {
+	t.Parallel()
+	c := self(t, "environment")
+	c.Env = append(c.Env, "PATH=/opt/go/bin")
+	got := string(open(t, t.TempDir()).Run(t.Context(), c).Stdout)
+	if strings.Count(got, "PATH=") != 1 || !strings.Contains(got, "PATH=/opt/go/bin\n") {
+		t.Errorf("the environment is\n%s", got)
+	}
+}
+
 func TestTheWorkspaceCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	dir, out := t.TempDir(), t.TempDir()
