@@ -14,12 +14,9 @@ import (
 	"time"
 )
 
-// Module is the version of the Go database that tests use; its reports have no time
-// of change, so Time stands for all of them.
+// Module is the version of the Go database that tests use. Its reports have no time
+// of change.
 const Module = "golang.org/x/vulndb@v0.0.0-20261105234957-e22db6528018"
-
-// Time is when the Module was made.
-var Time = time.Date(2026, 11, 5, 23, 49, 57, 0, time.UTC)
 
 //go:embed npm.json
 var npm []byte
@@ -65,9 +62,9 @@ func reports(t testing.TB) map[string][]byte {
 }
 
 // Go makes a database in the form of https://go.dev/doc/security/vuln/database in
-// an empty folder, and returns its URL. Empty, it has no reports: a database that
-// hides all.
-func Go(t testing.TB, folder string, empty bool) string {
+// an empty folder, as one that changed at a time, and returns its URL. Empty, it
+// has no reports: a database that hides all.
+func Go(t testing.TB, folder string, modified time.Time, empty bool) string {
 	t.Helper()
 	type entry struct {
 		ID       string    `json:"id"`
@@ -85,9 +82,9 @@ func Go(t testing.TB, folder string, empty bool) string {
 		if err := json.Unmarshal(text, &r); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		vulns = append(vulns, entry{ID: r.ID, Modified: Time, Aliases: r.Aliases})
+		vulns = append(vulns, entry{ID: r.ID, Modified: modified, Aliases: r.Aliases})
 		for path, fixed := range r.modules() {
-			modules[path] = append(modules[path], entry{ID: r.ID, Modified: Time, Fixed: fixed})
+			modules[path] = append(modules[path], entry{ID: r.ID, Modified: modified, Fixed: fixed})
 		}
 		write(t, filepath.Join(folder, "ID", name), text)
 	}
@@ -99,7 +96,7 @@ func Go(t testing.TB, folder string, empty bool) string {
 	for path, entries := range modules {
 		list = append(list, module{path, entries})
 	}
-	for name, value := range map[string]any{"db": map[string]any{"modified": Time}, "modules": list, "vulns": vulns} {
+	for name, value := range map[string]any{"db": map[string]any{"modified": modified}, "modules": list, "vulns": vulns} {
 		text, err := json.Marshal(value)
 		if err != nil {
 			t.Fatal(err)
