@@ -66,7 +66,7 @@ type commentsAPI struct{ hub *hub }
 
 func (a commentsAPI) list(repo *repository, r *http.Request) answer {
 	n := int(number(r, "number"))
-	if repo.pulls[n] == nil {
+	if repo.pulls[n] == nil && (n < 1 || n > repo.conversations) {
 		return notFound
 	}
 	var items []any
@@ -96,7 +96,7 @@ func (a commentsAPI) recent(repo *repository, r *http.Request) answer {
 
 func (a commentsAPI) create(repo *repository, r *http.Request) answer {
 	n := int(number(r, "number"))
-	if repo.pulls[n] == nil {
+	if repo.pulls[n] == nil && (n < 1 || n > repo.conversations) {
 		return notFound
 	}
 	body, bad := commentBody(r)

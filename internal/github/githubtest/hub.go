@@ -27,6 +27,8 @@ type repository struct {
 	files        map[string]tree // by branch
 	protected    map[string]bool // branches
 	commits      []Commit        // oldest first
+	// conversations is the greatest number of an issue.
+	conversations int
 }
 
 // repo returns a repository, and creates it if necessary.
