@@ -25,7 +25,8 @@ import (
 //     called, medium for all else.
 //
 // A [Finding] has the worst severity of its sightings. Defaults count only if no
-// sighting says more. A vulnerability that is exploited is critical, see [KEV].
+// sighting says more. A vulnerability that CISA lists as exploited is critical,
+// whatever the tools say, see package exploit.
 func Rate(s Sighting) (Severity, string) {
 	severity, why, _ := rate(s)
 	return severity, why
@@ -86,8 +87,10 @@ func worst(sightings []Sighting) (Severity, string) {
 	)
 	for i := range sightings {
 		s := &sightings[i]
-		tools[s.Tool] = true
 		severity, text, ok := rate(*s)
+		if ok {
+			tools[s.Tool] = true
+		}
 		if by == nil || ok && !said || ok == said && severity > best {
 			best, by, why, said = severity, s, text, ok
 		}
@@ -97,7 +100,7 @@ func worst(sightings []Sighting) (Severity, string) {
 	}
 	why = fmt.Sprintf("%s %s: %s", by.Tool, clip(by.Rule), why)
 	if len(tools) > 1 {
-		why += fmt.Sprintf("; the worst of %d tools", len(tools))
+		why += fmt.Sprintf("; the worst that %d tools say", len(tools))
 	}
 	return best, why
 }

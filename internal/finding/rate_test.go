@@ -65,8 +65,8 @@ func TestWorst(t *testing.T) {
 		want Severity
 		why  string
 	}{
-		{"two", []Sighting{low, high}, High, `trivy-fs CVE-1: the tool's word "HIGH"; the worst of 2 tools`},
-		{"a default beside a word", []Sighting{silent, low}, Low, `osv-scanner GHSA-a: the tool's word "LOW"; the worst of 2 tools`},
+		{"two", []Sighting{low, high}, High, `trivy-fs CVE-1: the tool's word "HIGH"; the worst that 2 tools say`},
+		{"a default beside a word", []Sighting{silent, low}, Low, `osv-scanner GHSA-a: the tool's word "LOW"`},
 		{"one", []Sighting{silent}, High, "govulncheck GO-1: the default of a vulnerability that is called"},
 		{"none", nil, Info, ""},
 	} {
