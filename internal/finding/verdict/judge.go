@@ -109,9 +109,14 @@ func (r *Result) ids(has func(finding.Finding) bool) []string {
 
 // notHeld names the waivers that do not hold for findings which refused the scan.
 func (r *Result) notHeld(refused map[string]bool) []Reason {
+	order := map[string]int{}
+	for i, f := range r.Findings {
+		order[f.ID] = i
+	}
 	var reasons []Reason
 	for _, n := range slices.Concat(r.Waivers.Expired, r.Waivers.Refused) {
-		ids := r.ids(func(f finding.Finding) bool { return refused[f.ID] && slices.Contains(n.IDs, f.ID) })
+		ids := slices.DeleteFunc(slices.Clone(n.IDs), func(id string) bool { return !refused[id] })
+		slices.SortFunc(ids, func(a, b string) int { return order[a] - order[b] })
 		if len(ids) > 0 {
 			reasons = append(reasons, Reason{Text: fmt.Sprintf("The waiver %s for %s does not hold: %s", n.Name, n.What, n.Why), IDs: ids})
 		}
@@ -167,6 +172,15 @@ func (r *Result) passed() []Reason {
 		return !c.Counts && !f.Waived.Holds() && c.As > finding.Info
 	}))
 	left("Waived findings", r.ids(func(f finding.Finding) bool { return f.Waived.Holds() && !live(f) }))
+	var doubted []string
+	for _, t := range r.Tools {
+		if t.Health != Healthy && t.Health != NotApplicable && t.Health != LeftOut {
+			doubted = append(doubted, lack(t))
+		}
+	}
+	if len(doubted) > 0 {
+		reasons = append(reasons, Reason{Text: "Scanners that are not believed, and without which the level is complete: " + strings.Join(doubted, "; ") + "."})
+	}
 	return reasons
 }
 

@@ -111,8 +111,12 @@ func TestJudge(t *testing.T) {
 		"missing tool": {func(in *Input) { in.Tools[0].Health = Missing; in.Tools[0].Why = "no gitleaks in PATH" }, Inconclusive,
 			"Level quick must contain secrets in commits and files, and this scan does not: gitleaks: missing, no gitleaks in PATH."},
 		"missing tool and a finding": {func(in *Input) { in.Tools[0].Health = Blind; in.Findings = []finding.Finding{high} }, Refused, "gitleaks: blind."},
-		"other tool":                 {func(in *Input) { in.Tools[5].Name = "zizmor" }, Pass, ""},
-		"no workflows":               {func(in *Input) { in.Tools[5].Health = NotApplicable }, Inconclusive, "zizmor: not part of this scan"},
+		"a second tool crashed": {func(in *Input) {
+			in.Tools = append(in.Tools, Tool{Name: "zizmor", Health: Crashed, Why: "exit status 2"})
+		}, Pass,
+			"Scanners that are not believed, and without which the level is complete: zizmor: crashed, exit status 2."},
+		"other tool":   {func(in *Input) { in.Tools[5].Name = "zizmor" }, Pass, ""},
+		"no workflows": {func(in *Input) { in.Tools[5].Health = NotApplicable }, Inconclusive, "zizmor: not part of this scan"},
 		"no workflows, for both": {func(in *Input) {
 			in.Tools[5].Health = NotApplicable
 			in.Tools = append(in.Tools, Tool{Name: "zizmor", Health: NotApplicable})
