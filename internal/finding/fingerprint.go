@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,17 +33,17 @@ const maxContext = 1000
 type mark struct {
 	base [sha256.Size]byte
 	tool string
-	// The first in the order of group, tools and text is the finding's ID: the one that
-	// is most likely to stay when a tool is added or removed.
+	// The first in the order of group, tools, name and base is the finding's ID: the one
+	// that is most likely to stay when a tool is added or removed.
 	group int    // of better kinds of marks are lower
 	tools int    // how many tools make it, where that says something
-	text  string // to have an order
+	name  string // of a vulnerability or weakness
 }
 
 // newMark makes a mark from its parts.
 func newMark(group int, u unit, parts ...string) mark {
-	text := key(parts...)
-	return mark{base: sha256.Sum256([]byte(text)), tool: u.s.Tool, group: group, text: text}
+	var room [512]byte
+	return mark{base: sha256.Sum256(appendKey(room[:0], parts)), tool: u.s.Tool, group: group}
 }
 
 // sign gives the findings their fingerprints and IDs. The drafts are in the order
@@ -93,7 +94,7 @@ func (d *draft) marks() []mark {
 // unique returns each mark once with the number of its tools, the best first.
 func unique(marks []mark) []mark {
 	slices.SortFunc(marks, func(a, b mark) int {
-		return cmp.Or(slices.Compare(a.base[:], b.base[:]), strings.Compare(a.tool, b.tool), a.group-b.group)
+		return cmp.Or(bytes.Compare(a.base[:], b.base[:]), strings.Compare(a.tool, b.tool), a.group-b.group)
 	})
 	each, tool := marks[:0], "" // in place: it is never longer than what was read
 	for _, m := range marks {
@@ -110,7 +111,7 @@ func unique(marks []mark) []mark {
 		tool = m.tool
 	}
 	slices.SortFunc(each, func(a, b mark) int {
-		return cmp.Or(a.group-b.group, b.tools-a.tools, strings.Compare(a.text, b.text))
+		return cmp.Or(a.group-b.group, b.tools-a.tools, strings.Compare(a.name, b.name), bytes.Compare(a.base[:], b.base[:]))
 	})
 	return each
 }
@@ -150,7 +151,7 @@ func (u unit) marks() []mark {
 	if s.Class == ClassCode {
 		for _, cwe := range weaknesses(s.CWE) {
 			m := newMark(byWeakness+add, u, "weakness", l.Lasting(), cwe, context, u.otherwise())
-			m.tools = 1
+			m.tools, m.name = 1, cwe
 			all = append(all, m)
 		}
 	}
@@ -177,7 +178,9 @@ func (u unit) packageMarks(rule string) []mark {
 // vulnerability returns the mark of one identifier.
 func (u unit) vulnerability(group int, id string) mark {
 	system := ecosystem(u.s.Package.Ecosystem)
-	return newMark(group, u, "vulnerability", u.s.Location.Lasting(), system, packageName(system, u.s.Package.Name), id)
+	m := newMark(group, u, "vulnerability", u.s.Location.Lasting(), system, packageName(system, u.s.Package.Name), id)
+	m.name = id
+	return m
 }
 
 // secretMarks returns the marks of a secret: of its place, so that a second tool

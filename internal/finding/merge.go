@@ -26,6 +26,7 @@ func Merge(sightings []Sighting) []Finding {
 	units := split(sightings)
 	known := learn(units)
 	drafts := group(units, known)
+	share(drafts, known)
 	sign(drafts)
 	slices.SortStableFunc(drafts, func(a, b *draft) int {
 		if c := int(b.finding.Severity) - int(a.finding.Severity); c != 0 {
@@ -77,6 +78,7 @@ func split(sightings []Sighting) []unit {
 type draft struct {
 	finding Finding
 	units   []unit
+	rating  rating
 }
 
 // group puts what is the same thing together. The drafts are in the order of their
@@ -132,8 +134,9 @@ func newDraft(units []unit, known *aliases) *draft {
 		f.Title = untitled(units[0].s)
 	}
 	f.IDs = names(units, known)
-	f.Severity, f.Why = worst(f.Sightings)
-	return &draft{f, units}
+	r := worst(f.Sightings)
+	f.Severity, f.Why = r.severity, r.why
+	return &draft{f, units, r}
 }
 
 // untitled returns a title for a sighting without one: the first line of its
@@ -176,12 +179,15 @@ func key(parts ...string) string {
 	for _, p := range parts {
 		size += len(p) + 8
 	}
-	b := make([]byte, 0, size)
+	return string(appendKey(make([]byte, 0, size), parts))
+}
+
+func appendKey(b []byte, parts []string) []byte {
 	for _, p := range parts {
 		b = strconv.AppendInt(b, int64(len(p)), 10)
 		b = append(append(b, ':'), p...)
 	}
-	return string(b)
+	return b
 }
 
 // keys returns what a unit is the same by: two with a key in common are one thing.

@@ -2,6 +2,7 @@ package finding
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -212,12 +213,13 @@ func TestMergeOfHostileInput(t *testing.T) {
 	}
 	in := []Sighting{vulnerable("a", "x", "npm", "p", many...), {}, {Class: "unheard of"}, {Class: ClassDependency}, {Class: ClassSecret}, {Class: ClassNetwork},
 		vulnerable("a", "x", "npm", "p", strings.Repeat("CVE-", 1000)), inCode("a", "\x00\xff", "../../etc", -5, "CWE-", "CWE-99999999", ""),
+		{Class: ClassCode, Location: Location{Path: "x", Line: math.MinInt, Column: math.MaxInt}}, {Class: ClassCode, Location: Location{Path: "x", Line: math.MaxInt, Column: math.MinInt}},
 		{Class: ClassCode, Location: Location{Path: "min.js", Line: 1, Context: strings.Repeat("\xff x", 1<<20)}}}
 	for i, id := range many { // a chain through all of them
 		in = append(in, vulnerable("b", "y", "npm", "p", id, many[(i+1)%len(many)]))
 	}
 	findings := Merge(in)
-	checkFindings(t, in[:9], findings)
+	checkFindings(t, in[:11], findings)
 	for _, f := range findings {
 		if n := len(f.Fingerprints); n > 2*maxIDs && len(f.Sightings) == 1 {
 			t.Errorf("%d fingerprints for one sighting", n)

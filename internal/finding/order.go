@@ -37,16 +37,11 @@ func byPlace(a, b *Sighting) int {
 		}
 		return -1
 	}
-	for _, c := range [...]int{
-		strings.Compare(l.Path, m.Path), l.Line - m.Line, l.Column - m.Column, l.End - m.End,
-		strings.Compare(l.Image, m.Image), strings.Compare(l.Host, m.Host), strings.Compare(l.Commit, m.Commit),
-		strings.Compare(l.Context, m.Context),
-	} {
-		if c != 0 {
-			return c
-		}
+	if c := strings.Compare(l.Path, m.Path); c != 0 {
+		return c // most differ here
 	}
-	return 0
+	return cmp.Or(cmp.Compare(l.Line, m.Line), cmp.Compare(l.Column, m.Column), cmp.Compare(l.End, m.End), strings.Compare(l.Image, m.Image), strings.Compare(l.Host, m.Host),
+		strings.Compare(l.Commit, m.Commit), strings.Compare(l.Context, m.Context))
 }
 
 func byPackage(a, b *Sighting) int {

@@ -25,8 +25,10 @@ import (
 //     called, medium for all else.
 //
 // A [Finding] has the worst severity of its sightings. Defaults count only if no
-// sighting says more. A vulnerability that CISA lists as exploited is critical,
-// whatever the tools say, see package exploit.
+// sighting says more, of a vulnerability also none of it elsewhere in the run: the Go
+// vulnerability database has no severities, and the next tool may see the same CVE in
+// another manifest. A vulnerability that CISA lists as exploited is critical, whatever
+// the tools say, see package exploit.
 func Rate(s Sighting) (Severity, string) {
 	severity, why, _ := rate(s)
 	return severity, why
@@ -76,33 +78,53 @@ func ofScore(score float64) Severity {
 	return Low
 }
 
-// worst returns the severity of a finding, and which sighting and rule gave it.
-// Of several with the same severity the first counts.
-func worst(sightings []Sighting) (Severity, string) {
-	var (
-		best        Severity
-		by          *Sighting
-		why         string
-		said, tools = false, map[string]bool{}
-	)
-	for i := range sightings {
-		s := &sightings[i]
-		severity, text, ok := rate(*s)
-		if ok {
+// A rating is a severity and where it comes from.
+type rating struct {
+	severity Severity
+	why      string
+	said     bool // by a tool; else it is a default
+}
+
+// worst returns the rating of a finding. Of several sightings with the same severity
+// the first counts.
+func worst(sightings []Sighting) rating {
+	var best rating
+	tools := map[string]bool{}
+	for i, s := range sightings {
+		severity, why, said := rate(s)
+		if said {
 			tools[s.Tool] = true
 		}
-		if by == nil || ok && !said || ok == said && severity > best {
-			best, by, why, said = severity, s, text, ok
+		if i == 0 || said && !best.said || said == best.said && severity > best.severity {
+			best = rating{severity, fmt.Sprintf("%s %s: %s", s.Tool, clip(s.Rule), why), said}
 		}
 	}
-	if by == nil {
-		return Info, ""
-	}
-	why = fmt.Sprintf("%s %s: %s", by.Tool, clip(by.Rule), why)
 	if len(tools) > 1 {
-		why += fmt.Sprintf("; the worst that %d tools say", len(tools))
+		best.why += fmt.Sprintf("; the worst rating of %d tools", len(tools))
 	}
-	return best, why
+	return best
+}
+
+// share gives vulnerabilities that no tool rates at their place the worst rating
+// that one of their other places has.
+func share(drafts []*draft, known *aliases) {
+	best := map[int]rating{}
+	for _, d := range drafts {
+		if len(d.units[0].ids) == 0 || !d.rating.said {
+			continue
+		}
+		n := known.of(d.units[0].ids[0])
+		if r, ok := best[n]; !ok || d.rating.severity > r.severity {
+			best[n] = d.rating
+		}
+	}
+	for _, d := range drafts {
+		if len(d.units[0].ids) > 0 && !d.rating.said {
+			if r, ok := best[known.of(d.units[0].ids[0])]; ok {
+				d.finding.Severity, d.finding.Why = r.severity, "at another place: "+r.why
+			}
+		}
+	}
 }
 
 // clip bounds a word of a tool in a sentence.

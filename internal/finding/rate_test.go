@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestSeverityPrecedence(t *testing.T) {
@@ -65,13 +67,39 @@ func TestWorst(t *testing.T) {
 		want Severity
 		why  string
 	}{
-		{"two", []Sighting{low, high}, High, `trivy-fs CVE-1: the tool's word "HIGH"; the worst that 2 tools say`},
+		{"two", []Sighting{low, high}, High, `trivy-fs CVE-1: the tool's word "HIGH"; the worst rating of 2 tools`},
 		{"a default beside a word", []Sighting{silent, low}, Low, `osv-scanner GHSA-a: the tool's word "LOW"`},
 		{"one", []Sighting{silent}, High, "govulncheck GO-1: the default of a vulnerability that is called"},
 		{"none", nil, Info, ""},
 	} {
-		if got, why := worst(c.in); got != c.want || why != c.why {
-			t.Errorf("%s: %v, %q; want %v, %q", c.name, got, why, c.want, c.why)
+		if got := worst(c.in); got.severity != c.want || got.why != c.why {
+			t.Errorf("%s: %+v; want %v, %q", c.name, got, c.want, c.why)
 		}
+	}
+}
+
+// What no tool rates in one manifest is as bad as in another, and no less than what
+// a tool says there.
+func TestRatingOfAnotherPlace(t *testing.T) {
+	t.Parallel()
+	in := func(path, word string) Sighting {
+		s := vulnerable("osv-scanner", path, "Go", "m.io/x", "GO-1", "CVE-1")
+		s.Rating = Rating{Word: word}
+		return s
+	}
+	other := vulnerable("osv-scanner", "c/go.mod", "Go", "m.io/x", "GO-2")
+	other.Rating = Rating{}
+	got := map[string]string{}
+	for _, f := range Merge([]Sighting{in("a/go.mod", ""), in("b/go.mod", "low"), in("d/go.mod", "high"), other}) {
+		got[f.Sightings[0].Location.Path] = f.Severity.String() + ", " + f.Why
+	}
+	want := map[string]string{
+		"a/go.mod": `high, at another place: osv-scanner GO-1: the tool's word "high"`,
+		"b/go.mod": `low, osv-scanner GO-1: the tool's word "low"`,
+		"c/go.mod": "medium, osv-scanner GO-2: the default of class dependency",
+		"d/go.mod": `high, osv-scanner GO-1: the tool's word "high"`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
