@@ -1,0 +1,239 @@
+// Package publish tells others what a security scan says: code scanning, the pull
+// request's comment, the issue about critical findings, the Slack channel.
+//
+// Each is told on its own: one that can't be told, as with the read-only token of a
+// fork's pull request, does not stop the others and changes no verdict. What became of
+// each is returned as a [Line]. What is there already is not written again, except in
+// Slack, which a webhook can't read.
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/finding"
+	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/github"
+	"github.com/candlefish/deploy-action/internal/github/issues"
+	"github.com/candlefish/deploy-action/internal/notify/slack"
+	"github.com/candlefish/deploy-action/internal/security/view"
+	"github.com/candlefish/deploy-action/internal/security/words"
+)
+
+// An Uploader uploads the results to code scanning. It says in a few words what
+// became of them, and the URL of the page that shows them, if there is one.
+type Uploader interface {
+	Upload(context.Context, verdict.Result) (did, url string, err error)
+}
+
+// A Commenter has the pull request's one comment.
+type Commenter interface {
+	// Previous returns the comment with view.Marker, "" for none.
+	Previous(context.Context) (string, error)
+	Write(ctx context.Context, body string) (url string, changed bool, err error)
+}
+
+// A Keeper keeps the issue: an issues.Tracker.
+type Keeper interface {
+	Keep(context.Context, issues.Want) (issues.Outcome, error)
+}
+
+// A Channel is where messages go: a slack.Webhook.
+type Channel interface {
+	Post(context.Context, slack.Message) error
+}
+
+// Targets are who is told. Nil is somebody whom nobody asked to tell.
+//
+// Issue must be nil for a scan of a pull request: the issue is about the branch that
+// is delivered.
+type Targets struct {
+	Upload  Uploader
+	Comment Commenter
+	Issue   Keeper
+	Channel Channel
+}
+
+// A Line is what became of one target.
+type Line struct {
+	What   string // "pull request comment"
+	Did    string // "created", "unchanged"; "" if Failed
+	Failed bool
+	Why    string // why it failed; or notes
+	Hint   string // what to do about it; "" for nothing
+	URL    string
+}
+
+// String is the line for people.
+func (l Line) String() string {
+	text := l.What + ": " + l.Did
+	if l.Failed {
+		text = l.What + ": not published"
+	}
+	if l.Why != "" {
+		text += ": " + words.Plain(l.Why, 500)
+	}
+	if l.Hint != "" {
+		text += "; " + words.Plain(l.Hint, 300)
+	}
+	if l.URL != "" {
+		text += ", " + l.URL
+	}
+	return text
+}
+
+// Publish tells the targets, and returns a line for each.
+func Publish(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Targets) []Line {
+	var lines []Line
+	if to.Upload != nil {
+		lines = append(lines, upload(ctx, r, to.Upload))
+	}
+	if to.Comment != nil {
+		lines = append(lines, comment(ctx, r, p, to.Comment))
+	}
+	if to.Issue != nil {
+		lines = append(lines, issue(ctx, r, p, assignees, to.Issue))
+	}
+	if to.Channel != nil {
+		lines = append(lines, post(ctx, r, p, to.Channel))
+	}
+	return lines
+}
+
+// failed is the line of a target that could not be told.
+func failed(what string, err error) Line {
+	l := Line{What: what, Failed: true, Why: err.Error()}
+	_, l.Hint = exit.Of(err)
+	if f, ok := errors.AsType[*github.ForbiddenError](err); ok {
+		l.Hint = f.Hint
+	}
+	if errors.Is(err, issues.ErrDisabled) {
+		l.Hint = "enable issues in the repository's settings, or turn the issue of this gate off"
+	}
+	return l
+}
+
+func upload(ctx context.Context, r verdict.Result, to Uploader) Line {
+	const what = "code scanning"
+	did, url, err := to.Upload(ctx, r)
+	if err != nil {
+		return failed(what, err)
+	}
+	return Line{What: what, Did: did, URL: url}
+}
+
+func comment(ctx context.Context, r verdict.Result, p view.Page, to Commenter) Line {
+	const what = "pull request comment"
+	body := view.Comment(r, p)
+	before, err := to.Previous(ctx)
+	if err != nil {
+		return failed(what, err)
+	}
+	if view.Same(before, body) {
+		body = before
+	}
+	url, changed, err := to.Write(ctx, body)
+	switch {
+	case err != nil:
+		return failed(what, err)
+	case !changed:
+		return Line{What: what, Did: "unchanged", URL: url}
+	}
+	return Line{What: what, Did: "written", URL: url}
+}
+
+// Labels are those of the issue.
+func Labels() []issues.Label {
+	return []issues.Label{
+		{Name: "security", Colour: "d73a4a", Description: "Security findings"},
+		{Name: "critical", Colour: "b60205", Description: "Critical severity"},
+		{Name: "P0", Colour: "b60205", Description: "Highest priority"},
+	}
+}
+
+func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Keeper) Line {
+	const what = "issue about critical findings"
+	want := issues.Want{
+		Marker: view.IssueMarker, Title: view.IssueTitle, Body: view.Issue(r), Depth: slices.Index(verdict.Levels(), r.Level) + 1, Whole: words.Whole(r),
+		Labels: Labels(), Assignees: assignees, Run: p.Run,
+	}
+	for _, f := range words.Criticals(r) {
+		want.Problems = append(want.Problems, issues.Problem{ID: f.ID, Line: view.Line(f)})
+	}
+	o, err := to.Keep(ctx, want)
+	if err != nil {
+		return failed(what, err)
+	}
+	l := Line{What: what, Did: o.Did, URL: o.URL}
+	for i, note := range o.Notes {
+		if i > 0 {
+			l.Why += "; "
+		}
+		l.Why += note
+	}
+	return l
+}
+
+// Footer is the seed's.
+const footer = "Candlefish Security Pipeline"
+
+func post(ctx context.Context, r verdict.Result, p view.Page, to Channel) Line {
+	const what = "Slack"
+	if err := to.Post(ctx, Message(r, p)); err != nil {
+		return failed(what, err)
+	}
+	return Line{What: what, Did: "posted"}
+}
+
+// Message is what the Slack channel is told.
+func Message(r verdict.Result, p view.Page) slack.Message {
+	m := slack.Message{
+		Title: r.Band.Emoji + " Security Scan Complete", Link: p.Run, Colour: r.Band.Colour, Text: words.Headline(r), Footer: footer, At: r.At,
+		Fields: []slack.Field{{Name: "Repository", Value: words.Or(r.Place.Repository)}, {Name: "Security Score", Value: words.Score(r)}, {Name: "Status", Value: words.Status(r)}, {Name: "Scan Level", Value: string(r.Level)}},
+	}
+	reasons := slack.List{Name: "Why"}
+	for _, reason := range r.Reasons[:min(len(r.Reasons), 10)] {
+		reasons.Items = append(reasons.Items, words.Plain(reason.Text, 300))
+	}
+	criticals := slack.List{Name: "New critical findings"}
+	for _, f := range words.Criticals(r) {
+		if f.State != finding.StateExisting {
+			row := words.RowOf(f)
+			criticals.Items = append(criticals.Items, fmt.Sprintf("%s: %s", row.Title, words.Or(row.Where)))
+		}
+		if len(criticals.Items) >= 20 {
+			break
+		}
+	}
+	sick := slack.List{Name: "Tools that can't be believed"}
+	for _, t := range words.Unhealthy(r) {
+		sick.Items = append(sick.Items, fmt.Sprintf("%s: %s: %s", t.Name, t.Health, words.Or(t.Why)))
+	}
+	m.Lists = []slack.List{reasons, criticals, sick}
+	return m
+}
+
+// A PullComment is the comment of a pull request on GitHub.
+type PullComment struct {
+	Client *github.Client
+	Repo   string // owner/name
+	Number int
+}
+
+// Previous implements Commenter.
+func (c PullComment) Previous(ctx context.Context) (string, error) {
+	found, err := c.Client.Comments(ctx, c.Repo, c.Number, view.Marker)
+	if err != nil || len(found.Ours) == 0 {
+		return "", err
+	}
+	return found.Ours[0].Body, nil
+}
+
+// Write implements Commenter.
+func (c PullComment) Write(ctx context.Context, body string) (url string, changed bool, err error) {
+	one, changed, err := c.Client.WriteComment(ctx, c.Repo, c.Number, view.Marker, body)
+	return one.URL, changed, err
+}
