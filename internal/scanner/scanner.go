@@ -45,6 +45,13 @@ type Scanner interface {
 	Plant() Plant
 }
 
+// A Chooser is a scanner in whose place another one scans some jobs, under the same
+// name: one that reads what the tool reported elsewhere.
+type Chooser interface {
+	Scanner
+	Choose(Job) Scanner
+}
+
 // A Program is a scanner that is a program of others.
 type Program interface {
 	Scanner

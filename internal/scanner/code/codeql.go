@@ -30,6 +30,10 @@ import (
 // repository's code.
 type CodeQL struct{}
 
+// CodeQLSARIF is the setting with reports of CodeQL that ran elsewhere: files, with
+// spaces between them.
+const CodeQLSARIF = "codeql-sarif"
+
 // About implements scanner.Scanner.
 func (CodeQL) About() scanner.About {
 	return scanner.About{
@@ -37,6 +41,14 @@ func (CodeQL) About() scanner.About {
 		Does:   "flows of data in source code",
 		Memory: 8 << 30, Time: 60 * time.Minute,
 	}
+}
+
+// Choose implements scanner.Chooser: a report of elsewhere is read, where one is given.
+func (c CodeQL) Choose(job scanner.Job) scanner.Scanner {
+	if len(strings.Fields(job.Settings[CodeQLSARIF])) > 0 {
+		return CodeQLReport{}
+	}
+	return c
 }
 
 // codeqlLanguages are the languages that CodeQL reads without a build, by the
@@ -206,7 +218,7 @@ func readCodeQL(job scanner.Job, text io.Reader) (scanner.Report, error) {
 	return report, nil
 }
 
-// CodeQLReport reads the SARIF files of the setting codeql-sarif, one in each line:
+// CodeQLReport reads the SARIF files of the setting codeql-sarif:
 // CodeQL has run elsewhere, as in github/codeql-action with an output folder. It
 // takes the place of [CodeQL].
 type CodeQLReport struct{}
@@ -220,7 +232,7 @@ func (CodeQLReport) About() scanner.About {
 
 // Applies implements scanner.Scanner.
 func (CodeQLReport) Applies(job scanner.Job) (bool, string) {
-	return true, fmt.Sprintf("%d reports", len(strings.Fields(job.Settings["codeql-sarif"])))
+	return true, fmt.Sprintf("%d reports", len(strings.Fields(job.Settings[CodeQLSARIF])))
 }
 
 // Plant implements scanner.Scanner.
@@ -232,7 +244,7 @@ func (CodeQLReport) Plant() scanner.Plant {
 func (CodeQLReport) Scan(ctx context.Context, job scanner.Job) (scanner.Report, error) {
 	all := scanner.Report{Coverage: verdict.Unknown()}
 	all.Coverage.Files = 0
-	for _, name := range strings.Fields(job.Settings["codeql-sarif"]) {
+	for _, name := range strings.Fields(job.Settings[CodeQLSARIF]) {
 		if err := ctx.Err(); err != nil {
 			return scanner.Report{}, err
 		}

@@ -142,7 +142,14 @@ func TestCodeQLReportsOfElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := scanner.Job{Workspace: workspace, Settings: map[string]string{"codeql-sarif": "one.sarif\n" + filepath.Join(workspace, "one.sarif")}}
-	r, err := CodeQLReport{}.Scan(t.Context(), job)
+	chosen, ok := CodeQL{}.Choose(job).(CodeQLReport)
+	if _, program := (CodeQL{}).Choose(scanner.Job{}).(scanner.Program); !ok || !program {
+		t.Fatalf("Choose() = %T", chosen)
+	}
+	if applies, why := chosen.Applies(job); !applies || chosen.About().Name != "codeql" || chosen.About().Tool != "" {
+		t.Errorf("Applies() = %t, %q, %+v", applies, why, chosen.About())
+	}
+	r, err := chosen.Scan(t.Context(), job)
 	if err != nil || len(r.Sightings) != 4 || r.Coverage.Files != 4 || r.Version != "2.23.3" {
 		t.Errorf("Scan() = %+v, %v", r, err)
 	}

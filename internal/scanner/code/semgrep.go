@@ -25,6 +25,10 @@ import (
 // Its report is the type cli_output of semgrep-interfaces.
 type Semgrep struct{}
 
+// SemgrepConfig is the setting with Semgrep's rules: names of its registry, URLs, or
+// files and folders of the repository, with spaces between them.
+const SemgrepConfig = "semgrep-config"
+
 // semgrepDefault are the registry's rules, when the setting names none. "auto" is
 // not among them: it sends the project's name to the registry.
 var semgrepDefault = []string{"p/security-audit", "p/nodejs"}
@@ -89,7 +93,7 @@ func (Semgrep) Commands(job scanner.Job) ([]isolate.Command, error) {
 	if err := os.WriteFile(own, []byte(semgrepCanary), 0o600); err != nil {
 		return nil, err
 	}
-	configs := strings.Fields(job.Settings["semgrep-config"])
+	configs := strings.Fields(job.Settings[SemgrepConfig])
 	if len(configs) == 0 {
 		configs = semgrepDefault
 	}

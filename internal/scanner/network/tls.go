@@ -22,6 +22,10 @@ import (
 // and the weak ciphers that it offers, and grades them, see [Grade].
 type TLS struct{}
 
+// CAFile is the setting with a file of roots, in PEM, that are trusted beside the
+// system's.
+const CAFile = "ca-file"
+
 // About implements scanner.Scanner.
 func (TLS) About() scanner.About {
 	return scanner.About{
@@ -96,7 +100,7 @@ func trusted(job scanner.Job) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the system's roots of certificates: %w", err)
 	}
-	file := job.Settings["ca-file"]
+	file := job.Settings[CAFile]
 	if file == "" {
 		return roots, nil
 	}
@@ -108,7 +112,7 @@ func trusted(job scanner.Job) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("read ca-file: %w", err)
 	}
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("ca-file %s has no certificate", job.Settings["ca-file"])
+		return nil, fmt.Errorf("ca-file %s has no certificate", job.Settings[CAFile])
 	}
 	return roots, nil
 }

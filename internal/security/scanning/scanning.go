@@ -93,6 +93,9 @@ func (s Scan) Run(ctx context.Context) []Seen {
 
 // one runs a scanner from its preconditions to its health.
 func (s Scan) one(ctx context.Context, one scanner.Scanner) Seen {
+	if c, ok := one.(scanner.Chooser); ok {
+		one = c.Choose(s.Job)
+	}
 	about := one.About()
 	tool := verdict.Tool{Name: about.Name, Does: about.Does, Class: about.Class, Coverage: verdict.Unknown()}
 	started := s.Now()
