@@ -31,11 +31,12 @@ const (
 	GoModCache = "go-mod-cache" // the user's module cache; "" for the one in the home folder
 )
 
-// About describes it. The database changes every few days.
+// About describes it. The database changes every few days. The call graph of a
+// program with large dependencies needs gigabytes.
 func (Govulncheck) About() scanner.About {
 	return scanner.About{
 		Name: "govulncheck", Class: finding.ClassDependency, Does: "advisories of Go modules, and calls of vulnerable functions",
-		Tool: "govulncheck", Network: true, Time: 10 * time.Minute, Fresh: 30 * 24 * time.Hour,
+		Tool: "govulncheck", Network: true, Memory: 8 << 30, Time: 15 * time.Minute, Fresh: 30 * 24 * time.Hour,
 	}
 }
 
@@ -110,13 +111,13 @@ func (Govulncheck) Commands(job scanner.Job) ([]isolate.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	env, more, writes, err := goEnvironment(job)
-	if err != nil {
-		return nil, err
-	}
 	modules, _ := goModules(job.Tree)
 	var commands []isolate.Command
 	for _, dir := range modules {
+		env, more, writes, err := goEnvironment(job, dir)
+		if err != nil {
+			return nil, err
+		}
 		commands = append(commands, isolate.Command{
 			Args: append(args, "./..."), Dir: filepath.Join(job.Workspace, filepath.FromSlash(dir)), Env: env,
 			Network: network || !job.Offline, Reads: slices.Concat(reads, more), Writes: writes,
@@ -141,9 +142,9 @@ func goDatabase(job scanner.Job) (args, reads []string, network bool, err error)
 	return args, nil, true, nil
 }
 
-// goEnvironment returns the variables of the Go toolchain and the folders that it
-// needs. It may not fetch another toolchain, whatever a go.mod asks for.
-func goEnvironment(job scanner.Job) (env, reads, writes []string, err error) {
+// goEnvironment returns the variables of the Go toolchain for a module, and the
+// folders that it needs. It may not fetch another toolchain, whatever a go.mod asks.
+func goEnvironment(job scanner.Job, dir string) (env, reads, writes []string, err error) {
 	root := job.Settings[GoRoot]
 	if root == "" {
 		command, err := exec.LookPath("go")
@@ -157,14 +158,14 @@ func goEnvironment(job scanner.Job) (env, reads, writes []string, err error) {
 	}
 	env = []string{
 		"PATH=" + filepath.Join(root, "bin") + ":/usr/local/bin:/usr/bin:/bin", "GOROOT=" + root,
-		"GOTOOLCHAIN=local", "GOTELEMETRY=off", "GOENV=off", "GOFLAGS=-buildvcs=false -modcacherw",
+		"GOTOOLCHAIN=local", "GOTELEMETRY=off", "GOENV=off", "GOMEMLIMIT=4GiB", "GOFLAGS=-buildvcs=false -modcacherw",
 	}
 	users := job.Settings[GoModCache]
 	if home, err := os.UserHomeDir(); users == "" && err == nil {
 		users = filepath.Join(home, "go", "pkg", "mod")
 	}
 	reads = []string{root, users}
-	if job.Offline {
+	if job.Offline || cached(job, dir, users) {
 		return append(env, "GOMODCACHE="+users, "GOPROXY=off"), reads, nil, nil
 	}
 	own := filepath.Join(job.Cache, "go-mod")
@@ -173,4 +174,36 @@ func goEnvironment(job scanner.Job) (env, reads, writes []string, err error) {
 	}
 	proxy := "file://" + filepath.ToSlash(filepath.Join(users, "cache", "download")) + ",https://proxy.golang.org,direct"
 	return append(env, "GOMODCACHE="+own, "GOPROXY="+proxy), reads, []string{own}, nil
+}
+
+// cached reports whether a module cache has all that the go.mod of a folder asks
+// for, or the folder its own copy: then nothing needs to be fetched.
+func cached(job scanner.Job, dir, cache string) bool {
+	if has(job.Tree, path.Join(dir, "vendor", "modules.txt")) {
+		return true
+	}
+	text, err := read(job.Workspace, path.Join(dir, "go.mod"))
+	if err != nil {
+		return false
+	}
+	for _, r := range requires(text) {
+		if _, err := os.Stat(filepath.Join(cache, filepath.FromSlash(escaped(r.name)+"@"+escaped(r.version)))); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// escaped is a module path or version as the module cache has it: capital letters
+// with an exclamation mark. Source: https://go.dev/ref/mod#module-cache
+func escaped(path string) string {
+	var b strings.Builder
+	for _, r := range path {
+		if 'A' <= r && r <= 'Z' {
+			b.WriteByte('!')
+			r += 'a' - 'A'
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }

@@ -70,7 +70,7 @@ type govulnScan struct {
 // Read reads the analysis of one module.
 func (Govulncheck) Read(job scanner.Job, cmd isolate.Command, ran isolate.Ran) (scanner.Report, error) {
 	if err := output.Whole(ran, 0); err != nil {
-		return scanner.Report{}, fmt.Errorf("govulncheck: %w", err)
+		return scanner.Report{}, fmt.Errorf("govulncheck: %w%s", err, loadError(ran.Stderr))
 	}
 	s := govulnScan{report: scanner.Report{Coverage: verdict.Unknown()}, osv: map[string]*osvAdvisory{}, byKey: map[[3]string]int{}}
 	if err := s.read(ran.Stdout); err != nil {
@@ -84,19 +84,30 @@ func (Govulncheck) Read(job scanner.Job, cmd isolate.Command, ran isolate.Ran) (
 	if err != nil {
 		return scanner.Report{}, fmt.Errorf("govulncheck: %w", err)
 	}
-	lines := requireLines(text)
+	modules := requires(text)
 	for _, f := range s.findings {
 		known, ok := s.osv[f.OSV]
 		if !ok {
 			return scanner.Report{}, fmt.Errorf("govulncheck: a finding is of %s, which the report does not describe", f.OSV)
 		}
-		s.report.Sightings = append(s.report.Sightings, f.sighting(known, mod, lines))
+		s.report.Sightings = append(s.report.Sightings, f.sighting(known, mod, modules[f.Trace[0].Module]))
 	}
 	s.report.Coverage.Files, s.report.Coverage.FilesExpected = 1, 1
 	if _, ofTests := goModules(job.Tree); len(ofTests) > 0 {
 		s.report.Notes = append(s.report.Notes, "modules in folders of test data were not analysed: "+strings.Join(ofTests, ", "))
 	}
 	return s.report, nil
+}
+
+// loadError is the first package that could not be loaded, and why: govulncheck
+// prints it before its advice.
+func loadError(stderr []byte) string {
+	_, after, ok := strings.Cut(string(stderr), "There are errors with the provided package patterns:")
+	if !ok {
+		return ""
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(after), "\n\n")
+	return ": " + output.Cut(strings.Join(strings.Fields(first), " "), 400)
 }
 
 // read reads the messages. A whole stream has a configuration, before all others,
@@ -184,17 +195,17 @@ func depth(r finding.Reach) int {
 }
 
 // sighting makes one of a finding and its advisory.
-func (f *govulnFinding) sighting(known *osvAdvisory, mod string, lines map[string]int) finding.Sighting {
+func (f *govulnFinding) sighting(known *osvAdvisory, mod string, asked required) finding.Sighting {
 	module, reach := f.Trace[0], f.reach()
 	word, score := known.rating()
 	s := finding.Sighting{
 		Tool: "govulncheck", Rule: f.OSV, Class: finding.ClassDependency, Title: known.title(), IDs: known.ids(),
 		Help: "https://pkg.go.dev/vuln/" + f.OSV, Known: known.Published, Reach: reach,
 		Rating:   finding.Rating{Word: word, Score: score},
-		Location: finding.Location{Path: mod, Line: lines[module.Module]},
+		Location: finding.Location{Path: mod, Line: asked.line},
 		Package: finding.Package{
 			Ecosystem: "Go", Name: module.Module, Version: advisory.Version("Go", module.Version), Fixed: advisory.Version("Go", f.Fixed),
-			Direct: lines[module.Module] > 0 && lines["// indirect "+module.Module] == 0,
+			Direct: asked.line > 0 && !asked.indirect,
 		},
 	}
 	switch reach {
@@ -237,20 +248,23 @@ func (f govulnFrame) symbol() string {
 	return path.Base(f.Package) + "." + name
 }
 
-// requireLines returns the line of each module that a go.mod requires, and under
-// "// indirect " and its name again if something else needs it.
-func requireLines(text []byte) map[string]int {
-	lines, n := map[string]int{}, 0
+// A required module of a go.mod.
+type required struct {
+	name, version string
+	line          int
+	indirect      bool // something else needs it
+}
+
+// requires reads the requirements of a go.mod, without replacements.
+func requires(text []byte) map[string]required {
+	all, n := map[string]required{}, 0
 	for line := range strings.Lines(string(text)) {
 		n++
 		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") {
+		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") || len(fields) > 2 && fields[2] != "//" {
 			continue
 		}
-		lines[fields[0]] = n
-		if strings.Contains(line, "// indirect") {
-			lines["// indirect "+fields[0]] = n
-		}
+		all[fields[0]] = required{fields[0], fields[1], n, strings.Contains(line, "// indirect")}
 	}
-	return lines
+	return all
 }

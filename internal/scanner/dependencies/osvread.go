@@ -191,19 +191,20 @@ func packageLines(workspace, file string) map[string]int {
 	if err != nil {
 		return nil
 	}
+	lines := map[string]int{}
 	switch {
 	case path.Base(file) == "go.mod":
-		return requireLines(data)
+		for name, r := range requires(data) {
+			lines[name] = r.line
+		}
 	case slices.Contains(npmLocks, path.Base(file)):
-		lines := map[string]int{}
 		for key, line := range keyLines(data) {
 			if name := nameOf(key); lines[name] == 0 || line < lines[name] {
 				lines[name] = line
 			}
 		}
-		return lines
 	}
-	return nil
+	return lines
 }
 
 // osvNotes says which settings of the repository have no say.

@@ -1,19 +1,14 @@
 package dependencies
 
 import (
-	"os/exec"
 	"testing"
+
+	"github.com/candlefish/deploy-action/internal/toolbox"
+	"github.com/candlefish/deploy-action/internal/toolbox/toolboxtest"
 )
 
-// need returns the program of a tool that is installed on this machine.
-func need(t testing.TB, name string) string {
+// need returns a tool, installed.
+func need(t testing.TB, name string) toolbox.Tool {
 	t.Helper()
-	if testing.Short() {
-		t.Skipf("needs %s", name)
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return toolboxtest.Need(t, name)[name]
 }

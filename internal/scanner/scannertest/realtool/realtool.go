@@ -13,6 +13,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
+	"github.com/candlefish/deploy-action/internal/toolbox"
 )
 
 // Job returns a job on a new workspace with files.
@@ -47,9 +48,9 @@ func Planted(t testing.TB, s scanner.Scanner, of scanner.Job) scanner.Job {
 	return job
 }
 
-// Scan runs all commands of a scanner by the program and returns their reports,
-// joined, or the error of the first that could not be read.
-func Scan(t testing.TB, p scanner.Program, program string, job scanner.Job) (scanner.Report, error) {
+// Scan runs all commands of a scanner by a tool and returns their reports, joined,
+// or the error of the first that could not be read.
+func Scan(t testing.TB, p scanner.Program, tool toolbox.Tool, job scanner.Job) (scanner.Report, error) {
 	t.Helper()
 	commands, err := p.Commands(job)
 	if err != nil {
@@ -63,7 +64,7 @@ func Scan(t testing.TB, p scanner.Program, program string, job scanner.Job) (sca
 	defer cancel()
 	var all scanner.Report
 	for _, c := range commands {
-		c.Program = program
+		c.Program, c.Args, c.Reads = tool.Program, slices.Concat(tool.Args, c.Args), slices.Concat(tool.Reads, c.Reads)
 		report, err := p.Read(job, c, sandbox.Run(ctx, c))
 		if err != nil {
 			return scanner.Report{}, err
