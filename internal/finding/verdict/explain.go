@@ -154,6 +154,7 @@ func sightingText(s finding.Sighting) string {
 		parts = append(parts, string(s.Reach))
 	}
 	switch s.Secret.Live {
+	case finding.LiveUnknown:
 	case finding.LiveVerified:
 		parts = append(parts, "the credential works")
 	case finding.LiveUnverified:

@@ -55,8 +55,8 @@ func waived(f finding.Finding) finding.Finding {
 	return f
 }
 
-func reached(id string, reaches ...finding.Reach) finding.Finding {
-	f := found(id, finding.High, finding.ClassDependency)
+func reached(reaches ...finding.Reach) finding.Finding {
+	f := found("a1", finding.High, finding.ClassDependency)
 	f.Sightings = nil
 	for i, r := range reaches {
 		path := "go.mod"
@@ -140,17 +140,17 @@ func TestJudge(t *testing.T) {
 		"unknown commits": {func(in *Input) { in.Place.Commits = -1 }, Inconclusive, "There are no commits to scan."},
 		"not called": {func(in *Input) {
 			in.Policy.Called = true
-			in.Findings = []finding.Finding{reached("a1", finding.ReachImported, finding.ReachUnknown)}
+			in.Findings = []finding.Finding{reached(finding.ReachImported, finding.ReachUnknown)}
 		}, Pass, ""},
-		"not called, as is": {func(in *Input) { in.Findings = []finding.Finding{reached("a1", finding.ReachRequired)} }, Refused, "1 high"},
+		"not called, as is": {func(in *Input) { in.Findings = []finding.Finding{reached(finding.ReachRequired)} }, Refused, "1 high"},
 		"called": {func(in *Input) {
 			in.Policy.Called = true
-			in.Findings = []finding.Finding{reached("a1", finding.ReachImported, finding.ReachCalled)}
+			in.Findings = []finding.Finding{reached(finding.ReachImported, finding.ReachCalled)}
 		}, Refused, "1 high"},
-		"reach not known": {func(in *Input) { in.Policy.Called = true; in.Findings = []finding.Finding{reached("a1", "")} }, Refused, "1 high"},
+		"reach not known": {func(in *Input) { in.Policy.Called = true; in.Findings = []finding.Finding{reached("")} }, Refused, "1 high"},
 		"not called here, not known there": {func(in *Input) {
 			in.Policy.Called = true
-			in.Findings = []finding.Finding{reached("a1", finding.ReachRequired, "elsewhere")}
+			in.Findings = []finding.Finding{reached(finding.ReachRequired, "elsewhere")}
 		}, Refused, "1 high"},
 	}
 	for name, tt := range tests {

@@ -38,7 +38,7 @@ func checkGlob(glob string) error {
 		return errors.New("a scope cannot be negated; list what it contains")
 	}
 	if slices.ContainsFunc(strings.Split(glob, "/"), func(part string) bool { return part == ".." || part == "." }) {
-		return errors.New("want a path from the root of the repository, without . and ..")
+		return errors.New("want a path without . and .. in it")
 	}
 	if strings.Trim(glob, "/") == "" || !doublestar.ValidatePattern(translate(glob)) {
 		return errors.New("that is no glob")
