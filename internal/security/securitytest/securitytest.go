@@ -63,7 +63,7 @@ func Set(tools []verdict.Tool, name string, change func(*verdict.Tool)) {
 func Secret() finding.Finding {
 	at := finding.Location{Path: "config/prod.env", Line: 3, Context: "AWS_KEY=", Commit: strings.Repeat("c3", 20)}
 	return finding.Finding{
-		ID: "sec-77aa01", Class: finding.ClassSecret, Title: "AWS access key", Severity: finding.Critical, Why: "gitleaks rates a Secret as critical", State: finding.StateNew, EPSS: -1,
+		ID: "sec-77aa01", Class: finding.ClassSecret, Title: "AWS access key", Severity: finding.Critical, Why: "gitleaks rates a secret as critical", State: finding.StateNew, EPSS: -1,
 		Sightings: []finding.Sighting{
 			{Tool: "gitleaks", Rule: "aws-access-token", Message: "An AWS access key is in the file", Location: at, Secret: finding.Secret{Hash: "00ff"}},
 			{Tool: "trufflehog", Rule: "AWS", Location: finding.Location{Path: "config/prod.env", Line: 3}, Secret: finding.Secret{Hash: "00ff", Live: finding.LiveVerified}},
