@@ -71,7 +71,7 @@ var hosts = []string{"hooks.slack.com", "hooks.slack-gov.com"}
 func New(address string, o Options) (*Webhook, error) {
 	u, err := url.Parse(strings.TrimSpace(address))
 	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" || !strings.HasPrefix(u.Path, "/") {
-		return nil, errors.New("the Slack webhook is no URL of an incoming webhook: want https://hooks.slack.com/services/...")
+		return nil, errors.New("the Slack webhook is no URL of an incoming webhook: want https://hooks.slack.com/services/T/B/X")
 	}
 	ours := false
 	for _, h := range hosts {

@@ -199,8 +199,9 @@ func (e *encoder) value(v reflect.Value, depth int) error {
 		return nil
 	case reflect.String, reflect.Float64, reflect.Bool:
 		return e.plain(v.Interface())
+	default:
+		return fmt.Errorf("a %s has no form in the file", v.Type())
 	}
-	return fmt.Errorf("a %s has no form in the file", v.Type())
 }
 
 func (e *encoder) plain(v any) error {
@@ -241,8 +242,9 @@ func decode(raw json.RawMessage, v reflect.Value) error {
 			}
 		}
 		return nil
+	default:
+		return json.Unmarshal(raw, v.Addr().Interface())
 	}
-	return json.Unmarshal(raw, v.Addr().Interface())
 }
 
 func setFields(members map[string]json.RawMessage, v reflect.Value) error {

@@ -84,7 +84,7 @@ type (
 // Without scripts it is a plain table.
 func Render(r verdict.Result, run string) ([]byte, error) {
 	page := content{
-		Title: title, Headline: words.Headline(r), Style: template.CSS(styleText), Script: template.JS(scriptText), //nolint:gosec // both are ours
+		Title: title, Headline: words.Headline(r), Style: template.CSS(styleText), Script: template.JS(scriptText), // both are ours
 		Policy:  fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'", hash(styleText), hash(scriptText)),
 		Verdict: r.Verdict, Facts: facts(r), Run: httpsOnly(run), Level: r.Level, Speed: words.Detected(r.Speed),
 	}
