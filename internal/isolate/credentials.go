@@ -60,6 +60,32 @@ func credentials(workspace string, environ []string) ([]cover, error) {
 	return slices.CompactFunc(covers, func(a, b cover) bool { return a.path == b.path }), err
 }
 
+// gitOutside are the folders outside of the workspace that its repository needs: the
+// main repository of a worktree, and the object folders that it borrows from.
+func gitOutside(workspace string) ([]string, error) {
+	info, err := os.Lstat(filepath.Join(workspace, ".git"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := gitFolders(filepath.Join(workspace, ".git"), fs.FileInfoToDirEntry(info))
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range slices.Clone(dirs) {
+		raw, err := os.ReadFile(filepath.Join(dir, "objects/info/alternates"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for line := range strings.Lines(string(raw)) {
+			dirs = append(dirs, absolute(strings.TrimSpace(line), filepath.Join(dir, "objects")))
+		}
+	}
+	return slices.DeleteFunc(dirs, func(dir string) bool { return below(dir, workspace) }), nil
+}
+
 // gitFolders are the folders of a repository, given what is at .git: a folder, a link
 // to one, or, in a worktree or a submodule, a file that names one.
 func gitFolders(path string, d fs.DirEntry) ([]string, error) {

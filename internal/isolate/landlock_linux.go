@@ -18,12 +18,21 @@ const (
 	onFiles = unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
 )
 
-// landlock restricts files and TCP where there are no namespaces, as in the container
-// of an action. It cannot take one file out of a folder: the covers are not in place.
-func (o order) landlock(e *ended) error {
+// landlockVersion is 0 if the kernel has no Landlock.
+func landlockVersion() uintptr {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
-		return nil // this kernel has none, and Ran.Enforced does not say that it has
+		return 0
+	}
+	return version
+}
+
+// landlock restricts files and TCP where there are no namespaces, as in the container
+// of an action. It cannot show one file in the place of another, see run.allowed.
+func (o order) landlock(e *ended) error {
+	version := landlockVersion()
+	if version == 0 {
+		return nil // and Ran.Enforced does not say that there is one
 	}
 	attr := unix.LandlockRulesetAttr{Handled_access_fs: readAccess | writeAccess}
 	if version >= 2 {
@@ -59,6 +68,9 @@ func (o order) landlockRules(fd int, all uint64) error {
 		access := uint64(readAccess)
 		if m.Write || m.Device {
 			access = all
+		}
+		if m.List {
+			access = unix.LANDLOCK_ACCESS_FS_READ_DIR
 		}
 		from := m.From
 		if m.Link != "" {

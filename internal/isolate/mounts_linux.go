@@ -19,6 +19,7 @@ type mount struct {
 	Link     string // To is a symbolic link to it
 	Write    bool
 	Device   bool
+	List     bool // of the folder only the names, for Landlock
 }
 
 // system are the parts of the machine that programs need. Not in the list, so not
@@ -50,6 +51,7 @@ func (r *run) mounts() []mount {
 		}
 	}
 	read(r.sandbox.workspace, r.Program, r.program)
+	read(r.sandbox.reads...)
 	read(r.Reads...)
 	for _, path := range r.Writes {
 		all = append(all, seen(path, true)...)
@@ -64,6 +66,42 @@ func (r *run) mounts() []mount {
 	slices.SortStableFunc(all, func(a, b mount) int {
 		return cmp.Compare(strings.Count(filepath.Clean(a.To), "/"), strings.Count(filepath.Clean(b.To), "/"))
 	})
+	return all
+}
+
+// withoutCovers reports whether Landlock, which cannot show a clean copy in the place
+// of a file, keeps the files with credentials from the program. One without a network
+// can read them, since git does not work without its configuration.
+func (r *run) withoutCovers() bool { return r.Network || len(r.sandbox.covers) == 0 }
+
+// allowed makes mounts into what Landlock allows: folders without what is covered.
+func (r *run) allowed(mounts []mount) []mount {
+	var all []mount
+	for _, m := range mounts {
+		switch {
+		case slices.ContainsFunc(r.sandbox.covers, func(c cover) bool { return m.To == c.path }):
+		case m.Link != "" || m.Device || m.Write || !r.withoutCovers():
+			all = append(all, m)
+		default:
+			all = append(all, r.uncovered(m.From)...)
+		}
+	}
+	return all
+}
+
+// uncovered is what of a path is not covered.
+func (r *run) uncovered(path string) []mount {
+	if slices.ContainsFunc(r.sandbox.covers, func(c cover) bool { return c.path == path }) {
+		return nil
+	}
+	if !slices.ContainsFunc(r.sandbox.covers, func(c cover) bool { return below(c.path, path) }) {
+		return []mount{{From: path, To: path}}
+	}
+	all := []mount{{From: path, To: path, List: true}}
+	entries, _ := os.ReadDir(path) // what cannot be read is not allowed
+	for _, e := range entries {
+		all = append(all, r.uncovered(filepath.Join(path, e.Name()))...)
+	}
 	return all
 }
 

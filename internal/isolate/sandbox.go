@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/tail"
@@ -41,6 +42,22 @@ type Sandbox struct {
 	workspace string
 	environ   []string
 	covers    []cover
+	reads     []string // folders of git outside of the workspace
+	layers    []layer  // to try, the strongest first
+
+	mu      sync.Mutex
+	refused map[layer]bool // by this machine
+}
+
+// Credentials are the files with credentials of the job that programs do not see as
+// they are: they see a clean copy or an empty file or, where Ran.Enforced has no
+// "files", can only be kept from them as a whole.
+func (s *Sandbox) Credentials() []string {
+	var paths []string
+	for _, c := range s.covers {
+		paths = append(paths, c.path)
+	}
+	return paths
 }
 
 // Open prepares a sandbox for the programs that read workspace, an absolute path.
@@ -55,9 +72,12 @@ func Open(workspace string, environ []string) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a sandbox: %w", err)
 	}
-	s := &Sandbox{workspace: filepath.Clean(workspace), environ: environ}
+	s := &Sandbox{workspace: filepath.Clean(workspace), environ: environ, layers: layers(), refused: map[layer]bool{}}
 	if s.covers, err = credentials(real, environ); err != nil {
 		return nil, fmt.Errorf("look for credentials of the job in %s: %w", workspace, err)
+	}
+	if s.reads, err = gitOutside(real); err != nil {
+		return nil, fmt.Errorf("find the git folder of %s: %w", workspace, err)
 	}
 	return s, nil
 }
@@ -73,7 +93,8 @@ type run struct {
 	printed    int64 // bytes of standard output, also beyond the limit
 	env        []string
 	program    string // where Program really is
-	limit      int64  // of output
+	outErr     error
+	limit      int64 // of output
 	ran        Ran
 	stopped    Ending // why we ended it; "" if we did not
 	stoppedFor string
@@ -87,6 +108,9 @@ func (s *Sandbox) Run(ctx context.Context, c Command) Ran {
 	r := &run{Command: c, sandbox: s, limit: outputLimit, stderr: tail.Buffer{Limit: errorLimit}}
 	r.Time, r.Memory = cmp.Or(c.Time, defaultTime), cmp.Or(c.Memory, defaultMemory)
 	r.Dir = cmp.Or(c.Dir, s.workspace)
+	if err := ctx.Err(); err != nil {
+		return Ran{Ending: Cancelled, Why: context.Cause(ctx).Error()}
+	}
 	if err := r.do(ctx); err != nil {
 		r.ran = Ran{Ending: NotStarted, Why: err.Error(), Stderr: r.ran.Stderr, Enforced: r.ran.Enforced}
 	}
@@ -96,9 +120,6 @@ func (s *Sandbox) Run(ctx context.Context, c Command) Ran {
 
 // do runs it. An error means that the program did not start.
 func (r *run) do(ctx context.Context) (err error) {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("run %s: %w", filepath.Base(r.Program), err)
-	}
 	if err := r.prepare(); err != nil {
 		return err
 	}
@@ -159,7 +180,7 @@ const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 // environment is what the program gets: nothing of the job but, if it needs a network,
 // the ways through it.
 func (r *run) environment() []string {
-	env := []string{"PATH=" + searchPath, "HOME=" + r.home, "TMPDIR=" + r.tmp, "LANG=C.UTF-8"}
+	env := []string{"PATH=" + searchPath, "HOME=" + r.home, "TMPDIR=" + r.tmp, "LANG=C.UTF-8", "GIT_CONFIG_NOSYSTEM=1"}
 	if r.Network {
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 			if v := variable(r.sandbox.environ, name); v != "" {
@@ -200,7 +221,8 @@ func (r *run) Write(p []byte) (int, error) {
 	keep := min(int64(len(p)), max(0, r.limit-r.printed))
 	r.printed += int64(len(p))
 	if _, err := r.out.Write(p[:keep]); err != nil {
-		return 0, fmt.Errorf("keep the output: %w", err)
+		r.outErr = fmt.Errorf("keep the output: %w", err)
+		return 0, r.outErr
 	}
 	return len(p), nil
 }

@@ -167,3 +167,86 @@ func TestTheWorkspaceCannotBeWritten(t *testing.T) {
 		t.Error("it wrote a file into the workspace")
 	}
 }
+
+func TestOutput(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	got := s.Run(t.Context(), self(t, "print"))
+	if got.Ending != Exited || !got.Truncated || len(got.Stdout) != outputLimit || !bytes.HasPrefix(got.Stdout, []byte("0123456789abcdef")) {
+		t.Errorf("of 1 GiB: %s, %d bytes, truncated %t, want the first %d", got.Ending, len(got.Stdout), got.Truncated, outputLimit)
+	}
+}
+
+func TestProgramsThatCannotStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	plain := put(t, dir, "plain", "#!/bin/sh\n")
+	noProgram := put(t, dir, "garbage", "\x00\x01\x02")
+	if err := os.Chmod(noProgram, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	for name, want := range map[string]string{
+		filepath.Join(dir, "missing"): "no such file", plain: "not executable", noProgram: "exec format error", dir: "not executable", "gitleaks": "not an absolute path",
+	} {
+		got := s.Run(t.Context(), Command{Program: name})
+		if got.Ending != NotStarted || !strings.Contains(got.Why, want) {
+			t.Errorf("%s: %s, %q, want %q", name, got.Ending, got.Why, want)
+		}
+	}
+	c := self(t, "status")
+	c.Dir = filepath.Join(dir, "missing")
+	if got := s.Run(t.Context(), c); got.Ending != NotStarted {
+		t.Errorf("in a folder that is not there: %s, %s", got.Ending, got.Why)
+	}
+}
+
+// The report's place is the program's to write: it must not choose what we read.
+func TestReportsThatAreNone(t *testing.T) {
+	t.Parallel()
+	dir, out := t.TempDir(), t.TempDir()
+	secret := put(t, t.TempDir(), "secret", "a secret")
+	report := filepath.Join(out, "report")
+	for name, make := range map[string]func() error{
+		"a link to a file outside": func() error { return os.Symlink(secret, report) },
+		"a folder":                 func() error { return os.Mkdir(report, 0o755) },
+		"a pipe":                   func() error { return syscall.Mkfifo(report, 0o600) },
+		"nothing":                  func() error { return nil },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		c := self(t, "status")
+		c.Writes, c.Report = []string{out}, report
+		got := open(t, dir).Run(t.Context(), c)
+		if len(got.Stdout) > 0 || got.Ending != Exited || (got.Why == "") != (name == "nothing") {
+			t.Errorf("%s: %q, %s, %q", name, got.Stdout, got.Ending, got.Why)
+		}
+		if err := os.RemoveAll(report); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := self(t, "status")
+	c.Report = secret
+	if got := open(t, dir).Run(t.Context(), c); len(got.Stdout) > 0 || !strings.Contains(got.Why, "none of the folders") {
+		t.Errorf("outside of its folders: %q, %q", got.Stdout, got.Why)
+	}
+}
+
+func TestNothingIsLeftInTheTemporaryFolder(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	c := self(t, "environment")
+	got := s.Run(t.Context(), c)
+	for line := range strings.Lines(string(got.Stdout)) {
+		home, ok := strings.CutPrefix(strings.TrimSpace(line), "HOME=")
+		if !ok {
+			continue
+		}
+		if _, err := os.Stat(filepath.Dir(home)); err == nil || !strings.Contains(home, "candlefish-tool-") {
+			t.Errorf("%s is left", home)
+		}
+		return
+	}
+	t.Errorf("it has no HOME: %q", got.Stdout)
+}

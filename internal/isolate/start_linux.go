@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -39,13 +38,12 @@ type order struct {
 
 // A report is what the first process says at its end.
 type ended struct {
-	Setup   string // why the isolation could not be set up
-	Missing string // what of it is weaker than it was asked for
-	Start   string // why the program could not be started
-	Status  int
-	Signal  int
-	TCP     bool // Landlock keeps TCP off
-	Files   bool // Landlock restricts files
+	Setup  string // why the isolation could not be set up
+	Start  string // why the program could not be started
+	Status int
+	Signal int
+	TCP    bool // Landlock keeps TCP off
+	Files  bool // Landlock restricts files
 }
 
 // A layer is one way to isolate, by what the kernel allows to whom.
@@ -64,23 +62,14 @@ func layers() []layer {
 	return all
 }
 
-// works remembers which layers this machine refused.
-var works struct {
-	sync.Mutex
-	refused map[layer]string
-}
-
 // errSetup says that a layer is not to be had here.
 var errSetup = errors.New("set up the isolation")
 
 // start runs the program in the first layer that can be had, and fills in r.ran.
 func (r *run) start(ctx context.Context) error {
 	var refused []error
-	for _, l := range layers() {
-		works.Lock()
-		_, known := works.refused[l]
-		works.Unlock()
-		if known {
+	for _, l := range r.sandbox.layers {
+		if r.sandbox.hasRefused(l) {
 			continue
 		}
 		err := r.startIn(ctx, l)
@@ -88,14 +77,17 @@ func (r *run) start(ctx context.Context) error {
 			return err
 		}
 		refused = append(refused, err)
-		works.Lock()
-		if works.refused == nil {
-			works.refused = map[layer]string{}
-		}
-		works.refused[l] = err.Error()
-		works.Unlock()
+		r.sandbox.mu.Lock()
+		r.sandbox.refused[l] = true
+		r.sandbox.mu.Unlock()
 	}
 	return fmt.Errorf("run %s: %w", r.Program, errors.Join(refused...))
+}
+
+func (s *Sandbox) hasRefused(l layer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused[l] && l != layer{} // there is nothing below the last one
 }
 
 // startIn runs the program in one layer.
@@ -110,6 +102,12 @@ func (r *run) startIn(ctx context.Context, l layer) error {
 		return errors.Join(err, orders.Close())
 	}
 	defer func() { _ = answer.Close() }()
+	if !l.own && landlockVersion() == 0 {
+		// Nothing else keeps the program, of our user, from our environment.
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+			return fmt.Errorf("hide the environment of this process: %w", err)
+		}
+	}
 	cmd := r.first(l)
 	cmd.ExtraFiles = []*os.File{orders, answers}
 	err = cmd.Start()
@@ -162,6 +160,8 @@ func (r *run) order(l layer) order {
 	}
 	if l.own {
 		o.Root = filepath.Join(r.scratch, "root")
+	} else {
+		o.Mounts = r.allowed(o.Mounts)
 	}
 	return o
 }
@@ -215,6 +215,8 @@ func (r *run) judge(l layer, said []byte, waitErr error) error {
 		return fmt.Errorf("%w: %s", errSetup, e.Setup)
 	case e.Start != "":
 		return fmt.Errorf("run %s: %s", r.Program, e.Start)
+	case r.outErr != nil:
+		r.ran.Ending, r.ran.Why = Signalled, r.outErr.Error()
 	case e.Signal != 0:
 		r.ran.Ending, r.ran.Why = Signalled, fmt.Sprintf("signal %d: %v", e.Signal, syscall.Signal(e.Signal))
 	default:
@@ -234,7 +236,10 @@ func (r *run) enforced(l layer, e ended) []string {
 		return words
 	}
 	if e.Files {
-		words = append(words, readOnly, files)
+		words = append(words, readOnly)
+		if r.withoutCovers() {
+			words = append(words, files)
+		}
 	}
 	if e.TCP && !r.Network {
 		words = append(words, tcp)

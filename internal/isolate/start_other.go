@@ -12,6 +12,11 @@ import (
 
 const nonBlocking = syscall.O_NONBLOCK
 
+// A layer is one way to isolate; there is one.
+type layer struct{}
+
+func layers() []layer { return []layer{{}} }
+
 // start runs the program with its own environment, in its own process group.
 func (r *run) start(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, r.Time)
