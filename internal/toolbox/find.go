@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,6 +88,9 @@ func (b *Box) findInstalled(e Entry) (Tool, error) {
 		return wrong(ErrChecksum, "the sha256 of %s is %s, at its installation it was %s", place, t.SHA256, r.SHA256)
 	}
 	if e.Kind == NPM {
+		if denied, ok := b.deniedPackage(e, place); ok {
+			return Tool{}, denied
+		}
 		return b.withNode(e, t, place)
 	}
 	t.Program = filepath.Join(place, e.Name)
@@ -173,4 +177,34 @@ func (e environment) look(name string) (string, error) {
 		}
 	}
 	return "", fs.ErrNotExist
+}
+
+// deniedPackage returns the first denied package in a folder of npm packages.
+func (b *Box) deniedPackage(e Entry, place string) (error, bool) {
+	raw, err := os.ReadFile(filepath.Join(place, "package-lock.json"))
+	var lock struct {
+		Packages map[string]struct {
+			Version string `json:"version"`
+		} `json:"packages"`
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &lock)
+	}
+	if err != nil {
+		return &ToolError{Name: e.Name, Err: ErrChecksum, Why: err.Error(), Hint: installHint(e.Name)}, true
+	}
+	for path, p := range lock.Packages {
+		_, name, _ := cutLast(path, "node_modules/")
+		if err, ok := b.denial("npm:"+name, p.Version, ""); ok {
+			return &ToolError{Name: e.Name, Err: ErrDenied, Why: err.Error(), Hint: installHint(e.Name)}, true
+		}
+	}
+	return nil, false
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return "", s, false
 }
