@@ -29,6 +29,12 @@ func named(tree scanner.Tree, names ...string) []string {
 	return found
 }
 
+// LockFiles returns the files of the tree with one of the names that name packages,
+// without those of vendored code.
+func LockFiles(job scanner.Job, names ...string) []string {
+	return slices.DeleteFunc(named(job.Tree, names...), func(file string) bool { return withoutPackages(job.Workspace, file) })
+}
+
 // vendored reports whether a file is in a copy of somebody else's code.
 func vendored(file string) bool {
 	return slices.ContainsFunc(strings.Split(path.Dir(file), "/"), func(folder string) bool {

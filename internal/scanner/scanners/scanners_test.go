@@ -23,7 +23,7 @@ import (
 var always = []string{"workflow-rules", "sarif"}
 
 // absent are tools of needs that have no scanner yet.
-var absent = []string{"snyk", "inventory"}
+var absent = []string{"inventory"}
 
 func TestNeedsNameScanners(t *testing.T) {
 	t.Parallel()

@@ -1,4 +1,5 @@
-package dependencies
+// Package snyk is the adapter of Snyk, for packages with known vulnerabilities.
+package snyk
 
 import (
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
+	"github.com/candlefish/deploy-action/internal/scanner/dependencies"
 	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
@@ -34,7 +36,7 @@ func (Snyk) About() scanner.About {
 
 // snykFiles returns the files of which Snyk must report.
 func snykFiles(job scanner.Job) []string {
-	return slices.DeleteFunc(named(job.Tree, snykLocks...), func(file string) bool { return withoutPackages(job.Workspace, file) })
+	return dependencies.LockFiles(job, snykLocks...)
 }
 
 // Applies reports whether there are lock files.
@@ -43,11 +45,11 @@ func (Snyk) Applies(job scanner.Job) (bool, string) {
 	if len(files) == 0 {
 		return false, "no lock file that Snyk reads"
 	}
-	return true, count(len(files), "lock file(s)")
+	return true, fmt.Sprintf("%d lock file(s)", len(files))
 }
 
 // Plant is a lock file with a version of lodash that has advisories since 2020.
-func (Snyk) Plant() scanner.Plant { return NPMAudit{}.Plant() }
+func (Snyk) Plant() scanner.Plant { return dependencies.NPMAudit{}.Plant() }
 
 // Commands tests all projects at once. One that cannot be tested fails all, and a
 // .snyk file or a policy of the service hides nothing.
