@@ -2,6 +2,8 @@ package github
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -18,6 +20,9 @@ type Request struct {
 	// Once: the request creates something, and is repeated only if GitHub did not
 	// process it.
 	Once bool
+	// Accepted: 202 is the response of a request that went well. Without it 202 is an
+	// error, as GitHub then did something else than was asked for.
+	Accepted bool
 }
 
 // Send sends a request and decodes the response into v, with the retries and errors
@@ -29,6 +34,12 @@ func (c *Client) Send(ctx context.Context, r Request, v any) error {
 			return struct{}{}, nil, err
 		}
 		resp, err := c.gh.Do(ctx, req, v)
+		if later, ok := errors.AsType[*gh.AcceptedError](err); ok && r.Accepted {
+			err = nil
+			if v != nil && len(later.Raw) > 0 {
+				err = json.Unmarshal(later.Raw, v)
+			}
+		}
 		return struct{}{}, resp, err
 	})
 	return err
