@@ -11,24 +11,25 @@ import (
 )
 
 // Validate validates a file by the JSON schema of SARIF and by the rules of the tool.
-// It returns what it finds at level error, and how much at the levels below.
-func (t *Tool) Validate(ctx context.Context, file string) (faults []string, milder int, err error) {
+// It returns what it finds at level error; below that it has opinions on style, several
+// about every result.
+func (t *Tool) Validate(ctx context.Context, file string) (faults []string, err error) {
 	dir, err := os.MkdirTemp("", "multitool")
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	report := filepath.Join(dir, "report.sarif")
-	said, runErr := t.Command(ctx, "validate", file, "--output", report, "--log", "ForceOverwrite", "--level", "Error;Warning;Note", "--kind", "Fail", "--max-file-size-in-kb", "1000000", "--rule-kind", "Sarif;Ghas").CombinedOutput()
+	said, runErr := t.Command(ctx, "validate", file, "--output", report, "--log", "ForceOverwrite", "--level", "Error", "--kind", "Fail", "--max-file-size-in-kb", "1000000", "--rule-kind", "Sarif;Ghas").CombinedOutput()
 	raw, err := os.ReadFile(report)
 	if err != nil {
-		return nil, 0, fmt.Errorf("sarif-multitool validate: %w: %s", errors.Join(runErr, err), said)
+		return nil, fmt.Errorf("sarif-multitool validate: %w: %s", errors.Join(runErr, err), said)
 	}
 	return read(raw, said)
 }
 
 // read reads the report. The tool's own failures are faults too.
-func read(raw, said []byte) (faults []string, milder int, err error) {
+func read(raw, said []byte) (faults []string, err error) {
 	type message struct {
 		Text      string
 		ID        string
@@ -53,17 +54,15 @@ func read(raw, said []byte) (faults []string, milder int, err error) {
 		}
 	}
 	if err := json.Unmarshal(raw, &log); err != nil {
-		return nil, 0, fmt.Errorf("the report of sarif-multitool: %w", err)
+		return nil, fmt.Errorf("the report of sarif-multitool: %w", err)
 	}
 	if len(log.Runs) != 1 || len(log.Runs[0].Invocations) != 1 {
-		return nil, 0, fmt.Errorf("the report of sarif-multitool has no run: %s", said)
+		return nil, fmt.Errorf("the report of sarif-multitool has no run: %s", said)
 	}
 	run := log.Runs[0]
 	for _, r := range run.Results {
 		if r.Level == "error" {
 			faults = append(faults, fmt.Sprint(r.RuleID, " ", r.Message.ID, " ", r.Message.Arguments, r.Message.Text))
-		} else {
-			milder++
 		}
 	}
 	for _, n := range slices.Concat(run.Invocations[0].ToolExecutionNotifications, run.Invocations[0].ToolConfigurationNotifications) {
@@ -74,5 +73,5 @@ func read(raw, said []byte) (faults []string, milder int, err error) {
 	if !run.Invocations[0].ExecutionSuccessful && len(faults) == 0 {
 		faults = []string{"the tool says that its run was not successful: " + string(said)}
 	}
-	return faults, milder, nil
+	return faults, nil
 }
