@@ -179,6 +179,15 @@ func (Bench) Soak(ctx context.Context, duration, seed, rate, during *string) err
 	return target(ctx, "bench:soak", gobuild.Flags("duration", duration, "seed", seed, "rate", rate, "during", during)...)
 }
 
+// Security measures parts of the security gate beside the tools that do the same.
+//
+// -only takes the beginning of the names of the scenarios, as in -only=merge;
+// -results is how many results there are, 100,000 if not given, -rounds how often all
+// is measured, and -seed what the results depend on.
+func (Bench) Security(ctx context.Context, only, results, rounds, seed *string) error {
+	return target(ctx, "bench:security", gobuild.Flags("only", only, "results", results, "rounds", rounds, "seed", seed)...)
+}
+
 // Judge says what the judge of rollouts thinks of a recorded one.
 type Judge mg.Namespace
 

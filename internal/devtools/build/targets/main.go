@@ -19,6 +19,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/bench/deploybench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/judgebench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/previewbench"
+	"github.com/candlefish/deploy-action/internal/devtools/bench/securitybench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/soakbench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/trialbench"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
@@ -41,15 +42,16 @@ var targets = map[string]target{
 		}
 		return deploybench.Run(ctx, out, *only)
 	},
-	"bench:judge":   judgebench.Run,
-	"bench:preview": plain(previewbench.Run),
-	"bench:soak":    soakbench.Run,
-	"bench:trial":   trialbench.Run,
-	"build":         plain(build.Build),
-	"figures":       figures.Run,
-	"generate":      plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
-	"judge:replay":  replay.Run,
-	"lint":          plain(build.Lint),
+	"bench:judge":    judgebench.Run,
+	"bench:preview":  plain(previewbench.Run),
+	"bench:security": securitybench.Run,
+	"bench:soak":     soakbench.Run,
+	"bench:trial":    trialbench.Run,
+	"build":          plain(build.Build),
+	"figures":        figures.Run,
+	"generate":       plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
+	"judge:replay":   replay.Run,
+	"lint":           plain(build.Lint),
 	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
 		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
 	},
