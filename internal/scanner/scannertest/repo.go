@@ -38,7 +38,7 @@ func (r *Repo) Git(args ...string) string {
 
 func (r *Repo) feed(stdin []byte, args ...string) string {
 	r.t.Helper()
-	cmd := exec.Command("git", args...)
+	cmd := exec.CommandContext(r.t.Context(), "git", args...)
 	cmd.Dir, cmd.Stdin = r.Dir, bytes.NewReader(stdin)
 	cmd.Env = append(os.Environ(), "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_EDITOR=true",
 		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL="+Author, "GIT_AUTHOR_DATE=2026-01-02T03:04:05Z",

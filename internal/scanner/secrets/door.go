@@ -165,7 +165,7 @@ func readFile(root *os.Root, path string, limit int64) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	return data, err == nil && int64(len(data)) <= limit
 }

@@ -1,19 +1,13 @@
 package secrets
 
 import (
-	"os/exec"
 	"testing"
+
+	"github.com/candlefish/deploy-action/internal/toolbox/toolboxtest"
 )
 
-// need returns the program of a tool that is installed on this machine.
+// need returns the program of a tool, verified.
 func need(t testing.TB, name string) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skipf("needs %s", name)
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return toolboxtest.Need(t, name)[name].Program
 }

@@ -55,7 +55,7 @@ func (Patterns) Scan(ctx context.Context, job scanner.Job) (scanner.Report, erro
 	if err != nil {
 		return scanner.Report{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	report := scanner.Report{Coverage: verdict.Unknown()}
 	report.Coverage.Files, report.Coverage.FilesExpected = 0, len(job.Tree.Files)
 	allowed, binary := 0, 0
@@ -97,7 +97,7 @@ func unreadFile(root *os.Root, file string) []string {
 	if err != nil {
 		return []string{fmt.Sprintf("%q could not be opened", file)}
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	head := make([]byte, sniffed)
 	n, _ := f.Read(head)
 	if isBinary(head[:n]) {

@@ -20,7 +20,7 @@ func (r *Repository) Tree(ctx context.Context) (scanner.Tree, error) {
 	if err != nil {
 		return scanner.Tree{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	if !r.IsGit() {
 		return walk(root)
 	}

@@ -212,7 +212,7 @@ func TestTreeOfAnotherUsersCheckout(t *testing.T) {
 	r.Write("a.txt", "x\n")
 	head := r.Commit("first")
 	if os.Geteuid() == 0 {
-		if out, err := exec.Command("chown", "-R", "65534:65534", r.Dir).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(t.Context(), "chown", "-R", "65534:65534", r.Dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
