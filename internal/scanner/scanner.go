@@ -112,10 +112,12 @@ type Range struct {
 	// Texts are the commits of it that add or remove text. The others have nothing
 	// that a scanner of text could see. Edits are those that add or change a file and
 	// are no merges.
-	Texts   int
-	Edits   int
-	Shallow bool   // the clone has not all of it
-	Missing string // why it could not be read; "" if it was
+	Texts int
+	Edits int
+	// Octopuses are merges of more than two branches, which git cannot make anew.
+	Octopuses int
+	Shallow   bool   // the clone has not all of it
+	Missing   string // why it could not be read; "" if it was
 	// Copy is a bare repository with these commits and a configuration of our own, so
 	// that no setting of the workspace's repository makes a tool's git run a program.
 	// It reads the objects of the folder Objects. "" if Commits is 0.

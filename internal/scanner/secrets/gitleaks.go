@@ -41,19 +41,31 @@ const leaked = 10
 func (Gitleaks) Commands(job scanner.Job) ([]isolate.Command, error) {
 	var commands []isolate.Command
 	if len(job.Tree.Files) > 0 {
-		commands = append(commands, gitleaks(job, "dir", job.Workspace))
+		commands = append(commands, gitleaks(job, "dir", "files", job.Workspace))
 	}
 	if r := job.Range; r.Copy != "" {
-		c := gitleaks(job, "git", r.Copy, "--log-opts", strings.Join(append(tree.Differences(), revisions(r)...), " "))
-		c.Reads = append(c.Reads, r.Copy, r.Objects)
-		c.Writes = append(c.Writes, filepath.Join(r.Copy, "objects")) // git makes the merges anew there
-		c.Env = []string{
-			"GIT_NO_REPLACE_OBJECTS=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
-			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+		commands = append(commands, commits(job, "commits", tree.Differences()))
+		if r.Octopuses > 0 {
+			commands = append(commands, commits(job, octopuses, tree.Octopuses()))
 		}
-		commands = append(commands, c)
 	}
 	return commands, nil
+}
+
+// octopuses is the name of the scan of merges of more than two branches.
+const octopuses = "octopuses"
+
+// commits returns a scan of the range's commits, with the options of git log.
+func commits(job scanner.Job, name string, options []string) isolate.Command {
+	r := job.Range
+	c := gitleaks(job, "git", name, r.Copy, "--log-opts", strings.Join(append(options, revisions(r)...), " "))
+	c.Reads = append(c.Reads, r.Copy, r.Objects)
+	c.Writes = append(c.Writes, filepath.Join(r.Copy, "objects")) // git makes the merges anew there
+	c.Env = []string{
+		"GIT_NO_REPLACE_OBJECTS=1", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+	}
+	return c
 }
 
 func revisions(r scanner.Range) []string {
@@ -63,8 +75,8 @@ func revisions(r scanner.Range) []string {
 	return []string{r.Head, "^" + r.Base}
 }
 
-func gitleaks(job scanner.Job, mode, target string, more ...string) isolate.Command {
-	report := filepath.Join(job.Scratch, "gitleaks-"+mode+".json")
+func gitleaks(job scanner.Job, mode, name, target string, more ...string) isolate.Command {
+	report := filepath.Join(job.Scratch, "gitleaks-"+name+".json")
 	args := []string{
 		mode, "--no-banner", "--no-color", "--log-level", "info", "--exit-code", strconv.Itoa(leaked),
 		"--report-format", "json", "--report-path", report, "--gitleaks-ignore-path", rules(job),
@@ -121,11 +133,16 @@ func (Gitleaks) Read(job scanner.Job, c isolate.Command, ran isolate.Ran) (scann
 	if c.Args[0] == "git" || job.Range.Copy == "" {
 		report.Doubts = append(report.Doubts, doubts(job.Range)...)
 	}
-	if c.Args[0] == "git" {
+	switch {
+	case strings.HasSuffix(c.Report, "-"+octopuses+".json"):
+		if said.commits < job.Range.Octopuses {
+			report.Doubts = append(report.Doubts, fmt.Sprintf("it read %d of %s of more than two branches", said.commits, count(job.Range.Octopuses, "merge", "merges")))
+		}
+	case c.Args[0] == "git":
 		// What changes no text has nothing for it, and it does not count it.
 		report.Coverage.Commits = said.commits + job.Range.Commits - job.Range.Texts
 		report.Coverage.CommitsExpected = job.Range.Commits
-	} else if said.bytes == 0 {
+	case said.bytes == 0:
 		report.Doubts = append(report.Doubts, fmt.Sprintf("it read nothing of %s", count(len(job.Tree.Files), "file", "files")))
 	}
 	for _, name := range []string{".gitleaks.toml", ".gitleaksignore"} {

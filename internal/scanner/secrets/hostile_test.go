@@ -131,6 +131,32 @@ func TestMergedBranchesInTheRange(t *testing.T) {
 	}
 }
 
+// Git cannot make a merge of three branches anew; what such a merge changes itself is
+// found all the same.
+func TestMergeOfThreeBranches(t *testing.T) {
+	t.Parallel()
+	c, r := scannertest.NewCredentials(9), scannertest.New(t)
+	r.Write("a.txt", "1\n")
+	root := r.Commit("first")
+	for _, branch := range []string{"x", "y", "z"} {
+		r.Git("checkout", "--quiet", "-b", branch, root)
+		r.Write(branch+".txt", branch+"\n")
+		r.Commit(branch)
+	}
+	r.Git("checkout", "--quiet", "-b", "work", root)
+	r.Write("work.txt", "work\n")
+	r.Commit("work")
+	r.Git("merge", "--quiet", "--no-commit", "x", "y", "z")
+	r.Write("evil.py", "TOKEN = \""+c.GitHub+"\"\n")
+	evil := r.Commit("all of them")
+	r.Git("rm", "--quiet", "evil.py")
+	job := jobOf(t, r.Dir, tree.Ends{Base: root, Head: r.Commit("gone again")})
+	report := scan(t, Gitleaks{}, job)
+	if got := at(job, report.Sightings, c.GitHub); !slices.Equal(got, []string{evil + " evil.py"}) || len(report.Doubts) > 0 {
+		t.Errorf("found at %q, doubts %q", got, report.Doubts)
+	}
+}
+
 // Files that git ignores, git's own folder and other repositories are not of the
 // repository; a file with an odd name is. No program that the repository names runs.
 func TestHostileWorkspace(t *testing.T) {

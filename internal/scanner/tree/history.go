@@ -133,9 +133,16 @@ func escape(path string) string {
 
 // Differences are the options by which git shows all that the commits of a range
 // did to text: a merge is compared with what git would have made of it, so that
-// only what a person put into the merge itself is its own.
+// only what a person put into the merge itself is its own. Git does not do that for
+// a merge of more than two branches, see [Octopuses].
 func Differences() []string {
 	return []string{"--remerge-diff", "--full-history", "--no-textconv", "--no-ext-diff", "--diff-filter=d"}
+}
+
+// Octopuses are the options by which git compares the merges of more than two
+// branches with each of these: with what the others brought, which is seen twice.
+func Octopuses() []string {
+	return []string{"-m", "--min-parents=3", "--full-history", "--no-textconv", "--no-ext-diff", "--diff-filter=d"}
 }
 
 // kinds counts what scanners of differences count as scanned: the commits with lines
@@ -158,6 +165,10 @@ func (c *bare) kinds(ctx context.Context, r *scanner.Range) error {
 		return err
 	}
 	r.Edits = strings.Count(string(out), "\x00")
+	if out, err = c.run(ctx, append([]string{"rev-list", "--min-parents=3"}, revisions(*r)...)...); err != nil {
+		return err
+	}
+	r.Octopuses = len(strings.Fields(string(out)))
 	return nil
 }
 
