@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
@@ -36,7 +35,10 @@ func absent(err error) observed {
 	if errors.As(err, &known) {
 		o.health = known.Health()
 	}
-	_, o.hint = exit.Of(err)
+	var helpful interface{ Hint() string }
+	if errors.As(err, &helpful) {
+		o.hint = helpful.Hint()
+	}
 	return o
 }
 

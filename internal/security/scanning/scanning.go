@@ -23,10 +23,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/scanner"
 )
 
-// A Finder finds installed tools. Its error says what is wrong with one, and has a
-// method Health, where that is known.
+// A Finder finds installed tools. Its error says what is wrong with one; it may have
+// the methods Health and Hint, for what follows from it and what to type.
 type Finder interface {
-	Find(name string) (Tool, error)
+	Find(ctx context.Context, name string) (Tool, error)
 }
 
 // A Tool is an installed program, verified.
@@ -125,7 +125,7 @@ func (s Scan) one(ctx context.Context, one scanner.Scanner) Seen {
 	if about.Secret != "" && job.Secret == "" {
 		return end(observed{health: verdict.Missing, why: about.Secret + " is not set"})
 	}
-	installed, err := s.find(about)
+	installed, err := s.find(ctx, about)
 	if err != nil {
 		return end(absent(err))
 	}
@@ -133,11 +133,11 @@ func (s Scan) one(ctx context.Context, one scanner.Scanner) Seen {
 	return end(s.scanAndPlant(ctx, one, installed, job))
 }
 
-func (s Scan) find(about scanner.About) (Tool, error) {
+func (s Scan) find(ctx context.Context, about scanner.About) (Tool, error) {
 	if about.Tool == "" {
 		return Tool{}, nil
 	}
-	return s.Finder.Find(about.Tool)
+	return s.Finder.Find(ctx, about.Tool)
 }
 
 // scanAndPlant scans the workspace and, if that worked, the plant.

@@ -3,15 +3,17 @@ package scanning
 import (
 	"context"
 	"errors"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
+	"github.com/candlefish/deploy-action/internal/scanner/tree"
 )
 
 var now = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
@@ -50,7 +52,7 @@ func finds() tool {
 
 type finder struct{ err error }
 
-func (f finder) Find(string) (Tool, error) {
+func (f finder) Find(context.Context, string) (Tool, error) {
 	return Tool{Command: []string{"/bin/probe"}, Version: "1.2.3"}, f.err
 }
 
@@ -63,6 +65,7 @@ type wrong struct{}
 
 func (wrong) Error() string          { return "the file is not the one of the lock" }
 func (wrong) Health() verdict.Health { return verdict.WrongChecksum }
+func (wrong) Hint() string           { return "go tool mage tools:install" }
 
 func scanOf(t *testing.T, one scanner.Scanner) Scan {
 	t.Helper()
@@ -182,8 +185,36 @@ func TestLastWordsAreRedacted(t *testing.T) {
 func TestHintOfAMissingTool(t *testing.T) {
 	t.Parallel()
 	s := scanOf(t, finds())
-	s.Finder = finder{&exit.Error{Status: exit.CouldNotRun, Err: errors.New("not installed"), Hint: "go tool mage tools:install"}}
+	s.Finder = finder{wrong{}}
 	if got := s.Run(t.Context())[0].Tool; got.Hint != "go tool mage tools:install" {
 		t.Errorf("hint %q", got.Hint)
+	}
+}
+
+// A plant has its own files, history and server, and nothing of the workspace's.
+func TestPlanterLaysAPlant(t *testing.T) {
+	t.Parallel()
+	stopped := false
+	p := scanner.Plant{
+		Files: map[string]string{"a.txt": "planted\n"}, Commit: true, Images: []string{"planted.tar"},
+		Serve: func(context.Context) (string, func(), error) {
+			return "127.0.0.1:1", func() { stopped = true }, nil
+		},
+	}
+	given := scanner.Job{
+		Workspace: "/the/workspace", Scratch: t.TempDir(), Tree: scanner.Tree{Files: []string{"secret.txt"}},
+		Images: []string{"theirs"}, Hosts: []string{"example.com"}, SARIF: []string{"x.sarif"},
+	}
+	job, clean, err := Planter(tree.Local("git"))(t.Context(), p, given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !job.Planted || !slices.Equal(job.Tree.Files, []string{"a.txt"}) || job.Range.Commits != 1 ||
+		!slices.Equal(job.Images, p.Images) || !slices.Equal(job.Hosts, []string{"127.0.0.1:1"}) || job.SARIF != nil {
+		t.Errorf("job %+v", job)
+	}
+	clean()
+	if _, err := os.Stat(job.Workspace); err == nil || !stopped {
+		t.Errorf("left behind: the workspace (%v), or its server (stopped: %v)", err, stopped)
 	}
 }
