@@ -138,6 +138,9 @@ type Place struct {
 	Ref        string
 	Commits    int // in the scanned range
 	Files      int
+	AllCommits bool     // the range is all of the history, and the clone has it
+	Images     []string // that were scanned
+	Hosts      []string // that were asked
 }
 
 // A Band is the word for a score, as the seed has it.
