@@ -1,0 +1,258 @@
+// Package scope has what a scan looks at and by which scanners: the files and the
+// commits, the base that they are compared with, and the scanners of the level.
+package scope
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/finding"
+	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/scanner"
+	"github.com/candlefish/deploy-action/internal/scanner/tree"
+	"github.com/candlefish/deploy-action/internal/security/inputs"
+	"github.com/candlefish/deploy-action/internal/security/scanning"
+)
+
+// ByRange are the scanners that look at the commits of a range: what they find in
+// those of a pull request is new by itself, and the base has no such range.
+var ByRange = []string{"gitleaks", "trufflehog"}
+
+// A Scanned is what all scanners saw.
+type Scanned struct {
+	Workspace Workspace
+	Seen      []scanning.Seen
+	// Base is what they saw in the commit to compare with; nil if there is none.
+	Base       []scanning.Seen
+	BaseCommit string
+}
+
+// Tools are the tools of what was seen.
+func Tools(seen []scanning.Seen) []verdict.Tool {
+	tools := make([]verdict.Tool, len(seen))
+	for i, one := range seen {
+		tools[i] = one.Tool
+	}
+	return tools
+}
+
+// Sightings are all that was seen.
+func Sightings(seen []scanning.Seen) []finding.Sighting {
+	var all []finding.Sighting
+	for _, one := range seen {
+		all = append(all, one.Sightings...)
+	}
+	return all
+}
+
+// A Scope is a scan before it runs.
+type Scope struct {
+	inputs.Occasion
+	Values   input.Values
+	Settings map[string]string
+	Scanners []scanner.Scanner
+	Finder   scanning.Finder
+	Cache    string   // the folder for databases
+	Environ  []string // of the process
+	Random   io.Reader
+	Now      func() time.Time
+	Log      Log
+}
+
+// A Log is where a scan says how far it is; an action.Action is one.
+type Log interface {
+	Printf(format string, args ...any)
+	Group(title string)
+	EndGroup()
+	Redact(text string) string
+}
+
+// Run runs the scanners over the workspace, and over the base if that is what the
+// findings are compared with.
+func (s *Scope) Run(ctx context.Context, work string) (Scanned, error) {
+	w, err := openWorkspace(ctx, s.Values.String("dir"), work, s.Occasion)
+	if err != nil {
+		return Scanned{}, err
+	}
+	job, err := s.job(w, work)
+	if err != nil {
+		return Scanned{}, err
+	}
+	s.Log.Printf("scanning %d files and %d commits (%s) at level %s", len(w.Files.Files), w.Span.Commits, w.Span.Why, s.Level)
+	out := Scanned{Workspace: w, Seen: s.scanner(job, s.excluded).Run(ctx)}
+	if s.Compare != inputs.CompareBase {
+		return out, ctx.Err()
+	}
+	s.Log.Group("The commit to compare with")
+	defer s.Log.EndGroup()
+	if out.BaseCommit, err = w.repo.Commit(ctx, s.Against); err != nil {
+		return out, fmt.Errorf("compare with the base: %w", err)
+	}
+	baseJob, err := s.baseJob(ctx, job, out.BaseCommit, filepath.Join(work, "base"))
+	if err != nil {
+		return out, fmt.Errorf("compare with the base: %w", err)
+	}
+	s.Log.Printf("scanning %d files of %.10s", len(baseJob.Tree.Files), out.BaseCommit)
+	out.Base = s.scanner(baseJob, s.excludedOfBase).Run(ctx)
+	return out, ctx.Err()
+}
+
+// job is what there is to scan.
+func (s *Scope) job(w Workspace, work string) (scanner.Job, error) {
+	key := make([]byte, 32)
+	if _, err := s.Random.Read(key); err != nil {
+		return scanner.Job{}, fmt.Errorf("make a key for hashes of secrets: %w", err)
+	}
+	scratch := filepath.Join(work, "scratch")
+	return scanner.Job{
+		Workspace: w.Dir, Scratch: scratch, Cache: s.Cache, Tree: w.Files, Range: w.Span,
+		Images: s.Values.List("images"), Hosts: s.Values.List("hosts"), SARIF: s.Values.List("sarif-files"),
+		Deep: s.Level == verdict.Deep, Verify: s.Values.Bool("verify-secrets"), Offline: s.Values.Bool("offline"),
+		Hash: finding.NewHasher(key), Now: s.Now(), Settings: s.Settings, Rules: w.Dir,
+	}, os.MkdirAll(scratch, 0o700)
+}
+
+// baseJob is a job of the files of another commit. Its history is no part of it.
+func (s *Scope) baseJob(ctx context.Context, job scanner.Job, commit, folder string) (scanner.Job, error) {
+	files, err := tree.Extract(ctx, Git, job.Range, commit, folder)
+	if err != nil {
+		return job, err
+	}
+	job.Workspace, job.Tree, job.Rules = folder, files, folder
+	job.Range = scanner.Range{Missing: "only the files of the base are scanned"}
+	job.Images, job.Hosts, job.SARIF = nil, nil, nil
+	return job, nil
+}
+
+// scanner returns what runs the scanners that are not excluded over a job.
+func (s *Scope) scanner(job scanner.Job, excluded func(string) string) scanning.Scan {
+	return scanning.Scan{
+		Scanners: s.Scanners, Excluded: excluded, Finder: s.Finder, Plant: scanning.Planter(tree.Local(Git)), Job: job,
+		Sandbox: s.sandbox, Getenv: s.secretOf, Slots: s.slots(), Timeout: s.Values.Duration("tool-timeout"),
+		Now: s.Now, Progress: s.progress, Clean: s.Log.Redact,
+	}
+}
+
+// sandbox returns what runs tools over a folder.
+func (s *Scope) sandbox(workspace string) scanning.Runner {
+	box, err := isolate.Open(workspace, s.Environ)
+	if err != nil {
+		return unopened{err}
+	}
+	return box
+}
+
+// unopened is the sandbox that could not be made: nothing runs outside of one.
+type unopened struct{ err error }
+
+// Run implements scanning.Runner.
+func (u unopened) Run(context.Context, isolate.Command) isolate.Ran {
+	return isolate.Ran{Ending: isolate.NotStarted, Why: u.err.Error()}
+}
+
+func (s *Scope) slots() int {
+	if n := s.Values.Int("parallel"); n > 0 {
+		return n
+	}
+	return runtime.NumCPU()
+}
+
+// secretOf gives a scanner the secret that it is named for, and no other.
+func (s *Scope) secretOf(name string) string {
+	if name == "SNYK_TOKEN" {
+		return s.Values.String("snyk-token")
+	}
+	return ""
+}
+
+// excluded says why a scanner does not run, "" if it does.
+func (s *Scope) excluded(name string) string {
+	if slices.Contains(s.Values.List("skip-tools"), name) {
+		return "the input skip-tools names it"
+	}
+	if !slices.Contains(s.wanted(), name) {
+		return fmt.Sprintf("it is not part of level %s", s.Level)
+	}
+	return ""
+}
+
+func (s *Scope) excludedOfBase(name string) string {
+	if slices.Contains(ByRange, name) {
+		return "it scans commits, and those of the base are not compared"
+	}
+	return s.excluded(name)
+}
+
+// wanted are the names of the scanners that run: those of the level, and those that
+// no level needs, since they look at what an input names or cost next to nothing.
+func (s *Scope) wanted() []string {
+	all := named(verdict.NeedsOf(verdict.Deep))
+	names := s.ofLevel()
+	for _, one := range s.Scanners {
+		if name := one.About().Name; !slices.Contains(all, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ofLevel are the scanners that the level names. A quick scan has one for each need,
+// the first that the user did not take out.
+func (s *Scope) ofLevel() []string {
+	needs := verdict.NeedsOf(s.Level)
+	if s.Level != verdict.Quick {
+		return named(needs)
+	}
+	var names []string
+	for _, need := range needs {
+		left := slices.DeleteFunc(slices.Clone(need.Tools), func(name string) bool { return slices.Contains(s.Values.List("skip-tools"), name) })
+		names = append(names, left[:min(1, len(left))]...)
+	}
+	return names
+}
+
+// named are the tools that needs name.
+func named(needs []verdict.Need) (names []string) {
+	for _, need := range needs {
+		names = append(names, need.Tools...)
+	}
+	return names
+}
+
+// Needs are what the level must contain, without what the user called optional.
+func (s *Scope) Needs() (needs []verdict.Need, without []string) {
+	optional := s.Values.List("optional-tools")
+	for _, need := range verdict.NeedsOf(s.Level) {
+		kept := slices.DeleteFunc(slices.Clone(need.Tools), func(name string) bool { return slices.Contains(optional, name) })
+		if len(kept) == 0 {
+			without = append(without, need.What)
+			continue
+		}
+		needs = append(needs, need)
+	}
+	return needs, without
+}
+
+// progress says how a scanner ended.
+func (s *Scope) progress(t verdict.Tool) {
+	if t.Health == verdict.LeftOut {
+		return
+	}
+	line := fmt.Sprintf("%-14s %s", t.Name, t.Health)
+	if t.Health == verdict.Healthy {
+		line += fmt.Sprintf(", %d found", t.Found)
+	}
+	if t.Why != "" {
+		line += ": " + strings.ReplaceAll(t.Why, "\n", " ")
+	}
+	s.Log.Printf("%s (%.1f s)", line, t.Took.Seconds())
+}
