@@ -255,6 +255,52 @@ func (Tools) List(ctx context.Context, dir, lock *string) error {
 // Sum prints the sha256 of a program or a folder as a lock file of your own has it.
 func (Tools) Sum(ctx context.Context, path string) error { return target(ctx, "tools:sum", path) }
 
+// Security scans this repository, or another one by -flags="--dir=PATH".
+type Security mg.Namespace
+
+// Quick scans what a pull request must not bring: secrets, known vulnerabilities of
+// npm packages, dangerous workflows.
+//
+// As in all targets of a scan, inputs come from the environment or from -flags, as
+// in -flags="--fail-on=medium --base=origin/main".
+func (Security) Quick(ctx context.Context, flags *string) error {
+	return securityGate(ctx, flags, "--level=quick")
+}
+
+// Standard also scans code, containers, configuration and all dependencies.
+func (Security) Standard(ctx context.Context, flags *string) error {
+	return securityGate(ctx, flags, "--level=standard")
+}
+
+// Deep also scans the whole history, and hosts.
+func (Security) Deep(ctx context.Context, flags *string) error {
+	return securityGate(ctx, flags, "--level=deep")
+}
+
+// Report writes the reports of the last scan again.
+func (Security) Report(ctx context.Context, flags *string) error {
+	return securityGate(ctx, flags, "--command=report")
+}
+
+// Baseline records the findings of the last scan, so that later ones are compared
+// with them.
+func (Security) Baseline(ctx context.Context, flags *string) error {
+	return securityGate(ctx, flags, "--command=baseline")
+}
+
+// Explain says of a finding of the last scan who saw it, why it counts, how to mend
+// it and how to waive it.
+//
+// -finding is its ID, its CVE, or the beginning of either; without it all findings
+// that fail are explained.
+func (Security) Explain(ctx context.Context, finding, flags *string) error {
+	return securityGate(ctx, flags, append([]string{"--command=explain"}, gobuild.Flags("finding", finding)...)...)
+}
+
+func securityGate(ctx context.Context, flags *string, args ...string) error {
+	return target(ctx, "security", append(args, gobuild.Split(flags)...)...)
+}
+
 // Sandbox is a real cluster on this machine, for tests and for trying a deploy.
 type Sandbox mg.Namespace
 

@@ -12,6 +12,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/preview"
+	"github.com/candlefish/deploy-action/internal/security"
 )
 
 // A section is a part of a file that is made from the code. It stands between a
@@ -24,7 +25,7 @@ type section struct {
 }
 
 func sections() []section {
-	spec, previews := deploy.Spec(), preview.Spec()
+	spec, previews, gate := deploy.Spec(), preview.Spec(), security.Spec()
 	return []section{
 		{"action.yml", "action", spec.ActionYAML()},
 		{"README.md", "inputs", spec.InputTable()},
@@ -41,12 +42,16 @@ func sections() []section {
 		{"actions/pr-preview/README.md", "outputs", previews.OutputTable()},
 		{"actions/pr-preview/README.md", "permissions", previews.PermissionTable()},
 		{"actions/pr-preview-browser/action.yml", "action", previews.ActionYAML()},
+		{"actions/security-gate/action.yml", "action", gate.ActionYAML()},
+		{"actions/security-gate/README.md", "inputs", gate.InputTable()},
+		{"actions/security-gate/README.md", "outputs", gate.OutputTable()},
+		{"actions/security-gate/README.md", "permissions", gate.PermissionTable()},
 		{schemaFile, "", schemaJSON()},
 	}
 }
 
 // Specs returns the Spec of every use case.
-func Specs() []input.Spec { return []input.Spec{deploy.Spec(), preview.Spec()} }
+func Specs() []input.Spec { return []input.Spec{deploy.Spec(), preview.Spec(), security.Spec()} }
 
 // serviceAccount is the manifest of the account that a detached release runs as,
 // with the names that the inputs have by default.

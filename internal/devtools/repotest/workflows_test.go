@@ -1,7 +1,6 @@
 package repotest
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -74,7 +73,7 @@ func copyActions(t *testing.T, project string) {
 	t.Helper()
 	copyFile(t, filepath.Join(root, "action.yml"), filepath.Join(project, "action.yml"))
 	copyFile(t, filepath.Join(root, "Dockerfile"), filepath.Join(project, "Dockerfile"))
-	for _, name := range []string{"actions/pr-preview", "actions/pr-preview-browser"} {
+	for _, name := range []string{"actions/pr-preview", "actions/pr-preview-browser", "actions/security-gate"} {
 		dir := filepath.Join(project, name)
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			t.Fatal(err)
@@ -85,13 +84,15 @@ func copyActions(t *testing.T, project string) {
 		}
 		// The runner takes a Dockerfile.NAME too (IsDockerfile in its DockerUtil.cs),
 		// actionlint does not.
-		text = bytes.ReplaceAll(text, []byte("Dockerfile.browser"), []byte("Dockerfile"))
+		text = regexp.MustCompile(`Dockerfile\.[a-z]+`).ReplaceAll(text, []byte("Dockerfile"))
 		if err := os.WriteFile(filepath.Join(dir, "action.yml"), text, 0o666); err != nil {
 			t.Fatal(err)
 		}
 		// Its entrypoint is in the image; actionlint looks for it beside the file.
-		if err := os.WriteFile(filepath.Join(dir, "pr-preview"), nil, 0o777); err != nil {
-			t.Fatal(err)
+		for _, program := range []string{"pr-preview", "security-gate"} {
+			if err := os.WriteFile(filepath.Join(dir, program), nil, 0o777); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

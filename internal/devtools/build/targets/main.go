@@ -27,6 +27,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/replay"
+	"github.com/candlefish/deploy-action/internal/security"
 )
 
 // A target writes to out what it has to say. It gets the arguments behind its
@@ -61,6 +62,9 @@ var targets = map[string]target{
 	"tools:list":    build.ListTools,
 	"tools:sum":     build.SumTools,
 	"vuln":          plain(build.Vulnerabilities),
+	"security": func(_ context.Context, _ io.Writer, args []string) error {
+		return exitStatus(security.Main(action.OS(), args))
+	},
 }
 
 // plain is a target without arguments.
