@@ -90,7 +90,7 @@ func (NPMAudit) Plant() scanner.Plant {
 // foundLodash reports whether a sighting is one of the two old advisories of
 // lodash 4.17.15: prototype pollution and command injection.
 func foundLodash(s finding.Sighting) bool {
-	known := []string{"GHSA-p6mc-m468-83gw", "CVE-2020-8203", "GHSA-35jh-r3h4-6jhw", "CVE-2021-23337"}
+	known := []string{"GHSA-p6mc-m468-83gw", "CVE-2020-8203", "GHSA-35jh-r3h4-6jhm", "CVE-2021-23337"}
 	return s.Package.Name == "lodash" && slices.ContainsFunc(s.IDs, func(id string) bool { return slices.Contains(known, id) })
 }
 

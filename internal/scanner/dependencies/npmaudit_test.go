@@ -52,7 +52,7 @@ func TestNPMAuditFindsAdvisoriesByTheRealNPM(t *testing.T) {
 	}
 	// Five advisories of two packages. mkdirp has none of its own.
 	want := map[string]string{
-		"GHSA-35jh-r3h4-6jhw": "lodash high 7.2", "GHSA-29mw-wpgm-hmr9": "lodash moderate 5.3", "GHSA-p6mc-m468-83gw": "lodash high 7.4",
+		"GHSA-35jh-r3h4-6jhm": "lodash high 7.2", "GHSA-29mw-wpgm-hmr9": "lodash moderate 5.3", "GHSA-p6mc-m468-83gw": "lodash high 7.4",
 		"GHSA-vh95-rmgr-6w4m": "minimist moderate 5.6", "GHSA-xvch-5gv4-984h": "minimist critical 9.8",
 	}
 	for _, s := range report.Sightings {
@@ -202,7 +202,7 @@ func BenchmarkNPMAudit100k(b *testing.B) {
 			text.WriteByte(',')
 		}
 		fmt.Fprintf(&text, `"p%d": {"name": "p%d", "severity": "high", "isDirect": false, "via": [{"source": %d, "name": "p%d", "dependency": "p%d",
-"title": "Command Injection", "url": "https://github.com/advisories/GHSA-35jh-r3h4-6jhw", "severity": "high", "cwe": ["CWE-77"],
+"title": "Command Injection", "url": "https://github.com/advisories/GHSA-35jh-r3h4-6jhm", "severity": "high", "cwe": ["CWE-77"],
 "cvss": {"score": 7.2, "vectorString": "CVSS:3.1/AV:N/AC:L/PR:H/UI:N/S:U/C:H/I:H/A:H"}, "range": "<4.17.21"}], "effects": [],
 "range": "<=4.17.20", "nodes": ["node_modules/p%d"], "fixAvailable": true}`, i, i, i, i, i, i)
 	}

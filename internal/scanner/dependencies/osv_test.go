@@ -63,7 +63,7 @@ func TestOSVScannerFindsAdvisoriesByTheRealTool(t *testing.T) {
 		"GO-2022-1059 CVE-2022-32149 GHSA-69ch-w2m2-3vjp golang.org/x/text  0.0 api/go.mod:6 fixed 0.3.8",
 		"GO-2026-5970 CVE-2026-56852 golang.org/x/text  0.0 api/go.mod:6 fixed 0.39.0",
 		"GO-2026-6629 CVE-2026-56851 golang.org/x/text  0.0 api/go.mod:6 fixed 0.41.0",
-		"GHSA-35jh-r3h4-6jhw CVE-2021-23337 lodash high 7.2 web/package-lock.json:8 fixed 4.17.21",
+		"GHSA-35jh-r3h4-6jhm CVE-2021-23337 lodash high 7.2 web/package-lock.json:8 fixed 4.17.21",
 		"GHSA-p6mc-m468-83gw CVE-2020-8203 lodash high 7.4 web/package-lock.json:8 fixed 4.17.19",
 		"GHSA-vh95-rmgr-6w4m CVE-2020-7598 minimist moderate 5.6 web/package-lock.json:9 fixed 0.2.1, 1.2.3",
 		"GHSA-xvch-5gv4-984h CVE-2021-44906 minimist critical 9.8 web/package-lock.json:9 fixed 0.2.4, 1.2.6",
@@ -154,11 +154,11 @@ func TestOSVScannerMakesOneOfAliases(t *testing.T) {
 	t.Parallel()
 	c := osvCase(t)
 	c.Report = []byte(`{"results": [{"source": {"path": "requirements.txt"}, "packages": [{"package": {"name": "a", "version": "1", "ecosystem": "PyPI"},
-"groups": [{"ids": ["GHSA-35jh-r3h4-6jhw", "PYSEC-2021-1"], "aliases": ["CVE-2021-1", "GHSA-35jh-r3h4-6jhw", "PYSEC-2021-1"], "max_severity": "9.3"}],
+"groups": [{"ids": ["GHSA-35jh-r3h4-6jhm", "PYSEC-2021-1"], "aliases": ["CVE-2021-1", "GHSA-35jh-r3h4-6jhm", "PYSEC-2021-1"], "max_severity": "9.3"}],
 "vulnerabilities": [{"id": "PYSEC-2021-1", "published": "2021-01-01T00:00:00Z"},
-{"id": "GHSA-35jh-r3h4-6jhw", "published": "2021-02-01T00:00:00Z", "severity": [{"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}], "database_specific": {"severity": "MODERATE"}}]}]}]}`)
+{"id": "GHSA-35jh-r3h4-6jhm", "published": "2021-02-01T00:00:00Z", "severity": [{"type": "CVSS_V4", "score": "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"}], "database_specific": {"severity": "MODERATE"}}]}]}]}`)
 	got := c.Read(t).Sightings
-	if len(got) != 1 || !slices.Equal(got[0].IDs, []string{"GHSA-35jh-r3h4-6jhw", "PYSEC-2021-1", "CVE-2021-1"}) ||
+	if len(got) != 1 || !slices.Equal(got[0].IDs, []string{"GHSA-35jh-r3h4-6jhm", "PYSEC-2021-1", "CVE-2021-1"}) ||
 		got[0].Rating != (finding.Rating{Word: "moderate", Score: 9.3}) || got[0].Known.Month() != time.January {
 		t.Errorf("%+v", got)
 	}

@@ -62,7 +62,7 @@ func TestTrivyFSFindsAdvisoriesByTheRealTrivy(t *testing.T) {
 		"CVE-2021-38561 GHSA-ppp9-7jff-5vj2 golang.org/x/text 0.3.5 fixed 0.3.7 high 7.5 go.mod",
 		"CVE-2022-32149 GHSA-69ch-w2m2-3vjp golang.org/x/text 0.3.5 fixed 0.3.8 high 7.5 go.mod",
 		"CVE-2020-8203 GHSA-p6mc-m468-83gw lodash 4.17.15 fixed 4.17.19 high 7.4 web/package-lock.json",
-		"CVE-2021-23337 GHSA-35jh-r3h4-6jhw lodash 4.17.15 fixed 4.17.21 high 7.2 web/package-lock.json",
+		"CVE-2021-23337 GHSA-35jh-r3h4-6jhm lodash 4.17.15 fixed 4.17.21 high 7.2 web/package-lock.json",
 		"CVE-2021-44906 GHSA-xvch-5gv4-984h minimist 0.0.8 fixed 0.2.4, 1.2.6 critical 9.8 web/package-lock.json",
 		"CVE-2020-7598 GHSA-vh95-rmgr-6w4m minimist 0.0.8 fixed 0.2.1, 1.2.3 medium 5.6 web/package-lock.json",
 	}
@@ -219,10 +219,10 @@ func BenchmarkTrivy100k(b *testing.B) {
 		if i > 0 {
 			text.WriteByte(',')
 		}
-		fmt.Fprintf(&text, `{"VulnerabilityID": "CVE-2021-%d", "VendorIDs": ["GHSA-35jh-r3h4-6jhw"], "PkgID": "p%d", "PkgName": "p%d", "InstalledVersion": "1.0.0",
+		fmt.Fprintf(&text, `{"VulnerabilityID": "CVE-2021-%d", "VendorIDs": ["GHSA-35jh-r3h4-6jhm"], "PkgID": "p%d", "PkgName": "p%d", "InstalledVersion": "1.0.0",
 "FixedVersion": "1.0.1", "Status": "fixed", "SeveritySource": "ghsa", "PrimaryURL": "https://avd.aquasec.com/nvd/cve-2021-%d", "Title": "command injection", "Severity": "HIGH",
 "Description": "A long text about how it comes that this version can be made to run commands.", "CweIDs": ["CWE-94"], "CVSS": {"ghsa": {"V3Score": 7.2}},
-"References": ["https://github.com/advisories/GHSA-35jh-r3h4-6jhw"], "PublishedDate": "2021-02-15T13:15:12.56Z"}`, i, i, i, i)
+"References": ["https://github.com/advisories/GHSA-35jh-r3h4-6jhm"], "PublishedDate": "2021-02-15T13:15:12.56Z"}`, i, i, i, i)
 	}
 	text.WriteString("]}]}")
 	c := conform.Case{Program: TrivyFS{}, Job: realtool.Job(b, nil), Report: []byte(text.String())}

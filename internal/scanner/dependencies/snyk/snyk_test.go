@@ -33,7 +33,7 @@ func TestSnykReadsVulnerabilitiesOnce(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s fixed %s direct %v %s %d", strings.Join(s.IDs, " "), fmt.Sprintf("%s %s %.1f", s.Package.Name, s.Rating.Word, s.Rating.Score), s.Package.Fixed, s.Package.Direct, s.Location.Path, s.Known.Year()))
 	}
 	want := []string{
-		"SNYK-JS-LODASH-1040724 CVE-2021-23337 GHSA-35jh-r3h4-6jhw lodash high 7.2 fixed 4.17.21 direct true web/package-lock.json 2021",
+		"SNYK-JS-LODASH-1040724 CVE-2021-23337 GHSA-35jh-r3h4-6jhm lodash high 7.2 fixed 4.17.21 direct true web/package-lock.json 2021",
 		"SNYK-JS-MINIMIST-2429795 CVE-2021-44906 GHSA-xvch-5gv4-984h minimist critical 9.8 fixed 0.2.4, 1.2.6 direct false web/package-lock.json 2022",
 	}
 	if !slices.Equal(got, want) {
