@@ -15,12 +15,12 @@ import (
 
 func TestActionlintItself(t *testing.T) {
 	t.Parallel()
-	program := toolboxtest.Need(t, "actionlint")["actionlint"].Program
+	tool := toolboxtest.Need(t, "actionlint")["actionlint"]
 	workspace := map[string]string{".github/actionlint.yaml": "paths:\n  \"**/*.yml\":\n    ignore: [\".*\"]\n"}
 	for _, name := range []string{"broken.yml", "dangerous.yml", "ok.yml"} {
 		workspace[".github/workflows/"+name] = read(t, name)
 	}
-	r, err := realtool.Scan(t, Actionlint{}, program, realtool.Job(t, workspace))
+	r, err := realtool.Scan(t, Actionlint{}, tool, realtool.Job(t, workspace))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestActionlintItself(t *testing.T) {
 	}
 
 	job := realtool.Planted(t, Actionlint{}, realtool.Job(t, nil))
-	r, err = realtool.Scan(t, Actionlint{}, program, job)
+	r, err = realtool.Scan(t, Actionlint{}, tool, job)
 	if err != nil || !slices.ContainsFunc(r.Sightings, Actionlint{}.Plant().Found) || r.Coverage.Files != 1 {
 		t.Errorf("the plant was not found: %v, %+v", err, r)
 	}
