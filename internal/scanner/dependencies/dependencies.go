@@ -1,5 +1,5 @@
 // Package dependencies has the scanners of packages that a project uses: known
-// vulnerabilities by npm audit, OSV-Scanner, Snyk and govulncheck, and an
+// vulnerabilities by npm audit, OSV-Scanner and govulncheck. Below it are Snyk and an
 // inventory of our own.
 //
 // The adapters count advisories, not packages, and name each by all identifiers
@@ -22,7 +22,7 @@ import (
 func named(tree scanner.Tree, names ...string) []string {
 	var found []string
 	for _, file := range tree.Files {
-		if slices.Contains(names, path.Base(file)) && !vendored(file) {
+		if slices.Contains(names, path.Base(file)) && !Vendored(file) {
 			found = append(found, file)
 		}
 	}
@@ -35,11 +35,21 @@ func LockFiles(job scanner.Job, names ...string) []string {
 	return slices.DeleteFunc(named(job.Tree, names...), func(file string) bool { return withoutPackages(job.Workspace, file) })
 }
 
-// vendored reports whether a file is in a copy of somebody else's code.
-func vendored(file string) bool {
+// Vendored reports whether a file is in a copy of somebody else's code.
+func Vendored(file string) bool {
 	return slices.ContainsFunc(strings.Split(path.Dir(file), "/"), func(folder string) bool {
 		return folder == "node_modules" || folder == "vendor"
 	})
+}
+
+// IsLock reports whether a file is, by its name, one that names packages.
+func IsLock(file string) bool {
+	return slices.Contains(osvLocks, path.Base(file)) || IsNPMLock(file)
+}
+
+// IsNPMLock reports whether a file is, by its name, a lock file of npm packages.
+func IsNPMLock(file string) bool {
+	return slices.Contains(npmLocks, path.Base(file)) || slices.Contains(foreignLocks, path.Base(file))
 }
 
 // has reports whether the tree has a file. Its files are sorted.

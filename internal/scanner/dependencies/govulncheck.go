@@ -48,7 +48,7 @@ func goModules(tree scanner.Tree) (modules, ofTests []string) {
 		all[path.Dir(file)] = false
 	}
 	for _, file := range tree.Files {
-		if path.Ext(file) != ".go" || strings.HasSuffix(file, "_test.go") || vendored(file) {
+		if path.Ext(file) != ".go" || strings.HasSuffix(file, "_test.go") || Vendored(file) {
 			continue
 		}
 		if in, ok := moduleOf(all, path.Dir(file)); ok {

@@ -190,7 +190,7 @@ func fixedOf(versions string) string {
 func npmNotes(job scanner.Job, lock npmLock) []string {
 	var notes []string
 	for _, file := range job.Tree.Files {
-		if filepath.Base(file) == ".npmrc" && !vendored(file) {
+		if filepath.Base(file) == ".npmrc" && !Vendored(file) {
 			notes = append(notes, file+" is not used: registries and scripts of the repository have no say in its audit")
 		}
 	}

@@ -49,7 +49,7 @@ func osvLockFiles(job scanner.Job) []string {
 	for _, file := range job.Tree.Files {
 		base := path.Base(file)
 		requirements, _ := path.Match("requirements*.txt", base)
-		if (requirements || slices.Contains(osvLocks, base)) && !vendored(file) && !withoutPackages(job.Workspace, file) {
+		if (requirements || slices.Contains(osvLocks, base)) && !Vendored(file) && !withoutPackages(job.Workspace, file) {
 			locks = append(locks, file)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/scanner/anysarif"
 	"github.com/candlefish/deploy-action/internal/scanner/code"
 	"github.com/candlefish/deploy-action/internal/scanner/dependencies"
+	"github.com/candlefish/deploy-action/internal/scanner/dependencies/inventory"
 	"github.com/candlefish/deploy-action/internal/scanner/dependencies/snyk"
 	"github.com/candlefish/deploy-action/internal/scanner/images"
 	"github.com/candlefish/deploy-action/internal/scanner/network"
@@ -20,7 +21,7 @@ import (
 func All() []scanner.Scanner {
 	return []scanner.Scanner{
 		secrets.Gitleaks{}, secrets.TruffleHog{}, secrets.Patterns{},
-		dependencies.NPMAudit{}, dependencies.OSVScanner{}, dependencies.Govulncheck{}, snyk.Snyk{},
+		dependencies.NPMAudit{}, dependencies.OSVScanner{}, dependencies.Govulncheck{}, snyk.Snyk{}, inventory.Inventory{},
 		images.TrivyFS{}, images.TrivyConfig{}, images.TrivyImage{}, images.Hadolint{},
 		code.ESLint{}, code.Semgrep{}, code.CodeQL{},
 		workflows.Actionlint{}, workflows.Zizmor{}, workflows.Rules{},
