@@ -234,3 +234,29 @@ func TestGitWorksOnAWorktree(t *testing.T) {
 		}
 	})
 }
+
+// A machine whose connections a company's proxy opens trusts certificates of its own.
+func TestAuthoritiesOfTheMachineAreForProgramsWithNetwork(t *testing.T) {
+	t.Parallel()
+	for _, l := range layers() {
+		t.Run(fmt.Sprintf("%+v", l), func(t *testing.T) {
+			t.Parallel()
+			ca := put(t, t.TempDir(), "ca.pem", "a certificate")
+			s := open(t, t.TempDir(), "NODE_EXTRA_CA_CERTS="+ca, jobVariable)
+			s.layers = []layer{l}
+			for _, online := range []bool{true, false} {
+				c := self(t, "environment")
+				c.Network = online
+				if got := s.Run(t.Context(), c); strings.Contains(string(got.Stdout), "NODE_EXTRA_CA_CERTS="+ca+"\n") != online {
+					t.Errorf("network %t: %s %s, its environment is\n%s", online, got.Ending, got.Why, got.Stdout)
+				}
+				c = self(t, "read", ca)
+				c.Network = online
+				got := s.Run(t.Context(), c)
+				if read := strings.Contains(string(got.Stdout), `"a certificate"`); online && !read || !online && read && slices.Contains(got.Enforced, files) {
+					t.Errorf("network %t, %v: %s %s, it read %q", online, got.Enforced, got.Ending, got.Why, got.Stdout)
+				}
+			}
+		})
+	}
+}

@@ -44,7 +44,7 @@ func (r *run) mounts() []mount {
 	read(system...)
 	if r.Network {
 		read("/etc/resolv.conf")
-		for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		for _, name := range authorities {
 			if v := variable(r.env, name); v != "" {
 				read(v)
 			}

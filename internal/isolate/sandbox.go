@@ -177,12 +177,16 @@ func (r *run) coverFile(i int) string { return filepath.Join(r.scratch, fmt.Spri
 
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// authorities are the variables that name files or folders with the certificates that
+// the machine trusts: Go and OpenSSL read the first two, Node.js the last.
+var authorities = []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"}
+
 // environment is what the program gets: nothing of the job but, if it needs a network,
 // the ways through it.
 func (r *run) environment() []string {
 	env := []string{"PATH=" + searchPath, "HOME=" + r.home, "TMPDIR=" + r.tmp, "LANG=C.UTF-8", "GIT_CONFIG_NOSYSTEM=1"}
 	if r.Network {
-		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		for _, name := range append([]string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}, authorities...) {
 			if v := variable(r.sandbox.environ, name); v != "" {
 				env = append(env, name+"="+v)
 			}
