@@ -142,7 +142,7 @@ func scanWith(t *testing.T, one scanner.Scanner, runner always, finder anyTool) 
 		Scanners: []scanner.Scanner{one}, Excluded: func(string) string { return "" }, Finder: finder, Job: job,
 		Sandbox: func(string) scanning.Runner { return runner }, Plant: scanning.Planter(git),
 		Getenv: func(string) string { return "a-token" }, Timeout: time.Minute, Now: func() time.Time { return job.Now },
-		Progress: func(verdict.Tool) {}, Clean: strings.TrimSpace,
+		Progress: func(verdict.Tool) {}, After: time.After, Waiting: func([]scanning.Running) {}, Clean: strings.TrimSpace,
 	}
 	return s.Run(t.Context())[0]
 }

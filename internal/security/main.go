@@ -117,7 +117,7 @@ func (p program) session(a *action.Action, v input.Values) (*session, error) {
 func (s *session) scope() *scope.Scope {
 	return &scope.Scope{
 		Occasion: s.Occasion, Values: s.v, Settings: s.settings, Scanners: s.scanners, Finder: s.finder,
-		Cache: s.cacheDir, Environ: s.environ, Random: s.random, Now: s.now, Log: s.a,
+		Cache: s.cacheDir, Environ: s.environ, Random: s.random, Now: s.now, After: s.after, Log: s.a,
 	}
 }
 

@@ -3,6 +3,7 @@ package scanning
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -45,10 +46,7 @@ func absent(err error) observed {
 // endedBadly says what is wrong with how a program ended, if something is.
 func endedBadly(ran isolate.Ran, limit time.Duration) (observed, bool) {
 	bad := func(h verdict.Health, why string) (observed, bool) {
-		if said := lastLines(ran.Stderr); said != "" {
-			why += "; its last words: " + said
-		}
-		return observed{health: h, why: why, isolated: ran.Enforced}, true
+		return observed{health: h, why: withLastWords(why, ran.Stderr), isolated: ran.Enforced}, true
 	}
 	switch ran.Ending {
 	case isolate.Exited:
@@ -66,22 +64,55 @@ func endedBadly(ran isolate.Ran, limit time.Duration) (observed, bool) {
 	return bad(verdict.Crashed, strings.TrimSpace(fmt.Sprintf("%s %s", ran.Ending, ran.Why)))
 }
 
+// unreadable says why a report could not be read: the adapter's reason, and what the
+// program itself said if that is more.
 func unreadable(err error, ran isolate.Ran) string {
-	why := fmt.Sprintf("exit status %d, and %v", ran.Status, err)
-	if said := lastLines(ran.Stderr); said != "" {
-		why += "; its last words: " + said
+	why := err.Error()
+	if ran.Status != 0 && !strings.Contains(why, fmt.Sprintf("status %d", ran.Status)) {
+		why += fmt.Sprintf(" (exit status %d)", ran.Status)
 	}
-	return why
+	return withLastWords(why, ran.Stderr)
 }
 
-// lastLines returns the end of what a tool printed, in one line.
-func lastLines(stderr []byte) string {
+// withLastWords adds the end of what a tool printed, in one line, without what the
+// reason has of it already.
+func withLastWords(why string, stderr []byte) string {
+	var said []string
 	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
-	text := strings.Join(lines[max(0, len(lines)-3):], " / ")
-	if len(text) > 300 {
-		text = "..." + text[len(text)-300:]
+	for _, line := range lines[max(0, len(lines)-3):] {
+		line = strings.TrimSpace(ours.ReplaceAllString(line, "~"))
+		if line != "" && !known(why, line) && !strings.Contains(line, "complete log of this run") {
+			said = append(said, line)
+		}
 	}
-	return text
+	if len(said) == 0 {
+		return why
+	}
+	text := strings.Join(said, " / ")
+	if r := []rune(text); len(r) > 300 {
+		text = "..." + string(r[len(r)-300:])
+	}
+	return why + "; its last words: " + text
+}
+
+// ours is the scratch folder of a tool, which is gone when people read of it.
+var ours = regexp.MustCompile(`\S*candlefish-tool-[0-9]+/(home|tmp)`)
+
+// known reports whether a reason has the end of a line already.
+func known(why, line string) bool {
+	r := []rune(line)
+	return strings.Contains(why, string(r[max(0, len(r)-60):]))
+}
+
+// withoutName leaves out the name of the tool that the reason begins with: people
+// read it beside the name.
+func withoutName(why, name string) string {
+	for _, prefix := range []string{name, strings.ReplaceAll(name, "-", " ")} {
+		if rest, ok := strings.CutPrefix(why, prefix+": "); ok {
+			return rest
+		}
+	}
+	return why
 }
 
 // join adds the report of a further command.
@@ -138,7 +169,7 @@ func (o observed) into(t *verdict.Tool, about scanner.About, now time.Time, clea
 	} else if health, why := o.doubted(about, now); health != verdict.Healthy {
 		t.Health, t.Why = health, why
 	}
-	t.Why, t.Hint, t.Planted = clean(t.Why), clean(t.Hint), clean(t.Planted)
+	t.Why, t.Hint, t.Planted = clean(withoutName(t.Why, about.Name)), clean(t.Hint), clean(t.Planted)
 	for i, note := range t.Notes {
 		t.Notes[i] = clean(note)
 	}

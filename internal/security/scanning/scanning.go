@@ -58,7 +58,9 @@ type Scan struct {
 	Slots    int           // tools that run side by side
 	Timeout  time.Duration // of one tool, unless it has its own
 	Now      func() time.Time
-	Progress func(verdict.Tool)  // called when a tool ends, by one goroutine at a time
+	Progress func(verdict.Tool) // called when a tool ends, by one goroutine at a time
+	After    func(time.Duration) <-chan time.Time
+	Waiting  func([]Running)     // called now and then while tools run, as Progress
 	Clean    func(string) string // redacts
 }
 
@@ -74,19 +76,18 @@ type Seen struct {
 func (s Scan) Run(ctx context.Context) []Seen {
 	slots := make(chan struct{}, max(1, s.Slots))
 	seen := make([]Seen, len(s.Scanners))
+	w := &watch{scan: s, began: map[string]time.Time{}}
 	var wait sync.WaitGroup
-	var progress sync.Mutex
 	for i, one := range s.Scanners {
 		wait.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
+			w.begin(one.About().Name)
 			seen[i] = s.one(ctx, one)
-			progress.Lock()
-			defer progress.Unlock()
-			s.Progress(seen[i].Tool)
+			w.end(one.About().Name, seen[i].Tool)
 		})
 	}
-	wait.Wait()
+	w.until(func() { wait.Wait() })
 	slices.SortFunc(seen, func(a, b Seen) int { return cmp.Compare(a.Tool.Name, b.Tool.Name) })
 	return seen
 }

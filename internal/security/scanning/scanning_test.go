@@ -79,7 +79,7 @@ func scanOf(t *testing.T, one scanner.Scanner) Scan {
 			return j, func() {}, nil
 		},
 		Job: scanner.Job{Scratch: t.TempDir()}, Getenv: func(string) string { return "" }, Slots: 2, Timeout: time.Minute,
-		Now: func() time.Time { return now }, Progress: func(verdict.Tool) {}, Clean: func(s string) string { return s },
+		Now: func() time.Time { return now }, Progress: func(verdict.Tool) {}, After: func(time.Duration) <-chan time.Time { return nil }, Waiting: func([]Running) {}, Clean: func(s string) string { return s },
 	}
 }
 
@@ -118,7 +118,7 @@ func TestHealth(t *testing.T) {
 		"too much output": {ending(isolate.Ran{Ending: isolate.Exited, Truncated: true}), verdict.Unreadable, "more than is read"},
 		"no report": {func(_ *Scan, o *tool) {
 			o.read = func(scanner.Job, isolate.Ran) (scanner.Report, error) { return scanner.Report{}, errors.New("empty") }
-		}, verdict.Unreadable, "exit status 0, and empty"},
+		}, verdict.Unreadable, "empty"},
 		"an adapter that panics": {func(_ *Scan, o *tool) {
 			o.read = func(scanner.Job, isolate.Ran) (scanner.Report, error) { panic("index out of range") }
 		}, verdict.Unreadable, "index out of range"},

@@ -65,6 +65,7 @@ type Scope struct {
 	Environ  []string // of the process
 	Random   io.Reader
 	Now      func() time.Time
+	After    func(time.Duration) <-chan time.Time
 	Log      Log
 }
 
@@ -138,7 +139,7 @@ func (s *Scope) scanner(job scanner.Job, excluded func(string) string) scanning.
 	return scanning.Scan{
 		Scanners: s.Scanners, Excluded: excluded, Finder: s.Finder, Plant: scanning.Planter(tree.Local(Git)), Job: job,
 		Sandbox: s.sandbox, Getenv: s.secretOf, Slots: s.slots(), Timeout: s.Values.Duration("tool-timeout"),
-		Now: s.Now, Progress: s.progress, Clean: s.Log.Redact,
+		Now: s.Now, Progress: s.progress, After: s.After, Waiting: s.waiting, Clean: s.Log.Redact,
 	}
 }
 
@@ -255,4 +256,13 @@ func (s *Scope) progress(t verdict.Tool) {
 		line += ": " + strings.ReplaceAll(t.Why, "\n", " ")
 	}
 	s.Log.Printf("%s (%.1f s)", line, t.Took.Seconds())
+}
+
+// waiting says which scanners have not ended.
+func (s *Scope) waiting(running []scanning.Running) {
+	parts := make([]string, len(running))
+	for i, one := range running {
+		parts[i] = fmt.Sprintf("%s (%.0f s)", one.Name, one.For.Seconds())
+	}
+	s.Log.Printf("still running: %s", strings.Join(parts, ", "))
 }

@@ -32,8 +32,8 @@ func Ended(t verdict.Tool) string {
 	return text
 }
 
-// Text renders the end of a scan for a terminal or a log: the findings, what was not
-// scanned, and the verdict last.
+// Text renders the end of a scan for a terminal or a log: the findings, what was seen
+// of each class, and last the verdict, whose reasons say what was not scanned.
 func Text(r verdict.Result) string {
 	var b strings.Builder
 	textFindings(&b, words.Open(r.Findings))
@@ -43,11 +43,6 @@ func Text(r verdict.Result) string {
 			fmt.Fprintf(&b, ", %s", c.Seen)
 		}
 		b.WriteString("\n")
-	}
-	for _, n := range r.Needs {
-		if !n.Met {
-			fmt.Fprintf(&b, "  not scanned: %s: %s\n", words.Plain(n.What, 200), words.Plain(n.Why, 500))
-		}
 	}
 	for _, t := range words.Unhealthy(r) {
 		fmt.Fprintf(&b, "  %s\n", Ended(t))
