@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
 // goPackages reads a go.mod, and the hashes of go.sum beside it. A module that is
@@ -20,45 +19,62 @@ func goPackages(w *workspace, file string, data []byte) ([]Listed, error) {
 		return nil, err
 	}
 	required, replaced := []Listed{}, map[string][]string{}
-	block, n, module := "", 0, false
+	module := false
+	err = directives(data, func(n int, verb string, args []string) error {
+		switch verb {
+		case "module":
+			module = true
+		case "require":
+			if len(args) != 2 || !strings.HasPrefix(args[1], "v") {
+				return fmt.Errorf("line %d is no requirement", n)
+			}
+			required = append(required, Listed{Ecosystem: "Go", Name: strings.Trim(args[0], `"`), Version: args[1], line: n})
+		case "replace":
+			old, to, ok := strings.Cut(strings.Join(args, " "), " => ")
+			if !ok {
+				return fmt.Errorf("line %d is no replacement", n)
+			}
+			replaced[old] = strings.Fields(to)
+		}
+		return nil
+	})
+	if err == nil && !module {
+		err = errors.New("it has no module line")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return replace(required, replaced, hashed), nil
+}
+
+// directives calls each with the line, the verb and the arguments of what a go.mod
+// says, those in blocks one by one.
+func directives(data []byte, each func(n int, verb string, args []string) error) error {
+	block, n := "", 0
 	for line := range strings.Lines(string(data)) {
 		n++
 		line, _, _ = strings.Cut(line, "//")
 		fields := strings.Fields(line)
 		switch {
 		case len(fields) == 0:
-			continue
 		case block == "" && len(fields) == 2 && fields[1] == "(":
 			block = fields[0]
-			continue
 		case block != "" && fields[0] == ")":
 			block = ""
-			continue
-		}
-		verb := block
-		if block == "" {
-			verb, fields = fields[0], fields[1:]
-		}
-		switch verb {
-		case "module":
-			module = true
-		case "require":
-			if len(fields) != 2 || !strings.HasPrefix(fields[1], "v") {
-				return nil, fmt.Errorf("line %d is no requirement", n)
+		case block != "":
+			if err := each(n, block, fields); err != nil {
+				return err
 			}
-			required = append(required, Listed{Ecosystem: "Go", Name: strings.Trim(fields[0], `"`), Version: fields[1], line: n})
-		case "replace":
-			old, to, ok := strings.Cut(strings.Join(fields, " "), " => ")
-			if !ok {
-				return nil, fmt.Errorf("line %d is no replacement", n)
+		default:
+			if err := each(n, fields[0], fields[1:]); err != nil {
+				return err
 			}
-			replaced[old] = strings.Fields(to)
 		}
 	}
-	if !module || block != "" {
-		return nil, errors.New("it is no whole go.mod")
+	if block != "" {
+		return errors.New("it ends within a block")
 	}
-	return replace(required, replaced, hashed), nil
+	return nil
 }
 
 // replace applies the replacements of a go.mod, and looks the hashes up.
@@ -120,7 +136,7 @@ func pipPackages(w *workspace, file string, data []byte) ([]Listed, error) {
 func (w *workspace) requirements(file string, data []byte, seen map[string]bool) ([]Listed, error) {
 	var packages []Listed
 	n, begin, joined := 0, 0, ""
-	for line := range strings.Lines(string(data)) {
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
 		n++
 		if joined == "" {
 			begin = n
@@ -133,6 +149,8 @@ func (w *workspace) requirements(file string, data []byte, seen map[string]bool)
 		text, joined = strings.TrimSpace(comment.ReplaceAllString(joined+text, "")), ""
 		included, ok := include(text)
 		switch {
+		case ok && address(included): // not shown: it can have a password
+			return nil, fmt.Errorf("line %d includes a file from elsewhere, which is not read", begin)
 		case ok:
 			more, err := w.included(path.Join(path.Dir(file), included), seen)
 			if err != nil {
@@ -192,6 +210,9 @@ func (w *workspace) included(file string, seen map[string]bool) ([]Listed, error
 	return packages, nil
 }
 
+// errNoRequirement does not show the line: it can have a password.
+var errNoRequirement = errors.New("it is no requirement")
+
 // pipPackage reads one requirement: a name with versions, name @ address, an address,
 // or a folder, which has no name.
 func pipPackage(line string) (Listed, error) {
@@ -201,7 +222,7 @@ func pipPackage(line string) (Listed, error) {
 	}
 	found := name.FindStringSubmatch(line)
 	if found == nil {
-		return p, fmt.Errorf("%q is no requirement", plain(output.Cut(clean(line), 60)))
+		return p, errNoRequirement
 	}
 	rest := line[len(found[0]):]
 	if strings.HasPrefix(rest, "://") || strings.HasPrefix(rest, "+") {
@@ -221,7 +242,7 @@ func pipPackage(line string) (Listed, error) {
 	} else if m := pinned.FindStringSubmatch(rest); m != nil {
 		p.Version = m[1]
 	} else if rest != "" && !strings.ContainsRune("<>=!~;(-", rune(rest[0])) {
-		return p, fmt.Errorf("%q is no requirement", plain(output.Cut(line, 60)))
+		return p, errNoRequirement
 	}
 	return p, nil
 }
