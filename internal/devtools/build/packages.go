@@ -15,6 +15,8 @@ import (
 
 const sandboxtest = "github.com/candlefish/deploy-action/internal/devtools/sandbox/sandboxtest"
 
+const toolboxtest = "github.com/candlefish/deploy-action/internal/toolbox/toolboxtest"
+
 // A pkg is what go list says of a package.
 type pkg struct {
 	ImportPath   string
@@ -67,6 +69,9 @@ func withNeeds(pkgs []pkg) []pkg {
 // needsSandbox reports whether the package's tests run on the sandbox.
 func (p pkg) needsSandbox() bool { return slices.Contains(p.needs, sandboxtest) }
 
+// needsTools reports whether the package's tests run the real security tools.
+func (p pkg) needsTools() bool { return slices.Contains(p.needs, toolboxtest) }
+
 // pure reports whether the package has tests that need neither a cluster nor its
 // libraries nor the Go command: then the race detector costs little.
 func (p pkg) pure() bool {
@@ -78,7 +83,7 @@ func (p pkg) pure() bool {
 
 // elsewhere are packages whose tests wait for programs of their own, or compute for
 // a long time alone: the race detector makes them slow and sees nothing there.
-var elsewhere = []string{"/internal/devtools/build", "/internal/browser", "/internal/devtools/bench/", "/internal/stat"}
+var elsewhere = []string{"/internal/devtools/build", "/internal/devtools/multitool", "/internal/browser", "/internal/isolate", "/internal/toolbox", "/internal/sarif/emit", "/internal/security/view/htmlreport", "/internal/devtools/bench/", "/internal/stat"}
 
 var fuzzFunc = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
 

@@ -73,6 +73,12 @@ func (t *testRun) quick(ctx context.Context, pkgs []pkg) *running {
 			})
 		})
 	}
+	if slices.ContainsFunc(pkgs, pkg.needsTools) {
+		// Beside tests on the sandbox their builds would take its processors.
+		wg.Go(func() {
+			t.step(ctx, "install the security tools", func(out io.Writer) error { return InstallTools(ctx, out, nil) })
+		})
+	}
 	wg.Go(func() {
 		t.step(ctx, "golangci-lint", func(out io.Writer) error { return golangci(ctx, out) })
 	})
@@ -173,11 +179,11 @@ func vet(ctx context.Context, out io.Writer) error {
 	)
 }
 
-// race runs what needs no sandbox under the race detector.
+// race runs what needs neither the sandbox nor the security tools under the race detector.
 func (t *testRun) race(ctx context.Context, pkgs []pkg) {
 	args := []string{"-race", "-shuffle=on"}
 	for _, p := range pkgs {
-		if p.pure() {
+		if p.pure() && !p.needsTools() {
 			args = append(args, p.ImportPath)
 		}
 	}
