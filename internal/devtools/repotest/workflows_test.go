@@ -165,7 +165,7 @@ func TestActionsAndImagesArePinned(t *testing.T) {
 		}
 	}
 	images := map[string]string{} // by repository
-	for _, name := range []string{"Dockerfile", "Dockerfile.browser"} {
+	for _, name := range []string{"Dockerfile", "Dockerfile.browser", "Dockerfile.security"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
