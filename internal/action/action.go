@@ -75,7 +75,8 @@ func newAction(env Env) *Action {
 // secretEnv lists environment variables whose values are always masked.
 var secretEnv = []string{
 	"ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_RUNTIME_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-	"DATADOG_API_KEY", "GH_TOKEN", "GITHUB_TOKEN", "NETLIFY_AUTH_TOKEN", "SLACK_WEBHOOK_URL",
+	"DATADOG_API_KEY", "GH_TOKEN", "GITHUB_TOKEN", "NETLIFY_AUTH_TOKEN", "SLACK_SECURITY_WEBHOOK_URL", "SLACK_WEBHOOK_URL",
+	"SNYK_TOKEN",
 }
 
 // quiet is a writer that never fails: the library panics on an error.
