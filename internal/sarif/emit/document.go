@@ -67,6 +67,9 @@ type Result struct {
 	Also     []finding.Location
 	State    finding.State
 	Waived   finding.Waived
+	// Accepted says that what the tool itself suppresses is accepted. Else it is under
+	// review: who can change the code could suppress what they like.
+	Accepted bool
 	Known    bool    // to be exploited
 	EPSS     float64 // -1 if it is not known
 	Absent   bool    // it is in the baseline only
@@ -145,7 +148,7 @@ func id(o Options, tool string) string {
 
 // resultOf makes the result of a finding, at the first sighting of a healthy tool.
 func resultOf(f finding.Finding, healthy map[string]bool, gone bool) Result {
-	r := Result{Severity: f.Severity, ID: f.ID, State: f.State, Waived: f.Waived, Known: f.Exploited, EPSS: f.EPSS, Absent: gone}
+	r := Result{Severity: f.Severity, ID: f.ID, State: f.State, Waived: f.Waived, Accepted: f.Waived.Holds(), Known: f.Exploited, EPSS: f.EPSS, Absent: gone}
 	if len(f.Sightings) == 0 {
 		return r
 	}
@@ -178,7 +181,7 @@ func OfLog(l sarif.Log, o Options) Document {
 		run.Results = make([]Result, 0, len(r.Sightings))
 		for _, s := range r.Sightings {
 			severity, _ := finding.Rate(s)
-			run.Results = append(run.Results, Result{Sighting: s, Severity: severity, EPSS: -1})
+			run.Results = append(run.Results, Result{Sighting: s, Severity: severity, EPSS: -1, Accepted: true})
 		}
 		d.Runs = append(d.Runs, run)
 	}

@@ -124,6 +124,31 @@ func TestDocument(t *testing.T) {
 	}
 }
 
+// What a tool suppresses by itself is accepted only if the gate waives it for that.
+func TestSuppressedByATool(t *testing.T) {
+	t.Parallel()
+	for trusted, want := range map[bool]string{false: "underReview", true: "accepted"} {
+		r := scan()
+		r.Findings = r.Findings[:1]
+		r.Findings[0].Sightings[0].Suppressed = "the line has the comment gitleaks:allow"
+		if trusted {
+			r.Findings[0].Waived = finding.Waived{By: "a suppression of gitleaks"}
+		}
+		d, _ := Of(r, Options{})
+		var b bytes.Buffer
+		if err := d.Write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), `"justification":"the line has the comment gitleaks:allow","kind":"external","status":"`+want+`"`) {
+			t.Errorf("trusted %v: %s", trusted, b.String())
+		}
+		l, err := sarif.Read(&b, sarif.Options{})
+		if err != nil || (l.Sightings()[0].Suppressed != "") != trusted {
+			t.Errorf("trusted %v, it is read as suppressed %q, %v", trusted, l.Sightings()[0].Suppressed, err)
+		}
+	}
+}
+
 // What is uploaded closes no alert of a tool that did not see all, and has nothing
 // that is gone.
 func TestUpload(t *testing.T) {

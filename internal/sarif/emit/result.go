@@ -135,8 +135,9 @@ func (r *Result) properties() *gosarif.PropertyBag {
 	return bag
 }
 
-// suppressions are the waiver of a finding and what the tool itself accepts; an empty
-// list for neither.
+// suppressions are the waiver of a finding and what the tool itself suppresses; an
+// empty list for neither. A reader takes a result as suppressed only if all of them
+// are accepted.
 func (r *Result) suppressions() []gosarif.Suppression {
 	all := []gosarif.Suppression{}
 	if w := r.Waived; w.Holds() {
@@ -154,7 +155,11 @@ func (r *Result) suppressions() []gosarif.Suppression {
 		if strings.HasPrefix(why, "suppressed in the source") {
 			kind = "inSource"
 		}
-		all = append(all, *gosarif.NewSuppression().WithKind(kind).WithStatus("accepted").WithJustification(why))
+		status := "underReview"
+		if r.Accepted {
+			status = "accepted"
+		}
+		all = append(all, *gosarif.NewSuppression().WithKind(kind).WithStatus(status).WithJustification(why))
 	}
 	return all
 }
