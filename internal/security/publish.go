@@ -38,9 +38,9 @@ func (s *session) publish(ctx context.Context, commit string, r verdict.Result, 
 			s.a.Print(line.String())
 		}
 		switch line.What {
-		case "pull request comment":
+		case publish.WhatComment:
 			outputs["comment-url"] = line.URL
-		case "issue about critical findings":
+		case publish.WhatIssue:
 			outputs["issue-url"] = line.URL
 		}
 	}

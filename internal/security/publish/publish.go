@@ -59,7 +59,7 @@ type Targets struct {
 
 // A Line is what became of one target.
 type Line struct {
-	What   string // "pull request comment"
+	What   string // one of the constants
 	Did    string // "created", "unchanged"; "" if Failed
 	Failed bool
 	Why    string // why it failed; or notes
@@ -84,6 +84,14 @@ func (l Line) String() string {
 	}
 	return text
 }
+
+// What the lines are about.
+const (
+	WhatUpload  = "code scanning"
+	WhatComment = "pull request comment"
+	WhatIssue   = "issue about critical findings"
+	WhatChannel = "Slack"
+)
 
 // Publish tells the targets, and returns a line for each.
 func Publish(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Targets) []Line {
@@ -117,7 +125,7 @@ func failed(what string, err error) Line {
 }
 
 func upload(ctx context.Context, r verdict.Result, to Uploader) Line {
-	const what = "code scanning"
+	const what = WhatUpload
 	did, url, err := to.Upload(ctx, r)
 	if err != nil {
 		return failed(what, err)
@@ -126,7 +134,7 @@ func upload(ctx context.Context, r verdict.Result, to Uploader) Line {
 }
 
 func comment(ctx context.Context, r verdict.Result, p view.Page, to Commenter) Line {
-	const what = "pull request comment"
+	const what = WhatComment
 	body := view.Comment(r, p)
 	before, err := to.Previous(ctx)
 	if err != nil {
@@ -155,7 +163,7 @@ func Labels() []issues.Label {
 }
 
 func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Keeper) Line {
-	const what = "issue about critical findings"
+	const what = WhatIssue
 	want := issues.Want{
 		Marker: view.IssueMarker, Title: view.IssueTitle, Body: view.Issue(r), Depth: slices.Index(verdict.Levels(), r.Level) + 1, Whole: words.Whole(r),
 		Labels: Labels(), Assignees: assignees, Run: p.Run,
@@ -181,7 +189,7 @@ func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []strin
 const footer = "Candlefish Security Pipeline"
 
 func post(ctx context.Context, r verdict.Result, p view.Page, to Channel) Line {
-	const what = "Slack"
+	const what = WhatChannel
 	if err := to.Post(ctx, Message(r, p)); err != nil {
 		return failed(what, err)
 	}
