@@ -113,13 +113,30 @@ func (s *Scope) job(w Workspace, work string) (scanner.Job, error) {
 	if _, err := s.Random.Read(key); err != nil {
 		return scanner.Job{}, fmt.Errorf("make a key for hashes of secrets: %w", err)
 	}
+	reports, err := absolute(s.Values.List("sarif-files"))
+	if err != nil {
+		return scanner.Job{}, err
+	}
 	scratch := filepath.Join(work, "scratch")
 	return scanner.Job{
 		Workspace: w.Dir, Scratch: scratch, Cache: s.Cache, Tree: w.Files, Range: w.Span,
-		Images: s.Values.List("images"), Hosts: s.Values.List("hosts"), SARIF: s.Values.List("sarif-files"),
+		Images: s.Values.List("images"), Hosts: s.Values.List("hosts"), SARIF: reports,
 		Deep: s.Level == verdict.Deep, Verify: s.Values.Bool("verify-secrets"), Offline: s.Values.Bool("offline"),
 		Hash: finding.NewHasher(key), Now: s.Now(), Settings: s.Settings, Rules: w.Dir,
 	}, os.MkdirAll(scratch, 0o700)
+}
+
+// absolute makes the names of files absolute: as the inputs mean them, from where the
+// program was started, and not from the folder that is scanned.
+func absolute(names []string) ([]string, error) {
+	all := make([]string, len(names))
+	for i, name := range names {
+		var err error
+		if all[i], err = filepath.Abs(name); err != nil {
+			return nil, fmt.Errorf("find %s: %w", name, err)
+		}
+	}
+	return all, nil
 }
 
 // baseJob is a job of the files of another commit. Its history is no part of it.
@@ -229,10 +246,14 @@ func named(needs []verdict.Need) (names []string) {
 	return names
 }
 
-// Needs are what the level must contain, without what the user called optional.
+// Needs are what the level must contain and the files that were given, without what the user called optional.
 func (s *Scope) Needs() (needs []verdict.Need, without []string) {
 	optional := s.Values.List("optional-tools")
-	for _, need := range verdict.NeedsOf(s.Level) {
+	all := verdict.NeedsOf(s.Level)
+	if len(s.Values.List("sarif-files")) > 0 {
+		all = append(all, verdict.Need{What: "the SARIF files that were given", Tools: []string{"sarif"}})
+	}
+	for _, need := range all {
 		kept := slices.DeleteFunc(slices.Clone(need.Tools), func(name string) bool { return slices.Contains(optional, name) })
 		if len(kept) == 0 {
 			without = append(without, need.What)
