@@ -122,7 +122,12 @@ func Of(r verdict.Result, o Options) (Document, []Left) {
 	add := func(all []finding.Finding, gone bool) {
 		for _, f := range all {
 			one := resultOf(f, healthy, gone)
-			if i, ok := at[one.Sighting.Tool]; ok {
+			tool := one.Sighting.Tool
+			if _, ok := at[tool]; !ok && !o.Upload && tool != "" { // of a SARIF file that was given
+				at[tool] = len(d.Runs)
+				d.Runs = append(d.Runs, Run{Tool: tool, Whole: healthy[given], Ended: r.At, Files: -1, Compared: r.Compared != "", ID: id(o, tool)})
+			}
+			if i, ok := at[tool]; ok {
 				d.Runs[i].Results = append(d.Runs[i].Results, one)
 			} else if !gone {
 				lost[one.Sighting.Tool]++
@@ -145,6 +150,10 @@ func Of(r verdict.Result, o Options) (Document, []Left) {
 func id(o Options, tool string) string {
 	return strings.Trim(cmp.Or(o.Category, DefaultCategory), "/") + "/" + tool + "/"
 }
+
+// given is the scanner whose sightings have the names of the tools whose SARIF files
+// it reads.
+const given = "sarif"
 
 // resultOf makes the result of a finding, at the first sighting of a healthy tool.
 func resultOf(f finding.Finding, healthy map[string]bool, gone bool) Result {

@@ -149,6 +149,28 @@ func TestSuppressedByATool(t *testing.T) {
 	}
 }
 
+// What the SARIF file of another tool says has a run of that tool, except in what is
+// uploaded: who made the file uploads it.
+func TestGivenFiles(t *testing.T) {
+	t.Parallel()
+	r := scan()
+	r.Tools = append(r.Tools, verdict.Tool{Name: "sarif", Health: verdict.Healthy, Coverage: verdict.Unknown()})
+	r.Findings = append(r.Findings, finding.Finding{ID: "f-other", Severity: finding.High, EPSS: -1, Sightings: []finding.Sighting{{Tool: "Other", Rule: "sql", Location: finding.Location{Path: "db.js", Line: 3}}}})
+	for upload, want := range map[bool]int{false: 1, true: 0} {
+		d, left := Of(r, Options{Upload: upload})
+		got := 0
+		for _, run := range d.Runs {
+			if run.Tool == "Other" {
+				got += len(run.Results)
+			}
+		}
+		told := slices.ContainsFunc(left, func(l Left) bool { return l.Tool == "Other" })
+		if got != want || told != upload {
+			t.Errorf("upload %v: %d results, left %v", upload, got, left)
+		}
+	}
+}
+
 // What is uploaded closes no alert of a tool that did not see all, and has nothing
 // that is gone.
 func TestUpload(t *testing.T) {
