@@ -40,13 +40,30 @@ func badInput(format string, args ...any) error {
 	return &exit.Error{Status: exit.BadInput, Err: fmt.Errorf(format, args...)}
 }
 
+// failing returns the findings that refused the scan.
+func (r Result) failing() []finding.Finding {
+	var all []finding.Finding
+	for _, f := range r.Findings {
+		if r.Verdict == Refused && slices.ContainsFunc(r.Reasons, func(one Reason) bool { return slices.Contains(one.IDs, f.ID) }) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
 // Explain says all that is known of the findings that a text names, see
-// [Result.Named]: who saw them, how bad they are and why, whether they count, how to
+// [Result.Named], or without a text of those that refused the scan: who saw them, how bad they are and why, whether they count, how to
 // fix them and how to waive them. It is plain text for a terminal.
 func Explain(r Result, text string) (string, error) {
-	findings, err := r.Named(text)
-	if err != nil {
-		return "", err
+	findings := r.failing()
+	if text != "" {
+		var err error
+		if findings, err = r.Named(text); err != nil {
+			return "", err
+		}
+	}
+	if len(findings) == 0 {
+		return "No finding refused this scan.\n", nil
 	}
 	var b strings.Builder
 	for i, f := range findings {

@@ -99,7 +99,15 @@ func TestExplainOthers(t *testing.T) {
 			t.Errorf("%s is explained as\n%swith %q", tt.id, text, tt.not)
 		}
 	}
-	for id, want := range map[string]string{"3f1c9a": "2 findings have an ID that begins with 3f1c9a", "777": `no finding of this scan is called "777"`, "": "no finding", "CVE-2": "no finding"} {
+	r.Verdict = Pass
+	if text, err := Explain(r, ""); err != nil || text != "No finding refused this scan.\n" {
+		t.Errorf("without a refusal: %q, %v", text, err)
+	}
+	r.Verdict, r.Reasons = Refused, []Reason{{Text: "1 high finding", IDs: []string{r.Findings[0].ID}}, {Text: "not scanned"}}
+	if text, err := Explain(r, ""); err != nil || strings.Count(text, "Severity ") != 1 || !strings.Contains(text, r.Findings[0].ID) {
+		t.Errorf("what refused is explained as %q, %v", text, err)
+	}
+	for id, want := range map[string]string{"3f1c9a": "2 findings have an ID that begins with 3f1c9a", "777": `no finding of this scan is called "777"`, "CVE-2": "no finding"} {
 		_, err := Explain(r, id)
 		if status, _ := exit.Of(err); err == nil || status != exit.BadInput || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", id, err, want)
