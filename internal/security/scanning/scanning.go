@@ -46,7 +46,8 @@ type Runner interface {
 type Scan struct {
 	Scanners []scanner.Scanner
 	// Excluded says why a scanner does not run: not in the level, or the user said
-	// so. "" for one that runs.
+	// so. "" for one that runs. One that has nothing to do here is not asked about: a
+	// need that nothing is here for is met, whoever was to meet it.
 	Excluded func(name string) string
 	Finder   Finder
 	// Sandbox returns what runs the commands of a tool with a workspace.
@@ -112,9 +113,6 @@ func (s Scan) one(ctx context.Context, one scanner.Scanner) Seen {
 		}
 		return seen
 	}
-	if why := s.Excluded(about.Name); why != "" {
-		return end(observed{health: verdict.LeftOut, why: why})
-	}
 	job := s.Job
 	if about.Secret != "" {
 		job.Secret = s.Getenv(about.Secret)
@@ -122,6 +120,9 @@ func (s Scan) one(ctx context.Context, one scanner.Scanner) Seen {
 	applies, why := one.Applies(job)
 	if !applies {
 		return end(observed{health: verdict.NotApplicable, why: why})
+	}
+	if why := s.Excluded(about.Name); why != "" {
+		return end(observed{health: verdict.LeftOut, why: why})
 	}
 	if about.Secret != "" && job.Secret == "" {
 		return end(observed{health: verdict.Missing, why: about.Secret + " is not set"})

@@ -107,6 +107,9 @@ func TestHealth(t *testing.T) {
 		"all is well":     {func(*Scan, *tool) {}, verdict.Healthy, ""},
 		"left out":        {func(s *Scan, _ *tool) { s.Excluded = func(string) string { return "skip-tools" } }, verdict.LeftOut, "skip-tools"},
 		"nothing for it":  {func(_ *Scan, o *tool) { o.absent = "no Dockerfile" }, verdict.NotApplicable, "no Dockerfile"},
+		"left out, with nothing for it": {func(s *Scan, o *tool) {
+			s.Excluded, o.absent = func(string) string { return "skip-tools" }, "no Dockerfile"
+		}, verdict.NotApplicable, "no Dockerfile"},
 		"no token":        {func(_ *Scan, o *tool) { o.about.Secret = "SNYK_TOKEN" }, verdict.Missing, "SNYK_TOKEN is not set"},
 		"not installed":   {func(s *Scan, _ *tool) { s.Finder = finder{errors.New("not installed")} }, verdict.Missing, "not installed"},
 		"another file":    {func(s *Scan, _ *tool) { s.Finder = finder{wrong{}} }, verdict.WrongChecksum, "not the one of the lock"},
