@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/scanner"
+	"github.com/candlefish/deploy-action/internal/tail"
 )
 
 // asStored undoes attributes of the repository by which an archive would lack files
@@ -25,6 +26,9 @@ const asStored = "* -export-ignore -export-subst -text -ident -filter -working-t
 func Extract(ctx context.Context, program string, r scanner.Range, commit, folder string) (scanner.Tree, error) {
 	if !hexName.MatchString(commit) {
 		return scanner.Tree{}, fmt.Errorf("%q is no name of a commit", commit)
+	}
+	if r.Copy == "" {
+		return scanner.Tree{}, fmt.Errorf("read the files of %s: no commits of the history are there", short(commit))
 	}
 	if err := write(filepath.Join(r.Copy, "info", "attributes"), asStored); err != nil {
 		return scanner.Tree{}, err
@@ -39,6 +43,8 @@ func Extract(ctx context.Context, program string, r scanner.Range, commit, folde
 	defer root.Close()
 	cmd := exec.CommandContext(ctx, program, append(slices.Clone(safe), "--git-dir="+r.Copy, "archive", "--format=tar", commit)...)
 	cmd.Dir, cmd.Env = r.Copy, Env(os.Getenv("PATH"))
+	var said tail.Buffer
+	cmd.Stderr = &said
 	archive, err := cmd.StdoutPipe()
 	if err != nil {
 		return scanner.Tree{}, err
@@ -48,7 +54,7 @@ func Extract(ctx context.Context, program string, r scanner.Range, commit, folde
 	}
 	t, err := unpack(root, archive)
 	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return scanner.Tree{}, fmt.Errorf("read the files of %s: %w", short(commit), err)
+		return scanner.Tree{}, fmt.Errorf("read the files of %s: %w\n%s", short(commit), err, said.Bytes())
 	}
 	return sorted(t), nil
 }
