@@ -21,12 +21,12 @@ import (
 // all are new.
 func (s *session) compareWith(seen scope.Scanned, findings []finding.Finding) (baseline.Comparison, error) {
 	var base baseline.Baseline
-	switch s.Compare {
-	case inputs.CompareBase:
+	switch {
+	case s.Compare == inputs.CompareBase && seen.Base != nil:
 		base = baseline.Of(finding.Merge(scope.Sightings(seen.Base)), s.looked(seen.Base, seen.BaseCommit, false))
 		base.Name = fmt.Sprintf("the base %.7s", seen.BaseCommit)
 		s.sayUnhealthyBase(seen.Base)
-	case inputs.CompareFile:
+	case s.Compare == inputs.CompareFile:
 		var err error
 		if base, err = readBaseline(inputs.Within(s.v, "baseline")); err != nil {
 			return baseline.Comparison{}, err

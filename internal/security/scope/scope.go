@@ -3,6 +3,7 @@
 package scope
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,11 +28,16 @@ import (
 // those of a pull request is new by itself, and the base has no such range.
 var ByRange = []string{"gitleaks", "trufflehog"}
 
+// ByInput are the scanners of what inputs name. That they had nothing to do says
+// nothing of what another run of the workflows names.
+var ByInput = []string{"trivy-image", "tls", "headers", "sarif"}
+
 // A Scanned is what all scanners saw.
 type Scanned struct {
 	Workspace Workspace
 	Seen      []scanning.Seen
-	// Base is what they saw in the commit to compare with; nil if there is none.
+	// Base is what they saw in the commit to compare with; nil if there is none or its
+	// files cannot be read.
 	Base       []scanning.Seen
 	BaseCommit string
 }
@@ -88,22 +94,24 @@ func (s *Scope) Run(ctx context.Context, work string) (Scanned, error) {
 	if err != nil {
 		return Scanned{}, err
 	}
-	s.Log.Printf("scanning %d files and %d commits (%s) at level %s", len(w.Files.Files), w.Span.Commits, w.Span.Why, s.Level)
+	s.Log.Printf("scanning %d files and %d commits (%s) at level %s", len(w.Files.Files), w.Span.Commits, cmp.Or(w.Span.Missing, w.Span.Why), s.Level)
 	out := Scanned{Workspace: w, Seen: s.scanner(job, s.excluded).Run(ctx)}
 	if s.Compare != inputs.CompareBase {
 		return out, ctx.Err()
 	}
 	s.Log.Group("The commit to compare with")
 	defer s.Log.EndGroup()
-	if out.BaseCommit, err = w.repo.Commit(ctx, s.Against); err != nil {
-		return out, fmt.Errorf("compare with the base: %w", err)
+	commit, err := w.repo.Commit(ctx, s.Against)
+	var baseJob scanner.Job
+	if err == nil {
+		baseJob, err = s.baseJob(ctx, job, commit, filepath.Join(work, "base"))
 	}
-	baseJob, err := s.baseJob(ctx, job, out.BaseCommit, filepath.Join(work, "base"))
-	if err != nil {
-		return out, fmt.Errorf("compare with the base: %w", err)
+	if err != nil { // as in a shallow clone
+		s.Log.Printf("nothing is compared, so all findings count as new: %v", err)
+		return out, ctx.Err()
 	}
-	s.Log.Printf("scanning %d files of %.10s", len(baseJob.Tree.Files), out.BaseCommit)
-	out.Base = s.scanner(baseJob, s.excludedOfBase).Run(ctx)
+	s.Log.Printf("scanning %d files of %.10s", len(baseJob.Tree.Files), commit)
+	out.BaseCommit, out.Base = commit, s.scanner(baseJob, s.excludedOfBase).Run(ctx)
 	return out, ctx.Err()
 }
 
@@ -266,7 +274,7 @@ func (s *Scope) Needs() (needs []verdict.Need, without []string) {
 
 // progress says how a scanner ended.
 func (s *Scope) progress(t verdict.Tool) {
-	if t.Health == verdict.LeftOut {
+	if t.Health == verdict.LeftOut || s.excluded(t.Name) != "" {
 		return
 	}
 	line := fmt.Sprintf("%-14s %s", t.Name, t.Health)
