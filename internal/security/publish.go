@@ -156,13 +156,16 @@ func (u upload) Upload(ctx context.Context, r verdict.Result) (did, url string, 
 
 // shownOn is the result as a branch's alerts may have it. What was looked for in some
 // commits only says nothing of the others: uploaded for a branch, it would close their
-// alerts.
+// alerts. Nor does a scan that was given no host close what one of all hosts found.
 func shownOn(r verdict.Result, pullRequest bool) verdict.Result {
-	if pullRequest || r.Place.AllCommits {
-		return r
-	}
 	r.Tools = slices.Clone(r.Tools)
 	for i, t := range r.Tools {
+		if slices.Contains(scope.ByInput, t.Name) && t.Health == verdict.NotApplicable {
+			r.Tools[i].Health = verdict.LeftOut
+		}
+		if pullRequest || r.Place.AllCommits {
+			continue
+		}
 		if slices.Contains(scope.ByRange, t.Name) && t.Health == verdict.Healthy {
 			r.Tools[i].Health, r.Tools[i].Why = verdict.Partial, "it scanned the commits of this push, and no others"
 		}
