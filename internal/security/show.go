@@ -33,8 +33,8 @@ const (
 )
 
 // show writes the reports, tells people, and concludes. What could not be written for
-// people is said and changes no verdict; a report that could not be written is an
-// error.
+// people is said and changes no verdict. A report that could not be written is an
+// error, and a refusal is told nevertheless.
 func (s *session) show(ctx context.Context, seen scope.Scanned, r verdict.Result) (action.Result, error) {
 	page := s.page()
 	shown, left := []action.Annotation(nil), ""
@@ -45,9 +45,11 @@ func (s *session) show(ctx context.Context, seen scope.Scanned, r verdict.Result
 		}
 	}
 	page.LeftOut = left
-	files, err := s.writeReports(r, page, seen)
-	if err != nil {
-		return action.Result{Status: r.Exit()}, err
+	files, unwritten := s.writeReports(r, page, seen)
+	if unwritten != nil {
+		if files = (written{}); r.Verdict == verdict.Pass { // of which there is no report
+			return action.Result{}, unwritten
+		}
 	}
 	for _, n := range shown {
 		s.a.Annotate(n)
@@ -56,7 +58,7 @@ func (s *session) show(ctx context.Context, seen scope.Scanned, r verdict.Result
 	s.a.Print(view.Text(r))
 	result := action.Result{Status: r.Exit(), Summary: view.Summary(r, page), Outputs: outputsOf(r, files), Meaning: meaning(r)}
 	maps.Copy(result.Outputs, told)
-	return result, nil
+	return result, unwritten
 }
 
 // meaning says how the run ended in words, since both gates that did not pass have
