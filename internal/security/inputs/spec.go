@@ -234,7 +234,7 @@ func serverInputs() []input.Def {
 
 func outputs() []input.Output {
 	return []input.Output{
-		{Name: "status", Help: "Verdict: pass, refused or inconclusive; could-not-run or bad-input if there is none"},
+		{Name: "status", Help: "Verdict: pass, refused or inconclusive; failed, bad-input or abort-failed if there is none"},
 		{Name: "level", Help: "Level of the scan: quick, standard or deep"},
 		{Name: "score", Help: "Score out of 100, over all findings that are not waived; of an inconclusive scan it is an upper bound"},
 		{Name: "score-status", Help: "Word for the score: excellent, good, needs-attention or critical; at best needs-attention without a pass"},
