@@ -104,9 +104,9 @@ func TestHealth(t *testing.T) {
 		want   verdict.Health
 		why    string // a part of it
 	}{
-		"all is well":     {func(*Scan, *tool) {}, verdict.Healthy, ""},
-		"left out":        {func(s *Scan, _ *tool) { s.Excluded = func(string) string { return "skip-tools" } }, verdict.LeftOut, "skip-tools"},
-		"nothing for it":  {func(_ *Scan, o *tool) { o.absent = "no Dockerfile" }, verdict.NotApplicable, "no Dockerfile"},
+		"all is well":    {func(*Scan, *tool) {}, verdict.Healthy, ""},
+		"left out":       {func(s *Scan, _ *tool) { s.Excluded = func(string) string { return "skip-tools" } }, verdict.LeftOut, "skip-tools"},
+		"nothing for it": {func(_ *Scan, o *tool) { o.absent = "no Dockerfile" }, verdict.NotApplicable, "no Dockerfile"},
 		"left out, with nothing for it": {func(s *Scan, o *tool) {
 			s.Excluded, o.absent = func(string) string { return "skip-tools" }, "no Dockerfile"
 		}, verdict.NotApplicable, "no Dockerfile"},
