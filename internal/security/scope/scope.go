@@ -97,7 +97,7 @@ func (s *Scope) Run(ctx context.Context, work string) (Scanned, error) {
 	s.Log.Printf("scanning %d files and %d commits (%s) at level %s", len(w.Files.Files), w.Span.Commits, cmp.Or(w.Span.Missing, w.Span.Why), s.Level)
 	out := Scanned{Workspace: w, Seen: s.scanner(job, s.excluded).Run(ctx)}
 	if s.Compare != inputs.CompareBase {
-		return out, ctx.Err()
+		return out, stopped(ctx)
 	}
 	s.Log.Group("The commit to compare with")
 	defer s.Log.EndGroup()
@@ -108,11 +108,19 @@ func (s *Scope) Run(ctx context.Context, work string) (Scanned, error) {
 	}
 	if err != nil { // as in a shallow clone
 		s.Log.Printf("nothing is compared, so all findings count as new: %v", err)
-		return out, ctx.Err()
+		return out, stopped(ctx)
 	}
 	s.Log.Printf("scanning %d files of %.10s", len(baseJob.Tree.Files), commit)
 	out.BaseCommit, out.Base = commit, s.scanner(baseJob, s.excludedOfBase).Run(ctx)
-	return out, ctx.Err()
+	return out, stopped(ctx)
+}
+
+// stopped is the error of a run that was stopped, which says by what.
+func stopped(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return fmt.Errorf("nothing is said about this scan: %w", context.Cause(ctx))
 }
 
 // job is what there is to scan.
