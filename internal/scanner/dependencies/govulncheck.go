@@ -14,6 +14,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
+	"github.com/candlefish/deploy-action/internal/scanner/dependencies/gomod"
 )
 
 // Govulncheck finds vulnerable Go packages, and whether the program calls what is
@@ -29,6 +30,7 @@ const (
 	GoVulnDB   = "govulndb"     // a database, a URL; "" for https://vuln.go.dev
 	GoRoot     = "go-root"      // the Go toolchain; "" for that of the command go
 	GoModCache = "go-mod-cache" // the user's module cache; "" for the one in the home folder
+	GoSkip     = "go-skip"      // folders of modules that are not analysed, with commas between
 )
 
 // About describes it. The database changes every few days. The call graph of a
@@ -69,6 +71,25 @@ func goModules(tree scanner.Tree) (modules, ofTests []string) {
 	return modules, ofTests
 }
 
+// analysed returns the modules that are analysed, and those that the user leaves out.
+// The plant is none of the user's.
+func analysed(job scanner.Job) (modules, skipped []string, err error) {
+	modules, ofTests := goModules(job.Tree)
+	if job.Planted || job.Settings[GoSkip] == "" {
+		return modules, nil, nil
+	}
+	for _, dir := range strings.Split(job.Settings[GoSkip], ",") {
+		dir = path.Clean(strings.TrimSpace(dir))
+		if !has(job.Tree, path.Join(dir, "go.mod")) {
+			return modules, nil, fmt.Errorf("the setting %s names %q, which has no go.mod", GoSkip, dir)
+		}
+		if !slices.Contains(ofTests, dir) {
+			skipped = append(skipped, dir)
+		}
+	}
+	return slices.DeleteFunc(modules, func(dir string) bool { return slices.Contains(skipped, dir) }), skipped, nil
+}
+
 // moduleOf returns the nearest folder above a package that has a go.mod.
 func moduleOf(modules map[string]bool, dir string) (string, bool) {
 	for {
@@ -84,7 +105,7 @@ func moduleOf(modules map[string]bool, dir string) (string, bool) {
 
 // Applies reports whether there are modules with packages.
 func (Govulncheck) Applies(job scanner.Job) (bool, string) {
-	modules, _ := goModules(job.Tree)
+	modules, _, _ := analysed(job) // Commands refuses what is wrong with the setting
 	if len(modules) == 0 {
 		return false, "no go.mod with Go packages"
 	}
@@ -111,7 +132,10 @@ func (Govulncheck) Commands(job scanner.Job) ([]isolate.Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	modules, _ := goModules(job.Tree)
+	modules, _, err := analysed(job)
+	if err != nil {
+		return nil, err
+	}
 	var commands []isolate.Command
 	for _, dir := range modules {
 		env, more, writes, err := goEnvironment(job, dir)
@@ -158,7 +182,7 @@ func goEnvironment(job scanner.Job, dir string) (env, reads, writes []string, er
 	}
 	env = []string{
 		"PATH=" + filepath.Join(root, "bin") + ":/usr/local/bin:/usr/bin:/bin", "GOROOT=" + root,
-		"GOTOOLCHAIN=local", "GOTELEMETRY=off", "GOENV=off", "GOMEMLIMIT=4GiB", "GOFLAGS=-buildvcs=false -modcacherw",
+		"GOTOOLCHAIN=local", "GOTELEMETRY=off", "GOENV=off", "GOMEMLIMIT=6GiB", "GOFLAGS=-buildvcs=false -modcacherw",
 	}
 	users := job.Settings[GoModCache]
 	if home, err := os.UserHomeDir(); users == "" && err == nil {
@@ -186,24 +210,17 @@ func cached(job scanner.Job, dir, cache string) bool {
 	if err != nil {
 		return false
 	}
-	for _, r := range requires(text) {
-		if _, err := os.Stat(filepath.Join(cache, filepath.FromSlash(escaped(r.name)+"@"+escaped(r.version)))); err != nil {
+	replaced := gomod.Replaces(text)
+	for _, r := range gomod.Requires(text) {
+		if by, ok := replaced[r.Name]; ok {
+			if by.Version == "" {
+				continue // by a folder
+			}
+			r = by
+		}
+		if _, err := os.Stat(filepath.Join(cache, filepath.FromSlash(gomod.Escaped(r.Name)+"@"+gomod.Escaped(r.Version)))); err != nil {
 			return false
 		}
 	}
 	return true
-}
-
-// escaped is a module path or version as the module cache has it: capital letters
-// with an exclamation mark. Source: https://go.dev/ref/mod#module-cache
-func escaped(path string) string {
-	var b strings.Builder
-	for _, r := range path {
-		if 'A' <= r && r <= 'Z' {
-			b.WriteByte('!')
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

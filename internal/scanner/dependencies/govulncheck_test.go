@@ -158,6 +158,50 @@ func TestGovulncheckReadsTheUsersModules(t *testing.T) {
 	}
 }
 
+// A replaced module is fetched in its replacement's version, or not at all.
+func TestGovulncheckKnowsReplacedModules(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	job := realtool.Job(t, map[string]string{"main.go": "package main\n", "go.mod": "module m\n\nrequire (\n\ta.example/folder v1.0.0\n\ta.example/fork v1.2.0\n)\n\n" +
+		"replace a.example/folder v1.0.0 => ./folder\n\nreplace (\n\ta.example/fork => b.example/fork v1.3.0 // a fork\n)\n"})
+	if err := os.MkdirAll(filepath.Join(cache, "a.example", "fork@v1.2.0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if cached(job, ".", cache) {
+		t.Error("the fork is not in the cache")
+	}
+	if err := os.MkdirAll(filepath.Join(cache, "b.example", "fork@v1.3.0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if !cached(job, ".", cache) {
+		t.Error("all that is needed is in the cache")
+	}
+}
+
+// A module that the user leaves out is named in the report, and must be there.
+func TestGovulncheckLeavesModulesOut(t *testing.T) {
+	t.Parallel()
+	job := realtool.Job(t, map[string]string{"go.mod": "module m\n", "main.go": "package main\n", "lab/go.mod": "module l\n", "lab/main.go": "package main\n"})
+	job.Settings[GoRoot], job.Settings[GoSkip] = "/usr/local/go", "lab"
+	for range 2 {
+		commands, err := Govulncheck{}.Commands(job)
+		if err != nil || len(commands) != 1 || commands[0].Dir != job.Workspace {
+			t.Fatalf("%v, %v", commands, err)
+		}
+	}
+	c := isolate.Command{Dir: job.Workspace}
+	report, err := Govulncheck{}.Read(job, c, isolate.Ran{Ending: isolate.Exited, Stdout: testdata(t, "govulncheck.json")})
+	if err != nil || !slices.ContainsFunc(report.Notes, func(n string) bool { return strings.HasSuffix(n, "names them: lab") }) {
+		t.Errorf("%v, notes %q", err, report.Notes)
+	}
+	for _, wrong := range []string{"la", "lab,other", "../lab"} {
+		job.Settings[GoSkip] = wrong
+		if _, err := (Govulncheck{}).Commands(job); err == nil || !strings.Contains(err.Error(), "has no go.mod") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}
+
 func govulnCase(t testing.TB) conform.Case {
 	t.Helper()
 	job := realtool.Job(t, (Govulncheck{}).Plant().Files)

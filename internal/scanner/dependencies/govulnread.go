@@ -17,6 +17,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
+	"github.com/candlefish/deploy-action/internal/scanner/dependencies/gomod"
 	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
@@ -84,7 +85,7 @@ func (Govulncheck) Read(job scanner.Job, cmd isolate.Command, ran isolate.Ran) (
 	if err != nil {
 		return scanner.Report{}, fmt.Errorf("govulncheck: %w", err)
 	}
-	modules := requires(text)
+	modules := gomod.Requires(text)
 	for _, f := range s.findings {
 		known, ok := s.osv[f.OSV]
 		if !ok {
@@ -93,6 +94,9 @@ func (Govulncheck) Read(job scanner.Job, cmd isolate.Command, ran isolate.Ran) (
 		s.report.Sightings = append(s.report.Sightings, f.sighting(known, mod, modules[f.Trace[0].Module]))
 	}
 	s.report.Coverage.Files, s.report.Coverage.FilesExpected = 1, 1
+	if _, skipped, _ := analysed(job); len(skipped) > 0 {
+		s.report.Notes = append(s.report.Notes, "not analysed, since the setting "+GoSkip+" names them: "+strings.Join(skipped, ", "))
+	}
 	if _, ofTests := goModules(job.Tree); len(ofTests) > 0 {
 		s.report.Notes = append(s.report.Notes, "modules in folders of test data were not analysed: "+strings.Join(ofTests, ", "))
 	}
@@ -195,17 +199,17 @@ func depth(r finding.Reach) int {
 }
 
 // sighting makes one of a finding and its advisory.
-func (f *govulnFinding) sighting(known *osvAdvisory, mod string, asked required) finding.Sighting {
+func (f *govulnFinding) sighting(known *osvAdvisory, mod string, asked gomod.Required) finding.Sighting {
 	module, reach := f.Trace[0], f.reach()
 	word, score := known.rating()
 	s := finding.Sighting{
 		Tool: "govulncheck", Rule: f.OSV, Class: finding.ClassDependency, Title: known.title(), IDs: known.ids(),
 		Help: "https://pkg.go.dev/vuln/" + f.OSV, Known: known.Published, Reach: reach,
 		Rating:   finding.Rating{Word: word, Score: score},
-		Location: finding.Location{Path: mod, Line: asked.line},
+		Location: finding.Location{Path: mod, Line: asked.Line},
 		Package: finding.Package{
 			Ecosystem: "Go", Name: module.Module, Version: advisory.Version("Go", module.Version), Fixed: advisory.Version("Go", f.Fixed),
-			Direct: asked.line > 0 && !asked.indirect,
+			Direct: asked.Line > 0 && !asked.Indirect,
 		},
 	}
 	switch reach {
@@ -246,25 +250,4 @@ func (f govulnFrame) symbol() string {
 		name = receiver + "." + name
 	}
 	return path.Base(f.Package) + "." + name
-}
-
-// A required module of a go.mod.
-type required struct {
-	name, version string
-	line          int
-	indirect      bool // something else needs it
-}
-
-// requires reads the requirements of a go.mod, without replacements.
-func requires(text []byte) map[string]required {
-	all, n := map[string]required{}, 0
-	for line := range strings.Lines(string(text)) {
-		n++
-		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(fields) < 2 || !strings.HasPrefix(fields[1], "v") || len(fields) > 2 && fields[2] != "//" {
-			continue
-		}
-		all[fields[0]] = required{fields[0], fields[1], n, strings.Contains(line, "// indirect")}
-	}
-	return all
 }

@@ -74,7 +74,7 @@ func TestOSVScannerFindsAdvisoriesByTheRealTool(t *testing.T) {
 	if c := report.Coverage; c.Files != 2 || c.FilesExpected != 2 || c.Packages < 5 || len(report.Doubts) > 0 {
 		t.Errorf("coverage %+v, doubts %q", report.Coverage, report.Doubts)
 	}
-	if len(report.Notes) != 1 || !strings.Contains(report.Notes[0], "api/osv-scanner.toml is not used") {
+	if len(report.Notes) != 2 || !strings.Contains(report.Notes[0], "api/osv-scanner.toml is not used") || !strings.Contains(report.Notes[1], "left to govulncheck") {
 		t.Errorf("notes %q", report.Notes)
 	}
 }

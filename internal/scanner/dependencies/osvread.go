@@ -15,6 +15,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
+	"github.com/candlefish/deploy-action/internal/scanner/dependencies/gomod"
 	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
@@ -59,7 +60,7 @@ func (OSVScanner) Read(job scanner.Job, _ isolate.Command, ran isolate.Ran) (sca
 	}
 	report := scanner.Report{Coverage: verdict.Unknown(), Notes: osvNotes(job)}
 	report.Doubts = slices.Concat(osvUnloaded(ran.Stderr), osvOld(job))
-	seen, packages := map[string]bool{}, 0
+	seen, packages, ofGo := map[string]bool{}, 0, false
 	for _, source := range *raw.Results {
 		file := filepath.ToSlash(source.Source.Path)
 		if rel, err := filepath.Rel(job.Workspace, source.Source.Path); err == nil && filepath.IsLocal(rel) {
@@ -69,12 +70,19 @@ func (OSVScanner) Read(job scanner.Job, _ isolate.Command, ran isolate.Ran) (sca
 		packages += len(source.Packages)
 		lines := packageLines(job.Workspace, file)
 		for _, p := range source.Packages {
+			if p.Package.Name == goLibrary {
+				ofGo = true
+				continue
+			}
 			sightings, err := p.sightings(file, lines)
 			if err != nil {
 				return scanner.Report{}, fmt.Errorf("osv-scanner: %w", err)
 			}
 			report.Sightings = append(report.Sightings, sightings...)
 		}
+	}
+	if ofGo {
+		report.Notes = append(report.Notes, "advisories of Go's standard library are left to govulncheck: a go.mod has the lowest version of Go, not that which builds")
 	}
 	expected := osvLockFiles(job)
 	report.Coverage.Files, report.Coverage.FilesExpected, report.Coverage.Packages = len(seen), len(expected), packages
@@ -85,6 +93,11 @@ func (OSVScanner) Read(job scanner.Job, _ isolate.Command, ran isolate.Ran) (sca
 	}
 	return report, nil
 }
+
+// goLibrary is the standard library of Go as a package. OSV-Scanner takes the go line of
+// a go.mod for its version, so that each module of a repository has all advisories
+// since, whatever toolchain builds it.
+const goLibrary = "stdlib"
 
 // sightings makes one of each group of aliases.
 func (p osvPackage) sightings(file string, lines map[string]int) ([]finding.Sighting, error) {
@@ -132,9 +145,6 @@ func (a *osvAdvisory) add(s finding.Sighting) finding.Sighting {
 		s.Rule, s.Title, s.Help, s.Known, s.CWE = a.ID, a.title(), "https://osv.dev/vulnerability/"+a.ID, a.Published, a.Specific.CWE
 		s.Package.Fixed = a.fixed(s.Package.Name)
 		s.Message = fmt.Sprintf("%s %s: %s", s.Package.Name, s.Package.Version, s.Title)
-		if s.Package.Name == "stdlib" {
-			s.Message += " (of the version that go.mod asks for, not of the toolchain that builds)"
-		}
 	}
 	if s.Rating.Word == "" {
 		s.Rating.Word = word
@@ -194,8 +204,8 @@ func packageLines(workspace, file string) map[string]int {
 	lines := map[string]int{}
 	switch {
 	case path.Base(file) == "go.mod":
-		for name, r := range requires(data) {
-			lines[name] = r.line
+		for name, r := range gomod.Requires(data) {
+			lines[name] = r.Line
 		}
 	case slices.Contains(npmLocks, path.Base(file)):
 		for key, line := range keyLines(data) {

@@ -34,7 +34,7 @@ func All() []scanner.Scanner {
 func Settings() []string {
 	all := []string{
 		code.SemgrepConfig, code.CodeQLSARIF, network.CAFile,
-		images.TrivyDB, dependencies.NPMRegistry, dependencies.OSVDB, dependencies.GoVulnDB, dependencies.GoRoot, dependencies.GoModCache,
+		images.TrivyDB, dependencies.NPMRegistry, dependencies.OSVDB, dependencies.GoVulnDB, dependencies.GoRoot, dependencies.GoModCache, dependencies.GoSkip,
 	}
 	slices.Sort(all)
 	return all

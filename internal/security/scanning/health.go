@@ -3,6 +3,7 @@ package scanning
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,6 +63,14 @@ func endedBadly(ran isolate.Ran, limit time.Duration) (observed, bool) {
 		return bad(verdict.TimedOut, "the run was cancelled")
 	}
 	return bad(verdict.Crashed, strings.TrimSpace(fmt.Sprintf("%s %s", ran.Ending, ran.Why)))
+}
+
+// in adds the folder of the workspace that the command was about.
+func (o observed) in(workspace, dir string) observed {
+	if rel, err := filepath.Rel(workspace, dir); err == nil && filepath.IsLocal(rel) && rel != "." {
+		o.why = filepath.ToSlash(rel) + ": " + o.why
+	}
+	return o
 }
 
 // unreadable says why a report could not be read: the adapter's reason, and what the

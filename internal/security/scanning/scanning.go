@@ -10,6 +10,7 @@ package scanning
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -212,12 +213,15 @@ func (s Scan) program(ctx context.Context, one scanner.Program, installed Tool, 
 		c = complete(c, installed, one.About(), limit)
 		ran := run.Run(ctx, c)
 		all.isolated = ran.Enforced
+		if ran.Ending == isolate.Cancelled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			ran.Ending = isolate.TimedOut // all commands of a tool have one limit
+		}
 		if o, ok := endedBadly(ran, limit); ok {
-			return o
+			return o.in(job.Workspace, c.Dir)
 		}
 		report, err := one.Read(job, c, ran)
 		if err != nil {
-			return observed{health: verdict.Unreadable, why: unreadable(err, ran), isolated: ran.Enforced}
+			return observed{health: verdict.Unreadable, why: unreadable(err, ran), isolated: ran.Enforced}.in(job.Workspace, c.Dir)
 		}
 		all.report = join(all.report, report)
 	}

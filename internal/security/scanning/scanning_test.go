@@ -110,11 +110,17 @@ func TestHealth(t *testing.T) {
 		"left out, with nothing for it": {func(s *Scan, o *tool) {
 			s.Excluded, o.absent = func(string) string { return "skip-tools" }, "no Dockerfile"
 		}, verdict.NotApplicable, "no Dockerfile"},
-		"no token":        {func(_ *Scan, o *tool) { o.about.Secret = "SNYK_TOKEN" }, verdict.Missing, "SNYK_TOKEN is not set"},
-		"not installed":   {func(s *Scan, _ *tool) { s.Finder = finder{errors.New("not installed")} }, verdict.Missing, "not installed"},
-		"another file":    {func(s *Scan, _ *tool) { s.Finder = finder{wrong{}} }, verdict.WrongChecksum, "not the one of the lock"},
-		"crash":           {ending(isolate.Ran{Ending: isolate.Signalled, Why: "segmentation fault", Stderr: []byte("panic: x\n")}), verdict.Crashed, "its last words: panic: x"},
-		"hang":            {ending(isolate.Ran{Ending: isolate.TimedOut}), verdict.TimedOut, "within 1m0s"},
+		"no token":      {func(_ *Scan, o *tool) { o.about.Secret = "SNYK_TOKEN" }, verdict.Missing, "SNYK_TOKEN is not set"},
+		"not installed": {func(s *Scan, _ *tool) { s.Finder = finder{errors.New("not installed")} }, verdict.Missing, "not installed"},
+		"another file":  {func(s *Scan, _ *tool) { s.Finder = finder{wrong{}} }, verdict.WrongChecksum, "not the one of the lock"},
+		"crash":         {ending(isolate.Ran{Ending: isolate.Signalled, Why: "segmentation fault", Stderr: []byte("panic: x\n")}), verdict.Crashed, "its last words: panic: x"},
+		"hang":          {ending(isolate.Ran{Ending: isolate.TimedOut}), verdict.TimedOut, "within 1m0s"},
+		"its limit": {func(s *Scan, o *tool) {
+			o.about.Time = time.Nanosecond // of all its commands together
+			o.commands = []isolate.Command{{Dir: "/w/lab"}}
+			s.Job.Workspace = "/w"
+			ending(isolate.Ran{Ending: isolate.Cancelled})(s, o)
+		}, verdict.TimedOut, "lab: it did not end within 1ns"},
 		"out of memory":   {ending(isolate.Ran{Ending: isolate.OutOfMemory}), verdict.Crashed, "memory"},
 		"not started":     {ending(isolate.Ran{Ending: isolate.NotStarted, Why: "exec format error"}), verdict.Crashed, "exec format error"},
 		"an unknown end":  {ending(isolate.Ran{}), verdict.Crashed, ""},
