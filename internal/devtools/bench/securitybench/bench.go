@@ -33,6 +33,7 @@ type Scenario struct {
 var scenarios = []Scenario{
 	{"read", readOne},
 	{"merge", mergeAll},
+	{"quick", quickGate},
 }
 
 // A bench is one run.
@@ -153,10 +154,13 @@ func measure(cmd *exec.Cmd) (row, error) {
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
 	begun := time.Now()
-	err := cmd.Run()
+	failed := cmd.Run()
 	r := row{wall: time.Since(begun)}
-	if err != nil {
-		return r, fmt.Errorf("%w: %s", err, tail(said.String()))
+	if failed != nil {
+		failed = fmt.Errorf("%w: %s", failed, tail(said.String()))
+	}
+	if cmd.ProcessState == nil {
+		return r, failed // it did not start
 	}
 	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	used, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
@@ -164,7 +168,7 @@ func measure(cmd *exec.Cmd) (row, error) {
 		return r, errors.New("the system does not say how much memory a process took")
 	}
 	r.peak = used.Maxrss << 10 // kB on Linux
-	return r, nil
+	return r, failed
 }
 
 func tail(text string) string {
