@@ -2,7 +2,9 @@ package scope
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -36,7 +38,11 @@ func openWorkspace(ctx context.Context, dir, work string, o inputs.Occasion) (Wo
 		return Workspace{}, badInput("dir: %w", err)
 	}
 	w := Workspace{Dir: abs}
-	if w.repo, err = tree.Open(ctx, tree.Local(Git), abs); err != nil {
+	w.repo, err = tree.Open(ctx, tree.Local(Git), abs)
+	if errors.Is(err, exec.ErrNotFound) {
+		return Workspace{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("read the commits of %s: %w", dir, err), Hint: "install git 2.35 or later"}
+	}
+	if err != nil {
 		return Workspace{}, badInput("dir: %w", err)
 	}
 	if w.Files, err = w.repo.Tree(ctx); err != nil {

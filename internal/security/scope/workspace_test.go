@@ -96,3 +96,13 @@ func TestWorkspacesWithoutHistory(t *testing.T) {
 		t.Error("a missing folder is a workspace")
 	}
 }
+
+// A machine without git is no mistake in the inputs.
+func TestWorkspaceWithoutGit(t *testing.T) {
+	dir, _ := repository(t)
+	t.Setenv("PATH", t.TempDir())
+	_, err := openWorkspace(t.Context(), dir, t.TempDir(), inputs.Occasion{Head: "HEAD"})
+	if status, hint := exit.Of(err); status != exit.CouldNotRun || !strings.Contains(hint, "install git") {
+		t.Errorf("error %v, hint %q", err, hint)
+	}
+}
