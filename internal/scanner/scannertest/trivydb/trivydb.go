@@ -5,7 +5,9 @@ package trivydb
 import (
 	_ "embed" // data
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,39 +22,62 @@ import (
 var data []byte
 
 type content struct {
-	Sources         map[string]json.RawMessage                       `json:"sources"`
-	Advisories      map[string]map[string]map[string]json.RawMessage `json:"advisories"`
-	Vulnerabilities map[string]json.RawMessage                       `json:"vulnerabilities"`
+	Sources         map[string]json.RawMessage `json:"sources"`
+	Advisories      Advisories                 `json:"advisories"`
+	Vulnerabilities map[string]json.RawMessage `json:"vulnerabilities"`
 }
 
-// Build makes the database below a cache folder of Trivy, as one that was made and
-// fetched at a time. Empty, it has no advisories: a database that hides all.
+// Advisories are those of each source, by package and identifier.
+type Advisories map[string]map[string]map[string]json.RawMessage
+
+// Build makes a database, see [Write], with our advisories. Empty, it has none: a
+// database that hides all.
 func Build(t testing.TB, cache string, updated time.Time, empty bool) {
 	t.Helper()
-	var c content
-	if err := json.Unmarshal(data, &c); err != nil {
-		t.Fatalf("the database's data: %v", err)
-	}
+	c, err := ours()
 	if empty {
 		c.Advisories = nil
 	}
+	if err := errors.Join(err, c.save(cache, updated)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ours() (c content, err error) {
+	if err := json.Unmarshal(data, &c); err != nil {
+		return c, fmt.Errorf("the database's data: %w", err)
+	}
+	return c, nil
+}
+
+// Write makes a database below a cache folder of Trivy, as one that was made and
+// fetched at a time: of our advisories, and of more sources, each with what data-source
+// says of it.
+func Write(cache string, updated time.Time, sources map[string]json.RawMessage, more Advisories) error {
+	c, err := ours()
+	if err != nil {
+		return err
+	}
+	maps.Copy(c.Sources, sources)
+	maps.Copy(c.Advisories, more)
+	return c.save(cache, updated)
+}
+
+func (c content) save(cache string, updated time.Time) error {
 	folder := filepath.Join(cache, "db")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	db, err := bolt.Open(filepath.Join(folder, "trivy.db"), 0o644, nil)
 	if err != nil {
-		t.Fatalf("make the database: %v", err)
+		return fmt.Errorf("make the database: %w", err)
 	}
-	defer db.Close()
-	if err := db.Update(c.write); err != nil {
-		t.Fatalf("write the database: %v", err)
+	if err := errors.Join(db.Update(c.write), db.Close()); err != nil {
+		return fmt.Errorf("write the database: %w", err)
 	}
 	about := fmt.Sprintf(`{"Version": 2, "NextUpdate": %q, "UpdatedAt": %q, "DownloadedAt": %q}`,
 		updated.Add(24*time.Hour).Format(time.RFC3339), updated.Format(time.RFC3339), updated.Format(time.RFC3339))
-	if err := os.WriteFile(filepath.Join(folder, "metadata.json"), []byte(about), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return os.WriteFile(filepath.Join(folder, "metadata.json"), []byte(about), 0o644)
 }
 
 // write fills the buckets: data-source and vulnerability, and one for each source
