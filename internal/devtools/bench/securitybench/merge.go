@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/candlefish/deploy-action/internal/devtools/bench/securitybench/repositories"
 	"github.com/candlefish/deploy-action/internal/devtools/multitool"
 	"github.com/candlefish/deploy-action/internal/sarif"
 )
@@ -103,4 +104,13 @@ func look(c contestant, r *row) (int, error) {
 	}
 	r.bytes, r.results = about.Size(), len(l.Sightings())
 	return len(l.Runs), nil
+}
+
+// others runs the whole gate on repositories of others, beside each scanner alone.
+func others(ctx context.Context, b *bench) (section, error) {
+	text, err := repositories.Run(ctx, b.out, b.dir)
+	if err != nil {
+		fmt.Fprint(b.out, text) // what is wrong is easier to see with it
+	}
+	return section{text: text}, err
 }
