@@ -2,12 +2,12 @@ package security
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/security/inputs"
 	"github.com/candlefish/deploy-action/internal/security/record"
 	"github.com/candlefish/deploy-action/internal/security/scope"
 )
@@ -15,7 +15,7 @@ import (
 // last reads the result of the last scan.
 func (s *session) last() (verdict.Result, error) {
 	path := filepath.Join(s.v.String("report-dir"), record.Name)
-	raw, err := os.ReadFile(path)
+	raw, err := inputs.ReadFile(path)
 	if err != nil {
 		return verdict.Result{}, &exit.Error{
 			Status: exit.BadInput, Err: fmt.Errorf("read the last scan: %w", err),

@@ -73,12 +73,11 @@ func lookedAt(tools []verdict.Tool, level verdict.Level, commit string, at time.
 }
 
 func readBaseline(path string) (baseline.Baseline, error) {
-	f, err := os.Open(path)
+	raw, err := inputs.ReadFile(path)
 	if err != nil {
 		return baseline.Baseline{}, badInput("baseline: %w", err)
 	}
-	defer f.Close()
-	b, err := baseline.Read(f)
+	b, err := baseline.Read(bytes.NewReader(raw))
 	if err != nil {
 		return b, badInput("baseline: %s: %w", path, err)
 	}

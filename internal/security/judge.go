@@ -3,7 +3,6 @@ package security
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -72,7 +71,7 @@ func (s *session) enrich(findings []finding.Finding) ([]finding.Finding, error) 
 	var known exploit.Catalogue
 	var scores exploit.Scores
 	if name := s.v.String("kev-file"); name != "" {
-		raw, err := os.ReadFile(name)
+		raw, err := inputs.ReadFile(name)
 		if err == nil {
 			known, err = exploit.ReadKEV(name, raw)
 		}
@@ -81,7 +80,7 @@ func (s *session) enrich(findings []finding.Finding) ([]finding.Finding, error) 
 		}
 	}
 	if name := s.v.String("epss-file"); name != "" {
-		raw, err := os.ReadFile(name)
+		raw, err := inputs.ReadFile(name)
 		if err == nil {
 			scores, err = exploit.ReadEPSS(name, raw)
 		}
@@ -101,7 +100,7 @@ func (s *session) waivers(at verdict.Place) ([]waiver.Waiver, []verdict.WaiverNo
 	}
 	var files []openvex.File
 	for _, name := range s.v.List("vex") {
-		raw, err := os.ReadFile(name)
+		raw, err := inputs.ReadFile(name)
 		if err != nil {
 			return nil, nil, badInput("vex: %w", err)
 		}
@@ -113,7 +112,7 @@ func (s *session) waivers(at verdict.Place) ([]waiver.Waiver, []verdict.WaiverNo
 
 // ownWaivers reads the file of waivers, which may be missing unless it was named.
 func (s *session) ownWaivers() ([]waiver.Waiver, error) {
-	raw, err := os.ReadFile(inputs.Within(s.v, "waivers"))
+	raw, err := inputs.ReadFile(inputs.Within(s.v, "waivers"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !s.v.IsSet("waivers"):
 		return nil, nil

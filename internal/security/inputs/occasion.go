@@ -39,7 +39,7 @@ func ReadEvent(getenv func(string) string) (change.Change, error) {
 	if path == "" || name == "" {
 		return change.Change{Name: name}, nil
 	}
-	payload, err := os.ReadFile(path)
+	payload, err := ReadFile(path)
 	if err != nil {
 		return change.Change{}, fmt.Errorf("read the event: %w", err)
 	}
