@@ -33,7 +33,7 @@ func All() []scanner.Scanner {
 // Settings returns the names of all settings of scanners, sorted.
 func Settings() []string {
 	all := []string{
-		code.SemgrepConfig, code.CodeQLSARIF, network.CAFile,
+		code.SemgrepConfig, code.CodeQLSARIF, network.CAFile, secrets.GitleaksConfig,
 		images.TrivyDB, dependencies.NPMRegistry, dependencies.OSVDB, dependencies.GoVulnDB, dependencies.GoRoot, dependencies.GoModCache, dependencies.GoSkip,
 	}
 	slices.Sort(all)

@@ -39,6 +39,9 @@ const leaked = 10
 // Commands returns one scan of the files and one of the commits. Gitleaks compares
 // commits by git log, which shows nothing of a merge unless it is told to.
 func (Gitleaks) Commands(job scanner.Job) ([]isolate.Command, error) {
+	if err := os.WriteFile(ownConfig(job), []byte("[extend]\nuseDefault = true\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("write the configuration of gitleaks: %w", err)
+	}
 	var commands []isolate.Command
 	if len(job.Tree.Files) > 0 {
 		commands = append(commands, gitleaks(job, "dir", "files", job.Workspace))
@@ -75,17 +78,26 @@ func revisions(r scanner.Range) []string {
 	return []string{r.Head, "^" + r.Base}
 }
 
+// GitleaksConfig is the setting for a configuration in the workspace. Without it the
+// default rules hold: what the repository says of itself, a change could say to hide
+// a secret.
+const GitleaksConfig = "gitleaks-config"
+
+func ownConfig(job scanner.Job) string { return filepath.Join(job.Scratch, "gitleaks.toml") }
+
 func gitleaks(job scanner.Job, mode, name, target string, more ...string) isolate.Command {
 	report := filepath.Join(job.Scratch, "gitleaks-"+name+".json")
 	args := []string{
 		mode, "--no-banner", "--no-color", "--log-level", "info", "--exit-code", strconv.Itoa(leaked),
-		"--report-format", "json", "--report-path", report, "--gitleaks-ignore-path", rules(job),
+		"--report-format", "json", "--report-path", report,
+		"--ignore-gitleaks-allow", "--gitleaks-ignore-path", filepath.Join(job.Scratch, "nothing"),
 	}
-	if config := configured(job, ".gitleaks.toml"); config != "" {
-		args = append(args, "--config", config)
+	config := ownConfig(job)
+	if given := job.Settings[GitleaksConfig]; given != "" {
+		config = filepath.Join(rules(job), given)
 	}
 	return isolate.Command{
-		Args: append(append(args, more...), target), Dir: rules(job),
+		Args: append(append(append(args, "--config", config), more...), target), Dir: job.Scratch,
 		Reads: []string{rules(job)}, Writes: []string{job.Scratch}, Report: report,
 	}
 }
@@ -145,12 +157,22 @@ func (Gitleaks) Read(job scanner.Job, c isolate.Command, ran isolate.Ran) (scann
 	case said.bytes == 0:
 		report.Doubts = append(report.Doubts, fmt.Sprintf("it read nothing of %s", count(len(job.Tree.Files), "file", "files")))
 	}
-	for _, name := range []string{".gitleaks.toml", ".gitleaksignore"} {
-		if configured(job, name) != "" {
-			report.Notes = append(report.Notes, "configured by "+name)
-		}
-	}
+	report.Notes = append(report.Notes, configurations(job, c)...)
 	return report, nil
+}
+
+// configurations says which files of the repository hold for a scan, and which not.
+func configurations(job scanner.Job, c isolate.Command) (notes []string) {
+	if given := job.Settings[GitleaksConfig]; given != "" {
+		notes = append(notes, "configured by "+given)
+	} else if configured(job, ".gitleaks.toml") != "" {
+		notes = append(notes, "the repository's .gitleaks.toml does not hold; the setting "+GitleaksConfig+" would make it hold")
+	}
+	// Gitleaks reads this one beside the files that it scans, and cannot be told not to.
+	if c.Args[0] == "dir" && configured(job, ".gitleaksignore") != "" {
+		notes = append(notes, "the repository's .gitleaksignore holds for files, and not for commits")
+	}
+	return notes
 }
 
 // said is what gitleaks' log says of a scan.

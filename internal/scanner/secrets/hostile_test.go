@@ -57,25 +57,52 @@ func TestPlantsAreFoundByTheRealTools(t *testing.T) {
 	}
 }
 
-// The plant is scanned with the repository's own configuration, which can blind a
-// tool, by mistake or not.
+// What the repository says to hide a secret does not hold: neither a configuration
+// that allows all, nor comments, nor a list of what to ignore in commits.
+func TestNothingInTheRepositoryHidesASecret(t *testing.T) {
+	t.Parallel()
+	c := scannertest.NewCredentials(11)
+	r := scannertest.New(t)
+	r.Write(".gitleaks.toml", "[extend]\nuseDefault = true\n\n[[allowlists]]\ndescription = \"all\"\nregexes = ['''.*''']\n")
+	r.Write("a.py", "TOKEN = \""+c.GitHub+"\" # gitleaks:allow\n")
+	first := r.Commit("first")
+	r.Write("a.py", "TOKEN = None\n")
+	r.Write(".gitleaksignore", first+":a.py:github-pat:1\na.py:github-pat:1\n")
+	r.Commit("second")
+	report := scan(t, Gitleaks{}, jobOf(t, r.Dir, tree.All(r.Git("rev-parse", "HEAD"), "all")))
+	inCommit := func(s finding.Sighting) bool { return s.Location.Commit == first && s.Location.Path == "a.py" }
+	if !slices.ContainsFunc(report.Sightings, inCommit) {
+		t.Errorf("the secret was not found: %+v", report)
+	}
+	for _, want := range []string{".gitleaks.toml does not hold", ".gitleaksignore holds for files"} {
+		if !slices.ContainsFunc(report.Notes, func(note string) bool { return strings.Contains(note, want) }) {
+			t.Errorf("no note %q in %q", want, report.Notes)
+		}
+	}
+}
+
+// A configuration that the workflow names holds. One that blinds the tool is noticed
+// by the plant, which is scanned with it too, and one that cannot be read is no scan.
 func TestConfigurationThatBlindsGitleaks(t *testing.T) {
 	t.Parallel()
 	workspace := t.TempDir()
 	config := "[extend]\nuseDefault = true\n\n[[allowlists]]\ndescription = \"all\"\nregexes = ['''.*''']\n"
-	if err := os.WriteFile(filepath.Join(workspace, ".gitleaks.toml"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(workspace, "ours.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := Gitleaks{}.Plant()
-	report := scan(t, Gitleaks{}, planting(t, p, workspace))
-	if slices.ContainsFunc(report.Sightings, p.Found) || !slices.Contains(report.Notes, "configured by .gitleaks.toml") {
+	named := func() scanner.Job {
+		job := planting(t, Gitleaks{}.Plant(), workspace)
+		job.Settings = map[string]string{GitleaksConfig: "ours.toml"}
+		return job
+	}
+	report := scan(t, Gitleaks{}, named())
+	if slices.ContainsFunc(report.Sightings, Gitleaks{}.Plant().Found) || !slices.Contains(report.Notes, "configured by ours.toml") {
 		t.Errorf("%+v", report)
 	}
-	// One that cannot be read is no scan without results.
-	if err := os.WriteFile(filepath.Join(workspace, ".gitleaks.toml"), []byte("[[["), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(workspace, "ours.toml"), []byte("[[["), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	job := planting(t, p, workspace)
+	job := named()
 	commands, err := Gitleaks{}.Commands(job)
 	if err != nil {
 		t.Fatal(err)
