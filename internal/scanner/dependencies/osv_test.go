@@ -164,6 +164,18 @@ func TestOSVScannerMakesOneOfAliases(t *testing.T) {
 	}
 }
 
+// A module that only the go.sum has is reported in the go.mod, as by other scanners.
+func TestOSVScannerReportsAGoSumInItsGoMod(t *testing.T) {
+	t.Parallel()
+	c := osvCase(t)
+	c.Report = []byte(`{"results": [{"source": {"path": "` + c.Job.Workspace + `/api/go.sum"}, "packages": [{"package": {"name": "golang.org/x/text", "version": "0.3.3", "ecosystem": "Go"},
+"groups": [{"ids": ["GO-2022-1059"]}], "vulnerabilities": [{"id": "GO-2022-1059", "published": "2022-01-01T00:00:00Z"}]}]}]}`)
+	got := c.Read(t).Sightings
+	if len(got) != 1 || got[0].Location.Path != "api/go.mod" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func FuzzOSVScanner(f *testing.F) { osvCase(f).Fuzz(f) }
 
 func BenchmarkOSVScanner100k(b *testing.B) {

@@ -68,6 +68,7 @@ func (OSVScanner) Read(job scanner.Job, _ isolate.Command, ran isolate.Ran) (sca
 		}
 		seen[file] = true
 		packages += len(source.Packages)
+		file = manifest(file)
 		lines := packageLines(job.Workspace, file)
 		for _, p := range source.Packages {
 			if p.Package.Name == goLibrary {
@@ -92,6 +93,16 @@ func (OSVScanner) Read(job scanner.Job, _ isolate.Command, ran isolate.Ran) (sca
 		}
 	}
 	return report, nil
+}
+
+// manifest is the file that a lock file's findings are of. OSV-Scanner reads the go.sum
+// beside a go.mod before Go 1.17 as a lock file of its own; the other scanners report
+// its modules in the go.mod.
+func manifest(file string) string {
+	if path.Base(file) == "go.sum" {
+		return path.Join(path.Dir(file), "go.mod")
+	}
+	return file
 }
 
 // goLibrary is the standard library of Go as a package. OSV-Scanner takes the go line of

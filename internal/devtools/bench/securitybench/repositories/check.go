@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/candlefish/deploy-action/internal/finding"
 )
@@ -80,7 +81,8 @@ func twice(findings []finding.Finding) []string {
 	for _, f := range findings {
 		for _, s := range f.Sightings {
 			for _, id := range f.IDs {
-				k := fmt.Sprintf("%s in %s, %s%s", id, s.Package.Name, s.Location.Path, s.Location.Image)
+				at := strings.Replace(s.Location.Path, "go.sum", "go.mod", 1) // both are of one module
+				k := fmt.Sprintf("%s in %s, %s%s", id, s.Package.Name, at, s.Location.Image)
 				if in[k] == nil {
 					in[k] = map[string]bool{}
 				}

@@ -33,6 +33,9 @@ func TestFaults(t *testing.T) {
 	}
 	double := finding.Merge(in[:1])[0]
 	double.ID = "another"
+	inSum := double
+	inSum.Sightings = []finding.Sighting{in[0]}
+	inSum.Sightings[0].Location.Path = "go.sum"
 	for name, c := range map[string]struct {
 		findings []finding.Finding
 		scanned  []alone
@@ -42,6 +45,7 @@ func TestFaults(t *testing.T) {
 		"an invented":    {merged, []alone{{sightings: in[1:]}}, "did not report it alone"},
 		"in two":         {append(merged, double), scanned, "is in 2 findings, want 1"},
 		"a double":       {append(merged, double), scanned, "CVE-2022-1 in m.io/x, go.mod is 2 findings"},
+		"in go.sum too":  {append(merged, inSum), scanned, "CVE-2022-1 in m.io/x, go.mod is 2 findings"},
 		"a lost secret":  {finding.Merge(in[:4]), scanned, "is in 1 findings, want 2"},
 		"nothing at all": {nil, scanned, "is in 0 findings"},
 	} {
