@@ -32,7 +32,6 @@ type world struct {
 	alerts  *codescanningtest.Scanning
 	slack   *slacktest.Server
 	secrets []string // that were planted
-	ref     string
 }
 
 // Whole runs of the program in a repository of the script, against a GitHub and a

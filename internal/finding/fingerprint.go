@@ -138,6 +138,7 @@ func (u unit) marks() []mark {
 		return u.secretMarks(rule)
 	case ClassNetwork:
 		return []mark{newMark(0, u, "host", host(l.Host), rule, u.otherwise())}
+	case ClassCode, ClassConfig, ClassWorkflow: // in a line of a file
 	}
 	context, group := squeeze(l.Context), byTool
 	if known {

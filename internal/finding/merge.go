@@ -210,6 +210,7 @@ func (u unit) keys(known *aliases) []string {
 		return []string{key("at", place(l), line, rule, l.Commit, u.otherwise())}
 	case ClassNetwork:
 		return []string{key("host", host(l.Host), rule, u.otherwise())}
+	case ClassCode, ClassConfig, ClassWorkflow: // in a line of a file
 	}
 	found := []string{key("line", place(l), line, rule, u.otherwise())}
 	if s.Class == ClassCode && l.Line > 0 {

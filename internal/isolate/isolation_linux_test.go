@@ -22,7 +22,6 @@ const (
 // with namespaces, and Landlock below it.
 func eachLayer(t *testing.T, test func(t *testing.T, l layer, open func(workspace string) *Sandbox)) {
 	t.Helper()
-	t.Parallel()
 	for _, l := range layers() {
 		t.Run(fmt.Sprintf("%+v", l), func(t *testing.T) {
 			t.Parallel()
@@ -36,6 +35,7 @@ func eachLayer(t *testing.T, test func(t *testing.T, l layer, open func(workspac
 }
 
 func TestTheEnvironmentIsAllowed(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
 		c := self(t, "environment")
 		c.Env = append(c.Env, "GIVEN=1")
@@ -53,6 +53,7 @@ func TestTheEnvironmentIsAllowed(t *testing.T) {
 }
 
 func TestOthersCannotBeRead(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, l layer, open func(string) *Sandbox) {
 		home := t.TempDir() // as good as ~: it is in no list
 		secrets := []string{put(t, home, ".aws/credentials", "secret"), put(t, home, ".docker/config.json", "secret"), put(t, home, "_runner_file_commands/set_env", "secret")}
@@ -75,6 +76,7 @@ func TestOthersCannotBeRead(t *testing.T) {
 
 // actions/checkout leaves the job's token in .git/config unless it is told not to.
 func TestTheTokenOfTheCheckoutIsHidden(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, l layer, open func(string) *Sandbox) {
 		dir := t.TempDir()
 		put(t, dir, ".git/HEAD", "ref: refs/heads/main\n")
@@ -105,6 +107,7 @@ func TestTheTokenOfTheCheckoutIsHidden(t *testing.T) {
 }
 
 func TestNothingElseCanBeWritten(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
 		dir, out, beside := t.TempDir(), t.TempDir(), t.TempDir()
 		old := put(t, dir, "main.go", "package main")
@@ -122,8 +125,9 @@ func TestNothingElseCanBeWritten(t *testing.T) {
 }
 
 func TestTheNetworkIsOff(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, l layer, open func(string) *Sandbox) {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,6 +147,7 @@ func TestTheNetworkIsOff(t *testing.T) {
 }
 
 func TestWhatHangsIsEnded(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
 		mark := t.Name()
 		c := self(t, "hang", mark)
@@ -165,6 +170,7 @@ func TestWhatHangsIsEnded(t *testing.T) {
 }
 
 func TestWhatAProgramLeavesIsEnded(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
 		mark := t.Name()
 		got := open(t.TempDir()).Run(t.Context(), self(t, "daemon", mark))
@@ -190,6 +196,7 @@ func mustBeGone(t *testing.T, arg string) {
 }
 
 func TestMemoryIsLimited(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
 		c := self(t, "eat")
 		c.Memory = 200 << 20
@@ -202,6 +209,7 @@ func TestMemoryIsLimited(t *testing.T) {
 
 // A worktree's repository is elsewhere, and its token with it.
 func TestGitWorksOnAWorktree(t *testing.T) {
+	t.Parallel()
 	eachLayer(t, func(t *testing.T, l layer, open func(string) *Sandbox) {
 		main, tree := t.TempDir(), filepath.Join(t.TempDir(), "tree")
 		for _, args := range [][]string{

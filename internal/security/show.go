@@ -69,6 +69,7 @@ func meaning(r verdict.Result) string {
 		return "refused: findings are over their budgets"
 	case verdict.Inconclusive:
 		return "inconclusive: not all was scanned that the level needs"
+	case verdict.Pass: // its status says enough
 	}
 	return ""
 }
@@ -186,9 +187,9 @@ func unhealthy(r verdict.Result) string {
 	for _, t := range r.Tools {
 		switch t.Health {
 		case verdict.Healthy, verdict.NotApplicable, verdict.LeftOut:
-			continue
+		default:
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", t.Name, t.Health, strings.ReplaceAll(cmp.Or(t.Why, "no reason known"), "\n", " ")))
 		}
-		lines = append(lines, fmt.Sprintf("%s: %s: %s", t.Name, t.Health, strings.ReplaceAll(cmp.Or(t.Why, "no reason known"), "\n", " ")))
 	}
 	return strings.Join(lines, "\n")
 }

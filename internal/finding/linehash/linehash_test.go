@@ -122,7 +122,7 @@ func definition(text []byte) (hashes []string) {
 func decode(text []byte) string {
 	var b strings.Builder
 	for len(text) > 0 {
-		size := 1
+		var size int
 		if s := string(text[:min(len(text), 4)]); !strings.HasPrefix(s, "\ufffd") {
 			r := []rune(s)[0]
 			if r == '\ufffd' {

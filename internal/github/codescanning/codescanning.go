@@ -125,7 +125,7 @@ func (s Scan) check() error {
 	}
 	if s.CheckoutURI != "" {
 		if uri, err := url.Parse(s.CheckoutURI); err != nil || uri.Scheme != "file" || !strings.HasPrefix(uri.Path, "/") {
-			return fmt.Errorf("the checkout URI %q is none: want file:///...", s.CheckoutURI)
+			return fmt.Errorf("the checkout URI %q is none: want file:///FOLDER", s.CheckoutURI)
 		}
 	}
 	return nil

@@ -37,12 +37,12 @@ type world struct {
 	waits    []time.Duration
 }
 
-func start(t *testing.T, o githubtest.Options) *world {
+func start(t *testing.T) *world {
 	t.Helper()
-	w := &world{server: githubtest.Start(t, o)}
+	w := &world{server: githubtest.Start(t, githubtest.Options{})}
 	w.server.AddBranch(repo, "main", commit)
 	w.scanning = codescanningtest.New(w.server, commit)
-	at := func(d time.Duration) <-chan time.Time {
+	at := func(time.Duration) <-chan time.Time {
 		c := make(chan time.Time)
 		close(c)
 		return c
@@ -74,17 +74,17 @@ func packed(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
-// run is one run of a file.
-func run(tool, category, results string) string {
-	return fmt.Sprintf(`{"tool":{"driver":{"name":%q,"rules":[{"id":"r","shortDescription":{"text":"R"},"properties":{"security-severity":"9.5"}}]}},"automationDetails":{"id":%q},"results":[%s]}`, tool, category, results)
+// run is one run of a file, of the category x/.
+func run(tool, results string) string {
+	return fmt.Sprintf(`{"tool":{"driver":{"name":%q,"rules":[{"id":"r","shortDescription":{"text":"R"},"properties":{"security-severity":"9.5"}}]}},"automationDetails":{"id":"x/"},"results":[%s]}`, tool, results)
 }
 
 func file(runs ...string) string {
 	return `{"version":"2.1.0","runs":[` + strings.Join(runs, ",") + `]}`
 }
 
-func result(uri, more string) string {
-	return fmt.Sprintf(`{"ruleId":"r","ruleIndex":0,"message":{"text":"m"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":%q},"region":{"startLine":3}}}]%s}`, uri, more)
+func result(uri string) string {
+	return fmt.Sprintf(`{"ruleId":"r","ruleIndex":0,"message":{"text":"m"},"locations":[{"physicalLocation":{"artifactLocation":{"uri":%q},"region":{"startLine":3}}}]}`, uri)
 }
 
 func (w *world) upload(ctx context.Context, raw []byte) (codescanning.Upload, error) {
@@ -94,7 +94,7 @@ func (w *world) upload(ctx context.Context, raw []byte) (codescanning.Upload, er
 // The alerts of a scan open, and close by the empty run of the next.
 func TestAlertsOpenAndClose(t *testing.T) {
 	t.Parallel()
-	w := start(t, githubtest.Options{})
+	w := start(t)
 	scan := verdict.Result{
 		Tools: []verdict.Tool{{Name: "gitleaks", Health: verdict.Healthy}, {Name: "semgrep", Health: verdict.Healthy}},
 		Findings: []finding.Finding{
@@ -143,9 +143,9 @@ func TestWaits(t *testing.T) {
 		4: {codescanning.Complete, []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second}},
 		5: {codescanning.Pending, []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second}},
 	} {
-		w := start(t, githubtest.Options{})
+		w := start(t)
 		w.scanning.Busy(busy)
-		up, err := w.upload(t.Context(), packed(t, file(run("A", "x/", ""))))
+		up, err := w.upload(t.Context(), packed(t, file(run("A", ""))))
 		if err != nil || up.State != want.state || (up.Analyses == "") != (want.state == codescanning.Pending) {
 			t.Errorf("%d: %+v, %v", busy, up, err)
 		}
@@ -154,9 +154,9 @@ func TestWaits(t *testing.T) {
 		}
 	}
 	// GitHub does not know a new upload yet.
-	w := start(t, githubtest.Options{})
+	w := start(t)
 	w.server.Inject(githubtest.Fault{Method: http.MethodGet, Path: "/code-scanning/sarifs/", Times: 2, Do: githubtest.Answer(http.StatusNotFound, `{"message":"Not Found"}`)})
-	if up, err := w.upload(t.Context(), packed(t, file(run("A", "x/", "")))); err != nil || up.State != codescanning.Complete || len(w.waits) != 3 {
+	if up, err := w.upload(t.Context(), packed(t, file(run("A", "")))); err != nil || up.State != codescanning.Complete || len(w.waits) != 3 {
 		t.Errorf("%+v, %v, %v", up, err, w.waits)
 	}
 }
@@ -164,10 +164,10 @@ func TestWaits(t *testing.T) {
 // Who must do what about a failed upload.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	whole := file(run("A", "x/", result("a.js", "")))
+	whole := file(run("A", result("a.js")))
 	many := make([]string, 21)
 	for i := range many {
-		many[i] = run(fmt.Sprint("t", i), "x/", "")
+		many[i] = run(fmt.Sprint("t", i), "")
 	}
 	for name, c := range map[string]struct {
 		text  string
@@ -191,15 +191,15 @@ func TestRefusals(t *testing.T) {
 		"another version":    {text: strings.Replace(whole, "2.1.0", "2.0.0", 1), kind: codescanning.Invalid, want: "not supported"},
 		"no results":         {text: `{"version":"2.1.0","runs":[{"tool":{"driver":{"name":"A"}}}]}`, kind: codescanning.Invalid, want: "Missing 'results'"},
 		"21 runs":            {text: file(many...), kind: codescanning.Invalid, want: "more runs than allowed (21 > 20)"},
-		"one run twice":      {text: file(run("A", "x/", ""), run("A", "x/", "")), kind: codescanning.Invalid, want: "same category"},
-		"an absolute place":  {text: file(run("A", "x/", result("file:///work/a.js", ""))), kind: codescanning.Invalid, want: "does not match"},
-		"a place outside":    {text: file(run("A", "x/", result("../a.js", ""))), kind: codescanning.Invalid, want: "no path in the repository"},
-		"no place":           {text: file(run("A", "x/", `{"ruleId":"r","message":{"text":"m"}}`)), kind: codescanning.Invalid, want: "at least one location"},
-		"25,001 results":     {text: file(run("A", "x/", result("a", "")+strings.Repeat(","+result("a", ""), 25_000))), kind: codescanning.Invalid, want: "more results per run than allowed (25001 > 25000)"},
+		"one run twice":      {text: file(run("A", ""), run("A", "")), kind: codescanning.Invalid, want: "same category"},
+		"an absolute place":  {text: file(run("A", result("file:///work/a.js"))), kind: codescanning.Invalid, want: "does not match"},
+		"a place outside":    {text: file(run("A", result("../a.js"))), kind: codescanning.Invalid, want: "no path in the repository"},
+		"no place":           {text: file(run("A", `{"ruleId":"r","message":{"text":"m"}}`)), kind: codescanning.Invalid, want: "at least one location"},
+		"25,001 results":     {text: file(run("A", result("a")+strings.Repeat(","+result("a"), 25_000))), kind: codescanning.Invalid, want: "more results per run than allowed (25001 > 25000)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := start(t, githubtest.Options{})
+			w := start(t)
 			if c.do != nil {
 				c.do(w)
 			}
@@ -229,10 +229,10 @@ func (w *world) fault(f githubtest.Failure) {
 // What passes is repeated, and uploaded once.
 func TestPassingFailure(t *testing.T) {
 	t.Parallel()
-	w := start(t, githubtest.Options{})
+	w := start(t)
 	w.server.Inject(githubtest.Fault{Method: http.MethodPost, Times: 2, Do: githubtest.Answer(502, `bad gateway`)})
 	w.server.Inject(githubtest.Fault{Method: http.MethodGet, Times: 1, Do: githubtest.Answer(502, `bad gateway`)})
-	up, err := w.upload(t.Context(), packed(t, file(run("A", "x/", result("a.js", "")))))
+	up, err := w.upload(t.Context(), packed(t, file(run("A", result("a.js")))))
 	if err != nil || up.State != codescanning.Complete || len(w.scanning.Uploads()) != 1 {
 		t.Errorf("%+v, %v", up, err)
 	}
@@ -240,7 +240,7 @@ func TestPassingFailure(t *testing.T) {
 
 func TestNothingIsSent(t *testing.T) {
 	t.Parallel()
-	w := start(t, githubtest.Options{})
+	w := start(t)
 	good := codescanning.Scan{Commit: commit, Ref: ref, Gzip: []byte("x"), CheckoutURI: "file:///work/shop"}
 	for name, change := range map[string]func(*codescanning.Scan){
 		"commit":   func(s *codescanning.Scan) { s.Commit = "main" },
@@ -266,7 +266,7 @@ func TestNothingIsSent(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	t.Parallel()
-	w := start(t, githubtest.Options{})
+	w := start(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	u, err := codescanning.New(codescanning.Options{Client: client(t, w), Repository: repo, After: func(time.Duration) <-chan time.Time {
 		cancel(errors.New("the job ends"))
@@ -275,7 +275,7 @@ func TestCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	up, err := u.Upload(ctx, codescanning.Scan{Commit: commit, Ref: ref, Gzip: packed(t, file(run("A", "x/", "")))})
+	up, err := u.Upload(ctx, codescanning.Scan{Commit: commit, Ref: ref, Gzip: packed(t, file(run("A", "")))})
 	if err == nil || !strings.Contains(err.Error(), "the job ends") || up.State == codescanning.Complete {
 		t.Errorf("%+v, %v", up, err)
 	}

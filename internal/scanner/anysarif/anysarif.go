@@ -67,7 +67,7 @@ func read(report *scanner.Report, job scanner.Job, name string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	log, err := sarif.Read(file, sarif.Options{Workspace: job.Workspace, Hash: job.Hash})
 	if err != nil {
 		return err

@@ -267,6 +267,6 @@ func readFile(job scanner.Job, name string) (scanner.Report, error) {
 	if err != nil {
 		return scanner.Report{}, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	return readCodeQL(job, file)
 }

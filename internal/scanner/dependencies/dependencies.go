@@ -67,7 +67,7 @@ func read(workspace, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	return root.ReadFile(filepath.FromSlash(file))
 }
 

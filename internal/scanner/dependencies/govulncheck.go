@@ -159,7 +159,7 @@ func goDatabase(job scanner.Job) (args, reads []string, network bool, err error)
 	case isFile:
 		return append(args, "-db", db), []string{folder}, false, nil
 	case job.Offline:
-		return nil, nil, false, errors.New("govulncheck asks its database, and this scan is offline: give a copy as " + GoVulnDB + ": file:///...")
+		return nil, nil, false, errors.New("govulncheck asks its database, and this scan is offline: give a copy as " + GoVulnDB + ": file:///FOLDER")
 	case db != "":
 		return append(args, "-db", db), nil, true, nil
 	}

@@ -73,7 +73,7 @@ func content(workspace, file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	return root.ReadFile(filepath.FromSlash(file))
 }
 

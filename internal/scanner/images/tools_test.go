@@ -7,8 +7,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/toolbox/toolboxtest"
 )
 
-// need returns a tool, installed.
-func need(t testing.TB, name string) toolbox.Tool {
+// needTrivy returns the tool, installed.
+func needTrivy(t testing.TB) toolbox.Tool {
 	t.Helper()
-	return toolboxtest.Need(t, name)[name]
+	return toolboxtest.Need(t, "trivy")["trivy"]
 }

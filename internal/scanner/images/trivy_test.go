@@ -54,7 +54,7 @@ func offline(t testing.TB, files map[string]string, empty bool) scanner.Job {
 func TestTrivyFSFindsAdvisoriesByTheRealTrivy(t *testing.T) {
 	t.Parallel()
 	job := offline(t, project, false)
-	report, err := realtool.Scan(t, TrivyFS{}, need(t, "trivy"), job)
+	report, err := realtool.Scan(t, TrivyFS{}, needTrivy(t), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +84,7 @@ func TestTrivyFSFindsAdvisoriesByTheRealTrivy(t *testing.T) {
 func TestTrivyConfigFindsMistakesByTheRealTrivy(t *testing.T) {
 	t.Parallel()
 	job := realtool.Job(t, project)
-	report, err := realtool.Scan(t, TrivyConfig{}, need(t, "trivy"), job)
+	report, err := realtool.Scan(t, TrivyConfig{}, needTrivy(t), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestTrivyImageFindsAdvisoriesByTheRealTrivy(t *testing.T) {
 	t.Parallel()
 	job := offline(t, map[string]string{"image.tar": plantedImage()}, false)
 	job.Images = []string{"image.tar"}
-	report, err := realtool.Scan(t, TrivyImage{}, need(t, "trivy"), job)
+	report, err := realtool.Scan(t, TrivyImage{}, needTrivy(t), job)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestTrivyImageFindsAdvisoriesByTheRealTrivy(t *testing.T) {
 
 func TestTrivyFindsItsPlantsAndNoticesAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
-	trivy := need(t, "trivy")
+	trivy := needTrivy(t)
 	for _, one := range []scanner.Program{TrivyFS{}, TrivyConfig{}, TrivyImage{}} {
 		for _, empty := range []bool{false, true} {
 			job := realtool.Planted(t, one, offline(t, nil, empty))
@@ -145,7 +145,7 @@ func TestTrivyFindsItsPlantsAndNoticesAnEmptyDatabase(t *testing.T) {
 
 func TestTrivyWithoutADatabaseOrWithABrokenLockFile(t *testing.T) {
 	t.Parallel()
-	trivy := need(t, "trivy")
+	trivy := needTrivy(t)
 	job := realtool.Job(t, project)
 	job.Offline = true
 	if _, err := realtool.Scan(t, TrivyFS{}, trivy, job); err == nil {

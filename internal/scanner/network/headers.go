@@ -82,7 +82,7 @@ func (Headers) Scan(ctx context.Context, job scanner.Job) (scanner.Report, error
 			report.Doubts = append(report.Doubts, err.Error())
 			continue
 		}
-		answer, err := get(ctx, h)
+		answer, err := get(ctx, h) //nolint:bodyclose // get closes it
 		if ctx.Err() != nil {
 			return scanner.Report{}, ctx.Err()
 		}
@@ -123,7 +123,8 @@ func client(name string) *http.Client {
 	}
 }
 
-// get asks for a host's page. A status of 500 and above is no page: what the headers
+// get asks for a host's page, of which only the headers are returned: the body is
+// closed. A status of 500 and above is no page: what the headers
 // are when the host is well is not known.
 func get(ctx context.Context, h host) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url(), nil)
@@ -139,7 +140,7 @@ func get(ctx context.Context, h host) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	_, _ = io.CopyN(io.Discard, answer.Body, 64<<10) // only so that the server is not cut off
 	if answer.StatusCode >= http.StatusInternalServerError {
 		return nil, fmt.Errorf("it answered with status %d", answer.StatusCode)
@@ -256,7 +257,7 @@ func (p *page) plain(ctx context.Context) string {
 		return ""
 	}
 	h.http, h.port = true, "80"
-	answer, err := get(ctx, h)
+	answer, err := get(ctx, h) //nolint:bodyclose // get closes it
 	switch {
 	case err == nil && answer.Request.URL.Scheme == "http" && !strings.HasPrefix(answer.Header.Get("Location"), "https://") && answer.StatusCode < http.StatusBadRequest:
 		p.add("http-not-redirected", "The page is shown by http, without a redirect to https.")

@@ -171,7 +171,7 @@ func (o *observed) shake(ctx context.Context, config *tls.Config) (tls.Connectio
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	return conn.ConnectionState(), nil
 }
 
@@ -204,7 +204,7 @@ func (u unreachable) Unwrap() error { return u.error }
 func refused(err error) bool {
 	var never unreachable
 	var network net.Error
-	return !errors.As(err, &never) && !(errors.As(err, &network) && network.Timeout()) && !errors.Is(err, context.DeadlineExceeded)
+	return !errors.As(err, &never) && (!errors.As(err, &network) || !network.Timeout()) && !errors.Is(err, context.DeadlineExceeded)
 }
 
 // accepted returns the ciphers of a list that the host takes: it is asked until it
@@ -252,7 +252,7 @@ func (o *observed) strict(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	return maxAge(answer.Header.Get("Strict-Transport-Security")) >= halfYear
 }
 

@@ -46,7 +46,7 @@ func Lines(workspace string, sightings []finding.Sighting) {
 	if err != nil {
 		return
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	files := map[string][][]byte{}
 	for i := range sightings {
 		at := &sightings[i].Location
@@ -69,7 +69,7 @@ func read(root *os.Root, name string) [][]byte {
 	if err != nil {
 		return nil
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}

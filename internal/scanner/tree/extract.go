@@ -40,7 +40,7 @@ func Extract(ctx context.Context, program string, r scanner.Range, commit, folde
 	if err != nil {
 		return scanner.Tree{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	cmd := exec.CommandContext(ctx, program, append(slices.Clone(safe), "--git-dir="+r.Copy, "archive", "--format=tar", commit)...)
 	cmd.Dir, cmd.Env = r.Copy, Env(os.Getenv("PATH"))
 	var said tail.Buffer

@@ -58,7 +58,7 @@ func (Rules) Scan(ctx context.Context, job scanner.Job) (scanner.Report, error) 
 	if err != nil {
 		return scanner.Report{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	names := files(job.Tree)
 	report := scanner.Report{Coverage: verdict.Unknown()}
 	report.Coverage.FilesExpected, report.Coverage.Files = len(names), 0

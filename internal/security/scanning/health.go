@@ -61,6 +61,7 @@ func endedBadly(ran isolate.Ran, limit time.Duration) (observed, bool) {
 		return bad(verdict.Crashed, "it used more memory than allowed")
 	case isolate.Cancelled:
 		return bad(verdict.TimedOut, "the run was cancelled")
+	case isolate.Signalled, isolate.NotStarted: // the words of isolate say it
 	}
 	return bad(verdict.Crashed, strings.TrimSpace(fmt.Sprintf("%s %s", ran.Ending, ran.Why)))
 }

@@ -62,7 +62,9 @@ func New(s *githubtest.Server, commits ...string) *Scanning {
 }
 
 // AddCommit pushes a commit to the repositories.
-func (c *Scanning) AddCommit(commit string) { c.api.Do(func() { c.commits = append(c.commits, commit) }) }
+func (c *Scanning) AddCommit(commit string) {
+	c.api.Do(func() { c.commits = append(c.commits, commit) })
+}
 
 // Disable turns code scanning off or on.
 func (c *Scanning) Disable(disabled bool) { c.api.Do(func() { c.disabled = disabled }) }

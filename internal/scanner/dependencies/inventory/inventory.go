@@ -148,7 +148,7 @@ func (Inventory) Scan(ctx context.Context, job scanner.Job) (scanner.Report, err
 	if err != nil {
 		return scanner.Report{}, fmt.Errorf("list packages: %w", err)
 	}
-	defer w.root.Close()
+	defer func() { _ = w.root.Close() }()
 	known, unknown, unlocked := files(job.Tree)
 	report := scanner.Report{Coverage: verdict.Unknown()}
 	report.Coverage.Files, report.Coverage.FilesExpected = 0, len(known)

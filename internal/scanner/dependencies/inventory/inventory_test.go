@@ -172,7 +172,7 @@ func TestReadsAllForms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer w.root.Close()
+			defer func() { _ = w.root.Close() }()
 			packages, err := w.packages(form.file)
 			if err != nil {
 				t.Fatal(err)
@@ -378,7 +378,7 @@ func FuzzParsers(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer w.root.Close()
+		defer func() { _ = w.root.Close() }()
 		packages, err := read(w, "x", data)
 		if err != nil {
 			return

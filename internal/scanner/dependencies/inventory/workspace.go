@@ -39,7 +39,7 @@ func (w *workspace) read(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, reason(err))
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("read %s: it is no file", file)
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,8 +82,7 @@ func (r *repository) scan(ctx context.Context, out io.Writer, gate string, d dat
 		return err
 	}
 	for _, tool := range r.gate.Tools {
-		switch tool.Health {
-		case verdict.LeftOut, verdict.NotApplicable, verdict.Missing:
+		if slices.Contains([]verdict.Health{verdict.LeftOut, verdict.NotApplicable, verdict.Missing}, tool.Health) {
 			continue
 		}
 		one, err := l.scan(ctx, tool.Name)
