@@ -61,7 +61,7 @@ func yourself(b *strings.Builder, r verdict.Result, p Page, active []finding.Fin
 	if level == "" {
 		level = verdict.Standard
 	}
-	fmt.Fprintf(b, "## Repeat it locally\n\n```sh\nmage security:%s\nmage security:explain\n```\n\n", words.Plain(string(level), 20))
+	fmt.Fprintf(b, "## Repeat it locally\n\n```sh\ngo tool mage security:%s\ngo tool mage security:explain\n```\n\n", words.Plain(string(level), 20))
 	at := slices.IndexFunc(active, func(f finding.Finding) bool { return !words.Works(f) })
 	if at < 0 {
 		return
@@ -70,13 +70,11 @@ func yourself(b *strings.Builder, r verdict.Result, p Page, active []finding.Fin
 	if file == "" {
 		file = DefaultWaivers
 	}
-	fmt.Fprintf(b, "## Accept a finding for a time\n\nAdd it to the list in %s, with your own reason, owner and date:\n\n```yaml\n%s```\n", code(file), Waive(active[at], r.At))
+	fmt.Fprintf(b, "## Accept a finding for a time\n\nAdd it to the list in %s, with your own reason, owner and date:\n\n```yaml\n%s```\n", code(file), entry(active[at], r.At))
 }
 
-// Waive returns the YAML of a file that waives a finding for 30 days after a time.
-func Waive(f finding.Finding, at time.Time) string {
-	const lasts = 30 * 24 * time.Hour
-	unfenced := func(s string) string { return strings.ReplaceAll(s, "`", "'") }
-	return fmt.Sprintf("version: 1\nwaivers:\n  - fingerprint: %q # %s\n    reason: \"why this is acceptable until then\"\n    owner: \"the person or team who answers for it\"\n    expires: %s\n",
-		unfenced(words.Plain(f.ID, 100)), unfenced(words.Plain(f.Title, 80)), words.Day(at.Add(lasts)))
+// entry is the waiver of a finding, as in a file of it alone. Nothing in it ends the
+// block of code that it stands in.
+func entry(f finding.Finding, at time.Time) string {
+	return "version: 1\nwaivers:\n" + strings.ReplaceAll(verdict.WaiverYAML(f, at), "`", "'")
 }
