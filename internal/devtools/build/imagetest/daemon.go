@@ -86,6 +86,9 @@ func (d *daemon) stop(cmd *exec.Cmd, ended <-chan struct{}, dir string) {
 	}
 }
 
+// of is the daemon for a subtest of its test.
+func (d *daemon) of(tb testing.TB) *daemon { return &daemon{tb: tb, host: d.host} }
+
 // command prepares a docker command for the daemon.
 func (d *daemon) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "docker", args...)

@@ -39,6 +39,7 @@ func TestImage(t *testing.T) {
 
 	t.Run("deploys", func(t *testing.T) { deploys(t, image) })
 
-	browser := image.BuildBrowser(root)
-	t.Run("previews", func(t *testing.T) { previews(t, image, browser) })
+	t.Run("previews", func(t *testing.T) { previews(t, image, image.BuildBrowser(t, root)) })
+
+	t.Run("scans", func(t *testing.T) { scans(t, image.BuildSecurity(t, root)) })
 }
