@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/isolate/folder"
 	"github.com/candlefish/deploy-action/internal/tail"
 )
 
@@ -39,6 +40,9 @@ const (
 
 // A Sandbox runs programs over one workspace. Its methods are safe for concurrent use.
 type Sandbox struct {
+	// Scratch is where the folders of the runs are made; "" for that of temporary files.
+	Scratch string
+
 	workspace string
 	environ   []string
 	covers    []cover
@@ -123,7 +127,7 @@ func (r *run) do(ctx context.Context) (err error) {
 	if err := r.prepare(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeAll(r.scratch)) }()
+	defer func() { err = errors.Join(err, folder.Remove(r.scratch)) }()
 	if err := r.start(ctx); err != nil {
 		return err
 	}
@@ -148,7 +152,7 @@ func (r *run) prepare() error {
 	if info.IsDir() || info.Mode()&0o111 == 0 {
 		return fmt.Errorf("run %s: it is not executable: %v", r.Program, info.Mode())
 	}
-	if r.scratch, err = os.MkdirTemp("", "candlefish-tool-"); err != nil {
+	if r.scratch, err = os.MkdirTemp(r.sandbox.Scratch, "candlefish-tool-"); err != nil {
 		return fmt.Errorf("make a scratch folder: %w", err)
 	}
 	if r.scratch, err = filepath.EvalSymlinks(r.scratch); err != nil {
@@ -292,22 +296,4 @@ func (r *run) reportFolder() (folder, name string) {
 		}
 	}
 	return "", ""
-}
-
-// removeAll removes a folder in which the program may have made folders that cannot
-// be written.
-func removeAll(dir string) error {
-	if os.RemoveAll(dir) == nil {
-		return nil
-	}
-	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, _ error) error {
-		if d != nil && d.IsDir() {
-			_ = os.Chmod(path, 0o700)
-		}
-		return nil
-	})
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("remove the scratch folder: %w", err)
-	}
-	return nil
 }

@@ -107,6 +107,6 @@ func (s *session) recordBaseline() (action.Result, error) {
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil { //nolint:gosec // it belongs into the repository
 		return action.Result{}, &exit.Error{Status: exit.CouldNotRun, Err: fmt.Errorf("write the baseline: %w", err)}
 	}
-	s.a.Printf("%s has %d findings of the scan of %s; commit it, and later scans compare with it", path, len(next.Entries), r.At.Format("2006-01-02 15:04 MST"))
+	s.a.Printf("%s has the findings of the scan of %s, %d in all; commit it, and later scans compare with it", path, r.At.Format("2006-01-02 15:04 MST"), len(next.Entries))
 	return action.Result{}, nil
 }

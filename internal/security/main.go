@@ -14,6 +14,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/isolate/folder"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/scanners"
 	"github.com/candlefish/deploy-action/internal/security/inputs"
@@ -39,7 +40,7 @@ type program struct {
 	environ   []string
 	scanners  []scanner.Scanner
 	cache     func() (string, error) // the folder for databases
-	openTools func(lock string, environ []string) (scanning.Finder, error)
+	openTools func(lock, scanned string, environ []string) (scanning.Finder, error)
 }
 
 func (p program) main(env action.Env, args []string) int {
@@ -103,14 +104,14 @@ func (p program) session(a *action.Action, v input.Values) (*session, error) {
 	s.policy, err = verdict.NewPolicy(v.String("fail-on"), v.List("budgets"))
 	errs = append(errs, err)
 	s.policy.OnlyNew, s.policy.Called = s.OnlyNew, v.String("reach") == "called"
-	s.cacheDir, err = p.cache()
-	errs = append(errs, err)
-	s.finder, err = p.openTools(v.String("tools-lock"), p.environ)
-	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return nil, &exit.Error{Status: exit.BadInput, Err: err}
 	}
-	return s, nil
+	if s.cacheDir, err = p.cache(); err != nil {
+		return nil, err
+	}
+	s.finder, err = p.openTools(v.String("tools-lock"), v.String("dir"), p.environ)
+	return s, err
 }
 
 // scope is what is scanned, and by what.
@@ -143,11 +144,11 @@ func (s *session) gate(ctx context.Context) (action.Result, error) {
 	if s.Change.Deleted {
 		return action.Result{}, badInput("the event removed a branch or tag: there is nothing to scan")
 	}
-	work, err := os.MkdirTemp("", "candlefish-security-")
+	work, remove, err := folder.Make("", "candlefish-security-")
 	if err != nil {
-		return action.Result{}, fmt.Errorf("make a folder for the scan: %w", err)
+		return action.Result{}, err
 	}
-	defer func() { _ = os.RemoveAll(work) }()
+	defer remove()
 	began := s.now()
 	seen, err := s.scope().Run(ctx, work)
 	if err != nil {

@@ -3,6 +3,8 @@ package security
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -12,16 +14,22 @@ import (
 )
 
 // toolFinder is the toolbox as what finds the tools of scanners.
-type toolFinder struct{ box *toolbox.Box }
+type toolFinder struct {
+	box     *toolbox.Box
+	scanned string // the folder that is scanned
+}
 
-// openToolbox opens the tools of this machine; own is a lock file of the user, "" for
-// none.
-func openToolbox(own string, environ []string) (scanning.Finder, error) {
+// openToolbox opens the tools of this machine for a scan of a folder; own is a lock
+// file of the user, "" for none.
+func openToolbox(own, scanned string, environ []string) (scanning.Finder, error) {
 	box, err := toolbox.Open("", own, environ)
-	if err != nil {
+	switch {
+	case err != nil && own != "":
 		return nil, &exit.Error{Status: exit.BadInput, Err: err}
+	case err != nil:
+		return nil, err
 	}
-	return toolFinder{box}, nil
+	return toolFinder{box, scanned}, nil
 }
 
 // Find implements scanning.Finder.
@@ -30,7 +38,26 @@ func (f toolFinder) Find(ctx context.Context, name string) (scanning.Tool, error
 	if err != nil {
 		return scanning.Tool{}, absentTool{err}
 	}
+	if inside(f.scanned, t.Program) {
+		why := fmt.Sprintf("%s is in the folder that is scanned: a change could bring the scanner that judges it", t.Program)
+		return scanning.Tool{}, absentTool{&toolbox.ToolError{Name: name, Err: toolbox.ErrDenied, Why: why}}
+	}
 	return scanning.Tool{Command: append([]string{t.Program}, t.Args...), Version: t.Version, Reads: slices.Clone(t.Reads)}, nil
+}
+
+// inside reports whether a file is in a folder, whatever links lead to either.
+func inside(folder, file string) bool {
+	real := func(path string) string {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+		if resolved, err := filepath.EvalSymlinks(path); err == nil {
+			path = resolved
+		}
+		return path
+	}
+	rel, err := filepath.Rel(real(folder), real(file))
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // absentTool is the toolbox's error with the health that follows from it.

@@ -73,6 +73,8 @@ type Scope struct {
 	Now      func() time.Time
 	After    func(time.Duration) <-chan time.Time
 	Log      Log
+
+	work string // the folder of this run
 }
 
 // A Log is where a scan says how far it is; an action.Action is one.
@@ -86,6 +88,7 @@ type Log interface {
 // Run runs the scanners over the workspace, and over the base if that is what the
 // findings are compared with.
 func (s *Scope) Run(ctx context.Context, work string) (Scanned, error) {
+	s.work = work
 	w, err := openWorkspace(ctx, s.Values.String("dir"), work, s.Occasion)
 	if err != nil {
 		return Scanned{}, err
@@ -94,7 +97,10 @@ func (s *Scope) Run(ctx context.Context, work string) (Scanned, error) {
 	if err != nil {
 		return Scanned{}, err
 	}
-	s.Log.Printf("scanning %d files and %d commits (%s) at level %s", len(w.Files.Files), w.Span.Commits, cmp.Or(w.Span.Missing, w.Span.Why), s.Level)
+	s.Log.Printf("scanning %s and %s (%s) at level %s", count(len(w.Files.Files), "file"), count(w.Span.Commits, "commit"), cmp.Or(w.Span.Missing, w.Span.Why), s.Level)
+	if folders := w.Files.Submodules; len(folders) > 0 {
+		s.Log.Printf("not scanned: %s, repositories of their own: %s", count(len(folders), "submodule"), strings.Join(folders[:min(5, len(folders))], ", "))
+	}
 	out := Scanned{Workspace: w, Seen: s.scanner(job, s.excluded).Run(ctx)}
 	if s.Compare != inputs.CompareBase {
 		return out, stopped(ctx)
@@ -176,12 +182,21 @@ func (s *Scope) scanner(job scanner.Job, excluded func(string) string) scanning.
 	}
 }
 
+// count returns a number with its noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // sandbox returns what runs tools over a folder.
 func (s *Scope) sandbox(workspace string) scanning.Runner {
 	box, err := isolate.Open(workspace, s.Environ)
 	if err != nil {
 		return unopened{err}
 	}
+	box.Scratch = s.work
 	return box
 }
 
