@@ -1,6 +1,7 @@
 package words
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func claimOf(r verdict.Result, c finding.Class) Claim {
 		is.Found = "none found"
 	case len(s.saw) > 0:
 		is.Found = "none seen, not all was scanned"
-	case len(s.blind) == 0 && s.idle != "" && s.met && s.beside == "":
+	case len(s.blind) == 0 && s.idle != "" && s.left == "" && s.met && s.beside == "":
 		is.Found = "nothing to scan"
 	default:
 		is.Found = "not scanned"
@@ -84,6 +85,7 @@ type sight struct {
 	blind  []string // tools that did not do what they had to, with the reason
 	beside string   // what looked at less than the class
 	idle   string   // why nothing is for any of them
+	left   string   // why one of them did not run
 	met    bool     // the needs of the class are met
 }
 
@@ -103,7 +105,7 @@ func (s sight) text() string {
 		parts = append(parts, "not by "+strings.Join(s.blind, ", "))
 	}
 	if len(parts) == 0 {
-		return Or(s.idle)
+		return Or(cmp.Or(s.left, s.idle))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -126,6 +128,7 @@ func sightOf(r verdict.Result, c finding.Class) sight {
 			s.saw = append(s.saw, strings.TrimSpace(Plain(t.Name, 60)+" "+extent))
 			s.part = s.part || !whole
 		case verdict.LeftOut:
+			s.left = cmp.Or(s.left, Plain(t.Why, 200))
 		case verdict.NotApplicable:
 			if s.idle == "" {
 				s.idle = Plain(t.Why, 200)

@@ -63,3 +63,18 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+// A class whose tools the level leaves out was not scanned, although something else of
+// it had nothing to do.
+func TestLeftOutIsNotNothingToScan(t *testing.T) {
+	t.Parallel()
+	r := verdict.Result{Tools: []verdict.Tool{
+		{Name: "eslint", Class: finding.ClassCode, Health: verdict.LeftOut, Why: "it is not part of level quick"},
+		{Name: "sarif", Class: finding.ClassCode, Health: verdict.NotApplicable, Why: "no SARIF file was given"},
+	}}
+	for _, c := range words.Claims(r) {
+		if c.Class == finding.ClassCode && (c.Found != "not scanned" || c.Seen != "it is not part of level quick") {
+			t.Errorf("%+v", c)
+		}
+	}
+}
