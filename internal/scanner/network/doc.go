@@ -62,10 +62,10 @@ func parse(text string) (host, error) {
 	} else {
 		h.name = strings.Trim(text, "[]")
 	}
+	h.name = strings.TrimSuffix(h.name, ".")
 	if h.name == "" || h.port == "" || strings.ContainsAny(h.name, "/ @") {
 		return host{}, fmt.Errorf("host %q: want a name, a name with a port, or an https URL", text)
 	}
-	h.name = strings.TrimSuffix(h.name, ".")
 	return h, nil
 }
 

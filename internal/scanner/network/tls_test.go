@@ -334,6 +334,7 @@ func TestParseHosts(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add("https://[::1]:443/a?b")
+	f.Add(".")
 	f.Fuzz(func(t *testing.T, text string) {
 		if h, err := parse(text); err == nil && (h.name == "" || h.port == "") {
 			t.Errorf("parse(%q) = %+v", text, h)
