@@ -125,8 +125,8 @@ func (v npmVuln) sightings(lock npmLock, all map[string]npmVuln) ([]finding.Sigh
 		if err := json.Unmarshal(via, &a); err != nil {
 			return nil, err
 		}
-		if a.Title == "" && a.URL == "" {
-			return nil, errors.New("an advisory has neither title nor URL")
+		if a.Title == "" || a.URL == "" || v.Name == "" {
+			return nil, errors.New("an advisory has no title, no URL or no package")
 		}
 		for _, version := range lock.versions(v.Nodes) {
 			sightings = append(sightings, v.sighting(a, version, lock))

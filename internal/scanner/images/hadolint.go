@@ -89,8 +89,8 @@ func (Hadolint) Read(job scanner.Job, _ isolate.Command, ran isolate.Ran) (scann
 	}
 	report := scanner.Report{Coverage: verdict.Unknown(), Sightings: make([]finding.Sighting, 0, len(results))}
 	for i, r := range results {
-		if r.Code == "" || r.File == "" || r.Line < 1 {
-			return scanner.Report{}, fmt.Errorf("hadolint: result %d has no code, file or line", i+1)
+		if r.Code == "" || r.File == "" || r.Message == "" || r.Line < 1 {
+			return scanner.Report{}, fmt.Errorf("hadolint: result %d has no code, message, file or line", i+1)
 		}
 		path := inside(job.Workspace, r.File)
 		if r.Code == "DL1000" {
