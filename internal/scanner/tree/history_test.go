@@ -151,33 +151,6 @@ func TestRangeOfATagAndOfReplacedCommits(t *testing.T) {
 	}
 }
 
-func TestEndsOfEvents(t *testing.T) {
-	t.Parallel()
-	const zero = "0000000000000000000000000000000000000000"
-	for _, c := range []struct {
-		name, event, payload string
-		want                 Ends
-		err                  bool
-	}{
-		{"a pull request", "pull_request", `{"pull_request":{"base":{"sha":"b"},"head":{"sha":"h"},"commits":250}}`, Ends{Base: "b", Head: "h", Why: "the pull request's base and head"}, false},
-		{"with the rights of its target", "pull_request_target", `{"pull_request":{"base":{"sha":"b"},"head":{"sha":"h"}}}`, Ends{Base: "b", Head: "h", Why: "the pull request's base and head"}, false},
-		{"a pull request without ends", "pull_request", `{}`, Ends{}, true},
-		{"a merge group", "merge_group", `{"merge_group":{"base_sha":"b","head_sha":"h"}}`, Ends{Base: "b", Head: "h", Why: "the merge group's base and head"}, false},
-		{"a push", "push", `{"before":"b","after":"a","forced":true}`, Ends{Base: "b", Head: "a", Why: "what was pushed", Gone: true}, false},
-		{"a new branch or tag", "push", `{"before":"` + zero + `","after":"a"}`, All("a", "all of the history: the push made a branch or a tag"), false},
-		{"a removed branch", "push", `{"before":"b","after":"` + zero + `","deleted":true}`, All("sha", "all of the history: the push removed its branch"), false},
-		{"a night", "schedule", `{"schedule":"0 2 * * *"}`, All("sha", "all of the history: an event schedule has no range"), false},
-		{"no event", "workflow_dispatch", ``, All("sha", "all of the history: an event workflow_dispatch has no range"), false},
-		{"no JSON", "push", `{`, Ends{}, true},
-		{"JSON of another kind", "push", `{"before":1}`, Ends{}, true},
-	} {
-		got, err := FromEvent(c.event, []byte(c.payload), "sha")
-		if diff := cmp.Diff(c.want, got); diff != "" || (err != nil) != c.err {
-			t.Errorf("%s: %v -want +got:\n%s", c.name, err, diff)
-		}
-	}
-}
-
 func TestChangedLines(t *testing.T) {
 	t.Parallel()
 	r := scannertest.New(t)
