@@ -40,6 +40,11 @@ var (
 		Want:    "an image with a tag or digest, such as registry.example/website:1.4.2",
 		Pattern: regexp.MustCompile(`^(` + imageHost + `/)?` + imagePart + `(/` + imagePart + `)*` + tagOrSum + `$`),
 	}
+	// FormRepository is the full name of a repository on GitHub.
+	FormRepository = &Form{
+		Want:    "owner/name",
+		Pattern: regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`),
+	}
 	// FormLabelKey is the key of a Kubernetes label.
 	FormLabelKey = &Form{
 		Want:    "a label key, such as version or example.com/version",

@@ -179,3 +179,11 @@ func (d Def) check() Problems {
 	}
 	return problems
 }
+
+// Group lists inputs under a heading of the tables and the help.
+func Group(name string, defs []Def) []Def {
+	for i := range defs {
+		defs[i].Group = name
+	}
+	return defs
+}

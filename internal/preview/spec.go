@@ -8,9 +8,6 @@ import (
 	"github.com/candlefish/deploy-action/internal/preview/api"
 )
 
-// repository is a repository's full name on GitHub.
-var repository = &input.Form{Want: "owner/name", Pattern: regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)}
-
 // commitForm is a full commit: an abbreviated one may be ambiguous.
 var commitForm = &input.Form{Want: "a commit of 40 hex digits", Pattern: regexp.MustCompile(`^[0-9a-f]{40}$`)}
 
@@ -35,21 +32,13 @@ func Spec() input.Spec {
 
 func inputs() []input.Def {
 	return slices.Concat(
-		group("What to do", goalInputs()),
-		group("Pull request", pullRequestInputs()),
-		group("Frontend", frontendInputs()),
-		group("API", apiInputs()),
-		group("Checks", checkInputs()),
-		group("Servers", serverInputs()),
+		input.Group("What to do", goalInputs()),
+		input.Group("Pull request", pullRequestInputs()),
+		input.Group("Frontend", frontendInputs()),
+		input.Group("API", apiInputs()),
+		input.Group("Checks", checkInputs()),
+		input.Group("Servers", serverInputs()),
 	)
-}
-
-// group lists inputs under a heading.
-func group(name string, defs []input.Def) []input.Def {
-	for i := range defs {
-		defs[i].Group = name
-	}
-	return defs
 }
 
 func goalInputs() []input.Def {
@@ -92,7 +81,7 @@ func pullRequestInputs() []input.Def {
 			Help: "Number of the pull request",
 		},
 		{
-			Name: "repository", Env: "GITHUB_REPOSITORY", Form: repository, Discovered: "from the event", Help: "Repository on GitHub",
+			Name: "repository", Env: "GITHUB_REPOSITORY", Form: input.FormRepository, Discovered: "from the event", Help: "Repository on GitHub",
 		},
 		{
 			Name: "commit", Form: commitForm, Discovered: "the pull request's head", Help: "Commit of the build",

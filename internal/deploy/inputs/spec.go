@@ -51,25 +51,18 @@ func Spec() input.Spec {
 
 func inputs() []input.Def {
 	return slices.Concat(
-		group("What to release", slices.Concat(releaseInputs(), manifestInputs())),
-		group("How traffic moves", slices.Concat(trafficInputs(), extraInputs())),
-		group("Blue-green", blueGreenInputs()),
-		group("Rolling updates", rollingInputs()),
-		group("What is judged", judgeInputs()),
-		group("How traffic is measured", probeInputs()),
-		group("Where", runInputs()),
-		group("Several at once", groupInputs()),
-		group("In the cluster", detachInputs()),
-		group("GitOps", gitopsInputs()),
-		group("GitHub", githubInputs()),
+		input.Group("What to release", slices.Concat(releaseInputs(), manifestInputs())),
+		input.Group("How traffic moves", slices.Concat(trafficInputs(), extraInputs())),
+		input.Group("Blue-green", blueGreenInputs()),
+		input.Group("Rolling updates", rollingInputs()),
+		input.Group("What is judged", judgeInputs()),
+		input.Group("How traffic is measured", probeInputs()),
+		input.Group("Where", runInputs()),
+		input.Group("Several at once", groupInputs()),
+		input.Group("In the cluster", detachInputs()),
+		input.Group("GitOps", gitopsInputs()),
+		input.Group("GitHub", githubInputs()),
 	)
-}
-
-func group(name string, defs []input.Def) []input.Def {
-	for i := range defs {
-		defs[i].Group = name
-	}
-	return defs
 }
 
 // releaseInputs select the image and the objects.

@@ -11,8 +11,6 @@ import (
 // commitForm is what git takes for a commit, without options and ranges.
 var commitForm = &input.Form{Want: "a commit or the name of a branch or tag", Pattern: regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./~^-]*$`), Max: 250}
 
-var repositoryForm = &input.Form{Want: "owner/name", Pattern: regexp.MustCompile(`^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$`)}
-
 // The values of inputs that choose by the event.
 const (
 	Auto = "auto"
@@ -51,21 +49,13 @@ func Spec() input.Spec {
 
 func inputs() []input.Def {
 	return slices.Concat(
-		group("What to do", goalInputs()),
-		group("What to scan", targetInputs()),
-		group("Scanners", toolInputs()),
-		group("Verdict", verdictInputs()),
-		group("Where people see it", viewInputs()),
-		group("Servers", serverInputs()),
+		input.Group("What to do", goalInputs()),
+		input.Group("What to scan", targetInputs()),
+		input.Group("Scanners", toolInputs()),
+		input.Group("Verdict", verdictInputs()),
+		input.Group("Where people see it", viewInputs()),
+		input.Group("Servers", serverInputs()),
 	)
-}
-
-// group lists inputs under a heading.
-func group(name string, defs []input.Def) []input.Def {
-	for i := range defs {
-		defs[i].Group = name
-	}
-	return defs
 }
 
 func goalInputs() []input.Def {
@@ -198,7 +188,7 @@ func viewInputs() []input.Def {
 			Name: "github-token", Secret: true, Env: "GITHUB_TOKEN", Discovered: "nothing is written to GitHub", Help: "Token for SARIF, comment and issue; no scanner gets it",
 		},
 		{
-			Name: "repository", Env: "GITHUB_REPOSITORY", Form: repositoryForm, Discovered: "from the event", Help: "Repository on GitHub",
+			Name: "repository", Env: "GITHUB_REPOSITORY", Form: input.FormRepository, Discovered: "from the event", Help: "Repository on GitHub",
 		},
 		{
 			Name: "upload-sarif", Kind: input.Enum, Default: Auto, Allowed: []string{Auto, Yes, No}, Help: "Upload the findings to GitHub's code scanning; auto is true with a token on the runner",
