@@ -34,24 +34,30 @@ func (s *session) judge(seen scope.Scanned, began time.Time) (verdict.Result, er
 	policy := waiver.Policy{MaxAge: s.v.Duration("max-waiver-age"), TrustTools: s.v.Bool("trust-suppressions"), Part: s.Level != verdict.Deep}
 	waived, notes := policy.Apply(compared.Findings, waivers, s.now())
 	notes.Refused = append(notes.Refused, others...)
-	needs, _ := s.scope().Needs()
+	needs, without := s.scope().Needs()
+	for _, what := range without {
+		s.a.Printf("optional-tools: a pass says nothing of %s", what)
+	}
 	in := verdict.Input{
 		Level: s.Level, Policy: s.policy, Findings: waived, Fixed: compared.Fixed, Compared: compared.Compared, First: compared.First,
 		Tools: scope.Tools(seen.Seen), Needs: needs, Waivers: notes, Place: s.place(seen.Workspace), At: s.now(), Took: s.now().Sub(began),
 	}
 	r := verdict.Judge(in)
-	in.Tools = unneeded(r)
+	in.Tools = unneeded(r, s.v.List("optional-tools"))
 	return verdict.Judge(in), nil
 }
 
 // unneeded are the tools of a scan, in which those that are not installed count as
-// left out if others saw all that they would have seen: nobody has to do anything
-// about them.
-func unneeded(r verdict.Result) []verdict.Tool {
+// left out if others saw all that they would have seen, or if the user called them
+// optional: nobody has to do anything about them.
+func unneeded(r verdict.Result, optional []string) []verdict.Tool {
 	tools := slices.Clone(r.Tools)
 	for i, t := range tools {
 		if t.Health == verdict.Missing && !lacked(r, t.Name) {
 			tools[i].Health, tools[i].Why, tools[i].Hint = verdict.LeftOut, "it is not installed, and others saw what it looks for", ""
+			if slices.Contains(optional, t.Name) {
+				tools[i].Why = "it is not installed, and the input optional-tools names it"
+			}
 		}
 	}
 	return tools

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 )
 
@@ -50,5 +52,26 @@ func TestToolsOfTheScannedFolderAreDenied(t *testing.T) {
 		if err := find(other); err != nil && filepath.Dir(path) != link {
 			t.Errorf("%s, another folder is scanned: error %v", path, err)
 		}
+	}
+}
+
+// A tool that is not installed is left out for a reason that is true: others saw what
+// it would have seen, or the user called it optional.
+func TestUnneededTools(t *testing.T) {
+	t.Parallel()
+	r := verdict.Result{
+		Tools: []verdict.Tool{{Name: "zizmor", Health: verdict.Missing}, {Name: "semgrep", Health: verdict.Missing}, {Name: "gitleaks", Health: verdict.Missing, Hint: "install it"}},
+		Needs: []verdict.Answered{
+			{Need: verdict.Need{What: "workflows", Tools: []string{"actionlint", "zizmor"}}, Met: true},
+			{Need: verdict.Need{What: "secrets", Tools: []string{"gitleaks"}}},
+		},
+	}
+	want := []verdict.Tool{
+		{Name: "zizmor", Health: verdict.LeftOut, Why: "it is not installed, and others saw what it looks for"},
+		{Name: "semgrep", Health: verdict.LeftOut, Why: "it is not installed, and the input optional-tools names it"},
+		{Name: "gitleaks", Health: verdict.Missing, Hint: "install it"},
+	}
+	if diff := cmp.Diff(want, unneeded(r, []string{"semgrep"})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
