@@ -66,7 +66,7 @@ func FailOns() []string { return []string{"critical", "high", "medium", "low", n
 // and a line name the same severity, the smaller number holds. Without failOn, the
 // severities critical and high that no line names have a budget of 0.
 //
-// All that is wrong is in one error, a line for each.
+// One error lists all faults, one per line.
 func NewPolicy(failOn string, lines []string) (Policy, error) {
 	limits := map[Budget]int{} // by class and severity; Max is 0 in the key
 	var wrong []error

@@ -65,7 +65,7 @@ func (p Policy) broken(w Waiver, now time.Time) string {
 	return ""
 }
 
-// A use is a waiver and what became of it.
+// A use is a waiver with the findings that it matched.
 type use struct {
 	Waiver
 	broken  string   // why it never holds
@@ -177,7 +177,7 @@ func (a *applying) waive(f finding.Finding) finding.Waived {
 	return a.waived(f, holding)
 }
 
-// note records what became of the waivers that match a finding.
+// note enters a finding in each waiver that it matches.
 func (a *applying) note(f finding.Finding, matched, holding []int, open string, live bool) {
 	for _, i := range sortedSet(matched) {
 		u := &a.uses[i]

@@ -37,7 +37,7 @@ func Parse(name string, raw []byte) ([]Waiver, error) {
 	return p.waivers, nil
 }
 
-// A parser collects the waivers of a file and all that is wrong with it.
+// A parser collects the waivers of a file and its errors.
 type parser struct {
 	file    string
 	waivers []Waiver

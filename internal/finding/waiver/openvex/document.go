@@ -106,7 +106,7 @@ var (
 	justifications = []string{"component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path", "vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist"}
 )
 
-// parse reads a document. All that is wrong with it is in one error.
+// parse reads a document. One error lists all its faults.
 func parse(name string, raw []byte) (document, error) {
 	refuse := func(err error) error { return fmt.Errorf("%s: no OpenVEX document: %w", name, err) }
 	if len(raw) > maxFile {
