@@ -204,6 +204,22 @@ func TestTrivyTakesTheScoreOfTheSeveritysSource(t *testing.T) {
 	}
 }
 
+// A check of the user's own may have no title, no message and no ID.
+func TestTrivyNamesWhatHasNoTitle(t *testing.T) {
+	t.Parallel()
+	const report = `{"SchemaVersion": 2, "ArtifactName": "x", "Results": [{"Target": "Dockerfile", "Class": "config", "Misconfigurations": [
+{"Status": "FAIL", "ID": "DS-1", "Message": "the user is root"}, {"Status": "FAIL", "ID": "DS-2"}, {"Status": "FAIL", "Resolution": "Add a user."}]}]}`
+	c := conform.Case{Program: TrivyConfig{}, Job: realtool.Job(t, project), Report: []byte(report)}
+	var got []string
+	for _, s := range c.Read(t).Sightings {
+		got = append(got, s.Title+"|"+s.Message)
+	}
+	want := []string{"the user is root|the user is root.", "DS-2|DS-2.", "A misconfiguration without a name|A misconfiguration without a name. Add a user."}
+	if !slices.Equal(got, want) {
+		t.Errorf("titles and messages are %q, want %q", got, want)
+	}
+}
+
 func FuzzTrivy(f *testing.F) {
 	conform.Case{Program: TrivyFS{}, Job: realtool.Job(f, project), Report: testdata(f, "trivy-fs.json")}.Fuzz(f)
 }

@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -296,9 +297,10 @@ func distribution(raw trivyReport) string {
 }
 
 func (t trivy) misconfiguration(m trivyMisconf, result trivyResult) finding.Sighting {
+	title := cmp.Or(m.Title, m.Message, m.ID, "A misconfiguration without a name")
 	s := finding.Sighting{
-		Tool: t.name, Rule: m.ID, Class: finding.ClassConfig, Title: m.Title, Help: m.PrimaryURL,
-		Message:  strings.TrimSpace(m.Message + ". " + m.Resolution),
+		Tool: t.name, Rule: m.ID, Class: finding.ClassConfig, Title: title, Help: m.PrimaryURL,
+		Message:  strings.TrimSpace(cmp.Or(m.Message, title) + ". " + m.Resolution),
 		Rating:   finding.Rating{Word: word(m.Severity)},
 		Location: finding.Location{Path: filepath.ToSlash(result.Target), Line: m.CauseMetadata.StartLine, End: m.CauseMetadata.EndLine},
 	}
