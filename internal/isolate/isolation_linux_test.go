@@ -149,18 +149,28 @@ func TestTheNetworkIsOff(t *testing.T) {
 func TestWhatHangsIsEnded(t *testing.T) {
 	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
-		mark := t.Name()
+		mark := filepath.Join(t.TempDir(), "mark")
 		c := self(t, "hang", mark)
 		c.Time = time.Second
-		got := open(t.TempDir()).Run(t.Context(), c)
-		if got.Ending != TimedOut || string(got.Stdout) != "hanging\n" || !strings.Contains(got.Why, "1s") {
-			t.Errorf("%s, %s, %q", got.Ending, got.Why, got.Stdout)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(500*time.Millisecond, cancel)
-		c.Time = time.Minute
-		if got := open(t.TempDir()).Run(ctx, c); got.Ending != Cancelled {
+		if got := open(t.TempDir()).Run(t.Context(), c); got.Ending != TimedOut || !strings.Contains(got.Why, "1s") {
 			t.Errorf("%s, %s", got.Ending, got.Why)
+		}
+		out := t.TempDir()
+		hangs := filepath.Join(out, "hangs")
+		c = self(t, "hang", hangs, mark)
+		c.Writes = []string{out}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			defer cancel()
+			for t.Context().Err() == nil {
+				if _, err := os.Stat(hangs); err == nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		if got := open(t.TempDir()).Run(ctx, c); got.Ending != Cancelled || string(got.Stdout) != "hanging\n" {
+			t.Errorf("%s, %s, %q", got.Ending, got.Why, got.Stdout)
 		}
 		if got := open(t.TempDir()).Run(ctx, c); got.Ending != Cancelled {
 			t.Errorf("after the end of the run: %s, %s", got.Ending, got.Why)
@@ -172,7 +182,7 @@ func TestWhatHangsIsEnded(t *testing.T) {
 func TestWhatAProgramLeavesIsEnded(t *testing.T) {
 	t.Parallel()
 	eachLayer(t, func(t *testing.T, _ layer, open func(string) *Sandbox) {
-		mark := t.Name()
+		mark := filepath.Join(t.TempDir(), "mark")
 		got := open(t.TempDir()).Run(t.Context(), self(t, "daemon", mark))
 		if got.Ending != Exited || string(got.Stdout) != "<nil>\n" {
 			t.Errorf("%s, %s, %q", got.Ending, got.Why, got.Stdout)

@@ -58,9 +58,14 @@ var deeds = map[string]func(args []string) int{
 	"status": func([]string) int { fmt.Println("some output"); fmt.Fprintln(os.Stderr, "some trouble"); return 7 },
 	"signal": func([]string) int { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
 	"stdin":  func([]string) int { raw, err := io.ReadAll(os.Stdin); fmt.Printf("%q %v", raw, err); return 0 },
-	"hang": func([]string) int {
+	"hang": func(args []string) int {
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("hanging")
+		for _, file := range args[:len(args)-1] { // the last one is a mark for mustBeGone
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				fmt.Println(err)
+			}
+		}
 		select {}
 	},
 	"eat": func([]string) int {
