@@ -132,6 +132,33 @@ func TestClosingCount(t *testing.T) {
 	}
 }
 
+// The end of the log repeats what failed, the beginning and the end of what is long.
+func TestFailuresAreRepeated(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	r := &testRun{console: newConsole(&out), tally: newTally(io.Discard)}
+	lines := `{"Action":"output","Package":"p","Test":"A/sub","Output":"the reason\n"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"A","Output":"` + strings.Repeat("x", 2*recapBytes) + `"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"A","Output":"the last words\n"}` + "\n" +
+		`{"Action":"output","Package":"p","Test":"B","Output":"nobody asks\n"}` + "\n" +
+		`{"Action":"fail","Package":"p","Test":"A"}` + "\n" + `{"Action":"pass","Package":"p","Test":"B"}` + "\n"
+	if err := r.tally.read(strings.NewReader(lines)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.close(); err != nil {
+		t.Error(err)
+	}
+	got := out.String()
+	for _, want := range []string{"failed: p.A\nthe reason\n", "the last words\n", "bytes, shown above"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the end of the log lacks %q", want)
+		}
+	}
+	if strings.Contains(got, "nobody asks") || len(got) > recapBytes+200 {
+		t.Errorf("the end of the log has %d bytes:\n%s", len(got), got)
+	}
+}
+
 func TestSectionReplace(t *testing.T) {
 	t.Parallel()
 	s := section{file: "f", name: "inputs", text: "new\n"}

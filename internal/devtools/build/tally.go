@@ -21,6 +21,8 @@ type tally struct {
 	ended  map[string]bool     // tests that ended, and whether all their runs passed
 	held   map[string][]string // output of the test that runs, by package and test
 	seed   map[string]string   // what repeats a package's shuffled order
+
+	failures []string // what failed tests said, for the end of a long log
 }
 
 func newTally(out io.Writer) *tally {
@@ -147,11 +149,36 @@ func (t *tally) packageEnded(e event, passed bool) {
 }
 
 func (t *tally) show(key string) {
+	var said strings.Builder
 	for _, line := range t.held[key] {
 		if strings.HasPrefix(line, "=== RUN") || strings.HasPrefix(line, "=== PAUSE") || strings.HasPrefix(line, "=== CONT") {
 			continue
 		}
-		fmt.Fprint(t.out, line)
+		said.WriteString(line)
+	}
+	fmt.Fprint(t.out, said.String())
+	t.failures = append(t.failures, key+"\n"+ends(said.String(), recapBytes))
+}
+
+// recapBytes is how much of a failed test's output the end of the log repeats.
+const recapBytes = 6 << 10
+
+// ends returns the beginning and the end of a long text: a test's error is in the
+// first lines, or after what its program printed.
+func ends(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	first, last := text[:most/2], text[len(text)-most/2:]
+	return fmt.Sprintf("%s\n... %d bytes, shown above ...\n%s", strings.ToValidUTF8(first, ""), len(text)-most, strings.ToValidUTF8(last, ""))
+}
+
+// recap repeats what failed tests said: whoever opens the log of an hour sees its end.
+func (t *tally) recap(out io.Writer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.failures {
+		fmt.Fprintf(out, "\n--> failed: %s", f)
 	}
 }
 

@@ -124,6 +124,7 @@ func (t *testRun) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.tally.Failed = max(t.tally.Failed, len(t.failed))
+	t.tally.recap(t.console)
 	var err error
 	if len(t.failed) > 0 {
 		err = fmt.Errorf("failed: %s", strings.Join(t.failed, ", "))
