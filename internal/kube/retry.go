@@ -67,6 +67,9 @@ func (c *Cluster) Reach(ctx context.Context, waiting func(why error, until time.
 
 // IsTransient reports whether a retry can fix an error.
 func IsTransient(err error) bool {
+	if errors.Is(err, ErrNotYet) { // also if what is not there yet is "not found"
+		return true
+	}
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		switch {
@@ -78,7 +81,7 @@ func IsTransient(err error) bool {
 	}
 	var netErr net.Error
 	return errors.As(err, &netErr) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) ||
-		utilnet.IsProbableEOF(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNotYet)
+		utilnet.IsProbableEOF(err) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // ErrNotYet is the error of a condition that Retry and Until wait for; callers

@@ -9,7 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 func TestReachWaitsForAnAnswer(t *testing.T) {
@@ -55,5 +57,17 @@ func TestReachWaitsForAnAnswer(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A list has what a watch does not have yet: that is "not found", and comes.
+func TestWhatIsNotThereYetIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	missing := apierrors.NewNotFound(schema.GroupResource{Group: "apps", Resource: "replicasets"}, "website-1")
+	if IsTransient(missing) {
+		t.Error("what is missing is waited for")
+	}
+	if err := fmt.Errorf("note the revision: %w: %w", ErrNotYet, missing); !IsTransient(err) {
+		t.Errorf("%v is not waited for", err)
 	}
 }
