@@ -136,6 +136,11 @@ func observed(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 		if o.Followed.After(s.ObservedAt.Add(-p.Propagation)) {
 			s.Since = o.Followed // the dwell began when the gateway followed
 		}
+		// The judge compares what comes after the confirmation. It gets half of the dwell
+		// at least, however long the confirmation took.
+		if latest := s.ObservedAt.Add(-p.DwellFor(s) / 2); s.Since.Before(latest) {
+			s.Since = latest
+		}
 		return dwell(p, s, o)
 	case rollout.SplitBlind:
 		if p.Replace {

@@ -605,3 +605,27 @@ func TestThePrewarmDelaysTheFirstWeight(t *testing.T) {
 		t.Errorf("a replacement waits %s for the prewarm", got)
 	}
 }
+
+// The dwell begins when the gateway followed, and the judge looks at answers since that
+// was confirmed: half of the dwell is left to it, however long the confirmation took.
+func TestALateConfirmationLeavesTimeToJudge(t *testing.T) {
+	t.Parallel()
+	p := plan()
+	p.Steps[0].Dwell = 4 * time.Second
+	for _, c := range []struct{ followed, confirmed, until time.Duration }{
+		{time.Second, 2 * time.Second, 5 * time.Second},
+		{time.Second, 21 * time.Second, 23 * time.Second},
+		{0, 21 * time.Second, 25 * time.Second}, // not estimated
+	} {
+		s := rollout.State{Phase: rollout.PhaseProgressing, Stage: rollout.StageObserved, Weight: 50, Written: true, Since: epoch}
+		o := rollout.Observation{Now: epoch.Add(c.confirmed), CanaryReady: 1, CanaryWanted: 1, CanaryNeeded: 1, BackReady: 3, Accepted: true, Split: rollout.SplitConfirmed, Verdict: rollout.VerdictPending}
+		if c.followed > 0 {
+			o.Followed = epoch.Add(c.followed)
+		}
+		s.Sized = 1
+		next, a := Next(p, s, o)
+		if next.Stage != rollout.StageDwell || a.Kind != rollout.KindWait || !a.Until.Equal(epoch.Add(c.until)) {
+			t.Errorf("followed after %s, confirmed after %s: %v in %s until %s, want %s", c.followed, c.confirmed, a.Kind, next.Stage, a.Until.Sub(epoch), c.until)
+		}
+	}
+}
