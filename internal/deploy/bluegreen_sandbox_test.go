@@ -60,12 +60,12 @@ func (r colouredReport) switched(t *testing.T, previous, active string) {
 	}
 }
 
-// A, B and A again, while users send 300 requests a second. B starts slowly.
+// A, B and A again, while users send 100 requests a second. B starts slowly.
 func TestBlueGreenThreeInARow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	before, a, b := w.spec(), w.image("v1", nil), w.image("late", map[string]string{"START_DELAY": "10s"})
-	l := w.load(300)
+	l := w.load(100)
 	colours := []string{"blue", "green", "blue", "green"}
 	for n, image := range []string{b, a, b} {
 		p := w.blueGreen("--image", image, "--keep-blue-time", "3s")
@@ -107,7 +107,7 @@ func TestBlueGreenByHand(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	before := w.spec()
-	l := w.load(300)
+	l := w.load(100)
 	bad := w.blueGreen("--image", w.image("broken-green", map[string]string{"ERROR_RATE": "1"}))
 	if out := bad.ends(4); !strings.Contains(out, `smoke test "GET /" at `) || !strings.Contains(out, "its status is 500, want status 200") {
 		t.Errorf("the output does not name the test that failed:\n%s", out)

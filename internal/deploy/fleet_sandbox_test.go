@@ -216,7 +216,7 @@ func TestWavesOfTwoClusters(t *testing.T) {
 	t.Parallel()
 	eu := newWorld(t)
 	us := eu.secondCluster()
-	loads := []*load{eu.load(150), us.load(150)}
+	loads := []*load{eu.load(50), us.load(50)}
 	clusters := func(euTag, usImage string) []string {
 		file := filepath.Join(t.TempDir(), "clusters.yaml")
 		text := fmt.Sprintf("- name: eu-1\n  kubeconfig: %s\n  image: %s\n- - name: us-1\n    kubeconfig: %s\n    image: %s\n", eu.sandbox.Kubeconfig, eu.image(euTag, nil), us.sandbox.Kubeconfig, usImage)

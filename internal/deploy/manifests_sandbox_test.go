@@ -96,7 +96,7 @@ func TestManifestsAreReleasedAsAWhole(t *testing.T) {
 		return p
 	}
 	const extra = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\ndata: {A: x}"
-	l := w.load(300)
+	l := w.load(100)
 
 	// A changed environment, from a ConfigMap and a Secret that are new.
 	first := w.manifests(`VERSION: "c1"`, extra)
@@ -151,7 +151,7 @@ func TestManifestsAreReleasedAsAWhole(t *testing.T) {
 	}
 
 	// Good configuration, and back to the one before by command.
-	l = w.load(300)
+	l = w.load(100)
 	release(0, "--manifests", w.manifests(`VERSION: "c2"`, ""))
 	if w.live() != "c2" || w.reads() == reads {
 		t.Errorf("%s answers, and the pods read %q", w.live(), w.reads())

@@ -51,7 +51,7 @@ func TestRollingUpdate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(a *sample.App) { a.Replicas = 4; a.GracePeriod = 10 * time.Second; a.Env = drains })
 	settings := w.updates("deployment/" + sample.Name)
-	l := w.load(300)
+	l := w.load(100)
 	p := w.roll("--image", w.image("v2", nil))
 	p.reaches(atStep(20))
 	if got := w.imageCounts(); got["v2"] != 1 || got["v1"] != 4 {
@@ -123,7 +123,7 @@ func TestARollingUpdateIsUndone(t *testing.T) {
 	}
 	undone("30 % errors")
 
-	l := w.load(300)
+	l := w.load(100)
 	w.roll("--image", w.image("sick-rolling", map[string]string{"NEVER_READY": "true"}), "--progress-deadline", "5s").ends(4)
 	undone("never ready")
 
@@ -151,7 +151,7 @@ func TestARollingUpdateIsUndone(t *testing.T) {
 	_ = p.cmd.Process.Kill()
 	p.wait()
 	// The next release finishes it, and is a canary.
-	w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--step-duration", "1s", "--bake-time", "1s").ends(0)
+	w.deploy("--image", w.image("v2", nil), "--steps", "50,100", "--bake-time", "1s").ends(0)
 	if got := w.live(); got != "v2" {
 		t.Errorf("version %s answers after the canary", got)
 	}
