@@ -11,9 +11,7 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/deploybench"
@@ -84,7 +82,7 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilStopped(context.Background(), action.OS())
 	defer stop()
 	if len(os.Args) < 2 || targets[os.Args[1]] == nil {
 		fmt.Fprintf(os.Stderr, "targets: want one of %q\n", slices.Sorted(maps.Keys(targets)))
@@ -92,6 +90,24 @@ func main() {
 	}
 	if err := targets[os.Args[1]](ctx, os.Stdout, os.Args[2:]); err != nil {
 		os.Exit(failed(err))
+	}
+}
+
+// untilStopped returns a context that the first signal ends, and the death of mage: an
+// hour of tests must not go on with nobody to stop them, see [action.EnvMage].
+func untilStopped(parent context.Context, env action.Env) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals, stop := env.Notify()
+	go func() {
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		stop()
 	}
 }
 

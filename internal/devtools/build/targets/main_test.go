@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/exit"
 )
@@ -26,6 +31,52 @@ func TestExitStatus(t *testing.T) {
 			t.Errorf("failed(%v) = %d, want %d", c.err, got, c.want)
 		}
 	}
+}
+
+// Mage ends alone when somebody ends "go tool mage"; its target learns that by a SIGHUP.
+func TestATargetEndsWithMage(t *testing.T) {
+	if os.Getenv("TARGETS_TEST_MAGE") != "" {
+		mage(t)
+	}
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first process stands for mage: it starts the target and goes.
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestATargetEndsWithMage$")
+	cmd.Env = append(os.Environ(), "TARGETS_TEST_MAGE=mage")
+	cmd.WaitDelay = time.Minute
+	out, err := cmd.Output() // until the target has closed it too
+	if err != nil || !strings.Contains(string(out), "the target has ended: context canceled") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// mage is what TestATargetEndsWithMage starts: mage, and the target below it.
+func mage(t *testing.T) {
+	if os.Getenv("TARGETS_TEST_MAGE") == "target" {
+		ctx, stop := untilStopped(context.Background(), action.OS())
+		fmt.Fprintln(os.Stderr, "started")
+		<-ctx.Done()
+		fmt.Println("the target has ended:", ctx.Err())
+		stop()
+		os.Exit(0)
+	}
+	target := exec.Command(os.Args[0], os.Args[1:]...)
+	target.Env = append(os.Environ(), "TARGETS_TEST_MAGE=target", action.EnvMage+"=1")
+	target.Stdout = os.Stdout
+	started, err := target.StderrPipe()
+	if err == nil {
+		err = target.Start()
+	}
+	if err == nil {
+		_, err = bufio.NewReader(started).ReadString('\n')
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Exit(0)
 }
 
 func TestPlainTargetsTakeNoArguments(t *testing.T) {
