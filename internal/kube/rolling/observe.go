@@ -122,6 +122,8 @@ func (t *Target) drift(o *updates.Object, s rollout.State) string {
 	who := func(path ...string) string { return fields.Writer(o.Meta, path...) }
 	_, canary := revisions(t)
 	switch {
+	case t.since != "" && !kube.NotOlder(o.Meta.GetResourceVersion(), t.since):
+		return "" // the watch does not have our own last write yet
 	case o.Paused:
 		return who("spec", "paused") + " paused " + what
 	case o.Replicas == 0 && t.record.Rolling.Kind != updates.DaemonSet:
@@ -132,7 +134,7 @@ func (t *Target) drift(o *updates.Object, s rollout.State) string {
 	if template, err := t.watch.Template(canary); err == nil && !updates.SameTemplate(template, o.Template) {
 		return fmt.Sprintf("%s changed the pod template of %s", who("spec", "template"), what)
 	}
-	if t.written != nil && s.Phase == rollout.PhaseProgressing && !equality.Semantic.DeepEqual(*t.written, o.Settings) && kube.NotOlder(o.Meta.GetResourceVersion(), t.since) {
+	if t.written != nil && s.Phase == rollout.PhaseProgressing && !equality.Semantic.DeepEqual(*t.written, o.Settings) {
 		return fmt.Sprintf("%s changed the update strategy of %s", who("spec"), what)
 	}
 	return ""
