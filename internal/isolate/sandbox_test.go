@@ -56,7 +56,7 @@ var deeds = map[string]func(args []string) int{
 		return 0
 	},
 	"status": func([]string) int { fmt.Println("some output"); fmt.Fprintln(os.Stderr, "some trouble"); return 7 },
-	"signal": func([]string) int { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); select {} },
+	"signal": func([]string) int { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); time.Sleep(time.Hour); return 0 },
 	"stdin":  func([]string) int { raw, err := io.ReadAll(os.Stdin); fmt.Printf("%q %v", raw, err); return 0 },
 	"hang": func(args []string) int {
 		signal.Ignore(syscall.SIGTERM)
@@ -66,7 +66,8 @@ var deeds = map[string]func(args []string) int{
 				fmt.Println(err)
 			}
 		}
-		select {}
+		time.Sleep(time.Hour) // select {} ends a program that has nothing else to do: a deadlock
+		return 0
 	},
 	"eat": func([]string) int {
 		var kept [][]byte
