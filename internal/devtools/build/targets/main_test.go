@@ -63,7 +63,7 @@ func mage(t *testing.T) {
 		stop()
 		os.Exit(0)
 	}
-	target := exec.Command(os.Args[0], os.Args[1:]...)
+	target := exec.CommandContext(t.Context(), os.Args[0], os.Args[1:]...)
 	target.Env = append(os.Environ(), "TARGETS_TEST_MAGE=target", action.EnvMage+"=1")
 	target.Stdout = os.Stdout
 	started, err := target.StderrPipe()
