@@ -1,6 +1,7 @@
 package finding
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,16 +141,13 @@ func newDraft(units []unit, known *aliases) *draft {
 }
 
 // untitled returns a title for a sighting without one: the first line of its
-// message, which for a secret may say too much.
+// message, which for a secret may say too much, or its rule.
 func untitled(s *Sighting) string {
-	if s.Class == ClassSecret {
-		return clip(s.Rule)
+	line := ""
+	if s.Class != ClassSecret {
+		line, _, _ = strings.Cut(strings.TrimSpace(s.Message), "\n")
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(s.Message), "\n")
-	if line = clip(line); line != "" {
-		return line
-	}
-	return clip(s.Rule)
+	return cmp.Or(clip(line), clip(s.Rule), "A finding without a name")
 }
 
 // names returns all identifiers of a vulnerability, the learned ones too.

@@ -192,7 +192,7 @@ func checkFindings(t *testing.T, in []Sighting, findings []Finding) {
 		if i > 0 && f.Severity > findings[i-1].Severity {
 			t.Errorf("%v after %v", f.Severity, findings[i-1].Severity)
 		}
-		if f.ID != f.Fingerprints[0] || f.Title == "" && f.Sightings[0].Rule != "" || f.Why == "" || f.EPSS != -1 || f.State != StateNew {
+		if f.ID != f.Fingerprints[0] || f.Title == "" || f.Why == "" || f.EPSS != -1 || f.State != StateNew {
 			t.Errorf("the finding is not whole: %+v", f)
 		}
 		for _, p := range slices.Concat(f.Fingerprints, f.Commits) {
