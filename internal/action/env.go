@@ -37,18 +37,14 @@ const EnvMage = "CANDLEFISH_MAGE"
 // pipe must not end a rollout.
 func OS() Env {
 	signal.Ignore(syscall.SIGPIPE)
-	env := Env{
+	return Env{
 		Getenv:  os.Getenv,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Program: typed(os.Args[0], mainPackage()),
-		Notify:  notify,
+		Notify:  Notify,
 		Exit:    os.Exit,
 	}
-	if os.Getenv(EnvMage) != "" {
-		env.Notify = notifyUnderMage
-	}
-	return env
 }
 
 // mainPackage returns the import path of the program, "" if it is not known.

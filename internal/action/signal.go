@@ -26,10 +26,19 @@ func (e *SignalError) Error() string {
 
 var stopSignals = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
 
-func notify() (<-chan os.Signal, func()) {
+// Notify starts the delivery of the signals that end a run and returns a function that
+// stops it. Under mage the death of the parent process is one of them; see [EnvMage].
+func Notify() (<-chan os.Signal, func()) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, stopSignals...)
-	return c, func() { unnotify(c) }
+	release := func() {}
+	if os.Getenv(EnvMage) != "" {
+		release = watchParent(c)
+	}
+	return c, func() {
+		release()
+		unnotify(c)
+	}
 }
 
 // unnotify ends a notification. A SIGHUP stays without effect: the kernel sends
@@ -39,16 +48,6 @@ func notify() (<-chan os.Signal, func()) {
 func unnotify(c chan<- os.Signal) {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP) // signal.Stop would restore the default, also after signal.Ignore
 	signal.Stop(c)
-}
-
-func notifyUnderMage() (<-chan os.Signal, func()) {
-	c := make(chan os.Signal, 4)
-	signal.Notify(c, stopSignals...)
-	release := watchParent(c)
-	return c, func() {
-		release()
-		unnotify(c)
-	}
 }
 
 // sameStop is the time in which repeats of the first signal belong to it: GNU

@@ -82,7 +82,7 @@ type exitStatus int
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
 func main() {
-	ctx, stop := untilStopped(context.Background(), action.OS())
+	ctx, stop := untilStopped(context.Background())
 	defer stop()
 	if len(os.Args) < 2 || targets[os.Args[1]] == nil {
 		fmt.Fprintf(os.Stderr, "targets: want one of %q\n", slices.Sorted(maps.Keys(targets)))
@@ -95,9 +95,9 @@ func main() {
 
 // untilStopped returns a context that the first signal ends, and the death of mage: an
 // hour of tests must not go on with nobody to stop them, see [action.EnvMage].
-func untilStopped(parent context.Context, env action.Env) (context.Context, func()) {
+func untilStopped(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
-	signals, stop := env.Notify()
+	signals, stop := action.Notify()
 	go func() {
 		select {
 		case <-signals:

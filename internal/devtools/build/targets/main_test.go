@@ -56,7 +56,7 @@ func TestATargetEndsWithMage(t *testing.T) {
 // mage is what TestATargetEndsWithMage starts: mage, and the target below it.
 func mage(t *testing.T) {
 	if os.Getenv("TARGETS_TEST_MAGE") == "target" {
-		ctx, stop := untilStopped(context.Background(), action.OS())
+		ctx, stop := untilStopped(context.Background())
 		fmt.Fprintln(os.Stderr, "started")
 		<-ctx.Done()
 		fmt.Println("the target has ended:", ctx.Err())
