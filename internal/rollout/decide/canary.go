@@ -138,8 +138,8 @@ func observed(p rollout.Plan, s rollout.State, o rollout.Observation) (rollout.S
 		}
 		// The judge compares what comes after the confirmation. It gets half of the dwell
 		// at least, however long the confirmation took.
-		if latest := s.ObservedAt.Add(-p.DwellFor(s) / 2); s.Since.Before(latest) {
-			s.Since = latest
+		if earliest := s.ObservedAt.Add(-p.DwellFor(s) / 2); s.Since.Before(earliest) {
+			s.Since = earliest
 		}
 		return dwell(p, s, o)
 	case rollout.SplitBlind:
