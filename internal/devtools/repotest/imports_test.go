@@ -70,11 +70,11 @@ func own(t *testing.T) []pkg {
 // The layers of the module. A package that is in none fails the test: whoever
 // adds one says here where it belongs.
 var (
-	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch", "internal/finding"}
-	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/netlify", "internal/probe", "internal/registry", "internal/notify", "internal/router", "internal/sarif", "internal/scanner", "internal/smoke", "internal/source", "internal/traffic"}
+	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch", "internal/finding", "internal/measure"}
+	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/meter", "internal/netlify", "internal/probe", "internal/registry", "internal/notify", "internal/router", "internal/sarif", "internal/scanner", "internal/smoke", "internal/source", "internal/traffic"}
 	support  = []string{"internal/gitops", "internal/isolate", "internal/jsonkeys", "internal/manifest", "internal/redact", "internal/tail", "internal/toolbox"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
-	useCases = []string{"internal/deploy", "internal/preview", "internal/replay", "internal/security"}
+	useCases = []string{"internal/deploy", "internal/perf", "internal/preview", "internal/replay", "internal/security"}
 	edge     = []string{"internal/action", "internal/input"}
 	devtools = []string{"internal/devtools"}
 
@@ -102,6 +102,7 @@ var rules = []struct {
 	{[]string{"internal/traffic"}, slices.Concat(domain, support, []string{"internal/probe", "internal/source"})},
 	{[]string{"internal/smoke"}, slices.Concat(domain, support, []string{"internal/probe/expect"})}, // one language for what is expected
 	{[]string{"internal/scanner"}, slices.Concat(domain, support, []string{"internal/sarif"})},      // many tools report in SARIF
+	{[]string{"internal/meter/servertime"}, slices.Concat(domain, support, []string{"internal/meter", "internal/source/prometheus/client"})},
 	{adapters, slices.Concat(domain, support)},
 	{[]string{"internal/input"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/action"}, slices.Concat(support, []string{"internal/exit", "internal/input"})},
