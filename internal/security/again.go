@@ -6,8 +6,8 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
-	"github.com/candlefish/deploy-action/internal/security/inputs"
 	"github.com/candlefish/deploy-action/internal/security/record"
 	"github.com/candlefish/deploy-action/internal/security/scope"
 )
@@ -15,7 +15,7 @@ import (
 // last reads the result of the last scan.
 func (s *session) last() (verdict.Result, error) {
 	path := filepath.Join(s.v.String("report-dir"), record.Name)
-	raw, err := inputs.ReadFile(path)
+	raw, err := files.Read(path)
 	if err != nil {
 		return verdict.Result{}, &exit.Error{
 			Status: exit.BadInput, Err: fmt.Errorf("read the last scan: %w", err),
@@ -36,12 +36,12 @@ func (s *session) reportAgain() (action.Result, error) {
 	if err != nil {
 		return action.Result{}, err
 	}
-	files, err := s.writeReports(r, s.page(), scope.Scanned{})
+	paths, err := s.writeReports(r, s.page(), scope.Scanned{})
 	if err != nil {
 		return action.Result{}, err
 	}
-	s.a.Printf("the scan of %s was written again: %s, %s", r.At.Format("2006-01-02 15:04 MST"), files.report, files.html)
-	return action.Result{Outputs: outputsOf(r, files)}, nil
+	s.a.Printf("the scan of %s was written again: %s, %s", r.At.Format("2006-01-02 15:04 MST"), paths.report, paths.html)
+	return action.Result{Outputs: outputsOf(r, paths)}, nil
 }
 
 // explain says all that is known of findings of the last scan.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/baseline"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
@@ -73,7 +74,7 @@ func lookedAt(tools []verdict.Tool, level verdict.Level, commit string, at time.
 }
 
 func readBaseline(path string) (baseline.Baseline, error) {
-	raw, err := inputs.ReadFile(path)
+	raw, err := files.Read(path)
 	if err != nil {
 		return baseline.Baseline{}, badInput("baseline: %w", err)
 	}
@@ -93,7 +94,7 @@ func (s *session) recordBaseline() (action.Result, error) {
 	}
 	path := inputs.Within(s.v, "baseline")
 	var old baseline.Baseline
-	if inputs.Exists(path) {
+	if files.Exists(path) {
 		if old, err = readBaseline(path); err != nil {
 			return action.Result{}, err
 		}

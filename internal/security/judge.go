@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/exploit"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
@@ -77,7 +78,7 @@ func (s *session) enrich(findings []finding.Finding) ([]finding.Finding, error) 
 	var known exploit.Catalogue
 	var scores exploit.Scores
 	if name := s.v.String("kev-file"); name != "" {
-		raw, err := inputs.ReadFile(name)
+		raw, err := files.Read(name)
 		if err == nil {
 			known, err = exploit.ReadKEV(name, raw)
 		}
@@ -86,7 +87,7 @@ func (s *session) enrich(findings []finding.Finding) ([]finding.Finding, error) 
 		}
 	}
 	if name := s.v.String("epss-file"); name != "" {
-		raw, err := inputs.ReadFile(name)
+		raw, err := files.Read(name)
 		if err == nil {
 			scores, err = exploit.ReadEPSS(name, raw)
 		}
@@ -104,21 +105,21 @@ func (s *session) waivers(at verdict.Place) ([]waiver.Waiver, []verdict.WaiverNo
 	if err != nil {
 		return nil, nil, err
 	}
-	var files []openvex.File
+	var documents []openvex.File
 	for _, name := range s.v.List("vex") {
-		raw, err := inputs.ReadFile(name)
+		raw, err := files.Read(name)
 		if err != nil {
 			return nil, nil, badInput("vex: %w", err)
 		}
-		files = append(files, openvex.File{Name: name, Raw: raw})
+		documents = append(documents, openvex.File{Name: name, Raw: raw})
 	}
-	more, others, err := openvex.Read(files, at, s.v.Duration("max-waiver-age"))
+	more, others, err := openvex.Read(documents, at, s.v.Duration("max-waiver-age"))
 	return append(all, more...), others, err
 }
 
 // ownWaivers reads the file of waivers, which may be missing unless it was named.
 func (s *session) ownWaivers() ([]waiver.Waiver, error) {
-	raw, err := inputs.ReadFile(inputs.Within(s.v, "waivers"))
+	raw, err := files.Read(inputs.Within(s.v, "waivers"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !s.v.IsSet("waivers"):
 		return nil, nil

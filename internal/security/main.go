@@ -12,7 +12,9 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/github/change"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/isolate/folder"
 	"github.com/candlefish/deploy-action/internal/scanner"
@@ -89,11 +91,11 @@ func (p program) run(ctx context.Context, a *action.Action, v input.Values) (act
 // session reads the event and completes the inputs by it. All that is wrong with them
 // comes in one error.
 func (p program) session(a *action.Action, v input.Values) (*session, error) {
-	change, err := inputs.ReadEvent(a.Getenv)
+	change, err := change.Read(a.Getenv)
 	if err != nil {
 		return nil, &exit.Error{Status: exit.BadInput, Err: err}
 	}
-	hasBaseline := inputs.Exists(inputs.Within(v, "baseline"))
+	hasBaseline := files.Exists(inputs.Within(v, "baseline"))
 	s := &session{program: p, a: a, v: v, Occasion: inputs.OccasionOf(v, change, a.Getenv("GITHUB_SHA"), hasBaseline)}
 	var errs []error
 	if v.String("command") == inputs.CommandScan {

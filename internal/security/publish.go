@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -171,16 +169,4 @@ func shownOn(r verdict.Result, pullRequest bool) verdict.Result {
 		}
 	}
 	return r
-}
-
-// ignoreReports keeps the reports out of the next scan and of commits, in a folder
-// that this run makes.
-func ignoreReports(dir string) error {
-	if inputs.Exists(dir) {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, ".gitignore"), []byte("*\n"), 0o600)
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/action"
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/finding/waiver/openvex"
@@ -45,9 +46,9 @@ func (s *session) show(ctx context.Context, seen scope.Scanned, r verdict.Result
 		}
 	}
 	page.LeftOut = left
-	files, unwritten := s.writeReports(r, page, seen)
+	paths, unwritten := s.writeReports(r, page, seen)
 	if unwritten != nil {
-		if files = (written{}); r.Verdict == verdict.Pass { // of which there is no report
+		if paths = (written{}); r.Verdict == verdict.Pass { // of which there is no report
 			return action.Result{}, unwritten
 		}
 	}
@@ -56,7 +57,7 @@ func (s *session) show(ctx context.Context, seen scope.Scanned, r verdict.Result
 	}
 	told := s.publish(ctx, seen.Workspace.Commit, r, page)
 	s.a.Print(view.Text(r))
-	result := action.Result{Status: r.Exit(), Summary: view.Summary(r, page), Outputs: outputsOf(r, files), Meaning: meaning(r)}
+	result := action.Result{Status: r.Exit(), Summary: view.Summary(r, page), Outputs: outputsOf(r, paths), Meaning: meaning(r)}
 	maps.Copy(result.Outputs, told)
 	return result, unwritten
 }
@@ -109,14 +110,14 @@ func (s *session) writeReports(r verdict.Result, page view.Page, seen scope.Scan
 	if err != nil {
 		return w, fmt.Errorf("render the HTML report: %w", err)
 	}
-	files := map[string][]byte{w.json: raw, w.html: html, w.report: []byte(view.Report(r, page))}
+	content := map[string][]byte{w.json: raw, w.html: html, w.report: []byte(view.Report(r, page))}
 	for _, one := range seen.Seen {
-		for name, content := range one.Artifacts {
-			files[filepath.Join(dir, filepath.Base(name))] = []byte(s.a.Redact(string(content)))
+		for name, raw := range one.Artifacts {
+			content[filepath.Join(dir, filepath.Base(name))] = []byte(s.a.Redact(string(raw)))
 		}
 	}
 	if vex, left := openvex.Write(r, cmp.Or(s.Repository, "security-gate")); vex != nil {
-		files[filepath.Join(dir, vexName)] = vex
+		content[filepath.Join(dir, vexName)] = vex
 		if left > 0 {
 			s.a.Printf("%s lacks %d waived findings, of which its statement would not be true of the whole package", vexName, left)
 		}
@@ -125,27 +126,17 @@ func (s *session) writeReports(r verdict.Result, page view.Page, seen scope.Scan
 	if err != nil {
 		return w, err
 	}
-	maps.Copy(files, sarif)
+	maps.Copy(content, sarif)
 	w.sarif = slices.Sorted(maps.Keys(sarif))
-	errs := []error{ignoreReports(dir), ignoreReports(s.v.String("sarif-dir"))}
-	for _, path := range slices.Sorted(maps.Keys(files)) {
-		errs = append(errs, writeFile(path, files[path]))
+	errs := []error{files.Ignored(dir), files.Ignored(s.v.String("sarif-dir"))}
+	for _, path := range slices.Sorted(maps.Keys(content)) {
+		errs = append(errs, files.Write(path, content[path]))
 	}
 	return w, errors.Join(errs...)
 }
 
-func writeFile(path string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("write the reports: %w", err)
-	}
-	if err := os.WriteFile(path, content, 0o600); err != nil {
-		return fmt.Errorf("write the reports: %w", err)
-	}
-	return nil
-}
-
 // outputsOf are the outputs of a scan.
-func outputsOf(r verdict.Result, files written) map[string]string {
+func outputsOf(r verdict.Result, paths written) map[string]string {
 	counts := map[finding.Severity]int{}
 	fresh, waived := 0, 0
 	for _, f := range r.Findings {
@@ -163,7 +154,7 @@ func outputsOf(r verdict.Result, files written) map[string]string {
 		"critical": strconv.Itoa(counts[finding.Critical]), "high": strconv.Itoa(counts[finding.High]),
 		"medium": strconv.Itoa(counts[finding.Medium]), "low": strconv.Itoa(counts[finding.Low]), "waived": strconv.Itoa(waived),
 		"unmet": unmet(r), "unhealthy": unhealthy(r),
-		"report": files.report, "report-json": files.json, "report-html": files.html, "sarif": strings.Join(files.sarif, "\n"),
+		"report": paths.report, "report-json": paths.json, "report-html": paths.html, "sarif": strings.Join(paths.sarif, "\n"),
 	}
 	if r.Compared != "" {
 		out["new"], out["fixed"] = strconv.Itoa(fresh), strconv.Itoa(len(r.Fixed))

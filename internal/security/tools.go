@@ -2,9 +2,6 @@ package security
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/exit"
@@ -34,30 +31,11 @@ func openToolbox(own, scanned string, environ []string) (scanning.Finder, error)
 
 // Find implements scanning.Finder.
 func (f toolFinder) Find(ctx context.Context, name string) (scanning.Tool, error) {
-	t, err := f.box.Find(ctx, name)
+	t, err := f.box.FindOutside(ctx, f.scanned, name)
 	if err != nil {
 		return scanning.Tool{}, absentTool{err}
 	}
-	if inside(f.scanned, t.Program) {
-		why := fmt.Sprintf("%s is in the folder that is scanned: a change could bring the scanner that judges it", t.Program)
-		return scanning.Tool{}, absentTool{&toolbox.ToolError{Name: name, Err: toolbox.ErrDenied, Why: why}}
-	}
 	return scanning.Tool{Command: append([]string{t.Program}, t.Args...), Version: t.Version, Reads: slices.Clone(t.Reads)}, nil
-}
-
-// inside reports whether a file is in a folder, whatever links lead to either.
-func inside(folder, file string) bool {
-	real := func(path string) string {
-		if abs, err := filepath.Abs(path); err == nil {
-			path = abs
-		}
-		if resolved, err := filepath.EvalSymlinks(path); err == nil {
-			path = resolved
-		}
-		return path
-	}
-	rel, err := filepath.Rel(real(folder), real(file))
-	return err == nil && filepath.IsLocal(rel)
 }
 
 // absentTool is the toolbox's error with the health that follows from it.
@@ -67,21 +45,7 @@ type absentTool struct{ error }
 func (a absentTool) Unwrap() error { return a.error }
 
 // Health says what the tool's is.
-func (a absentTool) Health() verdict.Health {
-	switch {
-	case errors.Is(a, toolbox.ErrDenied):
-		return verdict.Denied
-	case errors.Is(a, toolbox.ErrChecksum):
-		return verdict.WrongChecksum
-	}
-	return verdict.Missing
-}
+func (a absentTool) Health() verdict.Health { return verdict.Health(toolbox.State(a.error)) }
 
 // Hint says what to type.
-func (a absentTool) Hint() string {
-	var e *toolbox.ToolError
-	if errors.As(a.error, &e) {
-		return e.Hint
-	}
-	return ""
-}
+func (a absentTool) Hint() string { return toolbox.Hint(a.error) }

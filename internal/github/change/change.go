@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/github"
 )
 
@@ -49,6 +50,20 @@ type event struct {
 type end struct {
 	SHA  string      `json:"sha"`
 	Repo *repository `json:"repo"`
+}
+
+// Read reads the event of the workflow that runs, by its environment; outside of a
+// workflow there is none.
+func Read(getenv func(string) string) (Change, error) {
+	path, name := getenv("GITHUB_EVENT_PATH"), getenv("GITHUB_EVENT_NAME")
+	if path == "" || name == "" {
+		return Change{Name: name}, nil
+	}
+	payload, err := files.Read(path)
+	if err != nil {
+		return Change{}, fmt.Errorf("read the event: %w", err)
+	}
+	return Parse(name, payload)
 }
 
 // Parse parses which commits an event is about, from GITHUB_EVENT_NAME and the

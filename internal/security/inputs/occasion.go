@@ -6,11 +6,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/candlefish/deploy-action/internal/files"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/github/change"
 	"github.com/candlefish/deploy-action/internal/input"
@@ -32,19 +32,6 @@ type Occasion struct {
 
 // PullRequest reports whether the scan is for a pull request.
 func (o Occasion) PullRequest() bool { return o.Change.Number > 0 }
-
-// ReadEvent reads the event of the workflow; outside a workflow there is none.
-func ReadEvent(getenv func(string) string) (change.Change, error) {
-	path, name := getenv("GITHUB_EVENT_PATH"), getenv("GITHUB_EVENT_NAME")
-	if path == "" || name == "" {
-		return change.Change{Name: name}, nil
-	}
-	payload, err := ReadFile(path)
-	if err != nil {
-		return change.Change{}, fmt.Errorf("read the event: %w", err)
-	}
-	return change.Parse(name, payload)
-}
 
 // OccasionOf decides what the inputs leave to the event.
 func OccasionOf(v input.Values, c change.Change, sha string, hasBaseline bool) Occasion {
@@ -113,17 +100,17 @@ func (o Occasion) Problems(v input.Values, hasBaseline bool) input.Problems {
 	if o.Repository == "" && v.String("github-token") != "" && v.String("upload-sarif") == Yes {
 		ps = append(ps, v.Problem("repository", "it is needed for the upload of findings"))
 	}
-	if v.IsSet("waivers") && !Exists(Within(v, "waivers")) {
+	if v.IsSet("waivers") && !files.Exists(Within(v, "waivers")) {
 		ps = append(ps, v.Problem("waivers", "there is no such file"))
 	}
 	for _, name := range []string{"epss-file", "kev-file", "tools-lock"} {
-		if file := v.String(name); file != "" && !Exists(file) {
+		if file := v.String(name); file != "" && !files.Exists(file) {
 			ps = append(ps, v.Problem(name, "there is no such file"))
 		}
 	}
 	for _, name := range []string{"sarif-files", "vex"} {
 		for _, file := range v.List(name) {
-			if !Exists(file) {
+			if !files.Exists(file) {
 				ps = append(ps, v.Problem(name, fmt.Sprintf("there is no file %s", file)))
 			}
 		}
@@ -138,12 +125,6 @@ func Within(v input.Values, name string) string {
 		return file
 	}
 	return filepath.Join(v.String("dir"), file)
-}
-
-// Exists reports whether there is something of a name.
-func Exists(file string) bool {
-	_, err := os.Stat(file)
-	return err == nil
 }
 
 // Settings reads NAME=value lines; the names are those of known.

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
-	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/ending"
 	"github.com/candlefish/deploy-action/internal/scanner"
 )
 
@@ -30,6 +29,11 @@ type observed struct {
 	isolated []string
 }
 
+// endings are the healths of what ended badly.
+var endings = map[ending.Kind]verdict.Health{
+	ending.Crashed: verdict.Crashed, ending.OutOfMemory: verdict.Crashed, ending.TimedOut: verdict.TimedOut, ending.Unreadable: verdict.Unreadable,
+}
+
 // absent translates the error of a Finder.
 func absent(err error) observed {
 	o := observed{health: verdict.Missing, why: err.Error()}
@@ -44,74 +48,12 @@ func absent(err error) observed {
 	return o
 }
 
-// endedBadly says what is wrong with how a program ended, if something is.
-func endedBadly(ran isolate.Ran, limit time.Duration) (observed, bool) {
-	bad := func(h verdict.Health, why string) (observed, bool) {
-		return observed{health: h, why: withLastWords(why, ran.Stderr), isolated: ran.Enforced}, true
-	}
-	switch ran.Ending {
-	case isolate.Exited:
-		if ran.Truncated {
-			return bad(verdict.Unreadable, "it printed more than is read")
-		}
-		return observed{}, false
-	case isolate.TimedOut:
-		return bad(verdict.TimedOut, fmt.Sprintf("it did not end within %v", limit))
-	case isolate.OutOfMemory:
-		return bad(verdict.Crashed, "it used more memory than allowed")
-	case isolate.Cancelled:
-		return bad(verdict.TimedOut, "the run was cancelled")
-	case isolate.Signalled, isolate.NotStarted: // the words of isolate say it
-	}
-	return bad(verdict.Crashed, strings.TrimSpace(fmt.Sprintf("%s %s", ran.Ending, ran.Why)))
-}
-
 // in adds the folder of the workspace that the command was about.
 func (o observed) in(workspace, dir string) observed {
 	if rel, err := filepath.Rel(workspace, dir); err == nil && filepath.IsLocal(rel) && rel != "." {
 		o.why = filepath.ToSlash(rel) + ": " + o.why
 	}
 	return o
-}
-
-// unreadable says why a report could not be read: the adapter's reason, and what the
-// program itself said if that is more.
-func unreadable(err error, ran isolate.Ran) string {
-	why := err.Error()
-	if ran.Status != 0 && !strings.Contains(why, fmt.Sprintf("status %d", ran.Status)) {
-		why += fmt.Sprintf(" (exit status %d)", ran.Status)
-	}
-	return withLastWords(why, ran.Stderr)
-}
-
-// withLastWords adds the end of what a tool printed, in one line, without what the
-// reason has of it already.
-func withLastWords(why string, stderr []byte) string {
-	var said []string
-	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
-	for _, line := range lines[max(0, len(lines)-3):] {
-		line = strings.TrimSpace(ours.ReplaceAllString(line, "~"))
-		if line != "" && !known(why, line) && !strings.Contains(line, "complete log of this run") {
-			said = append(said, line)
-		}
-	}
-	if len(said) == 0 {
-		return why
-	}
-	text := strings.Join(said, " / ")
-	if r := []rune(text); len(r) > 300 {
-		text = "..." + string(r[len(r)-300:])
-	}
-	return why + "; its last words: " + text
-}
-
-// ours is the scratch folder of a tool, which is gone when people read of it.
-var ours = regexp.MustCompile(`\S*candlefish-tool-[0-9]+/(home|tmp)`)
-
-// known reports whether a reason has the end of a line already.
-func known(why, line string) bool {
-	r := []rune(line)
-	return strings.Contains(why, string(r[max(0, len(r)-60):]))
 }
 
 // withoutName leaves out the name of the tool that the reason begins with: people

@@ -21,6 +21,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/ending"
 	"github.com/candlefish/deploy-action/internal/scanner"
 )
 
@@ -216,12 +217,12 @@ func (s Scan) program(ctx context.Context, one scanner.Program, installed Tool, 
 		if ran.Ending == isolate.Cancelled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			ran.Ending = isolate.TimedOut // all commands of a tool have one limit
 		}
-		if o, ok := endedBadly(ran, limit); ok {
-			return o.in(job.Workspace, c.Dir)
+		if kind, why, bad := ending.Bad(ran, limit); bad {
+			return observed{health: endings[kind], why: why, isolated: ran.Enforced}.in(job.Workspace, c.Dir)
 		}
 		report, err := one.Read(job, c, ran)
 		if err != nil {
-			return observed{health: verdict.Unreadable, why: unreadable(err, ran), isolated: ran.Enforced}.in(job.Workspace, c.Dir)
+			return observed{health: verdict.Unreadable, why: ending.Misread(err, ran), isolated: ran.Enforced}.in(job.Workspace, c.Dir)
 		}
 		all.report = join(all.report, report)
 	}

@@ -1,4 +1,4 @@
-package inputs
+package files
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestReadFileTakesRegularFilesOnly(t *testing.T) {
+func TestReadTakesRegularFilesOnly(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file, device := filepath.Join(dir, "a"), filepath.Join(dir, "b")
@@ -17,15 +17,15 @@ func TestReadFileTakesRegularFilesOnly(t *testing.T) {
 	if err := os.Symlink("/dev/zero", device); err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := ReadFile(file); string(raw) != "x" || err != nil {
+	if raw, err := Read(file); string(raw) != "x" || err != nil {
 		t.Errorf("%q, %v", raw, err)
 	}
 	for _, path := range []string{device, dir} {
-		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		if _, err := Read(path); err == nil || !strings.Contains(err.Error(), "no regular file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if _, err := ReadFile(filepath.Join(dir, "gone")); !os.IsNotExist(err) {
+	if _, err := Read(filepath.Join(dir, "gone")); !os.IsNotExist(err) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
