@@ -234,15 +234,16 @@ func preview(ctx context.Context, goal string, flags *string, pairs ...any) erro
 	return become(ctx, "./internal/devtools/build/targets", append(args, gobuild.Split(flags)...)...)
 }
 
-// Tools are the programs of others that the security gate runs.
+// Tools are the programs of others that the gates run.
 type Tools mg.Namespace
 
 // Install builds and installs them at locked versions, with checksums.
 //
-// -names takes tools with commas between; without it, those that the level standard
-// needs. -dir is their folder, the user's cache if not given.
-func (Tools) Install(ctx context.Context, names, dir *string) error {
-	return target(ctx, "tools:install", gobuild.Flags("names", names, "dir", dir)...)
+// -names takes tools with commas between; without it, those that -gate needs:
+// security, the default, performance or all. -dir is their folder, the user's cache if
+// not given.
+func (Tools) Install(ctx context.Context, names, gate, dir *string) error {
+	return target(ctx, "tools:install", gobuild.Flags("names", names, "gate", gate, "dir", dir)...)
 }
 
 // List shows which are there and verified, and how to get the others.

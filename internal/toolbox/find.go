@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -100,14 +101,28 @@ func (b *Box) findInstalled(e Entry) (Tool, error) {
 	return t, nil
 }
 
-// withNode makes a tool of a script and the machine's Node.
+// withNode makes a tool of a script and a node: its own or the machine's.
 func (b *Box) withNode(e Entry, t Tool, place string) (Tool, error) {
-	node, err := b.environ.look("node")
-	if err != nil {
-		return Tool{}, &ToolError{Name: e.Name, Err: ErrMissing, Why: "it needs node", Hint: "install Node.js 22 or later"}
+	node, own := e.ownNode(place)
+	if !own {
+		var err error
+		if node, err = b.environ.look("node"); err != nil {
+			return Tool{}, &ToolError{Name: e.Name, Err: ErrMissing, Why: "it needs node", Hint: "install Node.js 22 or later"}
+		}
 	}
 	t.Program, t.Args, t.Reads = node, []string{filepath.Join(place, e.Script)}, []string{place}
 	return t, nil
+}
+
+// ownNode returns the node that came with a tool, if one for this machine did.
+func (e Entry) ownNode(place string) (path string, ok bool) {
+	if e.Node == "" || runtime.GOOS != "linux" {
+		return "", false
+	}
+	arch := strings.NewReplacer("amd64", "x64").Replace(runtime.GOARCH)
+	path = filepath.Join(place, strings.ReplaceAll(e.Node, "{arch}", arch), "node")
+	info, err := os.Stat(path)
+	return path, err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
 // verifyBuild compares what the Go linker wrote into a program with the lock.

@@ -19,21 +19,24 @@ const (
 	interval   = 4 * time.Second // of progress
 )
 
-// Default are the tools that the level standard needs and that can be had from the
-// registries.
-func Default() []string {
-	return []string{"gitleaks", "trufflehog", "osv-scanner", "trivy", "govulncheck", "actionlint", "eslint"}
+// Default are the tools that a gate needs unless it is told otherwise, such as those
+// of the level standard, and that can be had from the registries.
+func (b *Box) Default(gate Gate) []string {
+	var names []string
+	for _, e := range b.entries {
+		if e.Default && slices.Contains(e.Gates, gate) {
+			names = append(names, e.Name)
+		}
+	}
+	return names
 }
 
-// Install installs the tools that are not there or are not what was locked; with no
-// names, those of [Default]. What is there and right costs no request. say gets a
-// line when something begins or ends, and every few seconds between.
+// Install installs the tools that are not there or are not what was locked. What is
+// there and right costs no request. say gets a line when something begins or ends, and
+// every few seconds between.
 func (b *Box) Install(ctx context.Context, names []string, say func(string)) error {
-	if len(names) == 0 {
-		names = Default()
-	}
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
-		return fmt.Errorf("make the folder of the security tools: %w", err)
+		return fmt.Errorf("make the folder of the tools: %w", err)
 	}
 	if err := private(b.dir); err != nil {
 		return err

@@ -1,10 +1,14 @@
 package toolbox
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,11 +185,9 @@ func TestTheLockFile(t *testing.T) {
 			if denied, ok := b.deniedPackage(e, dir); ok {
 				t.Error(denied)
 			}
-			if n := strings.Count(string(raw), `"integrity": "sha512-`); n < 50 || strings.Contains(string(raw), `"resolved"`) {
-				t.Errorf("%s: %d packages have a checksum", e.Name, n)
-			}
+			checkChecksums(t, e.Name, raw)
 		}
-		if e.Kind == Go && (!strings.HasPrefix(e.Sum, "h1:") || e.Version == "") || e.Licence == "" || e.Home == "" || len(e.Print) == 0 {
+		if e.Kind == Go && (!strings.HasPrefix(e.Sum, "h1:") || e.Version == "") || e.Licence == "" || e.Home == "" || len(e.Gates) == 0 || len(e.Print) == 0 {
 			t.Errorf("%+v is not whole", e)
 		}
 	}
@@ -194,10 +196,63 @@ func TestTheLockFile(t *testing.T) {
 			t.Errorf("trivy %s is not denied", version)
 		}
 	}
-	for _, name := range Default() {
-		if e, err := b.entry(name); err != nil || e.Kind != Go && e.Kind != NPM {
-			t.Errorf("%s: %v, %v", name, e.Kind, err)
+}
+
+// checkChecksums says which packages of an npm lock file have no checksum, or come
+// from a place that the lock file names instead of the user's registry.
+func checkChecksums(t *testing.T, tool string, lock []byte) {
+	t.Helper()
+	var whole struct {
+		Packages map[string]struct{ Integrity, Resolved string }
+	}
+	if err := json.Unmarshal(lock, &whole); err != nil || len(whole.Packages) < 2 {
+		t.Errorf("%s: %d packages, %v", tool, len(whole.Packages), err)
+	}
+	for path, p := range whole.Packages {
+		if path != "" && !strings.HasPrefix(p.Integrity, "sha512-") || p.Resolved != "" {
+			t.Errorf("%s: %s has the checksum %q and comes from %q", tool, path, p.Integrity, p.Resolved)
 		}
+	}
+}
+
+// What a gate needs by default can be installed, and is not the other gate's.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	b := open(t, "")
+	for gate, want := range map[Gate]string{Security: "gitleaks", Performance: "k6"} {
+		names := b.Default(gate)
+		if !slices.Contains(names, want) {
+			t.Errorf("the %s gate needs %q, want %s among them", gate, names, want)
+		}
+		for _, name := range names {
+			if e, err := b.entry(name); err != nil || e.Kind != Go && e.Kind != NPM || !slices.Contains(e.Gates, gate) {
+				t.Errorf("%s of the %s gate: %v, %v, %v", name, gate, e.Kind, e.Gates, err)
+			}
+		}
+	}
+	if names := b.Default(Security); slices.Contains(names, "k6") {
+		t.Errorf("the security gate needs %q", names)
+	}
+}
+
+// A tool may bring a node. Where it does not, on another architecture, the machine's
+// runs it.
+func TestANodeOfItsOwn(t *testing.T) {
+	t.Parallel()
+	dir, place := t.TempDir(), t.TempDir()
+	systems := put(t, dir, "node", "#!/bin/sh\n")
+	e := Entry{Name: "lighthouse", Kind: NPM, Script: "cli.js", Node: "node_modules/node-linux-{arch}/bin"}
+	b := open(t, "", "PATH="+dir)
+	if got, err := b.withNode(e, Tool{}, place); err != nil || got.Program != systems {
+		t.Errorf("%+v, %v, want %s", got, err, systems)
+	}
+	arch := map[string]string{"amd64": "x64"}[runtime.GOARCH]
+	own := put(t, place, "node_modules/node-linux-"+cmp.Or(arch, runtime.GOARCH)+"/bin/node", "#!/bin/sh\n")
+	if runtime.GOOS != "linux" {
+		own = systems // nodes of npm's packages are for one system
+	}
+	if got, err := b.withNode(e, Tool{}, place); err != nil || got.Program != own {
+		t.Errorf("%+v, %v, want %s", got, err, own)
 	}
 }
 
@@ -238,7 +293,7 @@ func TestLockFileOfTheUser(t *testing.T) {
 		"semgrep: {path: " + program + ", version: 1, sha256: abc}":                         "64 hexadecimal digits",
 		"semgrep: {path: " + program + ", folder: /other, version: 1, sha256: " + sum + "}": "does not contain",
 		"semgrep: {path: " + program + ", version: 1, sha256: " + sum + ", digest: x}":      "digest",
-		"unheard: {path: " + program + ", version: 1, sha256: " + sum + "}":                 "no scanner runs such a tool",
+		"unheard: {path: " + program + ", version: 1, sha256: " + sum + "}":                 "no gate runs such a tool",
 		"semgrep: {path: " + program + ", version: 1, sha256: " + sum + "}\nversions: 2":    "versions",
 	} {
 		if _, err := Open(t.TempDir(), lock(tool), nil); err == nil || !strings.Contains(err.Error(), want) {
@@ -256,7 +311,7 @@ func TestACancelledInstallation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	b := open(t, "", environ...)
-	if err := b.Install(ctx, nil, func(string) {}); err == nil || runs() > 0 {
+	if err := b.Install(ctx, b.Default(Security), func(string) {}); err == nil || runs() > 0 {
 		t.Errorf("%v, npm ran %d times", err, runs())
 	}
 }

@@ -45,7 +45,7 @@ func (b *Box) addOwn(path string) error {
 	for name, tool := range lock.Tools {
 		i := slices.IndexFunc(b.entries, func(e Entry) bool { return e.Name == name })
 		if i < 0 {
-			wrong = append(wrong, fmt.Errorf("%s: no scanner runs such a tool", name))
+			wrong = append(wrong, fmt.Errorf("%s: no gate runs such a tool", name))
 			continue
 		}
 		if err := tool.check(filepath.Dir(path)); err != nil {

@@ -80,6 +80,7 @@ func (e Entry) key() string {
 	h := sha256.New()
 	raw, _ := json.Marshal([]any{e.Name, e.Version, e.Kind, e.Module, e.Package, e.Sum, e.Copied, e.Experiment, e.LDFlags, e.Script})
 	_, _ = h.Write(raw)
+	_, _ = io.WriteString(h, e.Node)
 	if e.Kind == NPM {
 		lock, _ := files.ReadFile(e.Folder + "/package-lock.json")
 		_, _ = h.Write(lock)

@@ -1,5 +1,5 @@
-// Package toolbox knows the programs of others that the security gate runs: which
-// version, where it comes from, and whether what is there is what was locked.
+// Package toolbox knows the programs of others that the gates run: which version, where
+// it comes from, and whether what is there is what was locked.
 //
 // The lock file of this package names those that can be built or installed from the
 // registries, with their checksums; a lock file of the user adds others. A program
@@ -32,24 +32,44 @@ const (
 	Own    Kind = "own"    // only by a lock file of the user
 )
 
+// A Gate runs tools.
+type Gate string
+
+// Gates.
+const (
+	Security    Gate = "security"
+	Performance Gate = "performance"
+)
+
+// Gates returns all gates.
+func Gates() []Gate { return []Gate{Security, Performance} }
+
 // An Entry is one tool of the lock file.
 type Entry struct {
 	Name    string `json:"name"`
 	Version string `json:"version"` // "" for any
+	Gates   []Gate `json:"gates"`   // that run it
+	Default bool   `json:"default"` // the gate needs it unless it is told otherwise
 	Kind    Kind   `json:"kind"`
 	// Module, Package below it, and the checksum that the Go checksum database has.
 	Module  string `json:"module"`
 	Package string `json:"package"`
 	Sum     string `json:"sum"`
-	// Copied modules have replace directives, with which "go install" refuses them.
-	Copied     bool     `json:"copied"`
-	Experiment string   `json:"experiment"` // GOEXPERIMENT
-	LDFlags    string   `json:"ldflags"`
-	Folder     string   `json:"folder"` // with package.json and package-lock.json
-	Script     string   `json:"script"` // what Node runs
-	Print      []string `json:"print"`  // arguments that print the version
-	Licence    string   `json:"licence"`
-	Home       string   `json:"home"`
+	// Copied modules are built from a copy of their files. "go install" refuses those
+	// with replace directives, and needs the list of a module's versions, which not
+	// every proxy has.
+	Copied     bool   `json:"copied"`
+	Experiment string `json:"experiment"` // GOEXPERIMENT
+	LDFlags    string `json:"ldflags"`
+	Folder     string `json:"folder"` // with package.json and package-lock.json
+	Script     string `json:"script"` // what Node runs
+	// Node is a folder with a node of its own below the installed one, for tools that
+	// need a newer one than machines have; where it is not, on other systems, the
+	// machine's runs the script. {arch} stands for the architecture as npm names it.
+	Node    string   `json:"node"`
+	Print   []string `json:"print"` // arguments that print the version
+	Licence string   `json:"licence"`
+	Home    string   `json:"home"`
 
 	own *ownTool
 }
@@ -114,7 +134,7 @@ type Box struct {
 func Dir() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("find the folder of the security tools: %w", err)
+		return "", fmt.Errorf("find the folder of the tools: %w", err)
 	}
 	return filepath.Join(cache, "candlefish-deploy-action", "tools"), nil
 }

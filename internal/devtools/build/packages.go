@@ -69,7 +69,7 @@ func withNeeds(pkgs []pkg) []pkg {
 // needsSandbox reports whether the package's tests run on the sandbox.
 func (p pkg) needsSandbox() bool { return slices.Contains(p.needs, sandboxtest) }
 
-// needsTools reports whether the package's tests run the real security tools.
+// needsTools reports whether the package's tests run the real tools of the gates.
 func (p pkg) needsTools() bool { return slices.Contains(p.needs, toolboxtest) }
 
 // pure reports whether the package has tests that need neither a cluster nor its

@@ -76,7 +76,7 @@ func (t *testRun) quick(ctx context.Context, pkgs []pkg) *running {
 	if slices.ContainsFunc(pkgs, pkg.needsTools) {
 		// Beside tests on the sandbox their builds would take its processors.
 		wg.Go(func() {
-			t.step(ctx, "install the security tools", func(out io.Writer) error { return InstallTools(ctx, out, nil) })
+			t.step(ctx, "install the tools", func(out io.Writer) error { return InstallTools(ctx, out, []string{"-gate=all"}) })
 		})
 	}
 	wg.Go(func() {
@@ -180,7 +180,7 @@ func vet(ctx context.Context, out io.Writer) error {
 	)
 }
 
-// race runs what needs neither the sandbox nor the security tools under the race detector.
+// race runs what needs neither the sandbox nor the tools of the gates under the race detector.
 func (t *testRun) race(ctx context.Context, pkgs []pkg) {
 	args := []string{"-race", "-shuffle=on"}
 	for _, p := range pkgs {

@@ -1,4 +1,4 @@
-// Package toolboxtest gives tests the real tools of the security gate.
+// Package toolboxtest gives tests the real tools of the gates.
 package toolboxtest
 
 import (

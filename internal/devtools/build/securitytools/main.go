@@ -1,5 +1,5 @@
 // Command securitytools installs the security gate's tools into its image: those that
-// its arguments name, else all that can be had from the registries. It is what mage
+// its arguments name, else those that the gate needs by default. It is what mage
 // tools:install does, in a program that takes seconds to compile.
 package main
 
@@ -26,6 +26,9 @@ func install(ctx context.Context, names []string) error {
 	box, err := toolbox.Open("", "", os.Environ())
 	if err != nil {
 		return err
+	}
+	if len(names) == 0 {
+		names = box.Default(toolbox.Security)
 	}
 	return box.Install(ctx, names, func(line string) { fmt.Println(line) })
 }
