@@ -81,7 +81,7 @@ type Package struct {
 type Secret struct {
 	// Hash is a keyed hash of the credential, from a [Hasher] that lives for one run:
 	// it tells whether two sightings are of the same one, and nothing after the run.
-	Hash string
+	Hash string `record:"-"`
 	Live Liveness
 }
 

@@ -1,6 +1,9 @@
 package finding
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Severity says how bad a problem is, on the one scale of all tools.
 type Severity int
@@ -23,6 +26,20 @@ func (s Severity) String() string {
 		return "unknown"
 	}
 	return [...]string{"info", "low", "medium", "high", "critical"}[s]
+}
+
+// MarshalText is the word of the scale.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a word of the scale, and no other.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for _, one := range Severities() {
+		if one.String() == string(text) {
+			*s = one
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown severity %.30q", text)
 }
 
 // ParseSeverity reads a word of the scale, or one of the words that tools use for

@@ -18,13 +18,13 @@ import (
 func fill(v reflect.Value, n *int) {
 	*n++
 	switch v.Type() {
-	case durationType:
+	case reflect.TypeFor[time.Duration]():
 		v.SetInt(int64(time.Duration(*n) * time.Millisecond))
 		return
-	case severityType:
+	case reflect.TypeFor[finding.Severity]():
 		v.SetInt(int64(*n % 5))
 		return
-	case timeType:
+	case reflect.TypeFor[time.Time]():
 		v.Set(reflect.ValueOf(time.Unix(int64(1_790_000_000+*n), 0).UTC()))
 		return
 	}
