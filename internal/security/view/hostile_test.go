@@ -2,49 +2,26 @@ package view
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/action/actiontest"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/report/plain"
+	"github.com/candlefish/deploy-action/internal/report/plain/plaintest"
 	"github.com/candlefish/deploy-action/internal/security/securitytest"
-	"github.com/candlefish/deploy-action/internal/security/words"
 )
-
-// A tag or comment in Markdown that is not ours, unless it is escaped or in code.
-var (
-	codeSpan = regexp.MustCompile("(?s)`{1,}[^`].*?`{1,}")
-	rawHTML  = regexp.MustCompile(`(^|[^\\])<[A-Za-z/!]`)
-	rawLink  = regexp.MustCompile(`(^|[^\\])\]\(|https?:/[^\\]/|[^\\]\.evil|(^|[^\\])!\[`)
-	mention  = regexp.MustCompile(`@[A-Za-z]|#\d`)
-)
-
-// inert fails on text that is more than text to a terminal or a log.
-func inert(t *testing.T, what, text string) {
-	t.Helper()
-	for _, r := range text {
-		if r != '\n' && r != '\u200b' && r != '\u200d' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-			t.Fatalf("%s has the character %U", what, r)
-		}
-	}
-	if strings.Contains(text, "\n::") || strings.Contains(text, "\r") {
-		t.Errorf("%s has a workflow command at the start of a line", what)
-	}
-}
 
 func TestHostileTextIsInertInMarkdown(t *testing.T) {
 	t.Parallel()
-	for _, h := range securitytest.Hostiles {
+	for _, h := range plaintest.Hostiles {
 		r := securitytest.Hostile(h)
 		for what, text := range map[string]string{"report": Report(r, page), "summary": Summary(r, page), "comment": Comment(r, page), "issue": Issue(r), "line": Line(r.Findings[0])} {
-			name := what + " with " + words.Plain(h, 20)
-			inert(t, name, text)
+			name := what + " with " + plain.Text(h, 20)
 			text = strings.TrimPrefix(text, Marker+"\n")
-			text = digestLine.ReplaceAllString(text, "")
+			text = plain.Undigested(text)
 			text = strings.ReplaceAll(text, page.Run, "")
 			if i := strings.Index(text, "```yaml"); i >= 0 {
 				block := text[i+7:]
@@ -53,25 +30,14 @@ func TestHostileTextIsInertInMarkdown(t *testing.T) {
 				}
 				text = text[:i]
 			}
-			bare := codeSpan.ReplaceAllString(text, "CODE")
-			bare = strings.ReplaceAll(bare, "[the workflow run]()", "")
-			for kind, bad := range map[string]*regexp.Regexp{"HTML": rawHTML, "a link": rawLink, "a mention": mention} {
-				if m := bad.FindStringIndex(bare); m != nil {
-					t.Errorf("%s has %s: %q", name, kind, bare[max(0, m[0]-40):min(len(bare), m[1]+40)])
-				}
-			}
-			for line := range strings.Lines(text) {
-				if strings.HasPrefix(line, "|") && len(line) > 60_000 {
-					t.Errorf("%s: a row of %d bytes", name, len(line))
-				}
-			}
+			plaintest.Markdown(t, name, strings.ReplaceAll(text, "[the workflow run]()", ""))
 		}
 	}
 }
 
 func TestHostileTextIsInertOnTheConsole(t *testing.T) {
 	t.Parallel()
-	for _, h := range securitytest.Hostiles {
+	for _, h := range plaintest.Hostiles {
 		r := securitytest.Hostile(h)
 		var lines []string
 		for _, tool := range r.Tools {
@@ -80,7 +46,7 @@ func TestHostileTextIsInertOnTheConsole(t *testing.T) {
 			}
 			lines = append(lines, Ended(tool))
 		}
-		inert(t, "console with "+words.Plain(h, 20), strings.Join(lines, "\n")+"\n"+Text(r))
+		plaintest.Inert(t, "console with "+plain.Text(h, 20), strings.Join(lines, "\n")+"\n"+Text(r))
 	}
 }
 
@@ -88,7 +54,7 @@ func TestHostileTextIsInertOnTheConsole(t *testing.T) {
 func TestHostileTextInAnnotations(t *testing.T) {
 	t.Parallel()
 	spec := input.Spec{Name: "security-gate", Title: "Security gate", Description: "Scans.", Outputs: []input.Output{{Name: "status", Help: "h"}}}
-	for _, h := range securitytest.Hostiles {
+	for _, h := range plaintest.Hostiles {
 		r := securitytest.Hostile(h)
 		for i := range r.Findings { // as if there was such a file
 			for j := range r.Findings[i].Sightings {
@@ -121,7 +87,7 @@ func TestHostileTextInAnnotations(t *testing.T) {
 			}
 		}
 		if commands != len(shown) {
-			t.Errorf("%d commands for %d annotations with %q", commands, len(shown), words.Plain(h, 20))
+			t.Errorf("%d commands for %d annotations with %q", commands, len(shown), plain.Text(h, 20))
 		}
 	}
 	f := securitytest.Secret()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
@@ -22,9 +23,9 @@ const IssueMarker = "<!-- candlefish:security-issue -->"
 func Issue(r verdict.Result) string {
 	const most = 60000 // leaves room for what the issue's owner adds
 	all := words.Criticals(r)
-	return fitted(most, utf8.RuneCountInString, func(rows int) string {
+	return plain.Fitted(most, utf8.RuneCountInString, func(rows int) string {
 		var b strings.Builder
-		fmt.Fprintf(&b, "%s at level %s.", words.Count(len(all), "critical finding"), md(cmp.Or(string(r.Level), "unknown"), 20))
+		fmt.Fprintf(&b, "%s at level %s.", plain.Count(len(all), "critical finding"), plain.Markdown(cmp.Or(string(r.Level), "unknown"), 20))
 		if r.Place.Ref != "" {
 			fmt.Fprintf(&b, " Ref: %s.", code(r.Place.Ref))
 		}
@@ -42,9 +43,9 @@ func Issue(r verdict.Result) string {
 // Line is a finding in one line of Markdown, for a list.
 func Line(f finding.Finding) string {
 	r := words.RowOf(f)
-	text := fmt.Sprintf("%s: %s", r.Severity, md(r.Title, words.TitleLength))
+	text := fmt.Sprintf("%s: %s", r.Severity, plain.Markdown(r.Title, words.TitleLength))
 	if r.Where != "" {
-		text += " in " + cell(r.Where, words.WhereLength)
+		text += " in " + plain.Cell(r.Where, words.WhereLength)
 	}
 	return text
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
-	"github.com/candlefish/deploy-action/internal/report"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
@@ -39,10 +39,10 @@ func Report(r verdict.Result, p Page) string {
 func opening(b *strings.Builder, r verdict.Result, most int) {
 	fmt.Fprintf(b, "**%s**\n\n", words.Headline(r))
 	for _, reason := range r.Reasons[:min(len(r.Reasons), most)] {
-		fmt.Fprintf(b, "- %s%s\n", md(reason.Text, 500), ids(reason.IDs))
+		fmt.Fprintf(b, "- %s%s\n", plain.Markdown(reason.Text, 500), ids(reason.IDs))
 	}
 	if left := len(r.Reasons) - most; left > 0 {
-		fmt.Fprintf(b, "- and %s\n", words.Count(left, "more reason"))
+		fmt.Fprintf(b, "- and %s\n", plain.Count(left, "more reason"))
 	}
 	if len(r.Reasons) > 0 {
 		b.WriteString("\n")
@@ -54,13 +54,13 @@ func ids(all []string) string {
 	const shown = 5
 	var some []string
 	for _, id := range all[:min(len(all), shown)] {
-		some = append(some, cell(id, 100))
+		some = append(some, plain.Cell(id, 100))
 	}
 	switch {
 	case len(some) == 0:
 		return ""
 	case len(all) > shown:
-		return " (" + strings.Join(some, ", ") + " and " + words.Number(len(all)-shown) + " more)"
+		return " (" + strings.Join(some, ", ") + " and " + plain.Number(len(all)-shown) + " more)"
 	}
 	return " (" + strings.Join(some, ", ") + ")"
 }
@@ -74,20 +74,20 @@ func facts(b *strings.Builder, r verdict.Result, p Page) {
 		}
 	}
 	row("Security score", words.Score(r))
-	row("Status", strings.TrimSpace(md(r.Band.Emoji, 10)+" "+md(words.Status(r), 60)))
-	row("Scan level", md(string(r.Level), 20))
+	row("Status", strings.TrimSpace(plain.Markdown(r.Band.Emoji, 10)+" "+plain.Markdown(words.Status(r), 60)))
+	row("Scan level", plain.Markdown(string(r.Level), 20))
 	row("Repository", code(r.Place.Repository))
 	row("Commit", code(r.Place.Commit))
 	row("Ref", code(r.Place.Ref))
 	row("To scan", words.Extent(r.Place))
 	if r.Compared != "" {
-		row("Compared with", md(r.Compared, 200))
+		row("Compared with", plain.Markdown(r.Compared, 200))
 	}
 	if r.OnlyNew {
 		row("Limits apply to", "new findings only")
 	}
-	row("Scanned at", words.Moment(r.At)+", in "+words.Took(r.Took))
-	row("Run", runLink(p))
+	row("Scanned at", plain.Moment(r.At)+", in "+plain.Took(r.Took))
+	row("Run", plain.RunLink(p.Run))
 	b.WriteString("\n")
 }
 
@@ -95,26 +95,19 @@ func code(s string) string {
 	if s == "" {
 		return ""
 	}
-	return cell(s, 200)
-}
-
-func runLink(p Page) string {
-	if p.Run == "" {
-		return ""
-	}
-	return report.Link("the workflow run", p.Run)
+	return plain.Cell(s, 200)
 }
 
 func classes(b *strings.Builder, r verdict.Result) {
 	b.WriteString("## What was found\n\n| | Found | Worst | Waived | Scanned by |\n|---|---|---|---:|---|\n")
 	for _, c := range words.Claims(r) {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", words.Noun(c.Class), c.Found, words.Or(c.Worst), words.Number(c.Waived), md(c.Seen, 500))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s |\n", words.Noun(c.Class), c.Found, plain.Or(c.Worst), plain.Number(c.Waived), plain.Markdown(c.Seen, 500))
 	}
 	b.WriteString("\n")
 }
 
 func needs(b *strings.Builder, r verdict.Result) {
-	fmt.Fprintf(b, "## What level %s requires\n\n", md(string(r.Level), 20))
+	fmt.Fprintf(b, "## What level %s requires\n\n", plain.Markdown(string(r.Level), 20))
 	if len(r.Needs) == 0 {
 		b.WriteString("Nothing is known about what it requires.\n\n")
 		return
@@ -125,7 +118,7 @@ func needs(b *strings.Builder, r verdict.Result) {
 		if !n.Met {
 			met, why = "**no**", n.Why
 		}
-		fmt.Fprintf(b, "| %s | %s | %s |\n", md(n.What, 200), met, md(words.Or(why), 500))
+		fmt.Fprintf(b, "| %s | %s | %s |\n", plain.Markdown(n.What, 200), met, plain.Markdown(plain.Or(why), 500))
 	}
 	b.WriteString("\n")
 }
@@ -139,14 +132,14 @@ func limits(b *strings.Builder, r verdict.Result) {
 	}
 	b.WriteString("| Severity | Class | Counted | Allowed |\n|---|---|---:|---:|\n")
 	for _, s := range r.Spent {
-		class, counted := "all", words.Number(s.Count)
+		class, counted := "all", plain.Number(s.Count)
 		if s.Class != "" {
-			class = md(string(s.Class), 30)
+			class = plain.Markdown(string(s.Class), 30)
 		}
 		if s.Exceeded() {
 			counted = "**" + counted + "**"
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", s.Severity, class, counted, words.Number(s.Max))
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", s.Severity, class, counted, plain.Number(s.Max))
 	}
 	b.WriteString("\n")
 }
@@ -161,28 +154,28 @@ func findingColumns() []column {
 	return []column{
 		{"Severity", func(r words.Row) string { return r.Severity }},
 		{"Finding", func(r words.Row) string {
-			text := md(r.Title, words.TitleLength)
+			text := plain.Markdown(r.Title, words.TitleLength)
 			if r.Note != "" {
-				text += " (" + md(r.Note, 200) + ")"
+				text += " (" + plain.Markdown(r.Note, 200) + ")"
 			}
 			return text
 		}},
-		{"Where", func(r words.Row) string { return cell(r.Where, words.WhereLength) }},
-		{"Names", func(r words.Row) string { return words.Or(md(strings.Join(r.Names, ", "), 200)) }},
-		{"Fix", func(r words.Row) string { return words.Or(md(r.Fix, 100)) }},
-		{"Tools", func(r words.Row) string { return md(strings.Join(r.Tools, ", "), 200) }},
+		{"Where", func(r words.Row) string { return plain.Cell(r.Where, words.WhereLength) }},
+		{"Names", func(r words.Row) string { return plain.Or(plain.Markdown(strings.Join(r.Names, ", "), 200)) }},
+		{"Fix", func(r words.Row) string { return plain.Or(plain.Markdown(r.Fix, 100)) }},
+		{"Tools", func(r words.Row) string { return plain.Markdown(strings.Join(r.Tools, ", "), 200) }},
 		{"State", func(r words.Row) string { return r.State }},
-		{"ID", func(r words.Row) string { return cell(r.ID, 100) }},
+		{"ID", func(r words.Row) string { return plain.Cell(r.ID, 100) }},
 	}
 }
 
 func waivedColumns() []column {
 	all := findingColumns()
 	return append(all[:3:3],
-		column{"Reason", func(r words.Row) string { return words.Or(md(r.Waived.Reason, 300)) }},
-		column{"Owner", func(r words.Row) string { return words.Or(md(r.Waived.Owner, 60)) }},
-		column{"Until", func(r words.Row) string { return words.Day(r.Waived.Expires) }},
-		column{"By", func(r words.Row) string { return cell(r.Waived.By, 100) }},
+		column{"Reason", func(r words.Row) string { return plain.Or(plain.Markdown(r.Waived.Reason, 300)) }},
+		column{"Owner", func(r words.Row) string { return plain.Or(plain.Markdown(r.Waived.Owner, 60)) }},
+		column{"Until", func(r words.Row) string { return plain.Day(r.Waived.Expires) }},
+		column{"By", func(r words.Row) string { return plain.Cell(r.Waived.By, 100) }},
 		all[len(all)-1])
 }
 
@@ -196,7 +189,7 @@ func table(b *strings.Builder, title string, all []finding.Finding, most int, co
 	if len(all) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "## %s (%s)\n\n", title, words.Number(len(all)))
+	fmt.Fprintf(b, "## %s (%s)\n\n", title, plain.Number(len(all)))
 	head, rule := "|", "|"
 	for _, c := range columns {
 		head += " " + c.name + " |"
@@ -213,7 +206,7 @@ func table(b *strings.Builder, title string, all []finding.Finding, most int, co
 	}
 	b.WriteString("\n")
 	if left := len(all) - most; left > 0 {
-		fmt.Fprintf(b, "%s more are in `security-report.json`.\n\n", words.Number(left))
+		fmt.Fprintf(b, "%s more are in `security-report.json`.\n\n", plain.Number(left))
 	}
 }
 
@@ -231,11 +224,11 @@ func attention(b *strings.Builder, w verdict.Waivers) {
 			if rows++; rows > maxRows {
 				continue
 			}
-			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", cell(n.Name, 100), cell(n.What, 100), part.state, words.Or(md(n.Owner, 60)), words.Day(n.Expires), words.Or(md(n.Why, 300)))
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s |\n", plain.Cell(n.Name, 100), plain.Cell(n.What, 100), part.state, plain.Or(plain.Markdown(n.Owner, 60)), plain.Day(n.Expires), plain.Or(plain.Markdown(n.Why, 300)))
 		}
 	}
 	if left := rows - maxRows; left > 0 {
-		fmt.Fprintf(b, "\n%s more are in `security-report.json`.\n", words.Number(left))
+		fmt.Fprintf(b, "\n%s more are in `security-report.json`.\n", plain.Number(left))
 	}
 	if rows > 0 {
 		b.WriteString("\n")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
@@ -20,13 +21,13 @@ func tools(b *strings.Builder, r verdict.Result) {
 	b.WriteString("## Tools\n\n| Tool | Looks for | Health | Results | Saw | Planted problem | Version | Database | Isolation | Took |\n|---|---|---|---:|---|---|---|---|---|---:|\n")
 	var notes []string
 	for _, t := range r.Tools {
-		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", md(t.Name, 60), md(t.Does, 100), health(t), words.Results(t), words.Saw(t),
-			words.Or(md(t.Planted, 200)), words.Or(md(t.Version, 60)), words.Database(t, r.At), words.Or(md(strings.Join(t.Isolated, ", "), 300)), words.Took(t.Took))
+		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", plain.Markdown(t.Name, 60), plain.Markdown(t.Does, 100), health(t), words.Results(t), words.Saw(t),
+			plain.Or(plain.Markdown(t.Planted, 200)), plain.Or(plain.Markdown(t.Version, 60)), words.Database(t, r.At), plain.Or(plain.Markdown(strings.Join(t.Isolated, ", "), 300)), plain.Took(t.Took))
 		for _, n := range t.Notes {
-			notes = append(notes, fmt.Sprintf("- %s: %s\n", md(t.Name, 60), md(n, 300)))
+			notes = append(notes, fmt.Sprintf("- %s: %s\n", plain.Markdown(t.Name, 60), plain.Markdown(n, 300)))
 		}
 		if t.Hint != "" {
-			notes = append(notes, fmt.Sprintf("- %s: %s\n", md(t.Name, 60), md(t.Hint, 300)))
+			notes = append(notes, fmt.Sprintf("- %s: %s\n", plain.Markdown(t.Name, 60), plain.Markdown(t.Hint, 300)))
 		}
 	}
 	b.WriteString("\n")
@@ -40,12 +41,12 @@ func tools(b *strings.Builder, r verdict.Result) {
 
 // health is a tool's health with what was observed.
 func health(t verdict.Tool) string {
-	text := md(string(t.Health), 40)
+	text := plain.Markdown(string(t.Health), 40)
 	if !words.Well(t) {
 		text = "**" + text + "**"
 	}
 	if t.Why != "" {
-		text += ": " + md(t.Why, 300)
+		text += ": " + plain.Markdown(t.Why, 300)
 	}
 	return text
 }
@@ -61,7 +62,7 @@ func yourself(b *strings.Builder, r verdict.Result, p Page, active []finding.Fin
 	if level == "" {
 		level = verdict.Standard
 	}
-	fmt.Fprintf(b, "## Repeat it locally\n\n```sh\ngo tool mage security:%s\ngo tool mage security:explain\n```\n\n", words.Plain(string(level), 20))
+	fmt.Fprintf(b, "## Repeat it locally\n\n```sh\ngo tool mage security:%s\ngo tool mage security:explain\n```\n\n", plain.Text(string(level), 20))
 	at := slices.IndexFunc(active, func(f finding.Finding) bool { return !words.Works(f) })
 	if at < 0 {
 		return

@@ -10,6 +10,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/finding/waiver"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/securitytest"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
@@ -111,10 +112,10 @@ func TestZeroResultIsNoPass(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	r := securitytest.Flood(30000)
-	if n := len(Summary(r, page)); n > maxSummary {
+	if n := len(Summary(r, page)); n > plain.MaxSummary {
 		t.Errorf("the summary has %d bytes", n)
 	}
-	if n := utf8.RuneCountInString(Comment(r, page)); n > maxComment {
+	if n := utf8.RuneCountInString(Comment(r, page)); n > plain.MaxComment {
 		t.Errorf("the comment has %d characters", n)
 	}
 	if n := utf8.RuneCountInString(Issue(r)); n > 60000 {
@@ -176,11 +177,11 @@ func TestSame(t *testing.T) {
 	securitytest.Set(in.Tools, "gitleaks", func(t *verdict.Tool) { t.Took = 9 })
 	in.Findings[0], in.Findings[1] = in.Findings[1], in.Findings[0]
 	b := Comment(verdict.Judge(in), Page{Run: "https://github.com/acme/shop/actions/runs/8"})
-	if a == b || !Same(a, b) {
+	if a == b || !plain.Same(a, b) {
 		t.Errorf("another run says something else:\n%s\n%s", a, b)
 	}
 	in.Findings = in.Findings[:1]
-	if Same(a, Comment(verdict.Judge(in), page)) || Same("", "") || Same("hello", "hello") {
+	if plain.Same(a, Comment(verdict.Judge(in), page)) || plain.Same("", "") || plain.Same("hello", "hello") {
 		t.Error("different comments are the same")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // A claim is what a scan can say about one class of problems.
@@ -31,7 +32,7 @@ func Noun(c finding.Class) string {
 	if n := nouns[c]; n != "" {
 		return n
 	}
-	return Plain(string(c), 30)
+	return plain.Text(string(c), 30)
 }
 
 // Claims returns one claim per class.
@@ -61,9 +62,9 @@ func claimOf(r verdict.Result, c finding.Class) Claim {
 	is.Seen = s.text()
 	switch {
 	case is.Count > 0 && s.whole():
-		is.Found = Number(is.Count) + " found"
+		is.Found = plain.Number(is.Count) + " found"
 	case is.Count > 0:
-		is.Found = Number(is.Count) + " found, not all was scanned"
+		is.Found = plain.Number(is.Count) + " found, not all was scanned"
 	case s.whole() && is.Waived > 0:
 		is.Found = "none but the waived"
 	case s.whole():
@@ -105,7 +106,7 @@ func (s sight) text() string {
 		parts = append(parts, "not by "+strings.Join(s.blind, ", "))
 	}
 	if len(parts) == 0 {
-		return Or(cmp.Or(s.left, s.idle))
+		return plain.Or(cmp.Or(s.left, s.idle))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -125,16 +126,16 @@ func sightOf(r verdict.Result, c finding.Class) sight {
 				s.beside = strings.TrimSpace(t.Name+" "+extent) + ", names only"
 				continue
 			}
-			s.saw = append(s.saw, strings.TrimSpace(Plain(t.Name, 60)+" "+extent))
+			s.saw = append(s.saw, strings.TrimSpace(plain.Text(t.Name, 60)+" "+extent))
 			s.part = s.part || !whole
 		case verdict.LeftOut:
-			s.left = cmp.Or(s.left, Plain(t.Why, 200))
+			s.left = cmp.Or(s.left, plain.Text(t.Why, 200))
 		case verdict.NotApplicable:
 			if s.idle == "" {
-				s.idle = Plain(t.Why, 200)
+				s.idle = plain.Text(t.Why, 200)
 			}
 		default:
-			s.blind = append(s.blind, fmt.Sprintf("%s (%s)", Plain(t.Name, 60), t.Health))
+			s.blind = append(s.blind, fmt.Sprintf("%s (%s)", plain.Text(t.Name, 60), t.Health))
 		}
 	}
 	for _, n := range r.Needs {
@@ -166,9 +167,9 @@ func Coverage(c verdict.Coverage) (text string, whole bool) {
 		switch {
 		case p.seen < 0:
 		case p.expected < 0:
-			parts = append(parts, Count(p.seen, p.noun))
+			parts = append(parts, plain.Count(p.seen, p.noun))
 		default:
-			parts = append(parts, Number(p.seen)+" of "+Count(p.expected, p.noun))
+			parts = append(parts, plain.Number(p.seen)+" of "+plain.Count(p.expected, p.noun))
 			whole = whole && p.seen >= p.expected
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/finding"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // A Row is a finding in words, as plain text: each view escapes it.
@@ -24,15 +25,15 @@ const (
 
 // RowOf puts a finding in words.
 func RowOf(f finding.Finding) Row {
-	r := Row{ID: Plain(f.ID, 100), Severity: f.Severity.String(), Class: Plain(string(f.Class), 30), Title: Plain(f.Title, TitleLength), Where: where(f),
-		State: Plain(string(f.State), 20), Note: note(f), Why: Plain(f.Why, 300), Waived: f.Waived}
+	r := Row{ID: plain.Text(f.ID, 100), Severity: f.Severity.String(), Class: plain.Text(string(f.Class), 30), Title: plain.Text(f.Title, TitleLength), Where: where(f),
+		State: plain.Text(string(f.State), 20), Note: note(f), Why: plain.Text(f.Why, 300), Waived: f.Waived}
 	for _, s := range f.Sightings {
-		r.Tools = appendNew(r.Tools, Plain(s.Tool, 60))
+		r.Tools = appendNew(r.Tools, plain.Text(s.Tool, 60))
 		for _, id := range s.IDs {
-			r.Names = appendNew(r.Names, Plain(id, 60))
+			r.Names = appendNew(r.Names, plain.Text(id, 60))
 		}
 		if r.Message == "" {
-			r.Message = Plain(s.Message, messageLength)
+			r.Message = plain.Text(s.Message, messageLength)
 		}
 		if r.Help == "" {
 			r.Help = s.Help
@@ -42,7 +43,7 @@ func RowOf(f finding.Finding) Row {
 		}
 	}
 	if r.Title == "" {
-		r.Title = Or(r.Message)
+		r.Title = plain.Or(r.Message)
 	}
 	return r
 }
@@ -59,7 +60,7 @@ func fix(p finding.Package) string {
 	if p.Fixed == "" {
 		return "" // the tool knows none: others may
 	}
-	return "update to " + Plain(p.Fixed, 60)
+	return "update to " + plain.Text(p.Fixed, 60)
 }
 
 // where says where a finding is: its first place, and how many others there are.
@@ -77,9 +78,9 @@ func where(f finding.Finding) string {
 	case 0:
 		return ""
 	case 1:
-		return Plain(all[0], WhereLength)
+		return plain.Text(all[0], WhereLength)
 	}
-	return Plain(all[0], WhereLength) + " and " + Count(len(all)-1, "more place")
+	return plain.Text(all[0], WhereLength) + " and " + plain.Count(len(all)-1, "more place")
 }
 
 func place(s finding.Sighting) string {
@@ -96,9 +97,9 @@ func place(s finding.Sighting) string {
 	case l.Image != "":
 		text = l.Image
 	case l.Commit != "" && text != "":
-		text += " in " + Short(l.Commit)
+		text += " in " + plain.Short(l.Commit)
 	case l.Commit != "":
-		text = "commit " + Short(l.Commit)
+		text = "commit " + plain.Short(l.Commit)
 	}
 	if p := s.Package; p.Name != "" {
 		name := strings.TrimSpace(p.Name + " " + p.Version)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // Whole reports whether a scan saw all that its level must contain. Only such a
@@ -25,7 +26,7 @@ func Results(t verdict.Tool) string {
 	if t.Health != verdict.Healthy && t.Found == 0 {
 		return "–"
 	}
-	return Number(t.Found)
+	return plain.Number(t.Found)
 }
 
 // Saw says how much a tool saw.
@@ -34,7 +35,7 @@ func Saw(t verdict.Tool) string {
 		return "–"
 	}
 	text, _ := Coverage(t.Coverage)
-	return Or(strings.Trim(text, "()"))
+	return plain.Or(strings.Trim(text, "()"))
 }
 
 // Database is the age of a tool's data at the time of the scan.
@@ -45,23 +46,23 @@ func Database(t verdict.Tool, at time.Time) string {
 	age := at.Sub(t.Database)
 	switch {
 	case age < 0:
-		return Day(t.Database)
+		return plain.Day(t.Database)
 	case age < 48*time.Hour:
-		return fmt.Sprintf("%s (%d h old)", Day(t.Database), int(age.Hours()))
+		return fmt.Sprintf("%s (%d h old)", plain.Day(t.Database), int(age.Hours()))
 	}
-	return fmt.Sprintf("%s (%d days old)", Day(t.Database), int(age.Hours()/24))
+	return fmt.Sprintf("%s (%d days old)", plain.Day(t.Database), int(age.Hours()/24))
 }
 
 // Detected says how fast problems were detected.
 func Detected(s verdict.Speed) string {
-	undated := Count(s.Undated, "finding") + " without a known date of publication"
+	undated := plain.Count(s.Undated, "finding") + " without a known date of publication"
 	switch {
 	case s.Dated == 0 && s.Undated == 0:
 		return "There are no findings to measure it by."
 	case s.Dated == 0:
 		return "Not known: " + undated + "."
 	}
-	text := fmt.Sprintf("First seen within 24 hours after publication: %s of %s.", Number(s.Within), Count(s.Dated, "finding"))
+	text := fmt.Sprintf("First seen within 24 hours after publication: %s of %s.", plain.Number(s.Within), plain.Count(s.Dated, "finding"))
 	if s.Undated > 0 {
 		text += " Not counted: " + undated + "."
 	}
@@ -70,7 +71,7 @@ func Detected(s verdict.Speed) string {
 
 // Extent says how much there is to scan.
 func Extent(p verdict.Place) string {
-	return Count(p.Commits, "commit") + ", " + Count(p.Files, "file")
+	return plain.Count(p.Commits, "commit") + ", " + plain.Count(p.Files, "file")
 }
 
 // Criticals are the critical findings that no waiver holds for. A credential that

@@ -7,15 +7,10 @@ package words
 
 import (
 	"fmt"
-	"regexp"
-	"strconv"
-	"strings"
-	"time"
-	"unicode"
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
-	"github.com/candlefish/deploy-action/internal/report"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // Headline says the verdict in one line of plain text. A result without a verdict
@@ -43,7 +38,7 @@ func Score(r verdict.Result) string {
 // Status is the word of the seed's band. It says so if the scan did not see all:
 // no score means excellent then.
 func Status(r verdict.Result) string {
-	status := Plain(r.Band.Status, 40)
+	status := plain.Text(r.Band.Status, 40)
 	if allSeen(r) {
 		return status
 	}
@@ -96,82 +91,4 @@ func filter(all []finding.Finding, waived bool) []finding.Finding {
 // IsWaived reports whether a waiver holds. None does for a credential that works.
 func IsWaived(f finding.Finding) bool {
 	return f.Waived.Holds() && !Works(f)
-}
-
-// Number groups digits by three.
-func Number(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// Count is a number with its noun, which takes an s in the plural.
-func Count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return Number(n) + " " + noun + "s"
-}
-
-// Plain returns s on one line of at most n characters, without control characters,
-// escape sequences of terminals, invisible characters and those that change the
-// direction of text.
-func Plain(s string, n int) string {
-	if most := 16 * (n + 1); len(s) > most { // what follows can't matter
-		s = s[:most]
-	}
-	if strings.ContainsRune(s, '\x1b') {
-		s = escapes.ReplaceAllString(s, "")
-	}
-	s = strings.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) && r != '\u200d' || r == '\ufeff' {
-			return -1
-		}
-		return r
-	}, report.Plain(s))
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > n {
-		return string(r[:n]) + "…"
-	}
-	return s
-}
-
-// escapes are sequences of terminals: colours, cursors, titles, links.
-var escapes = regexp.MustCompile("\x1b(\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(\x07|\x1b\\\\)?|[@-Z\\\\-_])")
-
-// Or returns s, or "–".
-func Or(s string) string {
-	if s == "" {
-		return "–"
-	}
-	return s
-}
-
-// Day is a date, "–" for none.
-func Day(t time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	return t.UTC().Format("2006-01-02")
-}
-
-// Moment is a time of the day.
-func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
-
-// Took rounds a duration for people.
-func Took(d time.Duration) string {
-	if d >= 10*time.Second {
-		return d.Round(time.Second).String()
-	}
-	return d.Round(100 * time.Millisecond).String()
-}
-
-// Short is the beginning of a commit.
-func Short(commit string) string {
-	if len(commit) > 10 {
-		return commit[:10]
-	}
-	return commit
 }

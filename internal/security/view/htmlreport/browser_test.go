@@ -1,83 +1,30 @@
 package htmlreport
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/browser"
+	"github.com/candlefish/deploy-action/internal/browser/browsertest"
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain/plaintest"
 	"github.com/candlefish/deploy-action/internal/security/securitytest"
 )
 
-// needBrowser installs what is missing, which takes root.
-func needBrowser(t *testing.T) {
-	t.Helper()
-	if (browser.Checker{}).Available() == nil {
-		return
-	}
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-q", "-y", "--no-install-recommends", "chromium", "nodejs", "npm"}} {
-		cmd := exec.CommandContext(t.Context(), "apt-get", append([]string{"-o", "DPkg::Lock::Timeout=300"}, args...)...)
-		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("apt-get %s: %v\n%s", args[0], err, out[max(0, len(out)-4000):])
-		}
-	}
-}
-
 const run = "https://github.com/acme/shop/actions/runs/7"
 
-// serve serves the report of a result, without a policy of its own.
+// serve serves the report of a result.
 func serve(t *testing.T, r verdict.Result) *httptest.Server {
 	t.Helper()
 	raw, err := Render(r, run)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(raw)
-	}))
-	t.Cleanup(s.Close)
-	return s
-}
-
-// modules returns the folder of the browser's modules, after axe-core has checked a page
-// with them.
-func modules(t *testing.T, pages ...browser.Page) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache = filepath.Join(cache, "candlefish-deploy-action", "browser")
-	results, err := browser.Checker{Cache: cache, Logf: t.Logf}.Run(t.Context(), browser.Options{Pages: pages, Accessibility: true, Out: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range results {
-		if r.Err != "" || len(r.Violations) > 0 {
-			t.Errorf("%s in %s: %s %+v", r.Page, r.Viewport, r.Err, r.Violations)
-		}
-	}
-	lock, err := os.ReadFile("../../../browser/package-lock.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	return filepath.Join(cache, hex.EncodeToString(sum[:8]))
+	return browsertest.Serve(t, raw)
 }
 
 type browsed struct {
@@ -103,12 +50,12 @@ func TestReportInBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 25 s in a browser; go tool mage test runs it")
 	}
-	needBrowser(t)
+	browsertest.Need(t)
 	r := securitytest.Cases()["both"]
 	r.Findings = append(r.Findings, securitytest.Workflow(finding.StateNew))
 	site := serve(t, r)
 	var all verdict.Result
-	for i, h := range securitytest.Hostiles {
+	for i, h := range plaintest.Hostiles {
 		one := securitytest.Hostile(h)
 		if i == 0 {
 			all = one
@@ -117,20 +64,8 @@ func TestReportInBrowser(t *testing.T) {
 		all.Findings, all.Tools = append(all.Findings, one.Findings...), append(all.Tools, one.Tools...)
 	}
 	bad := serve(t, all)
-	dir := modules(t, browser.Page{URL: site.URL, Name: "report"}, browser.Page{URL: bad.URL, Name: "hostile"})
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	var stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, "node", "testdata/browse.mjs", dir, chromium, site.URL+"/", bad.URL+"/")
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
+	dir := browsertest.Accessible(t, browser.Page{URL: site.URL, Name: "report"}, browser.Page{URL: bad.URL, Name: "hostile"})
+	out := browsertest.Script(t, "testdata/browse.mjs", dir, site.URL+"/", bad.URL+"/")
 	var got browsed
 	if err := json.Unmarshal(out, &got); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -164,7 +99,7 @@ func TestReportInBrowser(t *testing.T) {
 	if w := got.WithoutScript; w.Rows != len(inOrder) || w.Form || !w.Shown {
 		t.Errorf("without scripts: %+v", w)
 	}
-	if got.HostileRows != len(all.Findings)+len(all.Fixed) || got.HostileFiltered != len(securitytest.Hostiles) {
+	if got.HostileRows != len(all.Findings)+len(all.Fixed) || got.HostileFiltered != len(plaintest.Hostiles) {
 		t.Errorf("hostile: %d rows, %d of them critical", got.HostileRows, got.HostileFiltered)
 	}
 }

@@ -10,12 +10,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
@@ -35,7 +35,7 @@ const title = "🛡️ Security Report"
 // at once. JSON has all.
 const maxRows = 10000
 
-var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{"number": words.Number}).Parse(pageText))
+var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{"number": plain.Number}).Parse(pageText))
 
 // A content is what the template shows, as plain text.
 type content struct {
@@ -86,20 +86,20 @@ func Render(r verdict.Result, run string) ([]byte, error) {
 	page := content{
 		Title: title, Headline: words.Headline(r), Style: template.CSS(styleText), Script: template.JS(scriptText), // both are ours
 		Policy:  fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'", hash(styleText), hash(scriptText)),
-		Verdict: r.Verdict, Facts: facts(r), Run: httpsOnly(run), Level: r.Level, Speed: words.Detected(r.Speed),
+		Verdict: r.Verdict, Facts: facts(r), Run: plain.HTTPS(run), Level: r.Level, Speed: words.Detected(r.Speed),
 	}
 	for _, reason := range r.Reasons[:min(len(r.Reasons), 100)] {
-		page.Reasons = append(page.Reasons, words.Plain(reason.Text, 500))
+		page.Reasons = append(page.Reasons, plain.Text(reason.Text, 500))
 	}
 	for _, c := range words.Claims(r) {
-		page.Classes = append(page.Classes, class{words.Noun(c.Class), c.Found, words.Or(c.Worst), c.Seen})
+		page.Classes = append(page.Classes, class{words.Noun(c.Class), c.Found, plain.Or(c.Worst), c.Seen})
 	}
 	for _, n := range r.Needs {
 		met, why := "yes", n.By
 		if !n.Met {
 			met, why = "no", n.Why
 		}
-		page.Needs = append(page.Needs, need{words.Plain(n.What, 200), met, words.Plain(words.Or(why), 500)})
+		page.Needs = append(page.Needs, need{plain.Text(n.What, 200), met, plain.Text(plain.Or(why), 500)})
 	}
 	page.Rows, page.Left = rows(r)
 	page.Filters = filters(page.Rows)
@@ -117,15 +117,6 @@ func hash(s string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// httpsOnly returns a link that may be followed, or "".
-func httpsOnly(link string) string {
-	u, err := url.Parse(link)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || words.Plain(link, 2000) != link {
-		return ""
-	}
-	return link
-}
-
 func facts(r verdict.Result) [][2]string {
 	var all [][2]string
 	add := func(name, value string) {
@@ -134,17 +125,17 @@ func facts(r verdict.Result) [][2]string {
 		}
 	}
 	add("Security score", words.Score(r))
-	add("Status", strings.TrimSpace(words.Plain(r.Band.Emoji, 10)+" "+words.Status(r)))
+	add("Status", strings.TrimSpace(plain.Text(r.Band.Emoji, 10)+" "+words.Status(r)))
 	add("Scan level", string(r.Level))
-	add("Repository", words.Plain(r.Place.Repository, 200))
-	add("Commit", words.Plain(r.Place.Commit, 100))
-	add("Ref", words.Plain(r.Place.Ref, 200))
+	add("Repository", plain.Text(r.Place.Repository, 200))
+	add("Commit", plain.Text(r.Place.Commit, 100))
+	add("Ref", plain.Text(r.Place.Ref, 200))
 	add("To scan", words.Extent(r.Place))
-	add("Compared with", words.Plain(r.Compared, 200))
+	add("Compared with", plain.Text(r.Compared, 200))
 	if r.OnlyNew {
 		add("Limits apply to", "new findings only")
 	}
-	add("Scanned at", words.Moment(r.At)+", in "+words.Took(r.Took))
+	add("Scanned at", plain.Moment(r.At)+", in "+plain.Took(r.Took))
 	return all
 }
 
@@ -158,11 +149,11 @@ func rows(r verdict.Result) ([]row, int) {
 	rows := make([]row, 0, min(len(all), maxRows))
 	for _, f := range all[:min(len(all), maxRows)] {
 		one := row{Row: words.RowOf(f), Rank: int(f.Severity), WaivedWord: "no"}
-		one.Help = httpsOnly(one.Help)
+		one.Help = plain.HTTPS(one.Help)
 		one.ToolList, one.NameList = strings.Join(one.Tools, ", "), strings.Join(one.Names, ", ")
 		if words.IsWaived(f) {
 			one.WaivedWord = "yes"
-			one.WaiverDetail = fmt.Sprintf("Waived by %s until %s: %s (%s)", words.Or(words.Plain(f.Waived.By, 100)), words.Day(f.Waived.Expires), words.Or(words.Plain(f.Waived.Reason, 300)), words.Or(words.Plain(f.Waived.Owner, 60)))
+			one.WaiverDetail = fmt.Sprintf("Waived by %s until %s: %s (%s)", plain.Or(plain.Text(f.Waived.By, 100)), plain.Day(f.Waived.Expires), plain.Or(plain.Text(f.Waived.Reason, 300)), plain.Or(plain.Text(f.Waived.Owner, 60)))
 		}
 		rows = append(rows, one)
 	}
@@ -196,7 +187,7 @@ func waivers(w verdict.Waivers) []waiver {
 		notes []verdict.WaiverNote
 	}{{"refused", w.Refused}, {"expired", w.Expired}, {"ends soon", w.Soon}, {"matches nothing", w.Unused}} {
 		for _, n := range part.notes[:min(len(part.notes), maxRows)] {
-			all = append(all, waiver{words.Plain(n.Name, 100), words.Plain(n.What, 100), part.state, words.Or(words.Plain(n.Owner, 60)), words.Day(n.Expires), words.Or(words.Plain(n.Why, 300))})
+			all = append(all, waiver{plain.Text(n.Name, 100), plain.Text(n.What, 100), part.state, plain.Or(plain.Text(n.Owner, 60)), plain.Day(n.Expires), plain.Or(plain.Text(n.Why, 300))})
 		}
 	}
 	return all
@@ -204,12 +195,12 @@ func waivers(w verdict.Waivers) []waiver {
 
 func tools(r verdict.Result) (tools []tool, notes []string) {
 	for _, t := range r.Tools {
-		name := words.Plain(t.Name, 60)
-		tools = append(tools, tool{Name: name, Does: words.Plain(t.Does, 100), Health: words.Plain(string(t.Health), 40), Why: words.Plain(t.Why, 300), Bad: !words.Well(t), Results: words.Results(t), Saw: words.Saw(t),
-			Planted: words.Or(words.Plain(t.Planted, 200)), Version: words.Or(words.Plain(t.Version, 60)), Database: words.Database(t, r.At), Isolated: words.Or(words.Plain(strings.Join(t.Isolated, ", "), 300)), Took: words.Took(t.Took)})
+		name := plain.Text(t.Name, 60)
+		tools = append(tools, tool{Name: name, Does: plain.Text(t.Does, 100), Health: plain.Text(string(t.Health), 40), Why: plain.Text(t.Why, 300), Bad: !words.Well(t), Results: words.Results(t), Saw: words.Saw(t),
+			Planted: plain.Or(plain.Text(t.Planted, 200)), Version: plain.Or(plain.Text(t.Version, 60)), Database: words.Database(t, r.At), Isolated: plain.Or(plain.Text(strings.Join(t.Isolated, ", "), 300)), Took: plain.Took(t.Took)})
 		for _, n := range append(slices.Clone(t.Notes), t.Hint) {
 			if n != "" {
-				notes = append(notes, name+": "+words.Plain(n, 300))
+				notes = append(notes, name+": "+plain.Text(n, 300))
 			}
 		}
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/plain"
+	"github.com/candlefish/deploy-action/internal/report/plain/plaintest"
 	"github.com/candlefish/deploy-action/internal/security/securitytest"
-	"github.com/candlefish/deploy-action/internal/security/words"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -66,22 +67,22 @@ func TestHostileTextInHTML(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags := func(html []byte) int { return bytes.Count(html, []byte("<")) }
-	for _, h := range securitytest.Hostiles {
+	for _, h := range plaintest.Hostiles {
 		got, err := Render(securitytest.Hostile(h), run)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if tags(got) > tags(clean) {
-			t.Errorf("%q adds elements: %d, not %d", words.Plain(h, 20), tags(got), tags(clean))
+			t.Errorf("%q adds elements: %d, not %d", plain.Text(h, 20), tags(got), tags(clean))
 		}
 		text := string(got)
 		for _, bad := range []string{"href=\"javascript", "href=\"#ZgotmplZ", "owned'</", "<img", "<svg", "\u202e"} {
 			if strings.Contains(text, bad) {
-				t.Errorf("%q: the page has %q", words.Plain(h, 20), bad)
+				t.Errorf("%q: the page has %q", plain.Text(h, 20), bad)
 			}
 		}
 		if len(got) > 400_000 {
-			t.Errorf("%q: %d bytes", words.Plain(h, 20), len(got))
+			t.Errorf("%q: %d bytes", plain.Text(h, 20), len(got))
 		}
 	}
 }
