@@ -15,9 +15,9 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/sarif"
 	"github.com/candlefish/deploy-action/internal/scanner"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 	"github.com/candlefish/deploy-action/internal/scanner/place"
 )
 

@@ -15,10 +15,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
 	"github.com/candlefish/deploy-action/internal/scanner/dependencies/gomod"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
 // govulnMessage is one of the stream of govulncheck -json, protocol v1. Source:

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/scanner"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
 // npmLock is a lock file of npm. Source: the page package-lock.json of npm's

@@ -12,9 +12,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
 // npmReport is the output of npm audit --json, version 2 since npm 7. Source:

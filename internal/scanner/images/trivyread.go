@@ -13,9 +13,9 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
 // trivyReport is the JSON report. Source: pkg/types of Trivy 0.74.

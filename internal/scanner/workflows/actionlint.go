@@ -12,8 +12,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/scanner"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 	"github.com/candlefish/deploy-action/internal/scanner/place"
 )
 

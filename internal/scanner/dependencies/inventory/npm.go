@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/candlefish/deploy-action/internal/scanner/output"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 )
 
 // npmLock is a lock file of npm. Source: the page package-lock.json of npm's

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/finding"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 )
 
 // The rules.

@@ -8,7 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/candlefish/deploy-action/internal/scanner/output"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 )
 
 // yarnPackages reads a yarn.lock: version 1 has a form of its own, later ones are

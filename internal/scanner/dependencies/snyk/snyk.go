@@ -13,10 +13,10 @@ import (
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
 	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/isolate/output"
 	"github.com/candlefish/deploy-action/internal/scanner"
 	"github.com/candlefish/deploy-action/internal/scanner/advisory"
 	"github.com/candlefish/deploy-action/internal/scanner/dependencies"
-	"github.com/candlefish/deploy-action/internal/scanner/output"
 )
 
 // Snyk asks the service of Snyk about the packages of lock files. It is the only
