@@ -28,12 +28,18 @@ type About struct {
 	Time    time.Duration // limit of one round beyond the load's duration
 	// Once says that one round per side is enough without a base: load, bundles.
 	Once bool
+	// Single says that one round per side is enough always: its values do not vary, or
+	// it reads all of them at once, several of one key among them.
+	Single bool
+	// OwnBase says that it has the base's values itself, without a URL or a workspace of
+	// the base.
+	OwnBase bool
 	// Last says that it looks at what the other meters of the round caused: server
 	// timing.
 	Last bool
-	// Paired says that it needs Job.URL to be measured and Job.URL of the base to be
-	// compared; otherwise it needs the side's Workspace.
-	Paired bool
+	// ByURL says that it measures Job.URL, and compares with Job.URL of the base;
+	// otherwise it looks at the side's Workspace.
+	ByURL bool
 }
 
 // A Meter measures.

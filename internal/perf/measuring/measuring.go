@@ -1,0 +1,182 @@
+// Package measuring runs the rounds of all meters and decides whether the values of
+// each of them can be believed.
+//
+// It is the one place that starts the tools. Base and head are measured in turn, and
+// which of them comes first alternates, so that a machine that slows down slows both
+// alike. Meters run one after another: beside each other they would measure
+// themselves. Nothing that a tool does ends a run: it becomes the meter's
+// [verdict.Health].
+package measuring
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/candlefish/deploy-action/internal/isolate"
+	"github.com/candlefish/deploy-action/internal/measure"
+	"github.com/candlefish/deploy-action/internal/measure/verdict"
+	"github.com/candlefish/deploy-action/internal/meter"
+)
+
+// A Finder finds installed tools. What is wrong with one is an error of the toolbox.
+type Finder interface {
+	Find(ctx context.Context, name string) (meter.Tool, error)
+}
+
+// A Runner runs commands isolated, with one folder as their workspace.
+type Runner interface {
+	Run(context.Context, isolate.Command) isolate.Ran
+}
+
+// A Plan is what to measure, by which meters.
+type Plan struct {
+	Meters []meter.Meter
+	// LeftOut says why a meter does not run; "" for one that runs.
+	LeftOut func(name string) string
+	Finder  Finder
+	Sandbox func(workspace string) Runner
+	Head    meter.Job // Scratch, Round, Tools and Began are set for each round
+	Base    *meter.Job
+	// Chromium is the browser's program; if it is "", NoChromium says why.
+	Chromium   string
+	NoChromium error
+	Rounds     int    // of each side
+	Work       string // an empty folder for the rounds
+	Keep       string // the folder for files that people look at
+	Timeout    time.Duration
+	Now        func() time.Time
+	After      func(time.Duration) <-chan time.Time
+	Say        func(line string)
+	Clean      func(string) string // redacts
+}
+
+// A Seen is what all meters measured.
+type Seen struct {
+	Meters     []verdict.Meter  // by name
+	Series     []measure.Series // by key
+	Gaps       map[measure.Key]string
+	Assertions []verdict.Assertion
+	Files      []verdict.File
+	Versions   map[string]string // of all tools
+	// Busy is the time in which meters ran; the rest is our own.
+	Busy time.Duration
+	// Compared are the meters that measured the base.
+	Compared []string
+}
+
+// Run runs all rounds and returns what was seen. It returns early if ctx ends.
+func (p Plan) Run(ctx context.Context) Seen {
+	r := &run{Plan: p, seen: Seen{Gaps: map[measure.Key]string{}, Versions: map[string]string{}}, series: map[measure.Key]*measure.Series{}}
+	courses := r.prepare(ctx)
+	for round := range p.Rounds {
+		for _, side := range sides(round, p.Base != nil) {
+			began := p.Now()
+			for _, c := range courses {
+				if c.wants(side, round, p.Base) && ctx.Err() == nil {
+					r.round(ctx, c, side, round, began)
+				}
+			}
+		}
+	}
+	return r.end(courses)
+}
+
+// sides are those of one round, in their order.
+func sides(round int, base bool) []measure.Side {
+	switch {
+	case !base:
+		return []measure.Side{measure.Head}
+	case round%2 == 0:
+		return []measure.Side{measure.Base, measure.Head}
+	}
+	return []measure.Side{measure.Head, measure.Base}
+}
+
+// A run is a Plan while it runs.
+type run struct {
+	Plan
+	seen   Seen
+	series map[measure.Key]*measure.Series
+}
+
+// prepare finds out which meters have something to do, and their tools. Those that
+// look at what the others caused come last.
+func (r *run) prepare(ctx context.Context) []*course {
+	var all []*course
+	for _, m := range r.Meters {
+		c := &course{meter: m, about: m.About()}
+		c.report = verdict.Meter{Name: c.about.Name, Does: c.about.Does, Versions: map[string]string{}}
+		c.report.Health, c.report.Why, c.report.Hint = r.precondition(ctx, c)
+		all = append(all, c)
+	}
+	slices.SortStableFunc(all, func(a, b *course) int {
+		return order(a.about.Last) - order(b.about.Last)
+	})
+	return all
+}
+
+func order(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
+}
+
+// add takes the values of a round into the series.
+func (r *run) add(c *course, job meter.Job, values []meter.Value) {
+	for _, v := range values {
+		key := measure.Key{Meter: c.about.Name, Subject: v.Subject, Metric: v.Metric.Name}
+		s := r.series[key]
+		if s == nil {
+			s = &measure.Series{Key: key, Metric: v.Metric}
+			r.series[key] = s
+		}
+		points := &s.Head
+		if job.Side == measure.Base {
+			points = &s.Base
+		}
+		at := job.Round
+		if c.about.Single {
+			at = len(*points)
+		}
+		*points = append(*points, measure.Point{Round: at, Value: v.Value})
+	}
+}
+
+// end makes the result of all that was gathered.
+func (r *run) end(courses []*course) Seen {
+	for _, s := range r.series {
+		r.seen.Series = append(r.seen.Series, *s)
+	}
+	slices.SortFunc(r.seen.Series, func(a, b measure.Series) int { return a.Key.Compare(b.Key) })
+	for _, c := range courses {
+		c.conclude(r.seen.Series, r.seen.Gaps, r.Clean)
+		r.seen.Meters = append(r.seen.Meters, c.report)
+		if c.basis > 0 {
+			r.seen.Compared = append(r.seen.Compared, c.about.Name)
+		}
+		for name, version := range c.report.Versions {
+			r.seen.Versions[name] = version
+		}
+	}
+	slices.SortFunc(r.seen.Meters, func(a, b verdict.Meter) int { return cmp.Compare(a.Name, b.Name) })
+	r.markRepresentatives(courses)
+	return r.seen
+}
+
+// markRepresentatives marks the files of the rounds that are nearest to the medians.
+func (r *run) markRepresentatives(courses []*course) {
+	for _, c := range courses {
+		chooser, ok := c.meter.(meter.Chooser)
+		if !ok {
+			continue
+		}
+		rounds := chooser.Representative(r.seen.Series)
+		for i, f := range r.seen.Files {
+			at, known := rounds[f.Subject]
+			r.seen.Files[i].Representative = f.Representative || f.Meter == c.about.Name && f.Side == measure.Head && known && at == f.Round
+		}
+	}
+}
