@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-//go:embed tools.lock.json eslint
+//go:embed tools.lock.json eslint playwright
 var files embed.FS
 
 // A Kind is where a tool comes from.

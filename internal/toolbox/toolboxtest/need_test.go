@@ -26,7 +26,7 @@ func TestToolsRunInTheSandbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The larger ones take minutes to build; the tests of their scanners run them.
-	for name, tool := range Need(t, "gitleaks", "actionlint", "govulncheck", "eslint") {
+	for name, tool := range Need(t, "gitleaks", "actionlint", "govulncheck", "eslint", "playwright") {
 		got := sandbox.Run(t.Context(), isolate.Command{
 			Program: tool.Program, Args: slices.Concat(tool.Args, entries[name].Print), Reads: tool.Reads,
 		})
