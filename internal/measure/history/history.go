@@ -1,6 +1,9 @@
 // Package history keeps the results of earlier runs without a server: one file, in
 // which every environment has its own runs and a pinned anchor. It is pure; what
 // stores the file is elsewhere.
+//
+// The runs of an environment are its newest 50, whatever their verdict: a baseline
+// that stops at a red run would freeze. Only those that passed are compared with.
 package history
 
 import (
@@ -26,8 +29,10 @@ type Environment struct {
 	Key         string              `json:"key"`
 	Environment measure.Environment `json:"environment"`
 	// Anchor is the run against which slow drift is measured; nil if none is pinned.
-	Anchor *Run  `json:"anchor,omitempty"`
-	Runs   []Run `json:"runs"` // oldest first, at most Kept
+	Anchor *Run `json:"anchor,omitempty"`
+	// PinnedAt is when the anchor was last pinned or unpinned; zero for never.
+	PinnedAt time.Time `json:"pinned_at,omitzero"`
+	Runs     []Run     `json:"runs"` // oldest first, at most Kept
 }
 
 // A Run is one job.
