@@ -18,7 +18,7 @@ import (
 	"strings"
 )
 
-//go:embed tools.lock.json eslint playwright
+//go:embed tools.lock.json eslint lighthouse playwright
 var files embed.FS
 
 // A Kind is where a tool comes from.
