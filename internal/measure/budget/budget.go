@@ -38,8 +38,8 @@ const (
 	AtLeast Operator = ">="
 )
 
-// holds reports whether value o limit. Nothing holds for a NaN.
-func (o Operator) holds(value, limit float64) bool {
+// Holds reports whether value o limit. Nothing holds for a NaN.
+func (o Operator) Holds(value, limit float64) bool {
 	switch o {
 	case Less:
 		return value < limit
@@ -100,10 +100,17 @@ func (b Budget) String() string { return b.Metric + " " + b.Text() }
 
 // Text is the limit without its metric: "< 2500 ms".
 func (b Budget) Text() string {
-	text := string(b.Operator) + " " + strconv.FormatFloat(b.Limit, 'f', -1, 64)
+	return string(b.Operator) + " " + b.With(b.Limit)
+}
+
+// With is a value in the unit of the limit, with all of its digits: "2500 ms", "1 %".
+func (b Budget) With(value float64) string {
+	text := strconv.FormatFloat(value, 'f', -1, 64)
 	switch b.Unit {
-	case "", measure.Score, measure.Share, measure.Count, measure.Shift:
+	case "", measure.Score, measure.Count, measure.Shift:
 		return text
+	case measure.Share:
+		return strconv.FormatFloat(value*100, 'g', 12, 64) + " %" // 0.07 * 100 is a little more than 7
 	}
 	return text + " " + string(b.Unit)
 }

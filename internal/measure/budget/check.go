@@ -196,7 +196,7 @@ func (c *checker) hold(b Budget, subject string) Checked {
 	result.Limit, result.Unit = limit, s.Metric.Unit
 	result.Rounds = len(s.Head)
 	if result.Value, result.Missing = c.aggregate(b, s); result.Missing == "" {
-		result.Met = b.Operator.holds(result.Value, limit)
+		result.Met = b.Operator.Holds(result.Value, limit)
 	}
 	return result
 }

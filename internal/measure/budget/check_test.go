@@ -190,11 +190,11 @@ func TestLoad(t *testing.T) {
 		}
 		return lines
 	}
-	want := []string{"http_req_duration.p95 < 2000 ms", "http_req_duration.p99 < 5000 ms", "http_req_failed < 0.01", "sustained http_reqs > 100 /s"}
+	want := []string{"http_req_duration.p95 < 2000 ms", "http_req_duration.p99 < 5000 ms", "http_req_failed < 1 %", "sustained http_reqs > 100 /s"}
 	if diff := cmp.Diff(want, all(Load(2*time.Second, 5*time.Second, 0.01, 100))); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"http_req_failed <= 0"}, all(Load(0, 0, 0, 0))); diff != "" {
+	if diff := cmp.Diff([]string{"http_req_failed <= 0 %"}, all(Load(0, 0, 0, 0))); diff != "" {
 		t.Error(diff)
 	}
 }
