@@ -22,8 +22,9 @@ import (
 	"unicode"
 )
 
-// Skip is the tag of a field that is not in the file: `record:"-"`.
-const Skip = "-"
+// tag is that of a field with another name, or "-" for one that is not in the file:
+// `record:"measured_in"`.
+const tag = "record"
 
 // An Entry is a member that stands before the fields.
 type Entry struct {
@@ -66,6 +67,9 @@ var (
 // nameOf is a field's name in the file: "FilesExpected" is files_expected, "IDs" ids,
 // "Took" took_seconds.
 func nameOf(f reflect.StructField) string {
+	if name := f.Tag.Get(tag); name != "" {
+		return name
+	}
 	var b strings.Builder
 	runes := []rune(strings.ReplaceAll(f.Name, "IDs", "Ids"))
 	for i, r := range runes {
@@ -82,7 +86,7 @@ func nameOf(f reflect.StructField) string {
 
 // skipped reports whether a field is not in the file.
 func skipped(f reflect.StructField) bool {
-	return !f.IsExported() || f.Tag.Get("record") == Skip
+	return !f.IsExported() || f.Tag.Get(tag) == "-"
 }
 
 // A form is how a field is written.

@@ -25,7 +25,7 @@ type outer struct {
 	None   *inner
 	Low    float64
 	High   float64
-	At     time.Time
+	At     time.Time `record:"began"`
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -38,7 +38,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil || !json.Valid(raw) {
 		t.Fatalf("%v\n%s", err, raw)
 	}
-	for _, has := range []string{`"took_seconds": 1.5`, `"low": "-inf"`, `"high": "inf"`, `"ids"`, `"schema_version": 1`} {
+	for _, has := range []string{`"took_seconds": 1.5`, `"low": "-inf"`, `"high": "inf"`, `"ids"`, `"schema_version": 1`, `"began": `} {
 		if !strings.Contains(string(raw), has) {
 			t.Errorf("no %s in\n%s", has, raw)
 		}

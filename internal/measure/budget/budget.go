@@ -129,10 +129,10 @@ const (
 // A Checked budget is one that was held against a series.
 type Checked struct {
 	Budget
-	Key    measure.Key // of the series; for a missing one as much as is known
-	Metric measure.Metric
-	Value  float64 // aggregated; meaningless if Missing or NotApplicable is set
-	Rounds int     // with a value
+	Key    measure.Key    // of the series; for a missing one as much as is known
+	Metric measure.Metric `record:"definition"` // a record has "metric" for Budget.Metric
+	Value  float64        // aggregated; meaningless if Missing or NotApplicable is set
+	Rounds int            // with a value
 	Met    bool
 	// Missing says why there is no value: "Lighthouse 13.5.0 has no audit speed-index".
 	// A budget of severity Error without a value makes the gate inconclusive.

@@ -97,9 +97,9 @@ type Result struct {
 	Verdict     Verdict
 	Reasons     []Reason // the gravest first; of a pass too
 	Policy      Policy
-	Environment measure.Environment
-	Target      string // the deployment environment: staging
-	URL         string // that was measured; "" for none
+	Environment measure.Environment `record:"measured_in"` // a record has "environment" for Target
+	Target      string              // the deployment environment: staging
+	URL         string              // that was measured; "" for none
 	BaseURL     string
 	Series      []measure.Series // by key
 	Budgets     []budget.Checked
