@@ -33,27 +33,15 @@ func TouchedBy[L interface{ Has(line int) bool }](changed map[string][]L) Touche
 // Annotations returns the findings on changed lines, the worst first and at most 10
 // per level, and a sentence about those that are left out, "" for none.
 func Annotations(r verdict.Result, touched Touched) (shown []action.Annotation, left string) {
-	kept, more := map[action.Level]int{}, map[action.Level]int{}
+	var all []action.Annotation
 	for _, f := range words.Open(r.Findings) {
-		s, ok := onChanged(f, touched)
-		if !ok {
-			continue
-		}
-		level := levelOf(f.Severity)
-		if kept[level]++; kept[level] > action.AnnotationLimit {
-			more[level]++
-			continue
-		}
-		shown = append(shown, annotation(f, s, level))
-	}
-	var parts []string
-	for _, l := range []action.Level{action.Error, action.Warning, action.Notice} {
-		if more[l] > 0 {
-			parts = append(parts, fmt.Sprintf("%s more of level %s", plain.Number(more[l]), l))
+		if s, ok := onChanged(f, touched); ok {
+			all = append(all, annotation(f, s, levelOf(f.Severity)))
 		}
 	}
-	if len(parts) > 0 {
-		left = fmt.Sprintf("GitHub shows %d annotations per level; on the changed lines there are %s.", action.AnnotationLimit, strings.Join(parts, ", "))
+	shown, more := action.Limited(all)
+	if text := action.More(more, plain.Number); text != "" {
+		left = fmt.Sprintf("GitHub shows %d annotations per level; on the changed lines there are %s.", action.AnnotationLimit, text)
 	}
 	return shown, left
 }
