@@ -1,0 +1,111 @@
+package words_test
+
+import (
+	"math"
+	"testing"
+
+	"github.com/candlefish/deploy-action/internal/measure"
+	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/verdict"
+	"github.com/candlefish/deploy-action/internal/perf/perftest"
+	"github.com/candlefish/deploy-action/internal/perf/words"
+)
+
+func TestValues(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		unit  measure.Unit
+		value float64
+		want  string
+	}{
+		{measure.Milliseconds, 2500, "2.5 s"}, {measure.Milliseconds, 340, "340 ms"}, {measure.Milliseconds, 0, "0 ms"}, {measure.Milliseconds, 0.42, "420 µs"}, {measure.Milliseconds, 999.9, "1 s"},
+		{measure.Milliseconds, -12.34, "-12.3 ms"}, {measure.Milliseconds, 75_000, "75 s"}, {measure.Bytes, 12_345, "12.3 kB"}, {measure.Bytes, 0, "0 B"}, {measure.Bytes, 999, "999 B"}, {measure.Bytes, 1.5e12, "1,500 GB"},
+		{measure.Share, 0.0123, "1.23 %"}, {measure.Share, 0, "0 %"}, {measure.Score, 0.85, "85 of 100"}, {measure.Score, 1, "100 of 100"}, {measure.PerSecond, 104.02, "104/s"},
+		{measure.Shift, 0.08, "0.08"}, {measure.Count, 1234567, "1,234,567"}, {"sec/op", 1.234e-6, "1.23 µs/op"}, {"B/op", 2048, "2.05 kB/op"}, {"allocs/op", 12, "12 allocs/op"}, {"ns/op", 1500, "1.5 µs/op"},
+		{"", 3, "3"}, {measure.Milliseconds, math.NaN(), "–"}, {measure.Bytes, math.Inf(1), "–"}, {"wid\x1b[31mgets", 1, "1 widgets"}, {measure.Count, -0.0000000000001, "0"}, {measure.Bytes, 1e300, words.Value(measure.Bytes, 1e300)},
+	} {
+		if got := words.Value(c.unit, c.value); got != c.want {
+			t.Errorf("%v %s: %q, want %q", c.value, c.unit, got, c.want)
+		}
+	}
+}
+
+// A value above its limit never looks like it.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		unit    measure.Unit
+		a, b    float64
+		one, to string
+	}{
+		{measure.Milliseconds, 2501, 2500, "2.501 s", "2.5 s"}, {measure.Milliseconds, 2500.4, 2500, "2.5004 s", "2.5 s"}, {measure.Shift, 0.1, 0.1, "0.1", "0.1"}, {measure.Share, 0.010001, 0.01, "1.0001 %", "1 %"},
+		{measure.Score, 0.85, 0.75, "85 of 100", "75 of 100"}, {measure.Bytes, 61_240, 60_000, "61.2 kB", "60 kB"},
+	} {
+		if one, to := words.Beside(c.unit, c.a, c.b), words.Beside(c.unit, c.b, c.a); one != c.one || to != c.to {
+			t.Errorf("%v beside %v: %q, %q", c.a, c.b, one, to)
+		}
+	}
+}
+
+func TestDeltas(t *testing.T) {
+	t.Parallel()
+	lcp := compare.Comparison{Key: measure.Key{Meter: "lighthouse", Subject: "/ mobile", Metric: "x"}, Metric: perftest.LCP, Change: compare.Worse, Base: 2250, Head: 2430, BaseN: 5, HeadN: 5, Shift: 180, Low: 120, High: 260, Bounded: true, CouldSee: 180}
+	if got := words.Delta(lcp, 0.05); got != "+180 ms (+8 %), 95 % between +120 ms and +260 ms" {
+		t.Error(got)
+	}
+	if got := words.Compared(lcp, 0.05); got != "Largest Contentful Paint of lighthouse / mobile is worse than base: 2.25 s to 2.43 s, +180 ms (+8 %), 95 % between +120 ms and +260 ms" {
+		t.Error(got)
+	}
+	same := lcp
+	same.Change = compare.Same
+	if got := words.Finding(same); got != "no change seen; this run could have seen a change of 8 % (180 ms)" {
+		t.Error(got)
+	}
+	few := lcp
+	few.Change, few.Bounded, few.High, few.CouldSee, few.Why = compare.NotEnoughData, false, math.Inf(1), math.Inf(1), "2 rounds on each side can't prove any change."
+	if got := words.Finding(few) + "|" + words.Delta(few, 0.05); got != "not enough data: 2 rounds on each side can't prove any change.|+180 ms (+8 %), too few rounds for an interval" {
+		t.Error(got)
+	}
+	// Nothing of it may claim that nothing changed when the run could have seen nothing.
+	few.Change = compare.Same
+	if got := words.Finding(few); got != "not enough data: 2 rounds on each side can't prove any change." {
+		t.Error(got)
+	}
+	score := compare.Comparison{Metric: perftest.Score, Base: 0.86, Head: 0.8, BaseN: 5, HeadN: 5, Shift: -0.06, Low: -0.08, High: -0.04, Bounded: true}
+	if got := words.Delta(score, 0.05); got != "-6 points (-7 %), 95 % between -8 points and -4 points" {
+		t.Error(got)
+	}
+	if got := words.Delta(compare.Comparison{Metric: perftest.LCP}, 0.05); got != "–" {
+		t.Error(got)
+	}
+	zero := compare.Comparison{Metric: perftest.Failed, BaseN: 5, HeadN: 5, Shift: 0.002, Low: 0.001, High: 0.003, Bounded: true}
+	if got := words.Delta(zero, 0.01); got != "+0.2 percentage points, 99 % between +0.1 percentage points and +0.3 percentage points" {
+		t.Error(got)
+	}
+}
+
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"pass": "0/1 failing healthy", "worse": "1/1 failing degraded", "both": "1/1 failing, which can't be believed degraded", "empty": "0/0 failing unknown", "few": "0/1 failing unknown", "sick": "0/1 failing, which can't be believed unknown", "limit": "0/1 failing degraded"} {
+		r := perftest.Cases()[name]
+		if got := words.Scenarios(r) + " " + words.Status(r); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestSpark(t *testing.T) {
+	t.Parallel()
+	past := func(values ...float64) []words.Past {
+		var all []words.Past
+		for _, v := range values {
+			all = append(all, words.Past{Median: v, Verdict: verdict.Pass})
+		}
+		return all
+	}
+	for want, all := range map[string][]words.Past{"": past(1), "▁█": past(0, 1), "▁▁▁": past(5, 5, 5), "▁▄█": past(9, 0, 5, 10), "█▁": past(math.MaxFloat64, -math.MaxFloat64)} {
+		if got := words.Spark(all, 3); got != want {
+			t.Errorf("%v: %q, want %q", all, got, want)
+		}
+	}
+}
