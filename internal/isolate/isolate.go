@@ -48,6 +48,9 @@ type Ran struct {
 	Stderr    []byte // its end
 	Truncated bool   // there was more output than the limit
 	Took      time.Duration
+	// CPU is the processor time of the program and of all processes below it that it
+	// waited for.
+	CPU time.Duration
 	// Enforced are the parts of the isolation that were in place, as words for the
 	// report: "environment", "network", "read-only", "memory", "processes".
 	Enforced []string

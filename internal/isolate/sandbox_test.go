@@ -57,7 +57,16 @@ var deeds = map[string]func(args []string) int{
 	},
 	"status": func([]string) int { fmt.Println("some output"); fmt.Fprintln(os.Stderr, "some trouble"); return 7 },
 	"signal": func([]string) int { _ = syscall.Kill(os.Getpid(), syscall.SIGKILL); time.Sleep(time.Hour); return 0 },
-	"stdin":  func([]string) int { raw, err := io.ReadAll(os.Stdin); fmt.Printf("%q %v", raw, err); return 0 },
+	"compute": func([]string) int {
+		for x, i := 1.0, 0; ; i++ {
+			x = x*1.0001 + float64(i)
+			var used syscall.Rusage
+			if i%1e5 == 0 && syscall.Getrusage(syscall.RUSAGE_SELF, &used) == nil && used.Utime.Nano() > int64(300*time.Millisecond) {
+				return min(0, int(x))
+			}
+		}
+	},
+	"stdin": func([]string) int { raw, err := io.ReadAll(os.Stdin); fmt.Printf("%q %v", raw, err); return 0 },
 	"hang": func(args []string) int {
 		signal.Ignore(syscall.SIGTERM)
 		fmt.Println("hanging")
@@ -143,6 +152,16 @@ func TestHowProgramsEnd(t *testing.T) {
 				t.Errorf("%s: %s, %d, %s, %q, want %+v", name, got.Ending, got.Status, got.Why, got.Stdout, want)
 			}
 		}
+	}
+}
+
+// The processor time is the program's, not that of the first process above it.
+func TestProcessorTime(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir())
+	idle, busy := s.Run(t.Context(), self(t, "environment")), s.Run(t.Context(), self(t, "compute"))
+	if busy.Ending != Exited || busy.CPU < 300*time.Millisecond || idle.CPU >= busy.CPU {
+		t.Errorf("%v and %v (%s), want more than 300ms of the second", idle.CPU, busy.CPU, busy.Why)
 	}
 }
 

@@ -127,6 +127,7 @@ func (r *run) startIn(ctx context.Context, l layer) error {
 	go func() { defer close(watched); r.watch(ctx, cmd.Process, done) }()
 	said, _ := io.ReadAll(io.LimitReader(answer, 64<<10))
 	waitErr := cmd.Wait()
+	r.ran.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	close(done)
 	<-watched
 	return r.judge(l, said, waitErr)

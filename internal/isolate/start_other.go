@@ -30,6 +30,7 @@ func (r *run) start(ctx context.Context) error {
 		return fmt.Errorf("run %s: %w", r.Program, err)
 	}
 	err := cmd.Wait()
+	r.ran.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	r.ran.Enforced = []string{environment}
 	var exit *exec.ExitError
