@@ -42,7 +42,8 @@ const (
 
 // Load is the meter.
 type Load struct {
-	// Lookup returns the addresses of a host; nil for those of the system's resolver.
+	// Lookup returns the addresses of a host, as that of [hosts.System] does. Without
+	// it load goes to addresses, localhost and names of a cluster alone.
 	Lookup func(host string) ([]netip.Addr, error)
 	// Cores is how many processors k6 may use; 0 for those of this process.
 	Cores int
@@ -183,17 +184,18 @@ func environment(job meter.Job, t task) ([]string, error) {
 		"K6_WEB_DASHBOARD=true", "K6_WEB_DASHBOARD_PORT=-1", "K6_WEB_DASHBOARD_EXPORT=" + filepath.Join(t.dir, dashboardFile),
 		"K6_WEB_DASHBOARD_PERIOD=" + min(10*time.Second, max(time.Second, (t.took/60).Truncate(time.Second))).String(),
 	}
-	set := func(name string, value float64) {
-		if value > 0 {
-			env = append(env, name+"="+strconv.FormatFloat(value, 'f', -1, 64))
+	for _, v := range []struct {
+		name  string
+		value float64
+		zero  bool // 0 is a value: no limit, no error
+	}{
+		{"DURATION", job.Load.Duration.Seconds(), false}, {"USERS", float64(job.Load.Users), false}, {"RATE", job.Load.Rate, false},
+		{"P95", milliseconds(job.Load.P95), true}, {"P99", milliseconds(job.Load.P99), true}, {"ERRORS", job.Load.Errors, true},
+	} {
+		if v.value > 0 || v.zero {
+			env = append(env, v.name+"="+strconv.FormatFloat(v.value, 'f', -1, 64))
 		}
 	}
-	set("DURATION", job.Load.Duration.Seconds())
-	set("USERS", float64(job.Load.Users))
-	set("RATE", job.Load.Rate)
-	set("P95", milliseconds(job.Load.P95))
-	set("P99", milliseconds(job.Load.P99))
-	set("ERRORS", job.Load.Errors)
 	return env, nil
 }
 

@@ -36,19 +36,21 @@ func prefixes(all ...string) []netip.Prefix {
 // A Guard knows which hosts are named.
 type Guard struct {
 	Named []string
-	// Lookup returns the addresses of a host; nil for those of the system's resolver.
+	// Lookup returns the addresses of a host, as that of [System] does. Without it no
+	// name is known.
 	Lookup func(host string) ([]netip.Addr, error)
 }
 
 // lookupLimit bounds one question to the resolver.
 const lookupLimit = 10 * time.Second
 
-// system asks the system's resolver.
-func system(host string) ([]netip.Addr, error) {
-	// The answer is waited for here, within a limit of its own: who asks has no context.
-	ctx, cancel := context.WithTimeout(context.TODO(), lookupLimit)
-	defer cancel()
-	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+// System looks names up by the system's resolver, until ctx ends.
+func System(ctx context.Context) func(host string) ([]netip.Addr, error) {
+	return func(host string) ([]netip.Addr, error) {
+		limited, cancel := context.WithTimeout(ctx, lookupLimit)
+		defer cancel()
+		return net.DefaultResolver.LookupNetIP(limited, "ip", host)
+	}
 }
 
 // Allowed returns an error unless load may be sent to the host of a URL.
@@ -86,11 +88,10 @@ func refusal(host, why string) error {
 }
 
 func (g Guard) lookup(host string) ([]netip.Addr, error) {
-	ask := g.Lookup
-	if ask == nil {
-		ask = system
+	if g.Lookup == nil {
+		return nil, fmt.Errorf("%s: no resolver was given", host)
 	}
-	addrs, err := ask(host)
+	addrs, err := g.Lookup(host)
 	if err == nil && len(addrs) == 0 {
 		err = fmt.Errorf("%s has no address", host)
 	}

@@ -4,7 +4,8 @@
 //   HEADERS   a JSON object of headers for BASE_URL's own origin; secret
 //   DURATION  seconds of the whole scenario, USERS at its peak; the scenario's own if not set
 //   RATE      visits per second at least, of sustained
-//   P95, P99  limits in milliseconds, and ERRORS, the share of requests that may fail
+//   P95, P99  limits in milliseconds, 0 for none, and ERRORS, the share of requests that
+//             may fail, 0 for none of them
 import http from 'k6/http';
 import { check, sleep } from 'k6';
 import exec from 'k6/execution';
@@ -15,6 +16,17 @@ const origin = base.match(/^https?:\/\/[^/]+/)[0];
 const pages = JSON.parse(__ENV.PAGES || '["/"]');
 const headers = JSON.parse(__ENV.HEADERS || '{}');
 const set = (name, own) => Number(__ENV[name] || own);
+
+// below are thresholds of response times and failures.
+export function below(metric) {
+  const p95 = set('P95', 2000);
+  const p99 = set('P99', 5000);
+  const failed = set('ERRORS', 0.01);
+  return {
+    [metric('http_req_duration')]: ['avg>=0'].concat(p95 > 0 ? `p(95)<${p95}` : [], p99 > 0 ? `p(99)<${p99}` : []),
+    [metric('http_req_failed')]: [failed > 0 ? `rate<${failed}` : 'rate<=0'],
+  };
+}
 
 // How much later than it should k6 went on: after an answer had come, or after a pause.
 const lag = new Trend('generator_lag', true);
@@ -40,16 +52,14 @@ function scaled(shape) {
 // the scenario alone, without the warm-up.
 function limits(name, seconds, rate) {
   const of = (metric) => `${metric}{scenario:${name}}`;
-  return {
-    [of('http_req_duration')]: [`p(95)<${set('P95', 2000)}`, `p(99)<${set('P99', 5000)}`],
-    [of('http_req_failed')]: [`rate<${set('ERRORS', 0.01)}`],
+  return Object.assign(below(of), {
     [of('http_reqs')]: [`count>${rate * seconds}`],
     [of('checks')]: ['rate>=0'],
     [of('iterations')]: ['count>0'],
     [of('dropped_iterations')]: ['count<1'],
     [of('generator_lag')]: ['avg>=0'],
     [of('redirects_elsewhere')]: ['count>=0'],
-  };
+  });
 }
 
 const always = {

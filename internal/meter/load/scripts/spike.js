@@ -1,6 +1,6 @@
 // A usual load, ten times as many users within five seconds, and whether the site
 // recovers from them.
-import { after, closed, stroll } from './common.js';
+import { after, below, closed, stroll } from './common.js';
 
 // Users at the peak, and stages: seconds, and the users at their end.
 const shape = {"name": "spike", "users": 500, "stages": [[60, 50], [60, 50], [5, 500], [30, 500], [5, 50], [120, 50], [60, 0]]};
@@ -8,10 +8,7 @@ const shape = {"name": "spike", "users": 500, "stages": [[60, 50], [60, 50], [5,
 const total = shape.stages.reduce((sum, stage) => sum + stage[0], 0);
 const recovery = (60 + 60 + 5 + 30 + 5) / total;
 
-export const options = closed(shape, {
-  'http_req_duration{phase:recovery}': [`p(95)<${__ENV.P95 || 2000}`, `p(99)<${__ENV.P99 || 5000}`],
-  'http_req_failed{phase:recovery}': [`rate<${__ENV.ERRORS || 0.01}`],
-});
+export const options = closed(shape, below((metric) => `${metric}{phase:recovery}`));
 export { setup } from './common.js';
 export default function () {
   stroll(after(recovery) ? { phase: 'recovery' } : {});
