@@ -114,6 +114,31 @@ func lacks(version, audit string) string {
 	return text
 }
 
+// A Removal is a default limit that some version of Lighthouse has nothing for.
+type Removal struct {
+	Audit string
+	Since int // major version without it; 10 for "before 10"
+	// Successor is the audit that the limit is for instead; "" if it does not apply,
+	// and then Why says why.
+	Successor, Why string
+}
+
+// Removals returns what became of default limits, by audit.
+func Removals() []Removal {
+	var all []Removal
+	for audit, g := range successors {
+		since := firstMajor
+		for m := firstMajor; m <= lastMajor; m++ {
+			if has(strconv.Itoa(m), audit) {
+				since = m + 1
+			}
+		}
+		all = append(all, Removal{audit, since, g.successor, g.why})
+	}
+	slices.SortFunc(all, func(a, b Removal) int { return strings.Compare(a.Audit, b.Audit) })
+	return all
+}
+
 // Known reports whether one of the known versions of Lighthouse has the audit.
 func Known(audit string) bool {
 	_, ok := audits()[audit]

@@ -1,5 +1,5 @@
 // Package budget holds measurements against absolute limits: those that the gate has
-// by default, and those of a budget.json or a lighthouserc file. It is pure.
+// by default, and those that people write to files. It is pure.
 package budget
 
 import (
