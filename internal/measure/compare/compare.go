@@ -1,10 +1,33 @@
 // Package compare decides whether a version is slower than another one.
 //
-// A metric is worse only if three things hold: an exact one-sided Mann-Whitney test
-// over rounds, corrected by Holm's method over all compared metrics, rejects "not
-// worse"; the shift exceeds the metric's floor; and the effect, Cliff's delta, is not
-// small. What the rounds are too few to prove is "not enough data", never "same". It
-// is pure.
+// A metric is worse only if three things hold: a one-sided exact Mann-Whitney test over
+// rounds rejects "not worse" after correction for all that was tested; the shift exceeds
+// the metric's floor; and the effect, Cliff's delta, is not small. What the rounds are
+// too few to prove is "not enough data", never "same". It is pure.
+//
+// # One error probability for the run
+//
+// A family is a metric of a meter; its subjects, pages and devices for example, are
+// its strata. Rounds are permuted as they were run: a round that was slow was slow for
+// all subjects of it, so which rounds are head's is permuted for all subjects at once,
+// and a subject more does not count as independent evidence. A family's statistic is
+// the sum over its subjects of p^(-2/3), with the p-value p of each: one subject that is
+// clearly worse carries it, and several that are a little worse do so together.
+//
+// Families and subjects are tested by one closed procedure (Marcus, Peritz and Gabriel:
+// Biometrika 63, 1976). A set of hypotheses that spans k families is rejected if the
+// permutation test of the set's subjects in one of these families is alpha/k or less,
+// and a subject is proven worse if every set that contains it is rejected. With one
+// subject per family that is Holm's method. So the probability that anything at all is
+// named which did not change is at most alpha, whatever else changed and however the
+// metrics depend on each other.
+//
+// A family may be rejected although none of its subjects is proven alone. Then the
+// subjects of it that are worse by their own p-value are named, and Why says that it is
+// so: that one of them is worse has error probability alpha, not which.
+//
+// Better is decided by the same procedure with an error probability of its own, and
+// changes no verdict.
 package compare
 
 import "github.com/candlefish/deploy-action/internal/measure"
