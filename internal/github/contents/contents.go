@@ -61,7 +61,8 @@ func escape(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// File implements gitops.Repository. GitHub sends no content of files over 1 MB.
+// File implements gitops.Repository. GitHub sends the content of a file over 1 MB only
+// as a blob.
 func (r Repository) File(ctx context.Context, branch, path string) (gitops.File, error) {
 	var a struct {
 		Type, Encoding, Content, SHA string
@@ -73,8 +74,13 @@ func (r Repository) File(ctx context.Context, branch, path string) (gitops.File,
 		return gitops.File{}, err
 	case a.Type != "file" || a.SHA == "":
 		return gitops.File{}, fmt.Errorf("%s of %s: it is a %s, want a file", what, r.name, a.Type)
-	case a.Encoding != "base64":
-		return gitops.File{}, fmt.Errorf("%s of %s: GitHub sends no content of a file over 1 MB", what, r.name)
+	case a.Encoding == "none":
+		if err := r.send(ctx, http.MethodGet, "/git/blobs/"+url.PathEscape(a.SHA), "contents: read", nil, &a, "%s", what); err != nil {
+			return gitops.File{}, err
+		}
+	}
+	if a.Encoding != "base64" {
+		return gitops.File{}, fmt.Errorf("%s of %s: its encoding is %q, want base64", what, r.name, a.Encoding)
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(a.Content, "\n", ""))
 	if err != nil {
@@ -83,17 +89,20 @@ func (r Repository) File(ctx context.Context, branch, path string) (gitops.File,
 	return gitops.File{Content: raw, ID: a.SHA}, nil
 }
 
-// Commit implements gitops.Repository. A lost response is no error if the file has
-// the content then: the next attempt finds it.
+// Commit implements gitops.Repository; a File without ID is a new one. A lost response
+// is no error if the file has the content then: the next attempt finds it.
 func (r Repository) Commit(ctx context.Context, branch, path string, f gitops.File, message string) (string, error) {
-	body := map[string]string{"message": message, "content": base64.StdEncoding.EncodeToString(f.Content), "sha": f.ID, "branch": branch}
+	body := map[string]string{"message": message, "content": base64.StdEncoding.EncodeToString(f.Content), "branch": branch}
+	if f.ID != "" {
+		body["sha"] = f.ID
+	}
 	var a struct {
 		Commit struct {
 			Page string `json:"html_url"`
 		}
 	}
 	err := r.send(ctx, http.MethodPut, "/contents/"+escape(path), "contents: write", body, &a, "commit %s to branch %s", path, branch)
-	if s, ok := errors.AsType[*github.StatusError](err); ok && s.Status == http.StatusConflict {
+	if s, ok := errors.AsType[*github.StatusError](err); ok && s.Status == http.StatusConflict || refused(err, `"sha" wasn't supplied`) {
 		err = fmt.Errorf("%w: %w", gitops.ErrConflict, err)
 	}
 	return a.Commit.Page, err

@@ -177,8 +177,16 @@ func (a contentsAPI) createRef(repo *repository, r *http.Request) answer {
 		return refuse(http.StatusUnprocessableEntity, q.Ref+" is not a valid ref name.")
 	case repo.branches[name] != "":
 		return refuse(http.StatusUnprocessableEntity, "Reference already exists")
-	case from == "":
+	case from == "" && repo.objects[q.SHA] == nil:
 		return refuse(http.StatusUnprocessableEntity, "Object does not exist")
+	case from == "":
+		repo.branches[name], repo.files[name] = q.SHA, maps.Clone(repo.objects[q.SHA])
+		for _, c := range repo.orphans {
+			if c.Branch == q.SHA {
+				repo.commits = append(repo.commits, Commit{name, c.Path, c.Message})
+			}
+		}
+		return answer{status: http.StatusCreated, body: map[string]any{"ref": q.Ref, "object": map[string]any{"type": "commit", "sha": q.SHA}}}
 	}
 	repo.branches[name], repo.files[name] = q.SHA, maps.Clone(repo.files[from])
 	return answer{status: http.StatusCreated, body: map[string]any{"ref": q.Ref, "object": map[string]any{"type": "commit", "sha": q.SHA}}}

@@ -27,6 +27,8 @@ type repository struct {
 	files        map[string]tree // by branch
 	protected    map[string]bool // branches
 	commits      []Commit        // oldest first
+	objects      map[string]tree // of trees and commits without a branch
+	orphans      []Commit        // that have no parent; Branch is the commit's name
 	// conversations is the greatest number of an issue.
 	conversations int
 }
@@ -36,7 +38,7 @@ func (h *hub) repo(name string) *repository {
 	if h.repos[name] == nil {
 		h.repos[name] = &repository{
 			name: name, pulls: map[int]*Pull{}, branches: map[string]string{}, renamed: map[string]string{}, environments: map[string]bool{},
-			files: map[string]tree{}, protected: map[string]bool{},
+			files: map[string]tree{}, protected: map[string]bool{}, objects: map[string]tree{},
 		}
 	}
 	return h.repos[name]

@@ -165,7 +165,7 @@ type page func(repo *repository, r *http.Request) answer
 func (s *Server) routes() *http.ServeMux {
 	m := http.NewServeMux()
 	pulls, comments, deployments, me := pullsAPI{&s.hub}, commentsAPI{&s.hub}, deploymentsAPI{&s.hub}, account{&s.hub}
-	contents := contentsAPI{&s.hub}
+	contents, git := contentsAPI{&s.hub}, gitAPI{&s.hub}
 	const repo = "/repos/{owner}/{repo}"
 	for pattern, p := range map[string]page{
 		"GET " + repo:                                    contents.repository,
@@ -173,6 +173,9 @@ func (s *Server) routes() *http.ServeMux {
 		"PUT " + repo + "/contents/{path...}":            contents.put,
 		"GET " + repo + "/git/ref/heads/{branch...}":     contents.ref,
 		"POST " + repo + "/git/refs":                     contents.createRef,
+		"GET " + repo + "/git/blobs/{sha}":               git.blob,
+		"POST " + repo + "/git/trees":                    git.createTree,
+		"POST " + repo + "/git/commits":                  git.createCommit,
 		"POST " + repo + "/pulls":                        contents.createPull,
 		"GET " + repo + "/pulls":                         pulls.list,
 		"GET " + repo + "/pulls/{number}":                pulls.get,
