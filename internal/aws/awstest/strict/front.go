@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/candlefish/deploy-action/internal/aws/awstest"
@@ -43,6 +44,8 @@ type Front struct {
 	moto  *url.URL
 	proxy http.Handler
 	sets  *changeSets
+
+	writing sync.Mutex // one conditional write to S3 at a time
 }
 
 // New returns a front before the moto_server at endpoint.

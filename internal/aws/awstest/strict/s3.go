@@ -38,6 +38,10 @@ func (f *Front) s3(w http.ResponseWriter, r *http.Request) {
 		no = s3Request(r, bucket, key)
 	}
 	if no == nil {
+		if conditional(r) { // S3 looks and writes at once, moto one after the other
+			f.writing.Lock()
+			defer f.writing.Unlock()
+		}
 		f.proxy.ServeHTTP(w, r)
 		return
 	}
@@ -46,6 +50,10 @@ func (f *Front) s3(w http.ResponseWriter, r *http.Request) {
 		text = ""
 	}
 	writeXML(w, no.status, text)
+}
+
+func conditional(r *http.Request) bool {
+	return r.Method == http.MethodPut && (r.Header.Get("If-Match") != "" || r.Header.Get("If-None-Match") != "")
 }
 
 // s3Owner refuses a bucket of another account.
@@ -76,6 +84,9 @@ func s3Request(r *http.Request, bucket, key string) *refusal {
 		return refuse(http.StatusBadRequest, "KeyTooLongError", "Your key is too long")
 	case r.Method == http.MethodPut && key != "" && size > maxObject:
 		return refuse(http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size")
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+	case conditional(r) && r.Header.Get("If-None-Match") != "" && (r.Header.Get("If-None-Match") != "*" || r.Header.Get("If-Match") != ""):
+		return refuse(http.StatusNotImplemented, "NotImplemented", "A header you provided implies functionality that is not implemented")
 	case r.Method == http.MethodPost && r.URL.Query().Has("delete"):
 		return s3Deletes(r)
 	case r.Method == http.MethodPut && key == "" && r.URL.Query().Has("tagging"):

@@ -306,6 +306,7 @@ func TestS3Rules(t *testing.T) {
 		{"address", http.MethodPut, "/192.168.0.1", nil, nil, 400, "InvalidBucketName"},
 		{"key", http.MethodPut, "/mine/" + strings.Repeat("k", 1025), nil, nil, 400, "KeyTooLongError"},
 		{"size", http.MethodPut, "/mine/k", http.Header{"X-Amz-Decoded-Content-Length": {fmt.Sprint(5<<30 + 1)}}, nil, 400, "EntityTooLarge"},
+		{"condition", http.MethodPut, "/mine/k", http.Header{"If-None-Match": {`"0"`}}, nil, 501, "NotImplemented"},
 		{"no deletes", http.MethodPost, "/mine?delete", nil, []byte("<Delete></Delete>"), 400, "MalformedXML"},
 		{"deletes", http.MethodPost, "/mine?delete", nil, []byte("<Delete>" + strings.Repeat("<Object><Key>k</Key></Object>", 1001) + "</Delete>"), 400, "MalformedXML"},
 		{"tags", http.MethodPut, "/mine?tagging", nil, tags(51, "k"), 400, "BadRequest"},
