@@ -45,6 +45,7 @@ func Of(a *aws.Account, name string) *Bucket {
 	return &Bucket{account: a, name: name, s3: s3.NewFromConfig(a.Config(), func(o *s3.Options) {
 		// A replaced endpoint has no subdomains, so the bucket goes into the path.
 		o.UsePathStyle = a.Config().BaseEndpoint != nil
+		o.DisableLogOutputChecksumValidationSkipped = true // a line for each object without a checksum
 	})}
 }
 
