@@ -4,9 +4,7 @@ package htmlreport
 
 import (
 	"bytes"
-	"crypto/sha256"
 	_ "embed" // the page and its parts
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/finding"
 	"github.com/candlefish/deploy-action/internal/finding/verdict"
+	"github.com/candlefish/deploy-action/internal/report/htmlpage"
 	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/security/words"
 )
@@ -84,8 +83,8 @@ type (
 // Without scripts it is a plain table.
 func Render(r verdict.Result, run string) ([]byte, error) {
 	page := content{
-		Title: title, Headline: words.Headline(r), Style: template.CSS(styleText), Script: template.JS(scriptText), // both are ours
-		Policy:  fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; script-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'", hash(styleText), hash(scriptText)),
+		Title: title, Headline: words.Headline(r), Style: template.CSS(htmlpage.Base + styleText), Script: template.JS(scriptText), // both are ours
+		Policy:  htmlpage.Policy(htmlpage.Base+styleText, scriptText),
 		Verdict: r.Verdict, Facts: facts(r), Run: plain.HTTPS(run), Level: r.Level, Speed: words.Detected(r.Speed),
 	}
 	for _, reason := range r.Reasons[:min(len(r.Reasons), 100)] {
@@ -110,11 +109,6 @@ func Render(r verdict.Result, run string) ([]byte, error) {
 		return nil, fmt.Errorf("render the HTML report: %w", err)
 	}
 	return b.Bytes(), nil
-}
-
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func facts(r verdict.Result) [][2]string {
