@@ -157,17 +157,17 @@ func hasValue(c budget.Checked) bool {
 func Kept(c budget.Checked) string {
 	switch s := c.State(); {
 	case s == budget.DoesNotConcern:
-		return "not applicable"
+		return "limit not applicable"
 	case s == budget.NoValue && !Refuses(c):
 		return "not measured, changes nothing"
 	case s == budget.NoValue:
 		return "not measured"
 	case s == budget.Met:
-		return "kept"
+		return "limit kept"
 	case !Refuses(c):
-		return "warning: not kept"
+		return "warning: limit not kept"
 	}
-	return "not kept"
+	return "limit not kept"
 }
 
 // Checked is a budget in a sentence.

@@ -3,6 +3,7 @@ package htmlreport
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/measure"
@@ -67,6 +68,23 @@ func (a axis) at(v float64) float64 {
 	return math.Round(min(max(p, min(a.from, a.to)), max(a.from, a.to))*10) / 10
 }
 
+// ticks are up to five round values of the axis, with as many digits as tell them apart.
+func (a axis) ticks(u measure.Unit) []level {
+	step := math.Pow(10, math.Floor(math.Log10((a.high-a.low)/4)))
+	for _, by := range []float64{2, 2.5, 2} { // 1, 2, 5, 10 times a power of ten
+		if (a.high-a.low)/step > 4 {
+			step *= by
+		}
+	}
+	var all []level
+	const most = 6
+	for i := math.Ceil(a.low / step); i*step <= a.high && len(all) < most; i++ {
+		v := i * step
+		all = append(all, level{Y: a.at(v), Text: words.Beside(u, v, v+step)})
+	}
+	return all
+}
+
 // padded is an axis for values of which there is at least one.
 func padded(values []float64, from, to float64) axis {
 	low, high := inRange(values[0]), inRange(values[0])
@@ -94,10 +112,22 @@ func far(v float64, values []float64) bool {
 	return v > a.high+1.5*span || v < a.low-1.5*span
 }
 
-// newChart draws the medians of the last runs; nil for none.
-func newChart(id string, s measure.Series, past []words.Past, limit, anchor *float64, title string) *chart {
+// newChart draws the medians of the last runs; nil for none. The mark of this run shows
+// what became of this metric.
+func newChart(id string, s measure.Series, row words.Row, limit, anchor *float64, title string) *chart {
+	past := slices.Clone(row.Past)
 	if len(past) == 0 {
 		return nil
+	}
+	if now := &past[len(past)-1]; now.Now {
+		switch row.Rank {
+		case words.RankRefused:
+			now.Verdict = verdict.Refused
+		case words.RankUnknown:
+			now.Verdict = verdict.Inconclusive
+		case words.RankWarned, words.RankBetter, words.RankQuiet:
+			now.Verdict = verdict.Pass
+		}
 	}
 	u := s.Metric.Unit
 	c := &chart{ID: id + "-history", Title: "Last runs: " + title, First: past[0].Day, Last: past[len(past)-1].Day}
@@ -124,16 +154,13 @@ func newChart(id string, s measure.Series, past []words.Past, limit, anchor *flo
 	y := padded(shown, bottom, top)
 	c.lines(u, y, limit, anchor, values)
 	c.points(s, y, past)
-	c.Desc = describe(u, past)
+	c.Desc = describe(u, row.Past)
 	return c
 }
 
 // lines adds the scale, the limit and the anchor.
 func (c *chart) lines(u measure.Unit, y axis, limit, anchor *float64, values []float64) {
-	for i := range 4 {
-		v := y.low + (y.high-y.low)*float64(i)/3
-		c.Ticks = append(c.Ticks, level{Y: y.at(v), Text: words.Value(u, v)})
-	}
+	c.Ticks = y.ticks(u)
 	line := func(v *float64, text string) *level {
 		if v == nil || far(*v, values) {
 			return nil
@@ -207,10 +234,7 @@ func newStrip(id string, s measure.Series, c compare.Comparison, alpha float64, 
 	}
 	x := padded(values, left, right)
 	p := &strip{ID: id + "-rounds", Title: "Rounds: " + title, BaseAt: x.at(at), HeadAt: x.at(measure.Median(head)), Bounded: bounded}
-	for i := range 4 {
-		v := x.low + (x.high-x.low)*float64(i)/3
-		p.Ticks = append(p.Ticks, level{Y: x.at(v), Text: words.Value(s.Metric.Unit, v)})
-	}
+	p.Ticks = x.ticks(s.Metric.Unit)
 	p.Base, p.Head = dots(base, x, 28), dots(head, x, 62)
 	p.Desc = fmt.Sprintf("%s of base with the median %s, %s of head with the median %s.", plain.Count(len(base), "round"), words.Value(s.Metric.Unit, at), plain.Count(len(head), "round"), words.Value(s.Metric.Unit, measure.Median(head)))
 	if bounded {

@@ -178,7 +178,7 @@ func (c *card) draw(r verdict.Result, s measure.Series, limit *float64, compared
 	if anchored {
 		pinned = &anchor
 	}
-	c.History = newChart(c.ID, s, c.Past, limit, pinned, c.Metric+" of "+c.Of)
+	c.History = newChart(c.ID, s, c.Row, limit, pinned, c.Metric+" of "+c.Of)
 	c.Strip = newStrip(c.ID, s, compared, r.Policy.Rule.Alpha, c.Metric+" of "+c.Of)
 	for _, side := range []measure.Side{measure.Base, measure.Head} {
 		var values []string

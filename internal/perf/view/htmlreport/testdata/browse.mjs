@@ -45,7 +45,6 @@ out.shown.refused = await shown();
 await page.locator('#show-all').check();
 await page.locator('article summary').first().click();
 await page.locator('article details[open]').first().scrollIntoViewIfNeeded();
-await check(page, 'light');
 await page.emulateMedia({ media: 'print' });
 await look(page, 'print');
 page = await open(url, { colorScheme: 'dark' });
