@@ -176,9 +176,10 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
 	"github.com/aws/smithy-go":                            {"internal/aws"},
 	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/finding/waiver", "internal/gitops", "internal/judgefile", "internal/manifest", "internal/measure/budget/budgetfile", "internal/smoke", "internal/deploy/inputs/members", "internal/toolbox", "internal/scanner/dependencies/inventory", "internal/meter/journey"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
-	"github.com/bmatcuk/doublestar/v4":                    {"internal/finding/waiver"},                                                                                                                                                                                                  // a format: globs
-	"github.com/package-url/packageurl-go":                {"internal/finding/waiver"},                                                                                                                                                                                                  // a format: package URLs
-	"github.com/BurntSushi/toml":                          {"internal/netlify"},                                                                                                                                                                                                         // a format
+	"github.com/bmatcuk/doublestar/v4":                    {"internal/finding/waiver", "internal/meter/bundle"},                                                                                                                                                                                                                                         // a format: globs
+	"github.com/package-url/packageurl-go":                {"internal/finding/waiver"},                                                                                                                                                                                                                                                                  // a format: package URLs
+	"github.com/andybalholm/brotli":                       {"internal/meter/bundle"},
+	"github.com/BurntSushi/toml":                          {"internal/netlify"}, // a format
 	"github.com/go-openapi/runtime":                       {"internal/netlify"},
 	"github.com/go-openapi/strfmt":                        {"internal/netlify"},
 	"github.com/netlify/open-api/v2":                      {"internal/netlify"},
