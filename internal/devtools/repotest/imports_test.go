@@ -72,7 +72,7 @@ func own(t *testing.T) []pkg {
 var (
 	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch", "internal/finding", "internal/measure"}
 	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/meter", "internal/netlify", "internal/probe", "internal/registry", "internal/notify", "internal/router", "internal/sarif", "internal/scanner", "internal/smoke", "internal/source", "internal/traffic"}
-	support  = []string{"internal/files", "internal/gitops", "internal/isolate", "internal/jsonkeys", "internal/jsonrecord", "internal/manifest", "internal/redact", "internal/tail", "internal/toolbox"}
+	support  = []string{"internal/files", "internal/gitops", "internal/isolate", "internal/jsonkeys", "internal/jsonrecord", "internal/manifest", "internal/redact", "internal/sitemap", "internal/tail", "internal/toolbox"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/perf", "internal/preview", "internal/replay", "internal/security"}
 	edge     = []string{"internal/action", "internal/input"}

@@ -107,34 +107,3 @@ func TestLinks(t *testing.T) {
 		})
 	}
 }
-
-func TestSitemapsThatAreTooLong(t *testing.T) {
-	t.Parallel()
-	m := sitemap{site: site, most: 3, size: 1000}
-	bomb := "<urlset>" + strings.Repeat(" ", 100_000) + "</urlset>"
-	if err := m.read(strings.NewReader(bomb), true); err == nil || err.Error() != "longer than 1000 bytes" {
-		t.Errorf("error %v", err)
-	}
-	if err := m.unpack("one.xml.gz", strings.NewReader(packed(bomb))); err == nil || err.Error() != "longer than 1000 bytes" {
-		t.Errorf("unpacked: error %v", err)
-	}
-}
-
-func FuzzSitemap(f *testing.F) {
-	f.Add("<urlset><url><loc>https://a/b</loc></url></urlset>")
-	f.Add(index("a"))
-	f.Fuzz(func(t *testing.T, body string) {
-		m := sitemap{site: site, most: 3, size: maxSitemap}
-		if m.read(strings.NewReader(body), true) != nil {
-			return
-		}
-		for _, p := range append(m.pages, m.others...) {
-			if !strings.HasPrefix(p, site+"/") {
-				t.Errorf("page %q is not on the preview", p)
-			}
-		}
-		if m.left > 0 && len(m.pages) != 3 {
-			t.Errorf("%d pages, %d left", len(m.pages), m.left)
-		}
-	})
-}
