@@ -22,6 +22,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/meter"
+	"github.com/candlefish/deploy-action/internal/meter/chromium"
 )
 
 // Name is the meter's name, and that of its tool.
@@ -183,7 +184,7 @@ func (l Lighthouse) Commands(job meter.Job) ([]isolate.Command, error) {
 		}
 		all = append(all, isolate.Command{
 			Program: tool.Command[0], Args: []string{file, v.path(job, ".job")}, Env: tool.Env, Dir: job.Scratch,
-			Network: true, Reads: slices.Concat(tool.Reads, browserFiles(job.Chromium)), Writes: []string{job.Scratch},
+			Network: true, Reads: slices.Concat(tool.Reads, chromium.Reads(job.Chromium)), Writes: []string{job.Scratch},
 			Time: l.load() + beside, Memory: memory, Report: v.path(job, ".json"),
 		})
 	}
@@ -195,17 +196,6 @@ func (l Lighthouse) load() time.Duration {
 		return l.Load
 	}
 	return defaultLoad
-}
-
-// browserFiles are what Chromium reads beside the system: its own folder, if it is not
-// below /usr, settings of its packages, and what fonts there are. Without them texts
-// have no letters, or the cache of fonts is made anew at each start.
-func browserFiles(program string) []string {
-	paths := []string{"/etc/fonts", "/var/cache/fontconfig", "/etc/chromium", "/etc/chromium.d"}
-	if real, err := filepath.EvalSymlinks(program); err == nil {
-		paths = append(paths, filepath.Dir(real))
-	}
-	return slices.DeleteFunc(paths, func(p string) bool { _, err := os.Stat(p); return err != nil })
 }
 
 // An order is the script's job.
