@@ -219,7 +219,19 @@ func Cases() map[string]verdict.Result {
 	limit.Verdict, limit.Reasons = verdict.Refused, []verdict.Reason{{Text: "Largest Contentful Paint of / mobile is not below 2.5 s.", Keys: []measure.Key{lcp.Key}}}
 	worse := Pass()
 	Worse(&worse, P95.Name, 0.4)
-	return map[string]verdict.Result{"pass": Pass(), "limit": limit, "worse": worse, "few": few(), "sick": sick(), "both": both(), "empty": empty()}
+	all := map[string]verdict.Result{"pass": Pass(), "limit": limit, "worse": worse, "few": few(), "sick": sick(), "both": both(), "empty": empty()}
+	for name, r := range all {
+		all[name] = Judged(r)
+	}
+	return all
+}
+
+// Judged is a result with the verdict and the reasons that follow from the rest of it.
+func Judged(r verdict.Result) verdict.Result {
+	return verdict.Judge(verdict.Input{
+		Policy: r.Policy, Environment: r.Environment, Target: r.Target, URL: r.URL, BaseURL: r.BaseURL, Series: r.Series, Budgets: r.Budgets, Comparisons: r.Comparisons, Compared: r.Compared,
+		Assertions: r.Assertions, Meters: r.Meters, Files: r.Files, History: r.History, Repository: r.Repository, Commit: r.Commit, Ref: r.Ref, Link: r.Link, At: r.At, Took: r.Took, Own: r.Own,
+	})
 }
 
 // few has too few rounds to compare.

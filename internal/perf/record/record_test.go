@@ -124,7 +124,7 @@ func TestRefusedFiles(t *testing.T) {
 		"a round twice":    {change(`{"round": 1,`, `{"round": 0,`), "round 0 after round 0"},
 		"infinite":         {change(`"value": 61240`, `"value": "inf"`), "no finite value"},
 		"not a number":     {change(`"value": 61240`, `"value": "wide"`), "value"},
-		"another metric":   {change(`"metric": "gzip"}`, `"metric": "brotli"}`), `has the metric "gzip"`},
+		"another metric":   {change(`"metric": "gzip"}, "metric": {`, `"metric": "brotli"}, "metric": {`), `has the metric "gzip"`},
 		"another better":   {change(`"better": "lower"`, `"better": "left"`), "better is"},
 		"something behind": {raw + "{}", "more than one JSON value"},
 	} {

@@ -84,6 +84,21 @@ func TestDeltas(t *testing.T) {
 	}
 }
 
+// The words never pass what the judge does not, and pass all that it does.
+func TestVerdictIsTheJudges(t *testing.T) {
+	t.Parallel()
+	want := map[string]verdict.Verdict{"pass": verdict.Pass, "limit": verdict.Refused, "worse": verdict.Refused, "few": verdict.Inconclusive, "sick": verdict.Inconclusive, "both": verdict.Refused, "empty": verdict.Inconclusive}
+	for name, r := range perftest.Cases() {
+		if r.Verdict != want[name] || words.Verdict(r) != r.Verdict {
+			t.Errorf("%s: judged %s, shown as %s, want %s", name, r.Verdict, words.Verdict(r), want[name])
+		}
+		r.Policy.Optional, r.Policy.Data = []string{"lighthouse", "load"}, false
+		if r = perftest.Judged(r); words.Verdict(r) != r.Verdict {
+			t.Errorf("%s with optional meters: judged %s, shown as %s", name, r.Verdict, words.Verdict(r))
+		}
+	}
+}
+
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{"pass": "0/1 failing healthy", "worse": "1/1 failing degraded", "both": "1/1 failing, which can't be believed degraded", "empty": "0/0 failing unknown", "few": "0/1 failing unknown", "sick": "0/1 failing, which can't be believed unknown", "limit": "0/1 failing degraded"} {
