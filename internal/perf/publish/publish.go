@@ -8,7 +8,9 @@ package publish
 
 import (
 	"context"
+	"errors"
 
+	"github.com/candlefish/deploy-action/internal/github/deployments"
 	"github.com/candlefish/deploy-action/internal/github/publishing"
 	"github.com/candlefish/deploy-action/internal/measure/verdict"
 	"github.com/candlefish/deploy-action/internal/notify/slack"
@@ -25,7 +27,7 @@ type Checker interface {
 
 // A Deployer has the deployment that was measured.
 type Deployer interface {
-	// Status sets its state and description, see view.Check.
+	// Status sets its description, see view.Check.
 	Status(context.Context, view.Check) (url string, changed bool, err error)
 }
 
@@ -70,6 +72,8 @@ func Publish(ctx context.Context, r verdict.Result, p view.Page, to Targets) []p
 
 func line(what, url string, changed bool, err error) publishing.Line {
 	switch {
+	case errors.Is(err, deployments.ErrNone):
+		return publishing.Line{What: what, Did: "left out", Why: deployments.ErrNone.Error()}
 	case err != nil:
 		return publishing.Failed(what, err)
 	case !changed:
