@@ -110,16 +110,43 @@ func (r *Result) doubts(uncompared string) []Reason {
 			add(fmt.Sprintf("The meter %s counts as healthy, and gave no value.", m.Name))
 		}
 	}
-	for _, b := range r.Budgets {
-		if b.Severity != budget.Warn && r.unchecked(b) && !r.optional(b.Meter) {
-			add(fmt.Sprintf("The limit %s%s has no value: %s.", b.Budget, ofSubject(b.Key), cmp.Or(b.Missing, "its severity is unknown")), b.Key)
-		}
-	}
+	reasons = append(reasons, r.noValues()...)
 	if r.Policy.Data {
 		reasons = append(reasons, r.undecided()...)
 	}
 	if r.Policy.Baseline && len(r.Comparisons) == 0 {
 		add(fmt.Sprintf("There is nothing to compare with%s.", because(uncompared)))
+	}
+	return reasons
+}
+
+// noValues names the limits without a value: each, or if a meter has many, one for all.
+func (r *Result) noValues() []Reason {
+	const few = 3
+	var meters []string
+	of := map[string][]budget.Checked{}
+	for _, b := range r.Budgets {
+		if b.Severity == budget.Warn || !r.unchecked(b) || r.optional(b.Meter) {
+			continue
+		}
+		if of[b.Meter] == nil {
+			meters = append(meters, b.Meter)
+		}
+		of[b.Meter] = append(of[b.Meter], b)
+	}
+	var reasons []Reason
+	for _, meter := range meters {
+		all := of[meter]
+		for _, b := range all[:min(len(all), few)] {
+			reasons = append(reasons, Reason{Text: fmt.Sprintf("The limit %s%s has no value: %s.", b.Budget, ofSubject(b.Key), cmp.Or(b.Missing, "its severity is unknown")), Keys: []measure.Key{b.Key}})
+		}
+		if rest := all[min(len(all), few):]; len(rest) > 0 {
+			more := Reason{Text: plural(len(rest), "more limit of "+meter+" has", "more limits of "+meter+" have") + " no value."}
+			for _, b := range rest {
+				more.Keys = append(more.Keys, b.Key)
+			}
+			reasons = append(reasons, more)
+		}
 	}
 	return reasons
 }

@@ -138,6 +138,22 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A meter that crashed leaves many limits without a value: most of them share a reason.
+func TestManyLimitsWithoutAValue(t *testing.T) {
+	t.Parallel()
+	in := healthy()
+	for i := range 40 {
+		b := checked(fmt.Sprint("m", i), 0, 1)
+		b.Missing = "it crashed"
+		in.Budgets = append(in.Budgets, b)
+	}
+	r := Judge(in)
+	last := r.Reasons[len(r.Reasons)-1]
+	if len(r.Reasons) != 4 || r.Verdict != Inconclusive || last.Text != "37 more limits of lighthouse have no value." || len(last.Keys) != 37 {
+		t.Errorf("%s for\n%s", r.Verdict, reasons(r))
+	}
+}
+
 func TestNothingIsNeverAPass(t *testing.T) {
 	t.Parallel()
 	for _, in := range []Input{{}, {Meters: []Meter{{Name: "x", Health: Healthy}}}, {Budgets: []budget.Checked{checked("lcp", 1, 2)}}, {Assertions: []Assertion{{Holds: true}}}} {
