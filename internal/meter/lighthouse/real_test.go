@@ -45,7 +45,7 @@ func run(t *testing.T, l Lighthouse, job meter.Job, commands []isolate.Command) 
 	var all meter.Reading
 	for _, c := range commands {
 		ran := sandbox.Run(t.Context(), c)
-		t.Logf("%s: %s %d in %v, %v %s %s", filepath.Base(c.Report), ran.Ending, ran.Status, ran.Took.Round(time.Millisecond), ran.Enforced, ran.Why, ran.Stderr)
+		t.Logf("%s: %s %d in %v, processor %v, %v %s %s", filepath.Base(c.Report), ran.Ending, ran.Status, ran.Took.Round(time.Millisecond), ran.CPU.Round(time.Millisecond), ran.Enforced, ran.Why, ran.Stderr)
 		r, err := l.Read(job, c, ran)
 		if err != nil {
 			return all, err
