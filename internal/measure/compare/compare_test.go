@@ -34,15 +34,15 @@ func TestCompareOneMetric(t *testing.T) {
 		{"clearly worse", []float64{100, 101, 102, 103, 104}, []float64{120, 121, 122, 123, 124}, Worse, "19.6 % (20 ms) worse: p = 0.004 after correction for all that was compared"},
 		{"clearly better", []float64{120, 121, 122, 123, 124}, []float64{100, 101, 102, 103, 104}, BetterThan, "16.4 % (20 ms) better: p = 0.004 after correction for all that was compared"},
 		{"proven, below the floor", []float64{1000, 1001, 1002, 1003, 1004}, []float64{1020, 1021, 1022, 1023, 1024}, Same, "2 % (20 ms) worse, which is proven and not more than the floor of 10 ms and 5 %"},
-		{"noise", []float64{100, 140, 120, 90, 130}, []float64{101, 139, 121, 91, 129}, Same, "no change was proven; this run could have seen a change of "},
+		{"noise", []float64{100, 140, 120, 90, 130}, []float64{101, 139, 121, 91, 129}, Same, "No change was proven; this run could have seen a change of "},
 		{"a base of 0 has no relative floor", []float64{0, 0, 0, 0, 0}, []float64{11, 11, 11, 11, 11}, Worse, "11 ms worse: p = 0.004"},
-		{"nothing varies", []float64{7, 7, 7, 7, 7}, []float64{7, 7, 7, 7, 7}, Same, "no change was proven; this run could have seen a change of 14"},
+		{"nothing varies", []float64{7, 7, 7, 7, 7}, []float64{7, 7, 7, 7, 7}, Same, "No change was proven; this run could have seen a change of 14"},
 		{"two rounds", []float64{100, 101}, []float64{900, 901}, NotEnoughData, "2 rounds of head and 2 of base: with 1 metric compared, a change is proven by 5 of each at least"},
 		{"one round", []float64{100}, []float64{900}, NotEnoughData, "1 round of head and 1 of base: with 1 metric"},
-		{"no base", nil, []float64{1, 2, 3, 4, 5}, NotEnoughData, "there is no base to compare with"},
-		{"no head", []float64{1, 2, 3, 4, 5}, nil, NotEnoughData, "no round of head has a value"},
-		{"not a number", []float64{1, 2, 3, 4, 5}, []float64{1, 2, 3, 4, math.NaN()}, NotEnoughData, "a value is not a finite number"},
-		{"infinite", []float64{1, 2, 3, 4, 5}, []float64{1, 2, 3, 4, math.Inf(1)}, NotEnoughData, "a value is not a finite number"},
+		{"no base", nil, []float64{1, 2, 3, 4, 5}, NotEnoughData, "There is no base to compare with"},
+		{"no head", []float64{1, 2, 3, 4, 5}, nil, NotEnoughData, "No round of head has a value"},
+		{"not a number", []float64{1, 2, 3, 4, 5}, []float64{1, 2, 3, 4, math.NaN()}, NotEnoughData, "A value is not a finite number"},
+		{"infinite", []float64{1, 2, 3, 4, 5}, []float64{1, 2, 3, 4, math.Inf(1)}, NotEnoughData, "A value is not a finite number"},
 	} {
 		got := one(t, seriesOf("m", "s", floor, c.base, c.head), DefaultRule())
 		if got.Change != c.want || !strings.HasPrefix(got.Why, c.why) {
@@ -79,7 +79,7 @@ func TestRoundTwice(t *testing.T) {
 	t.Parallel()
 	s := seriesOf("m", "s", tiny, []float64{1, 2, 3, 4, 5}, []float64{11, 12, 13, 14, 15})
 	s.Head[1].Round = 0
-	if got := one(t, s, DefaultRule()); got.Change != NotEnoughData || got.Why != "a round has two values" {
+	if got := one(t, s, DefaultRule()); got.Change != NotEnoughData || got.Why != "A round has two values." {
 		t.Errorf("%s, %q", got.Change, got.Why)
 	}
 }
@@ -95,9 +95,9 @@ func TestExactMetric(t *testing.T) {
 		{"larger", []float64{100000}, []float64{110000}, Worse, "10 % (10000 B) worse"},
 		{"smaller", []float64{100000}, []float64{90000}, BetterThan, "10 % (10000 B) better"},
 		{"below the floor", []float64{100000}, []float64{100500}, Same, "0.5 % (500 B) worse, not more than the floor of 1024 B and 1 % (default for B)"},
-		{"the same", []float64{5, 5}, []float64{5}, Same, "no change"},
+		{"the same", []float64{5, 5}, []float64{5}, Same, "No change."},
 		{"varying", []float64{100000, 100001}, []float64{200000}, Worse, "100 % (100000 B) worse; the rounds of base differ, 100000 B to 100001 B, although this metric should not vary between runs of one version"},
-		{"in doubt", []float64{100000, 300000}, []float64{200000}, NotEnoughData, "the rounds do not agree about a change; the rounds of base differ, "},
+		{"in doubt", []float64{100000, 300000}, []float64{200000}, NotEnoughData, "The rounds do not agree about a change; the rounds of base differ, "},
 	} {
 		s := seriesOf("raw", "/", measure.Floor{}, c.base, c.head)
 		s.Metric.Unit, s.Metric.Exact = measure.Bytes, true
@@ -157,7 +157,7 @@ func TestProvenTogether(t *testing.T) {
 		seriesOf("x", "b", tiny, []float64{10, 20, 12, 13, 11}, []float64{23, 21, 22, 19, 24}))
 	got := Compare(all, DefaultRule())
 	for _, c := range got[22:] {
-		if c.Change != Worse || !strings.HasSuffix(c.Why, "proven for the 2 subjects together, not for this one alone") {
+		if c.Change != Worse || !strings.HasSuffix(c.Why, "proven for the 2 subjects together, not for this one alone.") {
 			t.Errorf("%s, %q", c.Change, c.Why)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/candlefish/deploy-action/internal/measure"
 )
@@ -72,12 +73,17 @@ func (d *draft) floorText() string {
 	return cmp.Or(text, "0")
 }
 
-// sentence is Why.
+// sentence is Why, with a capital letter and a full stop.
 func (d *draft) sentence(families, strata int, r Rule) string {
+	text := d.text(families, strata, r)
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+func (d *draft) text(families, strata int, r Rule) string {
 	switch {
 	case d.Why != "":
 		return d.Why
-	case d.Metric.Exact:
+	case d.Metric.Exact && d.Against == AgainstBase:
 		return d.exactly()
 	case d.Change == NotEnoughData:
 		return fmt.Sprintf("%s of head and %d of base: with %s compared, a change is proven by %d of each at least",
