@@ -194,6 +194,7 @@ var fences = map[string][]string{
 	"github.com/sethvargo/go-githubactions":               {"internal/action"},
 	"github.com/theory/jsonpath":                          {"internal/source/httpjson", "internal/probe/expect"}, // a format
 	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench", "internal/devtools/bench/soakbench"},
+	"golang.org/x/perf":                                   {"internal/devtools/bench/perfbench"},
 	"golang.org/x/sync":                                   {"internal/kube"},
 	"github.com/rhysd/actionlint":                         {"internal/scanner/workflows"}, // parses workflows
 	"github.com/pandatix/go-cvss":                         {"internal/scanner/advisory"},
