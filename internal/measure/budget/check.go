@@ -175,13 +175,13 @@ func (c *checker) replaced(b Budget, subject string) bool {
 func (c *checker) hold(b Budget, subject string) Checked {
 	key := measure.Key{Meter: b.Meter, Subject: subject, Metric: b.Metric}
 	result := Checked{Budget: b, Key: key}
-	s, ok := c.series[key]
+	s, ok := c.lookup(key)
 	if b.Meter == Lighthouse && b.Implied && len(s.Head) == 0 && c.run.Lighthouse != "" && !has(c.run.Lighthouse, auditOf(b.Metric)) {
 		if result = c.successor(result); result.NotApplicable != "" {
 			return result
 		}
 		key = result.Key
-		s, ok = c.series[key]
+		s, ok = c.lookup(key)
 	}
 	result.Metric = s.Metric
 	if !ok || len(s.Head) == 0 {
@@ -199,6 +199,30 @@ func (c *checker) hold(b Budget, subject string) Checked {
 		result.Met = b.Operator.Holds(result.Value, limit)
 	}
 	return result
+}
+
+// lookup returns a series. The length of an audit that ran, which its score shows, and
+// that lists nothing is 0, as in lighthouse-ci.
+func (c *checker) lookup(key measure.Key) (measure.Series, bool) {
+	s, ok := c.series[key]
+	audit, isLength := strings.CutSuffix(key.Metric, Length)
+	if key.Meter != Lighthouse || !isLength {
+		return s, ok
+	}
+	scored := key
+	scored.Metric = audit + Score
+	ran, did := c.series[scored]
+	if !ok && did {
+		s = measure.Series{Key: key, Metric: measure.Metric{Name: key.Metric, Title: key.Metric, Unit: measure.Count, Better: measure.Lower}}
+	}
+	s.Head = slices.Clone(s.Head)
+	for _, p := range ran.Head {
+		if !slices.ContainsFunc(s.Head, func(have measure.Point) bool { return have.Round == p.Round }) {
+			s.Head = append(s.Head, measure.Point{Round: p.Round})
+		}
+	}
+	slices.SortFunc(s.Head, func(a, b measure.Point) int { return a.Round - b.Round })
+	return s, ok || did
 }
 
 // successor makes a default limit one for the audit that has taken the place of its

@@ -199,6 +199,22 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// An audit that ran and lists nothing has the length 0; one that did not run has none.
+func TestLengthOfWhatListsNothing(t *testing.T) {
+	t.Parallel()
+	run := Run{Series: []measure.Series{
+		series("/ mobile", "a.score", measure.Score, 1, 0, 1), series("/ mobile", "a.length", measure.Count, none, 3),
+		series("/ mobile", "b.score", measure.Score, 1, none, 1),
+	}}
+	all := []Budget{limit("a.length", AtMost, 0), limit("b.length", AtMost, 0), limit("c.length", AtMost, 0), limit("a.length", AtMost, 0), limit("b.length", AtMost, 0)}
+	all[3].Aggregation, all[4].Aggregation = Pessimistic, Pessimistic
+	want := "/ mobile a.length <= 0 count met 0 of 3\n/ mobile b.length <= 0 count met 0 of 2\n/ mobile c.length <= 0 no value: 3 rounds of lighthouse / mobile gave no value of c.length\n" +
+		"/ mobile a.length <= 0 count failed 3 of 3\n/ mobile b.length <= 0 count no value: 1 round of 3 gave no value, and pessimistic takes the worst of all\n"
+	if diff := cmp.Diff(strings.ReplaceAll(want, " count", ""), texts(Check(all, run))); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMatches(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

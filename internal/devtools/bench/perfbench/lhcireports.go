@@ -192,8 +192,7 @@ func values(r report) map[string]float64 {
 		if a.Value != nil {
 			all[name] = *a.Value
 		}
-		all[name+budget.Length] = 0
-		if a.Details != nil {
+		if a.Details != nil { // as the meter does: without a list there is no length
 			all[name+budget.Length] = float64(len(a.Details.Items))
 		}
 	}
