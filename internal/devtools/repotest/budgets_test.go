@@ -100,3 +100,9 @@ func TestShownBudgetFiles(t *testing.T) {
 func (b block) hasBudgets() bool {
 	return b.lang == "yaml" && strings.Contains(b.text, "\nbudgets:\n")
 }
+
+// hasQueries reports whether the block is a file of queries of the meter servertime,
+// whose own test loads it.
+func (b block) hasQueries() bool {
+	return b.lang == "yaml" && strings.Contains(b.text, "\nqueries:\n")
+}

@@ -175,9 +175,9 @@ var fences = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/s3":             {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/sts":            {"internal/aws"},
 	"github.com/aws/smithy-go":                            {"internal/aws"},
-	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/finding/waiver", "internal/gitops", "internal/judgefile", "internal/manifest", "internal/measure/budget/budgetfile", "internal/smoke", "internal/deploy/inputs/members", "internal/toolbox", "internal/scanner/dependencies/inventory", "internal/meter/journey"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
-	"github.com/bmatcuk/doublestar/v4":                    {"internal/finding/waiver", "internal/meter/bundle"},                                                                                                                                                                                                                                         // a format: globs
-	"github.com/package-url/packageurl-go":                {"internal/finding/waiver"},                                                                                                                                                                                                                                                                  // a format: package URLs
+	"go.yaml.in/yaml/v3":                                  {"internal/aws", "internal/finding/waiver", "internal/gitops", "internal/judgefile", "internal/manifest", "internal/measure/budget/budgetfile", "internal/smoke", "internal/deploy/inputs/members", "internal/toolbox", "internal/scanner/dependencies/inventory", "internal/meter/journey", "internal/meter/servertime"}, // a format: of templates, whose tags sigs.k8s.io/yaml loses; of files whose nodes have lines
+	"github.com/bmatcuk/doublestar/v4":                    {"internal/finding/waiver", "internal/meter/bundle"},                                                                                                                                                                                                                                                                      // a format: globs
+	"github.com/package-url/packageurl-go":                {"internal/finding/waiver"},                                                                                                                                                                                                                                                                                               // a format: package URLs
 	"github.com/andybalholm/brotli":                       {"internal/meter/bundle"},
 	"github.com/BurntSushi/toml":                          {"internal/netlify"}, // a format
 	"github.com/go-openapi/runtime":                       {"internal/netlify"},
@@ -190,7 +190,7 @@ var fences = map[string][]string{
 	"github.com/google/go-containerregistry":              {"internal/registry", "internal/devtools/sandbox/image", "internal/devtools/sandbox/supervisor"},
 	"github.com/invopop/jsonschema":                       {"internal/devtools/build"},
 	"github.com/prometheus/client_model":                  {"internal/source/gateway"},
-	"github.com/prometheus/common":                        {"internal/source/gateway", "internal/source/prometheus"},
+	"github.com/prometheus/common":                        {"internal/source/gateway", "internal/source/prometheus", "internal/meter/servertime"},
 	"github.com/sethvargo/go-githubactions":               {"internal/action"},
 	"github.com/theory/jsonpath":                          {"internal/source/httpjson", "internal/probe/expect"}, // a format
 	"github.com/tsenart/vegeta/v12":                       {"internal/probe", "internal/devtools/bench/deploybench", "internal/devtools/bench/soakbench"},

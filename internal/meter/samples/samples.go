@@ -8,6 +8,7 @@
 package samples
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,8 +24,11 @@ import (
 
 // Setting has the files, one per line: [FORMAT:]HEAD[,BASE]. The file BASE has values
 // of the base in the same format, as if they were head's. Relative paths are below the
-// workspace; a base without a workspace needs absolute ones.
-const Setting = "samples"
+// folder Dir, or if it is "" below the workspace: for the base that is another one.
+const (
+	Setting = "samples"
+	Dir     = "samples-dir"
+)
 
 // Bounds of what is read.
 const (
@@ -155,7 +159,7 @@ func path(job meter.Job, name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(job.Workspace, filepath.FromSlash(name))
+	return filepath.Join(cmp.Or(job.Settings[Dir], job.Workspace), filepath.FromSlash(name))
 }
 
 // read reads a regular file that is not too large.

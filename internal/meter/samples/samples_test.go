@@ -77,6 +77,33 @@ func TestEachFormat(t *testing.T) {
 	}
 }
 
+// The base has a checkout of its own, or none; the files are where head's are.
+func TestBaseWithoutAWorkspace(t *testing.T) {
+	t.Parallel()
+	j := job(t, "own.json", map[string]string{"own.json": own})
+	j.Settings[samples.Dir], j.Workspace, j.Side = j.Workspace, t.TempDir(), measure.Base
+	if r, err := (samples.Samples{}).Measure(t.Context(), j); err != nil || len(r.Values) != 2 {
+		t.Errorf("%v, %v", lines(r), err)
+	}
+}
+
+// The examples of the document are taken as they are.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../docs/performance-samples.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(text), "```json\n")[1:]
+	for i, want := range [][2]string{{"", "6"}, {"customSmallerIsBetter:", "2"}} {
+		block, _, _ := strings.Cut(blocks[i], "```")
+		r, err := samples.Samples{}.Measure(t.Context(), job(t, want[0]+"f.json", map[string]string{"f.json": block}))
+		if err != nil || fmt.Sprint(len(r.Values)) != want[1] {
+			t.Errorf("example %d: %v, %v", i+1, lines(r), err)
+		}
+	}
+}
+
 // Several files are several rounds.
 func TestFilesOfSeveralRuns(t *testing.T) {
 	t.Parallel()
