@@ -266,3 +266,12 @@ func TestTheHeaderIsForTheSiteAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestTheScriptOfTheDocument(t *testing.T) {
+	t.Parallel()
+	j := job(t, start(t, perfsite.Options{}), "shown.js", map[string]string{"shown.js": shown(t)})
+	r, _, err := run(t, j, nil)
+	if err != nil || len(r.Doubts) > 0 || len(r.Assertions) != 2 || value(r, "shown.js", "http_reqs") <= 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
