@@ -68,7 +68,7 @@ type place struct {
 	reset string
 }
 
-func places(t *testing.T) map[string]func(*testing.T) place {
+func places() map[string]func(*testing.T) place {
 	return map[string]func(*testing.T) place{"folder": inFolder, "local branch": onLocalBranch, "GitHub": onGitHub, "S3": onS3}
 }
 
@@ -197,7 +197,7 @@ func inS3(t *testing.T, endpoint string) place {
 // each runs a test at every place.
 func each(t *testing.T, test func(*testing.T, place)) {
 	t.Helper()
-	for name, at := range places(t) {
+	for name, at := range places() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, at(t))

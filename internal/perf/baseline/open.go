@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -83,11 +84,11 @@ func (o Options) branch(name string) (medium, error) {
 	return hosted{files, o.Repository, o.Location.Branch, name, o.Why}, nil
 }
 
+var plain = regexp.MustCompile(`^[a-zA-Z0-9/._:=@-]+$`)
+
 // quote quotes an argument for a shell.
 func quote(s string) string {
-	if !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-:=@", r))
-	}) {
+	if plain.MatchString(s) {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
