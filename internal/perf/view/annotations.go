@@ -102,7 +102,7 @@ const CheckName = "Performance"
 func CheckOf(r verdict.Result, p Page) Check {
 	const most = 65535
 	c := Check{Name: CheckName, Passed: words.Verdict(r) == verdict.Pass, Title: words.Headline(r), Link: p.Run, Description: plain.Text(words.Headline(r), 139)}
-	c.Summary = plain.Fitted(most, func(s string) int { return len(s) }, func(rows int) string { return brief(r, p, rows, true) })
+	c.Summary = plain.Fitted(most, func(s string) int { return len(s) }, func(rows int) string { return brief(r, Page{LeftOut: p.LeftOut}, rows, true) })
 	c.Status = map[string]string{"healthy": "success", "degraded": "failure", "unknown": "error"}[words.Status(r)]
 	return c
 }
