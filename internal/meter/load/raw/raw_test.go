@@ -84,10 +84,10 @@ func p95(t *testing.T, generators ...[]float64) float64 {
 	return got.Metrics["http_req_duration{scenario:load}"].Stats["p95"]
 }
 
-// of is the percentile of the values themselves.
-func of(values []float64, share float64) float64 {
+// of95 is the 95th percentile of the values themselves.
+func of95(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
-	place := share * float64(len(sorted)-1)
+	place := 0.95 * float64(len(sorted)-1)
 	low := int(place)
 	high := min(low+1, len(sorted)-1)
 	return sorted[low] + (sorted[high]-sorted[low])*(place-float64(low))
@@ -104,8 +104,8 @@ func TestTheMeanOfPercentilesIsWrong(t *testing.T) {
 	for i := range slow {
 		slow[i] = 1000 + float64(i%9)
 	}
-	mean := (of(fast, 0.95) + of(slow, 0.95)) / 2
-	truth := of(slices.Concat(fast, slow), 0.95)
+	mean := (of95(fast) + of95(slow)) / 2
+	truth := of95(slices.Concat(fast, slow))
 	if got := p95(t, fast, slow); !near(got, truth) || got < 800 || mean > 800 {
 		t.Errorf("the 95th percentile is %v, want %v; the mean of the two is %v", got, truth, mean)
 	}
@@ -125,7 +125,7 @@ func TestPercentilesOfTheUnion(t *testing.T) {
 				generators[i], all = append(generators[i], v), append(all, v)
 			}
 		}
-		if got, one, want := p95(t, generators...), p95(t, all), of(all, 0.95); got != one || !near(got, want) {
+		if got, one, want := p95(t, generators...), p95(t, all), of95(all); got != one || !near(got, want) {
 			t.Errorf("seed %d: %v, of one generator %v, of the samples %v", seed, got, one, want)
 		}
 	}
