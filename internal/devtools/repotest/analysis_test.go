@@ -27,7 +27,7 @@ func TestShownAnalysisFiles(t *testing.T) {
 	schema := publishedSchema(t)
 	shown := 0
 	for _, b := range blocks(t) {
-		if b.lang != "yaml" || !version.MatchString(b.text) || b.hasWaivers() || b.hasTools() || b.hasBudgets() || b.hasQueries() {
+		if b.lang != "yaml" || !version.MatchString(b.text) || b.hasWaivers() || b.hasTools() || b.hasBudgets() || b.hasQueries() || b.hasJourneys() {
 			continue
 		}
 		shown++

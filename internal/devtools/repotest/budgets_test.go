@@ -106,3 +106,9 @@ func (b block) hasBudgets() bool {
 func (b block) hasQueries() bool {
 	return b.lang == "yaml" && strings.Contains(b.text, "\nqueries:\n")
 }
+
+// hasJourneys reports whether the block is a file of journeys, whose package tests its
+// document.
+func (b block) hasJourneys() bool {
+	return b.lang == "yaml" && strings.Contains(b.text, "\njourneys:\n")
+}

@@ -31,6 +31,7 @@ class Visit {
   documents = new Map();
   entries = 0;
   world = 0; // the context of our script in the page's current document
+  leaving = false; // a navigation has begun, and its document is not there yet
   wrong = null; // what became of a navigation that a step caused
 
   static async begin(browser, say) {
@@ -55,12 +56,22 @@ class Visit {
     this.cdp.on('Runtime.executionContextCreated', ({ context }) => {
       if (context.name === 'candlefish' && context.auxData?.frameId === this.frame) this.world = context.id;
     });
+    await this.uncover();
     await this.cdp.send('Page.enable');
     this.frame = (await this.cdp.send('Page.getFrameTree')).frameTree.frame.id;
     await this.cdp.send('Runtime.enable');
     await this.cdp.send('Runtime.addBinding', { name: 'candlefish', executionContextName: 'candlefish' });
     await this.cdp.send('Page.addScriptToEvaluateOnNewDocument', { source: job.vitals, worldName: 'candlefish' });
     await this.throttle(job.device.cpu);
+  }
+
+  // uncover makes the window larger than the page by what the browser has around it. What
+  // is painted below the window's edge is in no frame, and an interaction there would
+  // last until something above it is painted.
+  async uncover() {
+    const { windowId } = await this.cdp.send('Browser.getWindowForTarget');
+    const { width, height } = job.device;
+    await this.cdp.send('Browser.setWindowBounds', { windowId, bounds: { width: width + 200, height: height + 200 } });
   }
 
   throttle(rate) {
@@ -94,9 +105,13 @@ class Visit {
   listen(say) {
     const main = (request) => request.isNavigationRequest() && request.frame() === this.page.mainFrame();
     const where = () => cut(this.page.url());
+    this.page.on('request', (r) => main(r) && (this.leaving = true));
+    this.page.on('framenavigated', (f) => f === this.page.mainFrame() && (this.leaving = false));
     this.page.on('requestfailed', (r) => {
+      if (!main(r)) return;
+      this.leaving = false;
       const why = r.failure()?.errorText ?? '';
-      if (main(r) && why !== 'net::ERR_ABORTED') this.wrong = new Error(why);
+      if (why !== 'net::ERR_ABORTED') this.wrong = new Error(why); // aborted is what another address or a download replaced
     });
     this.page.on('response', (r) => {
       if (main(r.request()) && r.status() >= 400) this.wrong = new Error(`status ${r.status()} of ${r.url()}`);
@@ -108,9 +123,13 @@ class Visit {
 
   // settle waits until what a step caused was loaded and painted.
   async settle(loaded) {
+    await this.take();
+    for (const late = Date.now() + job.navigationMS; this.leaving && Date.now() < late; loaded = true) {
+      await new Promise((done) => setTimeout(done, 20));
+    }
     await this.page.waitForLoadState('load', { timeout: job.navigationMS });
     if (loaded) await this.page.waitForLoadState('networkidle', { timeout: job.settleMS }).catch(() => {});
-    await this.take();
+    if (loaded) await this.take();
     if (this.wrong) throw this.wrong;
   }
 
@@ -150,13 +169,14 @@ const steps = {
     await page.waitForURL((u) => u.pathname === want, { waitUntil: 'load' });
     return true;
   },
-  async click({ page }, { value }) {
-    await (job.device.mobile ? page.locator(value).tap() : page.locator(value).click());
-  },
-  async fill({ page }, { selector, value }) {
-    await page.locator(selector).click();
-    await page.locator(selector).fill('');
-    await page.locator(selector).pressSequentially(value);
+  click: ({ page }, { value }) => touch(page.locator(value)),
+  async fill(visit, { selector, value }) {
+    const field = visit.page.locator(selector);
+    await touch(field);
+    await visit.take();
+    await field.fill('');
+    // As fast as a fast typist: faster, keys would wait for each other's frames.
+    await field.pressSequentially(value, { delay: 80 });
   },
   press: ({ page }, { value }) => page.keyboard.press(value),
   hover: ({ page }, { value }) => page.locator(value).hover(),
@@ -188,8 +208,11 @@ async function follow(page, want) {
   }), want);
   if (i < 0) return false;
   const link = links.nth(i);
-  return (job.device.mobile ? link.tap({ timeout: 2000 }) : link.click({ timeout: 2000 })).then(() => true, () => false);
+  return touch(link, { timeout: 2000 }).then(() => true, () => false);
 }
+
+// touch clicks as the device does.
+const touch = (what, options) => (job.device.mobile ? what.tap(options) : what.click(options));
 
 async function seen({ page }, { of, value }) {
   if (of === 'text') return page.getByText(value).filter({ visible: true }).first().waitFor();
@@ -222,7 +245,7 @@ async function walk(visit, from, note, pictures) {
 // module runs the user's own program for a journey.
 async function module(visit, note) {
   const { default: journey } = await import(pathToFileURL(job.module));
-  if (typeof journey !== 'function') throw new Error(`${job.module} has no default export that is a function`);
+  if (typeof journey !== 'function') throw new Error('the script has no default export that is a function');
   let n = 0;
   const step = async (name, does) => {
     note(n++, cut(name, 200));
@@ -247,16 +270,18 @@ async function failure(visit, at, error, name) {
   return f;
 }
 
+// now is the step that is made.
+const now = { step: 0, name: '' };
+
 // measured makes the journey once for its timings and then again and again for its heap.
 async function measured(browser) {
   const say = (kind, text, url) => report.errors.length < most.errors && report.errors.push({ kind, text: cut(text), url });
-  const at = { step: 0, name: '' };
   let visit;
   try {
     visit = await Visit.begin(browser, say);
     const began = performance.now();
     await walk(visit, 0, (step, name) => {
-      Object.assign(at, { step, name });
+      Object.assign(now, { step, name });
       if (job.module) report.steps.push(name);
     });
     report.duration = performance.now() - began;
@@ -264,7 +289,7 @@ async function measured(browser) {
     report.pages = structuredClone([...visit.documents.values()]); // repetitions add to them
     report.lost = Math.max(0, visit.entries - most.entries);
   } catch (e) {
-    report.failed = await failure(visit, at, e, 'failed');
+    report.failed = await failure(visit, now, e, /net::ERR_/.test(e?.message) ? '' : 'failed');
   }
   if (!report.failed && job.repeat > 0) await repeated(visit);
   if (visit) await visit.close();
@@ -273,19 +298,18 @@ async function measured(browser) {
 // repeated measures what each repetition leaves. Where the journey stayed in the document
 // that its first step loaded, the repetitions do too; where not, each of them is whole.
 async function repeated(visit) {
-  const at = { step: 0, name: '' };
   try {
     await visit.throttle(1);
     const documents = visit.documents.size;
     report.whole = Boolean(job.module) || documents !== 1 || job.steps[0].kind !== 'goto' || !(await back(visit));
     report.heap.push(await visit.heap());
     for (let n = 0; n < job.repeat; n++) {
-      await walk(visit, report.whole ? 0 : 1, (step, name) => Object.assign(at, { step, name }));
+      await walk(visit, report.whole ? 0 : 1, (step, name) => Object.assign(now, { step, name }));
       if (!report.whole && !(await back(visit))) throw new Error('the journey left its document in a repetition');
       report.heap.push(await visit.heap());
     }
   } catch (e) {
-    report.heapFailed = { ...(await failure(visit, at, e)), repetition: report.heap.length };
+    report.heapFailed = { ...(await failure(visit, now, e)), repetition: report.heap.length };
   }
 }
 
@@ -343,8 +367,15 @@ async function all() {
   });
   report.browser = browser.version();
   const late = `the journey was not done within ${job.limitMS / 1000} s`;
-  await limited(measured(browser), job.limitMS, late).catch((e) => (report.failed ??= { step: 0, name: '', why: e.message, timeout: true, url: '', saw: '', late: true }));
-  if (job.trace || (report.failed && !report.failed.late)) await limited(traced(browser), job.limitMS, late).catch((e) => (report.trace.why = e.message));
+  let inTime = true;
+  await limited(measured(browser), job.limitMS, late).catch((e) => {
+    inTime = false;
+    const f = { step: now.step, name: now.name, why: e.message, timeout: true, url: '', saw: '', late: true };
+    if (report.pages.length > 0) report.heapFailed ??= { ...f, repetition: report.heap.length };
+    else report.failed ??= f;
+  });
+  // Where the first step failed there is nothing to record.
+  if (inTime && (report.failed ? report.failed.step > 0 : job.trace)) await limited(traced(browser), job.limitMS, late).catch((e) => (report.trace.why = e.message));
   await limited(browser.close(), 5000, '').catch(() => {});
 }
 

@@ -8,11 +8,13 @@ import (
 	"github.com/candlefish/deploy-action/internal/measure"
 )
 
-// The metrics. Floors of the compared ones are above what two runs of one version
-// differed by on a busy machine with two cores.
+// The metrics. In 13 rounds of one version on two cores that others kept busy, medians of
+// five differed, in 19 of 20 draws, by less than: inp 16 ms on desktop and 176 on mobile,
+// long-tasks 0 and 98 ms, heap 1 and 3 KiB, cls nothing. The floors are no test: that the
+// difference is none of chance, the comparison has to show.
 var (
-	inp       = measure.Metric{Name: "inp", Title: "Interaction to Next Paint", Unit: measure.Milliseconds, Better: measure.Lower, Compared: true, Floor: measure.Floor{Absolute: 24, Relative: 0.1}}
-	longTasks = measure.Metric{Name: "long-tasks", Title: "Blocking time of long tasks", Unit: measure.Milliseconds, Better: measure.Lower, Compared: true, Floor: measure.Floor{Absolute: 50, Relative: 0.1}}
+	inp       = measure.Metric{Name: "inp", Title: "Interaction to Next Paint", Unit: measure.Milliseconds, Better: measure.Lower, Compared: true, Floor: measure.Floor{Absolute: 40, Relative: 0.1}}
+	longTasks = measure.Metric{Name: "long-tasks", Title: "Blocking time of long tasks", Unit: measure.Milliseconds, Better: measure.Lower, Compared: true, Floor: measure.Floor{Absolute: 100, Relative: 0.1}}
 	cls       = measure.Metric{Name: "cls", Title: "Cumulative Layout Shift", Unit: measure.Shift, Better: measure.Lower, Compared: true, Floor: measure.Floor{Absolute: 0.01}}
 	heap      = measure.Metric{Name: "heap", Title: "Memory that a repetition leaves", Unit: measure.Bytes, Better: measure.Lower, Compared: true, Floor: measure.Floor{Absolute: 50 << 10}}
 	heapSize  = measure.Metric{Name: "heap-size", Title: "Memory after the journey", Unit: measure.Bytes, Better: measure.Lower}

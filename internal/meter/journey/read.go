@@ -21,7 +21,7 @@ import (
 )
 
 // Read implements meter.Program.
-func (Meter) Read(job meter.Job, command isolate.Command, ran isolate.Ran) (meter.Reading, error) {
+func (m Meter) Read(job meter.Job, command isolate.Command, ran isolate.Ran) (meter.Reading, error) {
 	walks, err := walks(job)
 	if err != nil {
 		return meter.Reading{}, err
@@ -37,12 +37,13 @@ func (Meter) Read(job meter.Job, command isolate.Command, ran isolate.Ran) (mete
 	if err != nil {
 		return meter.Reading{}, err
 	}
-	in := &reader{job: job, walk: walks[i], report: r, hide: redact.New(secrets(job)...)}
+	in := &reader{meter: m, job: job, walk: walks[i], report: r, hide: redact.New(secrets(job)...)}
 	return in.read()
 }
 
 // A reader makes a reading of one report.
 type reader struct {
+	meter  Meter
 	job    meter.Job
 	walk   walk
 	report report
@@ -171,7 +172,7 @@ func (r *reader) assert() {
 
 // why is what was observed when a step failed.
 func (r *reader) why(f failure) string {
-	why := words(f, r.walk)
+	why := r.meter.words(f, r.walk)
 	if at := r.path(f.URL); at != "" {
 		why += "; the page was " + at
 	}

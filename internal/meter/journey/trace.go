@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/redact"
@@ -60,6 +61,8 @@ func strip(file string, hide *redact.Redactor) error {
 // kept returns what stays of a file of a trace, nil for nothing.
 func kept(f *zip.File, left *int64, hide *redact.Redactor) ([]byte, error) {
 	switch ext := path.Ext(f.Name); {
+	case !filepath.IsLocal(filepath.FromSlash(f.Name)):
+		return nil, fmt.Errorf("the trace has a file %q", cut(f.Name))
 	case ext == ".network":
 		return []byte{}, nil // the viewer wants the file
 	case ext != ".trace" && ext != ".jpeg":

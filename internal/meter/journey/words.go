@@ -37,7 +37,7 @@ var (
 )
 
 // words say why a step failed.
-func words(f failure, w walk) string {
+func (m Meter) words(f failure, w walk) string {
 	switch {
 	case f.Late:
 		return fmt.Sprintf("the journey was not done within %v, and its browser was ended", walkLimit)
@@ -53,7 +53,7 @@ func words(f failure, w walk) string {
 	case strict.MatchString(f.Why):
 		return fmt.Sprintf("the selector matches %s elements: want one", strict.FindStringSubmatch(f.Why)[1])
 	case f.Timeout && w.Script == "":
-		return late(f, w.Steps[f.Step])
+		return m.late(f, w.Steps[f.Step])
 	}
 	// Playwright's first line says what happened, in its terms.
 	line, _, _ := strings.Cut(strings.TrimSpace(f.Why), "\n")
@@ -63,23 +63,23 @@ func words(f failure, w walk) string {
 var calls = regexp.MustCompile(`^\w+\.\w+: `)
 
 // late says what a step waited for.
-func late(f failure, s Step) string {
+func (m Meter) late(f failure, s Step) string {
 	switch s.Kind {
 	case "goto", "visit":
-		return fmt.Sprintf("it did not load within %v", navigationLimit)
+		return fmt.Sprintf("it did not load within %v", m.load())
 	case "wait-for", "expect":
 		if s.Of == "hidden" {
-			return fmt.Sprintf("%s was still visible after %v", s.Value, stepLimit)
+			return fmt.Sprintf("%s was still visible after %v", s.Value, m.step())
 		}
-		return fmt.Sprintf("the %s %q was not there within %v", map[string]string{"text": "text", "visible": "element", "url": "address"}[s.Of], s.Value, stepLimit)
+		return fmt.Sprintf("the %s %q was not there within %v", map[string]string{"text": "text", "visible": "element", "url": "address"}[s.Of], s.Value, m.step())
 	}
 	switch {
 	case covered.MatchString(f.Why):
-		return fmt.Sprintf("it was there, and something lay over it for %v: %s", stepLimit, covered.FindStringSubmatch(f.Why)[1])
+		return fmt.Sprintf("it was there, and something lay over it for %v: %s", m.step(), covered.FindStringSubmatch(f.Why)[1])
 	case unready.MatchString(f.Why):
-		return fmt.Sprintf("it was there, and for %v %s", stepLimit, strings.Replace(unready.FindStringSubmatch(f.Why)[1], "element is", "it was", 1))
+		return fmt.Sprintf("it was there, and for %v %s", m.step(), strings.Replace(unready.FindStringSubmatch(f.Why)[1], "element is", "it was", 1))
 	case found.MatchString(f.Why):
-		return fmt.Sprintf("it was there, and the page did not answer within %v", stepLimit)
+		return fmt.Sprintf("it was there, and the page did not answer within %v", m.step())
 	}
-	return fmt.Sprintf("there was no such element within %v", stepLimit)
+	return fmt.Sprintf("there was no such element within %v", m.step())
 }
