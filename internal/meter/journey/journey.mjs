@@ -8,6 +8,9 @@ import { pathToFileURL } from 'node:url';
 
 const job = JSON.parse(await readFile(process.argv[2], 'utf8'));
 await rm(process.argv[2]);
+// Sockets of the browser have short names only. In the isolation /tmp is the same folder.
+const place = async (path) => stat(path).then((s) => `${s.dev} ${s.ino}`, () => path);
+if ((await place(process.env.TMPDIR)) === (await place('/tmp'))) process.env.TMPDIR = '/tmp';
 const { chromium } = await import(pathToFileURL(join(job.playwright, 'index.mjs')));
 const base = new URL(job.url);
 const report = { version: 1, browser: '', pages: [], steps: [], duration: 0, heap: [], whole: false, lost: 0, errors: [], screenshots: [] };
