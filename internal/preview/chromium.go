@@ -6,9 +6,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/candlefish/deploy-action/internal/access"
 	"github.com/candlefish/deploy-action/internal/browser"
 	"github.com/candlefish/deploy-action/internal/exit"
-	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 	"github.com/candlefish/deploy-action/internal/preview/visit"
 )

@@ -9,7 +9,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/candlefish/deploy-action/internal/preview/access"
+	"github.com/candlefish/deploy-action/internal/access"
 	"github.com/candlefish/deploy-action/internal/preview/visit"
 )
 

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/access"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/github/githubtest"
 	"github.com/candlefish/deploy-action/internal/netlify/netlifytest"
-	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 )

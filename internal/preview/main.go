@@ -15,11 +15,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/candlefish/deploy-action/internal/access"
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/github"
 	"github.com/candlefish/deploy-action/internal/input"
-	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/api"
 	"github.com/candlefish/deploy-action/internal/preview/build"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"

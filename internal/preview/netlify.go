@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/candlefish/deploy-action/internal/access"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/netlify"
 	"github.com/candlefish/deploy-action/internal/netlify/site"
-	"github.com/candlefish/deploy-action/internal/preview/access"
 	"github.com/candlefish/deploy-action/internal/preview/reconcile"
 	"github.com/candlefish/deploy-action/internal/preview/result"
 )

@@ -72,7 +72,7 @@ func own(t *testing.T) []pkg {
 var (
 	domain   = []string{"internal/rollout", "internal/release", "internal/analysis", "internal/stat", "internal/report", "internal/exit", "internal/jsonpatch", "internal/finding", "internal/measure"}
 	adapters = []string{"internal/aws", "internal/browser", "internal/check", "internal/console", "internal/github", "internal/kube", "internal/meter", "internal/netlify", "internal/probe", "internal/registry", "internal/notify", "internal/router", "internal/sarif", "internal/scanner", "internal/smoke", "internal/source", "internal/traffic"}
-	support  = []string{"internal/files", "internal/gitops", "internal/isolate", "internal/jsonkeys", "internal/jsonrecord", "internal/manifest", "internal/redact", "internal/sitemap", "internal/tail", "internal/toolbox"}
+	support  = []string{"internal/access", "internal/files", "internal/gitops", "internal/isolate", "internal/jsonkeys", "internal/jsonrecord", "internal/manifest", "internal/redact", "internal/sitemap", "internal/tail", "internal/toolbox"}
 	loaders  = []string{"internal/judgefile"} // what joins a family of adapters for the use cases
 	useCases = []string{"internal/deploy", "internal/perf", "internal/preview", "internal/replay", "internal/security"}
 	edge     = []string{"internal/action", "internal/input"}
@@ -115,7 +115,7 @@ var rules = []struct {
 	{[]string{"internal/deploy/steering", "internal/deploy/detaching", "internal/deploy/forge"}, slices.Concat(parts, deployParts)},
 	{[]string{"internal/deploy/fleet"}, slices.Concat(parts, deployParts, []string{"internal/deploy/connecting", "internal/deploy/forge", "internal/deploy/steering"})},
 	{useCases, parts},
-	{[]string{"internal/devtools/build/targets", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
+	{[]string{"internal/devtools/build/targets", "internal/devtools/perflocal", "internal/devtools/previewlocal"}, slices.Concat(devtools, useCases, domain, adapters, support, loaders, edge)},
 	{[]string{"internal/devtools/localdeploy"}, slices.Concat(domain, useCases, adapters, support, edge, []string{"internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},

@@ -55,6 +55,14 @@ func Parse(lines []string) (*Headers, error) {
 	return h, nil
 }
 
+// All returns the headers, for a program that sends them to the trusted origin itself.
+func (h *Headers) All() http.Header {
+	if h == nil {
+		return nil
+	}
+	return h.header.Clone()
+}
+
 // minSecret is the length from which a part of a value is a secret of its own, in bytes. A
 // shorter one, such as "Basic", would hide ordinary words.
 const minSecret = 6
