@@ -50,7 +50,7 @@ func (c Checker) find() (tools, error) {
 	if t.npm, err = exec.LookPath("npm"); err != nil {
 		lacks("npm", "npm")
 	}
-	if t.chromium, err = c.findChromium(); err != nil {
+	if t.chromium, err = FindChromium(c.Chromium); err != nil {
 		lacks(err.Error(), "chromium")
 	}
 	if len(missing) == 0 {
@@ -60,10 +60,12 @@ func (c Checker) find() (tools, error) {
 		strings.Join(missing, ", "), strings.Join(packages, " "))
 }
 
-func (c Checker) findChromium() (string, error) {
+// FindChromium returns the absolute path of a browser's program: the named one, or with
+// "" the first of chromium, chromium-browser and google-chrome in PATH.
+func FindChromium(program string) (string, error) {
 	names := []string{"chromium", "chromium-browser", "google-chrome"}
-	if c.Chromium != "" {
-		names = []string{c.Chromium}
+	if program != "" {
+		names = []string{program}
 	}
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
