@@ -23,12 +23,15 @@ type Change struct {
 	Base, Head string
 	Fork       bool // the commits are in another repository, or in a deleted one
 	Deleted    bool // a branch or tag was removed: there is nothing to look at
+	// DefaultBranch is the repository's; "" if the event does not say.
+	DefaultBranch string
 }
 
 var commitID = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 type repository struct {
-	FullName string `json:"full_name"`
+	FullName      string `json:"full_name"`
+	DefaultBranch string `json:"default_branch"`
 }
 
 type event struct {
@@ -87,7 +90,7 @@ func parse(name string, payload []byte) (Change, error) {
 	if w.Repository == nil || !github.IsRepository(w.Repository.FullName) {
 		return Change{}, errors.New("repository.full_name is not of the form owner/name")
 	}
-	c := Change{Name: name, Repo: w.Repository.FullName}
+	c := Change{Name: name, Repo: w.Repository.FullName, DefaultBranch: w.Repository.DefaultBranch}
 	switch name {
 	case "pull_request", "pull_request_target":
 		return c, c.ofPullRequest(w)

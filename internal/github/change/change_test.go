@@ -41,6 +41,7 @@ func TestParse(t *testing.T) {
 		{"workflow_dispatch.json", Change{Name: "workflow_dispatch", Repo: "octo-org/octo-repo"}},
 	} {
 		got, err := Parse(test.want.Name, payload(t, test.file))
+		test.want.DefaultBranch = "master" // of all these repositories
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
 			t.Errorf("%s: error %v (-want +got):\n%s", test.file, err, diff)
 		}
