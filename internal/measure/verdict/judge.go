@@ -111,9 +111,7 @@ func (r *Result) doubts(uncompared string) []Reason {
 		}
 	}
 	reasons = append(reasons, r.noValues()...)
-	if r.Policy.Data {
-		reasons = append(reasons, r.undecided()...)
-	}
+	reasons = append(reasons, r.undecided()...)
 	if r.Policy.Baseline && len(r.Comparisons) == 0 {
 		add(fmt.Sprintf("There is nothing to compare with%s.", because(uncompared)))
 	}
@@ -163,7 +161,7 @@ func (r *Result) undecided() []Reason {
 	var whys []string
 	keys := map[string][]measure.Key{}
 	for _, c := range r.Comparisons {
-		if decided(c.Change) || r.optional(c.Key.Meter) {
+		if decided(c.Change) || r.optional(c.Key.Meter) || !r.needed(c.Against) {
 			continue
 		}
 		if keys[c.Why] == nil {
@@ -180,6 +178,15 @@ func (r *Result) undecided() []Reason {
 		reasons = append(reasons, Reason{Text: fmt.Sprintf("There is not enough data to say whether %s changed%s.", what, because(why)), Keys: keys[why]})
 	}
 	return reasons
+}
+
+// needed reports whether a comparison must say something: with a base by Policy.Data,
+// with earlier runs by Policy.Baseline, since the first ones have nothing before them.
+func (r *Result) needed(a compare.Against) bool {
+	if a == compare.AgainstBaseline || a == compare.AgainstAnchor {
+		return r.Policy.Baseline
+	}
+	return r.Policy.Data
 }
 
 // decided reports whether a comparison says something. One that nobody knows does not.

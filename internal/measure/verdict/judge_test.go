@@ -93,6 +93,14 @@ func TestJudge(t *testing.T) {
 		"assertion":       {func(in *Input) { in.Assertions[0].Holds = false; in.Assertions[0].Why = "p(95) is 2100." }, Refused, "load, basic, round 1: p(95)<2000 does not hold: p(95) is 2100."},
 		"not enough data": {func(in *Input) { in.Comparisons[0].Change = compare.NotEnoughData }, Inconclusive, "There is not enough data to say whether lighthouse / mobile lcp changed: Three rounds can prove nothing."},
 		"unknown change":  {func(in *Input) { in.Comparisons[0].Change = "" }, Inconclusive, "not enough data"},
+		"few earlier runs": {func(in *Input) {
+			in.Comparisons[0].Change, in.Comparisons[0].Against = compare.NotEnoughData, compare.AgainstBaseline
+			in.Policy.Baseline = false
+		}, Pass, "There is not enough data to say whether 1 metric changed."},
+		"few earlier runs, needed": {func(in *Input) {
+			in.Comparisons[0].Change, in.Comparisons[0].Against = compare.NotEnoughData, compare.AgainstAnchor
+			in.Policy.Baseline = true
+		}, Inconclusive, "There is not enough data"},
 		"no data allowed": {func(in *Input) { in.Comparisons[0].Change = compare.NotEnoughData; in.Policy.Data = false }, Pass, "No metric of 1 got worse"},
 		"no data, said":   {func(in *Input) { in.Comparisons[0].Change = compare.NotEnoughData; in.Policy.Data = false }, Pass, "There is not enough data to say whether 1 metric changed."},
 		"no data at all": {func(in *Input) {

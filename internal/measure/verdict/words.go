@@ -85,9 +85,10 @@ type Reason struct {
 // A Policy says what a verdict follows from.
 type Policy struct {
 	Rule compare.Rule
-	// Data says whether a comparison without enough data makes the run inconclusive.
+	// Data says whether a comparison with the base without enough data makes the run
+	// inconclusive.
 	Data bool
-	// Baseline says whether having nothing to compare with does.
+	// Baseline says whether having nothing to compare with does, or too few earlier runs.
 	Baseline bool
 	Optional []string // meters without which a run can pass
 }
