@@ -11,6 +11,7 @@ package measuring
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -42,14 +43,16 @@ type Plan struct {
 	// Chromium is the browser's program; if it is "", NoChromium says why.
 	Chromium   string
 	NoChromium error
-	Rounds     int    // of each side
-	Work       string // an empty folder for the rounds
-	Keep       string // the folder for files that people look at
-	Timeout    time.Duration
-	Now        func() time.Time
-	After      func(time.Duration) <-chan time.Time
-	Say        func(line string)
-	Clean      func(string) string // redacts
+	Rounds     int // of each side; 0 asks Enough after the first one
+	// Enough returns how many rounds can prove a change of these series.
+	Enough  func([]measure.Series) int
+	Work    string // an empty folder for the rounds
+	Keep    string // the folder for files that people look at
+	Timeout time.Duration
+	Now     func() time.Time
+	After   func(time.Duration) <-chan time.Time
+	Say     func(line string)
+	Clean   func(string) string // redacts
 }
 
 // A Seen is what all meters measured.
@@ -64,13 +67,16 @@ type Seen struct {
 	Busy time.Duration
 	// Compared are the meters that measured the base.
 	Compared []string
+	// Representative is the round of head that is nearest to the medians, by meter and
+	// subject.
+	Representative map[string]map[string]int
 }
 
 // Run runs all rounds and returns what was seen. It returns early if ctx ends.
 func (p Plan) Run(ctx context.Context) Seen {
-	r := &run{Plan: p, seen: Seen{Gaps: map[measure.Key]string{}, Versions: map[string]string{}}, series: map[measure.Key]*measure.Series{}}
+	r := &run{Plan: p, seen: Seen{Gaps: map[measure.Key]string{}, Versions: map[string]string{}, Representative: map[string]map[string]int{}}, series: map[measure.Key]*measure.Series{}}
 	courses := r.prepare(ctx)
-	for round := range p.Rounds {
+	for round := 0; round < r.rounds(round); round++ {
 		for _, side := range sides(round, p.Base != nil) {
 			began := p.Now()
 			for _, c := range courses {
@@ -81,6 +87,15 @@ func (p Plan) Run(ctx context.Context) Seen {
 		}
 	}
 	return r.end(courses)
+}
+
+// rounds is how many there are, as far as it is known before a round.
+func (r *run) rounds(round int) int {
+	if r.Rounds == 0 && round == 1 {
+		r.Rounds = max(1, r.Enough(r.all()))
+		r.Say(fmt.Sprintf("%d runs of each version can prove a change of what is compared", r.Rounds))
+	}
+	return max(1, r.Rounds)
 }
 
 // sides are those of one round, in their order.
@@ -145,12 +160,19 @@ func (r *run) add(c *course, job meter.Job, values []meter.Value) {
 	}
 }
 
+// all are the series so far, by key.
+func (r *run) all() []measure.Series {
+	var all []measure.Series
+	for _, s := range r.series {
+		all = append(all, *s)
+	}
+	slices.SortFunc(all, func(a, b measure.Series) int { return a.Key.Compare(b.Key) })
+	return all
+}
+
 // end makes the result of all that was gathered.
 func (r *run) end(courses []*course) Seen {
-	for _, s := range r.series {
-		r.seen.Series = append(r.seen.Series, *s)
-	}
-	slices.SortFunc(r.seen.Series, func(a, b measure.Series) int { return a.Key.Compare(b.Key) })
+	r.seen.Series = r.all()
 	for _, c := range courses {
 		c.conclude(r.seen.Series, r.seen.Gaps, r.Clean)
 		r.seen.Meters = append(r.seen.Meters, c.report)
@@ -174,6 +196,7 @@ func (r *run) markRepresentatives(courses []*course) {
 			continue
 		}
 		rounds := chooser.Representative(r.seen.Series)
+		r.seen.Representative[c.about.Name] = rounds
 		for i, f := range r.seen.Files {
 			at, known := rounds[f.Subject]
 			r.seen.Files[i].Representative = f.Representative || f.Meter == c.about.Name && f.Side == measure.Head && known && at == f.Round

@@ -265,3 +265,13 @@ func TestFilesAreKept(t *testing.T) {
 		t.Errorf("notes: %q", seen.Meters[0].Notes)
 	}
 }
+
+// The number of rounds follows from what the first one measured.
+func TestEnoughRounds(t *testing.T) {
+	t.Parallel()
+	p := plan(t, measures())
+	p.Rounds, p.Enough = 0, func(all []measure.Series) int { return 6 + len(all) }
+	if seen := p.Run(t.Context()); len(seen.Series[0].Head) != 7 {
+		t.Errorf("%+v", seen.Series)
+	}
+}

@@ -3,6 +3,7 @@ package measuring
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -125,11 +126,21 @@ func (r *run) program(ctx context.Context, c *course, one meter.Program, job met
 		}
 		reading, err := one.Read(job, command, ran)
 		if err != nil {
-			return meter.Reading{}, failure{health: verdict.Unreadable, why: ending.Misread(err, ran)}
+			return meter.Reading{}, failure{health: healthOf(err), why: ending.Misread(err, ran)}
 		}
 		all = join(all, reading)
 	}
 	return all, failure{}
+}
+
+// healthOf is what an adapter's error says of the meter; most only say that there was
+// no whole report.
+func healthOf(err error) verdict.Health {
+	var known interface{ Health() verdict.Health }
+	if errors.As(err, &known) {
+		return known.Health()
+	}
+	return verdict.Unreadable
 }
 
 // complete fills in what an adapter leaves to the caller: its first tool is what runs.

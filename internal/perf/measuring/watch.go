@@ -15,7 +15,10 @@ const Between = 5 * time.Second
 // watch says what runs, at its begin and every few seconds, until the returned function
 // is called.
 func (r *run) watch(c *course, job meter.Job, start time.Time) (stop func()) {
-	name := fmt.Sprintf("%s: round %d of %d", c.about.Name, job.Round+1, job.Rounds)
+	name := fmt.Sprintf("%s: round %d", c.about.Name, job.Round+1)
+	if job.Rounds > 0 {
+		name += fmt.Sprintf(" of %d", job.Rounds)
+	}
 	if c.about.Once && r.Base == nil || c.about.Single {
 		name = c.about.Name
 	}
