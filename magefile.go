@@ -302,6 +302,58 @@ func securityGate(ctx context.Context, flags *string, args ...string) error {
 	return target(ctx, "security", append(args, gobuild.Split(flags)...)...)
 }
 
+// Perf measures performance, of the sample website if no URL is given.
+type Perf mg.Namespace
+
+// Lighthouse audits pages on desktop and mobile.
+//
+// As in all targets of a measurement, inputs come from the environment or from -flags,
+// as in -flags="--runs=9 --budgets=performance-budgets.yaml". -defect plants a defect
+// in the sample website: blocking-script, slow-api, layout-shift, memory-leak or
+// slow-handler.
+func (Perf) Lighthouse(ctx context.Context, url, pages, runs, defect, flags *string) error {
+	return perfGate(ctx, flags, append(gobuild.Flags("url", url, "pages", pages, "runs", runs, "defect", defect), "--meters=lighthouse")...)
+}
+
+// Load puts a site under load by k6.
+//
+// -scenarios takes basic, load, stress, spike, sustained, all, or a script of yours;
+// -duration is that of each scenario.
+func (Perf) Load(ctx context.Context, url, scenarios, duration, users, defect, flags *string) error {
+	return perfGate(ctx, flags, append(gobuild.Flags("url", url, "scenarios", scenarios, "duration", duration, "users", users, "defect", defect), "--meters=load")...)
+}
+
+// Browser runs user journeys in Chromium.
+func (Perf) Browser(ctx context.Context, url, journeys, runs, defect, flags *string) error {
+	return perfGate(ctx, flags, append(gobuild.Flags("url", url, "journeys", journeys, "runs", runs, "defect", defect), "--meters=journey")...)
+}
+
+// Compare measures two versions in turn and says whether the one of -url got worse than
+// that of -baseUrl.
+//
+// Without either it compares the sample website with itself, or with -defect planted.
+func (Perf) Compare(ctx context.Context, url, baseUrl, runs, defect, flags *string) error {
+	return perfGate(ctx, flags, append(gobuild.Flags("url", url, "base-url", baseUrl, "runs", runs, "defect", defect), "--compare=base")...)
+}
+
+// Baseline shows the baseline that -flags="--baseline=..." names, or pins its anchor.
+//
+// -pin pins the newest run of each environment, -unpin removes the anchor.
+func (Perf) Baseline(ctx context.Context, pin, unpin *bool, flags *string) error {
+	command := "baseline"
+	switch {
+	case pin != nil && *pin:
+		command = "pin"
+	case unpin != nil && *unpin:
+		command = "unpin"
+	}
+	return perfGate(ctx, flags, "--command="+command)
+}
+
+func perfGate(ctx context.Context, flags *string, args ...string) error {
+	return target(ctx, "perf", append(args, gobuild.Split(flags)...)...)
+}
+
 // Sandbox is a real cluster on this machine, for tests and for trying a deploy.
 type Sandbox mg.Namespace
 

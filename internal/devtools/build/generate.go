@@ -11,6 +11,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/deploy"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/input"
+	"github.com/candlefish/deploy-action/internal/perf"
 	"github.com/candlefish/deploy-action/internal/preview"
 	"github.com/candlefish/deploy-action/internal/security"
 )
@@ -25,7 +26,7 @@ type section struct {
 }
 
 func sections() []section {
-	spec, previews, gate := deploy.Spec(), preview.Spec(), security.Spec()
+	spec, previews, gate, speed := deploy.Spec(), preview.Spec(), security.Spec(), perf.Spec()
 	return []section{
 		{"action.yml", "action", spec.ActionYAML()},
 		{"README.md", "inputs", spec.InputTable()},
@@ -46,12 +47,18 @@ func sections() []section {
 		{"actions/security-gate/README.md", "inputs", gate.InputTable()},
 		{"actions/security-gate/README.md", "outputs", gate.OutputTable()},
 		{"actions/security-gate/README.md", "permissions", gate.PermissionTable()},
+		{"actions/perf-gate/action.yml", "action", speed.ActionYAML()},
+		{"actions/perf-gate/README.md", "inputs", speed.InputTable()},
+		{"actions/perf-gate/README.md", "outputs", speed.OutputTable()},
+		{"actions/perf-gate/README.md", "permissions", speed.PermissionTable()},
 		{schemaFile, "", schemaJSON()},
 	}
 }
 
 // Specs returns the Spec of every use case.
-func Specs() []input.Spec { return []input.Spec{deploy.Spec(), preview.Spec(), security.Spec()} }
+func Specs() []input.Spec {
+	return []input.Spec{deploy.Spec(), perf.Spec(), preview.Spec(), security.Spec()}
+}
 
 // serviceAccount is the manifest of the account that a detached release runs as,
 // with the names that the inputs have by default.

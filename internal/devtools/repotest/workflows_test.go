@@ -73,7 +73,7 @@ func copyActions(t *testing.T, project string) {
 	t.Helper()
 	copyFile(t, filepath.Join(root, "action.yml"), filepath.Join(project, "action.yml"))
 	copyFile(t, filepath.Join(root, "Dockerfile"), filepath.Join(project, "Dockerfile"))
-	for _, name := range []string{"actions/pr-preview", "actions/pr-preview-browser", "actions/security-gate"} {
+	for _, name := range []string{"actions/pr-preview", "actions/pr-preview-browser", "actions/perf-gate", "actions/security-gate"} {
 		dir := filepath.Join(project, name)
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			t.Fatal(err)
@@ -89,7 +89,7 @@ func copyActions(t *testing.T, project string) {
 			t.Fatal(err)
 		}
 		// Its entrypoint is in the image; actionlint looks for it beside the file.
-		for _, program := range []string{"pr-preview", "security-gate"} {
+		for _, program := range []string{"pr-preview", "perf-gate", "security-gate"} {
 			if err := os.WriteFile(filepath.Join(dir, program), nil, 0o777); err != nil {
 				t.Fatal(err)
 			}

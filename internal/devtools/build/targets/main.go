@@ -22,6 +22,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/devtools/bench/trialbench"
 	"github.com/candlefish/deploy-action/internal/devtools/build"
 	"github.com/candlefish/deploy-action/internal/devtools/figures"
+	"github.com/candlefish/deploy-action/internal/devtools/perflocal"
 	"github.com/candlefish/deploy-action/internal/devtools/previewlocal"
 	"github.com/candlefish/deploy-action/internal/exit"
 	"github.com/candlefish/deploy-action/internal/replay"
@@ -51,6 +52,9 @@ var targets = map[string]target{
 	"generate":       plain(func(context.Context, io.Writer) error { return build.Generate(".") }),
 	"judge:replay":   replay.Run,
 	"lint":           plain(build.Lint),
+	"perf": func(_ context.Context, _ io.Writer, args []string) error {
+		return exitStatus(perflocal.Main(action.OS(), args))
+	},
 	"preview": func(ctx context.Context, _ io.Writer, args []string) error {
 		return exitStatus(previewlocal.Main(ctx, action.OS(), args))
 	},
