@@ -51,7 +51,7 @@ func processes(t *testing.T, wanted func(group int, environ string) bool) []proc
 // marked is a browser whose processes can be told from those of other tests.
 func marked(t *testing.T) (chromium string, groups func() (map[int]bool, string)) {
 	t.Helper()
-	real, err := Checker{}.findChromium()
+	real, err := FindChromium("")
 	if err != nil {
 		t.Fatal(err)
 	}
