@@ -60,6 +60,9 @@ type Metric struct {
 	// Compared metrics are tested for changes. The others only have budgets: with
 	// every metric more, each of them needs a larger change to be proven.
 	Compared bool
+	// Detail says that the metric matters only to those who have a limit for it, such as
+	// the scores of Lighthouse's audits. Others neither see nor keep it.
+	Detail bool
 	// Exact metrics do not vary between rounds of one version, such as the bytes of a
 	// bundle. One value on each side is enough to compare them.
 	Exact bool

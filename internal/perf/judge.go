@@ -51,12 +51,14 @@ func (s *session) judge(ctx context.Context, seen measuring.Seen, began time.Tim
 	if err != nil {
 		return verdict.Result{}, err
 	}
+	checked := budget.Check(s.budgets, s.budgetRun(seen))
+	seen.Series = withoutDetails(seen.Series, checked)
 	in := verdict.Input{
 		Policy: verdict.Policy{
 			Rule: s.rule(), Data: s.v.Bool("require-data"), Baseline: s.v.Bool("require-baseline"), Optional: s.v.List("optional-meters"),
 		},
 		Environment: env, Target: s.v.String("environment"), URL: s.URL, BaseURL: s.BaseURL,
-		Series: seen.Series, Budgets: budget.Check(s.budgets, s.budgetRun(seen)), Assertions: seen.Assertions, Meters: seen.Meters, Files: seen.Files,
+		Series: seen.Series, Budgets: checked, Assertions: seen.Assertions, Meters: seen.Meters, Files: seen.Files,
 		History: past.Environment, Repository: s.Repository, Commit: s.commit(), Ref: s.a.Getenv("GITHUB_REF"),
 		Link: s.a.RunURL(), At: s.now(), Took: s.now().Sub(began), Own: s.now().Sub(began) - seen.Busy,
 	}
@@ -69,6 +71,16 @@ func (s *session) judge(ctx context.Context, seen measuring.Seen, began time.Tim
 		in.Compared, in.Uncompared = past.words()
 	}
 	return verdict.Judge(in), nil
+}
+
+// withoutDetails leaves out the details that nobody has a limit for. The kept reports
+// of the tools have them.
+func withoutDetails(all []measure.Series, checked []budget.Checked) []measure.Series {
+	limited := map[measure.Key]bool{}
+	for _, c := range checked {
+		limited[c.Key] = true
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(s measure.Series) bool { return s.Metric.Detail && !limited[s.Key] })
 }
 
 func (s *session) rule() compare.Rule {

@@ -44,7 +44,7 @@ func newGuarded(t *testing.T, site http.Handler, secret string) *guarded {
 		switch r.URL.Path {
 		case "/":
 			rec := httptest.NewRecorder()
-			site.ServeHTTP(rec, plain(r))
+			site.ServeHTTP(rec, unguarded(r))
 			for name, values := range rec.Header() {
 				w.Header()[name] = values
 			}
@@ -62,8 +62,8 @@ func newGuarded(t *testing.T, site http.Handler, secret string) *guarded {
 	return g
 }
 
-// plain is a request whose answer can be changed: not compressed.
-func plain(r *http.Request) *http.Request {
+// unguarded is a request whose answer can be changed: not compressed.
+func unguarded(r *http.Request) *http.Request {
 	r = r.Clone(r.Context())
 	r.Header.Del("Accept-Encoding")
 	return r

@@ -23,6 +23,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/isolate"
 	"github.com/candlefish/deploy-action/internal/meter"
 	"github.com/candlefish/deploy-action/internal/meter/chromium"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // Name is the meter's name, and that of its tool.
@@ -67,7 +68,7 @@ func (Lighthouse) Applies(job meter.Job) (bool, string) {
 	case len(job.Pages) == 0 || len(job.Devices) == 0:
 		return false, "no pages"
 	}
-	return true, fmt.Sprintf("%d pages on %d devices", len(job.Pages), len(job.Devices))
+	return true, plain.Count(len(job.Pages), "page") + " on " + plain.Count(len(job.Devices), "device")
 }
 
 // Problems implements meter.Meter.

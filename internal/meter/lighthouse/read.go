@@ -144,7 +144,7 @@ type reader struct {
 func (r *reader) value(metric string, value float64, unit measure.Unit, better measure.Better) {
 	m, ok := metrics[metric]
 	if !ok {
-		m = measure.Metric{Title: metric, Unit: unit, Better: better, Floor: measure.Floor{Absolute: 1, Relative: 0.05}}
+		m = measure.Metric{Title: metric, Unit: unit, Better: better, Floor: measure.Floor{Absolute: 1, Relative: 0.05}, Detail: true}
 	}
 	m.Name = metric
 	switch {

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -48,6 +49,9 @@ func textRows(b *strings.Builder, all []words.Row) {
 		return
 	}
 	const most = 60
+	shown := slices.DeleteFunc(slices.Clone(all), func(row words.Row) bool { return row.Aside })
+	aside := len(all) - len(shown)
+	all = shown
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	cut := func(s string) string { return plain.Text(s, 60) }
 	fmt.Fprintln(t, "METRIC\tOF\tBASE\tHEAD\tCHANGE\tLIMIT\tVERDICT")
@@ -55,6 +59,9 @@ func textRows(b *strings.Builder, all []words.Row) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cut(row.Metric), cut(row.Of), row.Base, row.Head, cut(row.Change), row.Limit, row.Says)
 	}
 	_ = t.Flush() // to a strings.Builder
+	if aside > 0 {
+		fmt.Fprintf(b, "%s of details, kept or not for this run: see %s/report.md\n", plain.Count(aside, "more limit"), Folder)
+	}
 	if left := len(all) - most; left > 0 {
 		fmt.Fprintf(b, "%s more are in %s/analysis.json\n", plain.Number(left), Folder)
 	}

@@ -43,6 +43,9 @@ type Row struct {
 	Rank   Rank
 	Past   []Past
 	From   []string // where its limits are written
+	// Aside rows say that a limit of a detail holds, or is not for this run: a number of
+	// them is enough where there is little room.
+	Aside bool
 }
 
 // Rows has a row for each series, and one for each limit that has none, what matters
@@ -60,6 +63,7 @@ func Rows(r verdict.Result) []Row {
 	for _, s := range r.Series {
 		first := Row{Key: s.Key, Metric: Title(s.Metric, s.Key), Of: Subject(s.Key), Base: side(s, s.Base), Head: side(s, s.Head), Change: "–", Limit: "–", Rank: RankQuiet, Past: History(r, s)}
 		first.limits(budgets[s.Key])
+		first.Aside = s.Metric.Detail && first.Rank == RankQuiet
 		delete(budgets, s.Key)
 		rows = append(rows, first.compared(comparisons[s.Key], r.Policy.Rule.Alpha)...)
 	}
@@ -67,6 +71,7 @@ func Rows(r verdict.Result) []Row {
 		if all := budgets[c.Key]; len(all) > 0 {
 			row := Row{Key: c.Key, Metric: Title(c.Metric, c.Key), Of: Subject(c.Key), Base: "–", Head: "–", Change: "–", Limit: "–", Rank: RankQuiet}
 			row.limits(all)
+			row.Aside = row.Rank == RankQuiet
 			delete(budgets, c.Key)
 			rows = append(rows, row)
 		}
