@@ -44,7 +44,7 @@ func newGuarded(t *testing.T, site http.Handler, secret string) *guarded {
 		switch r.URL.Path {
 		case "/":
 			rec := httptest.NewRecorder()
-			site.ServeHTTP(rec, unguarded(r))
+			site.ServeHTTP(rec, uncompressed(r))
 			for name, values := range rec.Header() {
 				w.Header()[name] = values
 			}
@@ -62,8 +62,8 @@ func newGuarded(t *testing.T, site http.Handler, secret string) *guarded {
 	return g
 }
 
-// unguarded is a request whose answer can be changed: not compressed.
-func unguarded(r *http.Request) *http.Request {
+// uncompressed is a request whose answer can be changed: not compressed.
+func uncompressed(r *http.Request) *http.Request {
 	r = r.Clone(r.Context())
 	r.Header.Del("Accept-Encoding")
 	return r

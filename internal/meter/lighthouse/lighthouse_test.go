@@ -28,7 +28,7 @@ func testJob(t testing.TB) meter.Job {
 func TestApplies(t *testing.T) {
 	t.Parallel()
 	job := testJob(t)
-	if ok, why := (Lighthouse{}).Applies(job); !ok || why != "1 pages on 2 devices" {
+	if ok, why := (Lighthouse{}).Applies(job); !ok || why != "1 page on 2 devices" {
 		t.Error(ok, why)
 	}
 	job.URL = ""
