@@ -3,6 +3,7 @@ package folder
 import (
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -37,4 +38,27 @@ func TestMakeRemovesWhatKilledRunsLeft(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) != 1 {
 		t.Errorf("left: %q, %v", left, err)
 	}
+}
+
+// Many runs that begin at once neither hinder nor remove each other's folders.
+func TestMakeAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 50 {
+				made, remove, err := Make(dir, "run-")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := os.WriteFile(filepath.Join(made, "x"), nil, 0o600); err != nil {
+					t.Errorf("the folder of a living run: %v", err)
+				}
+				remove()
+			}
+		})
+	}
+	all.Wait()
 }

@@ -8,13 +8,19 @@ import (
 	"syscall"
 )
 
-// hold locks a folder until this process ends.
+// hold locks a folder until this process ends. The lock is held before it has its name:
+// who looks for dead folders meanwhile would take it, and remove this one.
 func hold(folder string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	name := filepath.Join(folder, lockName)
+	f, err := os.OpenFile(name+"-new", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		err = os.Rename(name+"-new", name)
+	}
+	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
