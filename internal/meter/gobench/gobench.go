@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -158,7 +159,7 @@ func prepare(job meter.Job, programs string) ([]isolate.Command, error) {
 }
 
 // Read reads what one of the commands printed.
-func (GoBench) Read(_ meter.Job, command isolate.Command, ran isolate.Ran) (meter.Reading, error) {
+func (GoBench) Read(job meter.Job, command isolate.Command, ran isolate.Ran) (meter.Reading, error) {
 	switch command.Args[0] {
 	case "version":
 		fields := strings.Fields(string(ran.Stdout))
@@ -175,11 +176,11 @@ func (GoBench) Read(_ meter.Job, command isolate.Command, ran isolate.Ran) (mete
 		}
 		return meter.Reading{}, nil
 	}
-	return readResults(command, ran)
+	return readResults(job.Settings[Pattern], command, ran)
 }
 
-// readResults reads what a test program printed.
-func readResults(command isolate.Command, ran isolate.Ran) (meter.Reading, error) {
+// readResults reads what a test program printed about the benchmarks of a pattern.
+func readResults(pattern string, command isolate.Command, ran isolate.Ran) (meter.Reading, error) {
 	if ran.Ending == isolate.Exited && ran.Status != 0 {
 		interesting := func(line string) bool {
 			return strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") || strings.Contains(line, "--- FAIL:")
@@ -194,8 +195,30 @@ func readResults(command isolate.Command, ran isolate.Ran) (meter.Reading, error
 	if err != nil {
 		return meter.Reading{}, fmt.Errorf("the benchmarks in %s: %w", filepath.Base(command.Dir), err)
 	}
+	if err := r.asked(pattern); err != nil {
+		return meter.Reading{}, fmt.Errorf("the benchmarks in %s: %w", filepath.Base(command.Dir), err)
+	}
 	return r.reading()
 }
+
+// asked says that there are results of a benchmark that the pattern does not match. The
+// testing package runs none: something else printed them.
+func (r report) asked(pattern string) error {
+	matches, err := firstElement(pattern)
+	if err != nil {
+		return err
+	}
+	for _, one := range r.results {
+		name, _, _ := strings.Cut(one.name, "/")
+		if name = "Benchmark" + processors.ReplaceAllString(name, ""); !matches.MatchString(name) {
+			return fmt.Errorf("it has results of %.100s, which was not asked for", name)
+		}
+	}
+	return nil
+}
+
+// processors is what the testing package adds to a name.
+var processors = regexp.MustCompile(`-[0-9]+$`)
 
 // reading is the report in the words of a meter.
 func (r report) reading() (meter.Reading, error) {

@@ -282,6 +282,10 @@ func TestReadOfWhatEndedBadly(t *testing.T) {
 			t.Errorf("%s: %v", name, r.Values)
 		}
 	}
+	other := meter.Job{Settings: map[string]string{Pattern: "^BenchmarkOther$"}}
+	if r, err := (GoBench{}).Read(other, run, isolate.Ran{Ending: isolate.Exited, Stdout: []byte(whole)}); err == nil || !strings.Contains(err.Error(), "not asked for") {
+		t.Errorf("results of other benchmarks: %v, %v", r.Values, err)
+	}
 	version := isolate.Command{Args: []string{"version"}}
 	if _, err := (GoBench{}).Read(meter.Job{}, version, isolate.Ran{Ending: isolate.Exited, Stdout: []byte("hello\n")}); err == nil {
 		t.Error("another program passes for go")
