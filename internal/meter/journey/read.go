@@ -121,10 +121,26 @@ func (r *reader) values() {
 	put(cls, func(d document) (float64, bool) { return d.cls(), true }, "")
 	r.value(longTasks, blocking(pages), nil)
 	r.value(duration, r.report.Duration, nil)
+	r.elsewhere()
 	if r.report.Lost > 0 {
 		r.all.Doubts = append(r.all.Doubts, fmt.Sprintf("%s: the browser noted %.0f entries more than are kept", r.walk.subject(), r.report.Lost))
 	}
 	r.heap()
+}
+
+// elsewhere doubts a journey that saw no document of the site: all its values are of
+// another one.
+func (r *reader) elsewhere() {
+	site, err := url.Parse(r.job.URL)
+	if err != nil {
+		return // it would not have begun
+	}
+	for _, page := range r.report.Pages {
+		if at, err := url.Parse(page.URL); err == nil && at.Host == site.Host {
+			return
+		}
+	}
+	r.all.Doubts = append(r.all.Doubts, fmt.Sprintf("%s: the journey leads to %s, so that another site was measured", r.walk.subject(), r.path(r.report.Pages[0].URL)))
 }
 
 func (r *reader) heap() {

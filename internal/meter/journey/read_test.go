@@ -149,6 +149,19 @@ func TestReadGaps(t *testing.T) {
 	}
 }
 
+// A journey may leave the site, as to log in. One that saw nothing of it is doubted.
+func TestReadOfAnotherSite(t *testing.T) {
+	t.Parallel()
+	left := strings.Replace(good, "http://127.0.0.1:1/b\",\"ttfb", "https://login.example/b\",\"ttfb", 1)
+	for text, want := range map[string][]string{
+		left: nil, strings.Replace(left, "http://127.0.0.1:1/\"", "https://login.example/?token=abc\"", 1): {"list desktop: the journey leads to https://login.example/, so that another site was measured"},
+	} {
+		if got, err := readText(t, pureJob(t, showing), text); err != nil || !slices.Equal(got.Doubts, want) {
+			t.Errorf("doubts %q, %v; want %q", got.Doubts, err, want)
+		}
+	}
+}
+
 // A failed journey has an assertion that does not hold and no value.
 func TestReadFailure(t *testing.T) {
 	t.Parallel()
