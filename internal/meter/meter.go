@@ -135,6 +135,9 @@ type Value struct {
 type Gap struct {
 	Subject, Metric string
 	Why             string // what was observed: "the report has no audit speed-index"
+	// Needed says that nobody can do without it: the meter's values are not whole, even
+	// if no other subject has it and no limit is for it.
+	Needed bool
 }
 
 // A File is written for people, below Job.Scratch.

@@ -160,7 +160,7 @@ func (r *reader) value(metric string, value float64, unit measure.Unit, better m
 const maxValue = 1e15 // of anything that a page can have
 
 func (r *reader) gap(metric, why string) {
-	r.reading.Gaps = append(r.reading.Gaps, meter.Gap{Subject: r.subject, Metric: metric, Why: why})
+	r.reading.Gaps = append(r.reading.Gaps, meter.Gap{Subject: r.subject, Metric: metric, Why: why, Needed: metrics[metric].Compared})
 }
 
 func (r *reader) categories() {

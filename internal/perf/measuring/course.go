@@ -26,6 +26,7 @@ type course struct {
 	report verdict.Meter
 	doubts []string
 	basis  int // rounds of the base that ended
+	needed map[measure.Key]bool
 	values int // of head, and what a tool itself found right or wrong
 	// failures has the sides that are measured no more, and why.
 	failures map[measure.Side]failure
@@ -91,6 +92,9 @@ func (r *run) take(c *course, job meter.Job, reading meter.Reading) {
 		key := measure.Key{Meter: c.about.Name, Subject: gap.Subject, Metric: gap.Metric}
 		if _, known := r.seen.Gaps[key]; !known {
 			r.seen.Gaps[key] = fmt.Sprintf("%s: %s", where(job), gap.Why)
+		}
+		if gap.Needed {
+			c.needed[key] = true
 		}
 	}
 	for _, a := range reading.Assertions {
@@ -164,8 +168,9 @@ func (c *course) conclude(series []measure.Series, gaps map[measure.Key]string, 
 	}
 }
 
-// compareGaps are the values that compared metrics lack. Another metric that is
-// missing counts only for those who have a limit for it.
+// compareGaps are the values that compared metrics lack, and those that the meter itself
+// calls needed. Another metric that is missing counts only for those who have a limit
+// for it.
 func (c *course) compareGaps(series []measure.Series, gaps map[measure.Key]string) []string {
 	compared := map[string]bool{}
 	for _, s := range series {
@@ -175,7 +180,7 @@ func (c *course) compareGaps(series []measure.Series, gaps map[measure.Key]strin
 	}
 	var all []string
 	for key, why := range gaps {
-		if key.Meter == c.about.Name && (compared[key.Metric] || len(compared) == 0) {
+		if key.Meter == c.about.Name && (compared[key.Metric] || c.needed[key] || len(compared) == 0) {
 			all = append(all, fmt.Sprintf("%s %s: %s", key.Subject, key.Metric, why))
 		}
 	}

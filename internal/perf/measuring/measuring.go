@@ -121,7 +121,7 @@ type run struct {
 func (r *run) prepare(ctx context.Context) []*course {
 	var all []*course
 	for _, m := range r.Meters {
-		c := &course{meter: m, about: m.About()}
+		c := &course{meter: m, about: m.About(), needed: map[measure.Key]bool{}}
 		c.report = verdict.Meter{Name: c.about.Name, Does: c.about.Does, Versions: map[string]string{}}
 		c.report.Health, c.report.Why, c.report.Hint = r.precondition(ctx, c)
 		all = append(all, c)
