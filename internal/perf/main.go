@@ -25,7 +25,7 @@ func Spec() input.Spec { return inputs.Spec() }
 
 // Main runs one command and returns its exit status.
 func Main(env action.Env, args []string) int {
-	return program{now: time.Now, after: time.After, environ: os.Environ(), meters: meters.All, openTools: openToolbox, cache: cacheDir}.main(env, args)
+	return program{now: time.Now, after: time.After, environ: os.Environ(), meters: meters.All, openTools: openToolbox, cache: cacheDir, sandbox: sandbox}.main(env, args)
 }
 
 // A program is what a run has from its process.
@@ -36,6 +36,7 @@ type program struct {
 	meters    func(context.Context) []meter.Meter
 	cache     func() (string, error)
 	openTools func(lock, judged string, environ []string) (measuring.Finder, error)
+	sandbox   func(work string, environ []string) func(workspace string) measuring.Runner
 }
 
 func (p program) main(env action.Env, args []string) int {

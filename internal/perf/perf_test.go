@@ -56,6 +56,16 @@ func (nothing) Find(context.Context, string) (meter.Tool, error) { return meter.
 // A gate is one run with a gauge.
 func gate(t *testing.T, g gauge, now time.Time, env map[string]string, args ...string) (code int, out string, outputs map[string]string) {
 	t.Helper()
+	return ran(t, program{
+		now: func() time.Time { return now }, after: func(time.Duration) <-chan time.Time { return nil },
+		meters: func(context.Context) []meter.Meter { return []meter.Meter{g} }, cache: func() (string, error) { return t.TempDir(), nil },
+		openTools: func(string, string, []string) (measuring.Finder, error) { return nothing{}, nil }, sandbox: sandbox,
+	}, env, args...)
+}
+
+// ran is one run of a program.
+func ran(t *testing.T, p program, env map[string]string, args ...string) (code int, out string, outputs map[string]string) {
+	t.Helper()
 	var text bytes.Buffer
 	file, summary := filepath.Join(t.TempDir(), "output"), filepath.Join(t.TempDir(), "summary")
 	for _, f := range []string{file, summary} {
@@ -66,11 +76,6 @@ func gate(t *testing.T, g gauge, now time.Time, env map[string]string, args ...s
 	all := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": file, "GITHUB_STEP_SUMMARY": summary, "GITHUB_WORKSPACE": t.TempDir()}
 	for name, value := range env {
 		all[name] = value
-	}
-	p := program{
-		now: func() time.Time { return now }, after: func(time.Duration) <-chan time.Time { return nil },
-		meters: func(context.Context) []meter.Meter { return []meter.Meter{g} }, cache: func() (string, error) { return t.TempDir(), nil },
-		openTools: func(string, string, []string) (measuring.Finder, error) { return nothing{}, nil },
 	}
 	code = p.main(action.Env{Getenv: func(name string) string { return all[name] }, Stdout: &text, Stderr: &text}, args)
 	raw, err := os.ReadFile(file)

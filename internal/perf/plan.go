@@ -81,7 +81,7 @@ func (s *session) measure(ctx context.Context, work string) (measuring.Seen, err
 		noChromium = fmt.Errorf("there is no browser: looked for %w", noChromium)
 	}
 	plan := measuring.Plan{
-		Meters: s.meters, LeftOut: s.leftOut, Finder: s.finder, Sandbox: s.sandbox(work), Head: s.job(measure.Head),
+		Meters: s.meters, LeftOut: s.leftOut, Finder: s.finder, Sandbox: s.sandbox(work, s.environ), Head: s.job(measure.Head),
 		Chromium: chromium, NoChromium: noChromium, Rounds: s.Runs, Enough: s.enough,
 		Work: work, Keep: s.v.String("report-dir"), Timeout: s.v.Duration("tool-timeout"),
 		Now: s.now, After: s.after, Say: s.a.Print, Clean: s.a.Redact,
@@ -113,10 +113,10 @@ func (s *session) enough(series []measure.Series) int {
 	return compare.Rounds(max(1, len(families)), strata, s.v.Float("alpha"))
 }
 
-// sandbox returns what runs tools over a folder.
-func (s *session) sandbox(work string) func(workspace string) measuring.Runner {
+// sandbox returns what runs tools over a folder, and may write below work.
+func sandbox(work string, environ []string) func(workspace string) measuring.Runner {
 	return func(workspace string) measuring.Runner {
-		box, err := isolate.Open(workspace, s.environ)
+		box, err := isolate.Open(workspace, environ)
 		if err != nil {
 			return unopened{err}
 		}
