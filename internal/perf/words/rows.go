@@ -46,6 +46,8 @@ type Row struct {
 	// Aside rows say that a limit of a detail holds, or is not for this run: a number of
 	// them is enough where there is little room.
 	Aside bool
+	// Compared rows are of metrics that can be tested for changes.
+	Compared bool
 }
 
 // Rows has a row for each series, and one for each limit that has none, what matters
@@ -63,7 +65,7 @@ func Rows(r verdict.Result) []Row {
 	for _, s := range r.Series {
 		first := Row{Key: s.Key, Metric: Title(s.Metric, s.Key), Of: Subject(s.Key), Base: side(s, s.Base), Head: side(s, s.Head), Change: "–", Limit: "–", Rank: RankQuiet, Past: History(r, s)}
 		first.limits(budgets[s.Key])
-		first.Aside = s.Metric.Detail && first.Rank == RankQuiet
+		first.Aside, first.Compared = s.Metric.Detail && first.Rank == RankQuiet, s.Metric.Compared
 		delete(budgets, s.Key)
 		rows = append(rows, first.compared(comparisons[s.Key], r.Policy.Rule.Alpha)...)
 	}
@@ -76,8 +78,21 @@ func Rows(r verdict.Result) []Row {
 			rows = append(rows, row)
 		}
 	}
-	slices.SortStableFunc(rows, func(a, b Row) int { return int(a.Rank - b.Rank) })
+	slices.SortStableFunc(rows, func(a, b Row) int { return a.place() - b.place() })
 	return rows
+}
+
+// place orders rows: by rank, and of those that say nothing new first what can be
+// compared, and last the details.
+func (row Row) place() int {
+	place := 3 * int(row.Rank)
+	switch {
+	case row.Aside:
+		return place + 2
+	case row.Compared:
+		return place
+	}
+	return place + 1
 }
 
 func side(s measure.Series, points []measure.Point) string {
