@@ -160,23 +160,17 @@ func (r *reader) load() meter.Load {
 	}
 }
 
-// scenarios are names of ours, and absolute paths of scripts.
+// scenarios are names of ours, and scripts relative to the repository.
 func (r *reader) scenarios() []string {
 	var all []string
 	for _, name := range r.v.List("scenarios") {
 		switch {
 		case name == "all":
 			all = append(all, Scenarios...)
-		case slices.Contains(Scenarios, name):
-			all = append(all, name)
-		case strings.HasSuffix(name, ".js") || strings.HasSuffix(name, ".ts"):
-			if path := r.within(name); files.Exists(path) {
-				all = append(all, path)
-			} else {
-				r.problem("scenarios", "there is no script %s", name)
-			}
+		case slices.Contains(Scenarios, name), strings.HasSuffix(name, ".js"), strings.HasSuffix(name, ".ts"):
+			all = append(all, name) // the load says what is wrong with a script
 		default:
-			r.problem("scenarios", "%q is neither one of %s nor a script that ends with .js or .ts", name, strings.Join(append(Scenarios, "all"), ", "))
+			r.problem("scenarios", "%q is neither one of %s nor a script that ends with .js or .ts", name, strings.Join(append(slices.Clone(Scenarios), "all"), ", "))
 		}
 	}
 	if len(all) == 0 {

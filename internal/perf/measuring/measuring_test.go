@@ -86,15 +86,19 @@ func plan(t *testing.T, m meter.Meter, answers ...func() isolate.Ran) Plan {
 // Base and head take turns, and neither is always first.
 func TestSidesAreInterleaved(t *testing.T) {
 	t.Parallel()
-	var order []string
+	var order, workspaces []string
 	m := measures()
 	m.read = func(j meter.Job, _ isolate.Ran) (meter.Reading, error) {
+		workspaces = append(workspaces, j.Workspace)
 		order = append(order, fmt.Sprint(j.Side, j.Round))
 		return meter.Reading{Values: []meter.Value{{Subject: "/", Metric: latency, Value: float64(j.Round)}}}, nil
 	}
 	p := plan(t, m)
 	p.Base = &meter.Job{URL: "http://127.0.0.1:2"}
 	seen := p.Run(t.Context())
+	if !slices.Equal(slices.Compact(workspaces), []string{p.Head.Workspace}) {
+		t.Errorf("the sides ran in %q", workspaces)
+	}
 	want := []string{"base0", "head0", "head1", "base1", "base2", "head2"}
 	if diff := cmp.Diff(want, order); diff != "" {
 		t.Error(diff)

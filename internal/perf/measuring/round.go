@@ -54,6 +54,9 @@ func (r *run) job(c *course, side measure.Side, number int, began time.Time, att
 	job := r.Head
 	if side == measure.Base {
 		job = *r.Base
+		if c.about.ByURL { // the scripts and journeys that both sides run are head's
+			job.Workspace = r.Head.Workspace
+		}
 	}
 	job.Side, job.Round, job.Rounds = side, number, r.Rounds
 	job.Chromium, job.Tools, job.Began = r.Chromium, c.tools, began
