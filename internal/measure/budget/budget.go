@@ -98,13 +98,13 @@ type Budget struct {
 // String is the limit as people write it: "largest-contentful-paint < 2500 ms".
 func (b Budget) String() string { return b.Metric + " " + b.Text() }
 
-// Text is the limit without its metric: "< 2500 ms".
+// Text is the limit without its metric, as files write it: "< 2500 ms".
 func (b Budget) Text() string {
-	return string(b.Operator) + " " + b.With(b.Limit)
+	return string(b.Operator) + " " + b.with(b.Limit)
 }
 
-// With is a value in the unit of the limit, with all of its digits: "2500 ms", "1 %".
-func (b Budget) With(value float64) string {
+// with is a value in the unit of the limit, with all of its digits: "2500 ms", "1 %".
+func (b Budget) with(value float64) string {
 	text := strconv.FormatFloat(value, 'f', -1, 64)
 	switch b.Unit {
 	case "", measure.Score, measure.Count, measure.Shift:

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/measure"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // A Run is what budgets are held against: the values of head.
@@ -251,11 +252,11 @@ func (c *checker) missing(key measure.Key) string {
 	case len(c.rounds[key.Meter+"\x00"+key.Subject]) == 0:
 		return fmt.Sprintf("no round of %s %s gave a value", key.Meter, key.Subject)
 	case key.Meter != Lighthouse || c.run.Lighthouse == "":
-		return fmt.Sprintf("%s of %s %s gave no value of %s", count(rounds, "round"), key.Meter, key.Subject, key.Metric)
+		return fmt.Sprintf("%s of %s %s gave no value of %s", plain.Count(rounds, "round"), key.Meter, key.Subject, key.Metric)
 	case !has(c.run.Lighthouse, auditOf(key.Metric)):
 		return lacks(c.run.Lighthouse, auditOf(key.Metric))
 	}
-	return fmt.Sprintf("Lighthouse %s should give a value of %s, and gave none in %s", c.run.Lighthouse, key.Metric, count(rounds, "round"))
+	return fmt.Sprintf("Lighthouse %s should give a value of %s, and gave none in %s", c.run.Lighthouse, key.Metric, plain.Count(rounds, "round"))
 }
 
 // aggregate returns the value that is held against the limit, or why there is none.
@@ -271,7 +272,7 @@ func (c *checker) aggregate(b Budget, s measure.Series) (value float64, missing 
 		return extreme(values, b.Operator.above()), ""
 	case Pessimistic:
 		if all := c.roundsOf(s.Key); len(values) < all {
-			return 0, fmt.Sprintf("%s of %d gave no value, and %s takes the worst of all", count(all-len(values), "round"), all, b.Aggregation)
+			return 0, fmt.Sprintf("%s of %d gave no value, and %s takes the worst of all", plain.Count(all-len(values), "round"), all, b.Aggregation)
 		}
 		return extreme(values, !b.Operator.above()), ""
 	case MedianRun:
@@ -292,12 +293,4 @@ func extreme(values []float64, largest bool) float64 {
 		return slices.Max(values)
 	}
 	return slices.Min(values)
-}
-
-// count returns "1 round", "2 rounds".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
 	"github.com/candlefish/deploy-action/internal/stat/twosample"
 )
 
@@ -33,7 +34,7 @@ func TestTableOfRounds(t *testing.T) {
 	for unit, floor := range defaultFloors {
 		row := "| " + string(unit) + " | "
 		if floor.Absolute > 0 && (floor.Relative > 0 || unit == "ms" || unit == "B") {
-			row += number(floor.Absolute)
+			row += quantity.Exact("", floor.Absolute)
 		}
 		if !strings.Contains(string(text), row) {
 			t.Errorf("the table of floors has no row %q", row)

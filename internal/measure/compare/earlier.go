@@ -6,6 +6,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/measure"
 	"github.com/candlefish/deploy-action/internal/measure/history"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 	"github.com/candlefish/deploy-action/internal/stat/twosample"
 )
 
@@ -35,11 +36,11 @@ func Baseline(series []measure.Series, earlier history.Environment, rule Rule) [
 		}
 		d.BaseN, d.HeadN, d.Base = len(jobs), 1, measure.Median(jobs)
 		if n := leastJobs - len(jobs); n > 0 {
-			d.none(fmt.Sprintf("there are %s of this environment that passed, %d more needed", plural(len(jobs), "earlier job"), n))
+			d.none(fmt.Sprintf("there are %s of this environment that passed, %d more needed", plain.Count(len(jobs), "earlier job"), n))
 			return estimate{}
 		}
 		if len(s.Head) < rounds {
-			d.none(fmt.Sprintf("head has %s, the earlier jobs have %d or more", plural(len(s.Head), "round"), rounds))
+			d.none(fmt.Sprintf("head has %s, the earlier jobs have %d or more", plain.Count(len(s.Head), "round"), rounds))
 			return estimate{}
 		}
 		mean, deviation := moments(jobs)
@@ -76,7 +77,7 @@ func Anchor(series []measure.Series, earlier history.Environment, rule Rule) []C
 		}
 		d.Base, d.BaseN = anchor.Median, 1
 		if n := leastAnchored - len(last); n > 0 {
-			d.none(fmt.Sprintf("with this one there are %s of this environment that passed, %d more needed", plural(len(last), "job"), n))
+			d.none(fmt.Sprintf("with this one there are %s of this environment that passed, %d more needed", plain.Count(len(last), "job"), n))
 			return estimate{}
 		}
 		d.Effect = worseSign(s.Metric) * twosample.Cliff(last, []float64{anchor.Median})

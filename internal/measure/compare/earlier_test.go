@@ -102,7 +102,7 @@ func TestFalseAlarmsAgainstEarlierJobs(t *testing.T) {
 	t.Parallel()
 	for name, compare := range map[string]func([]measure.Series, history.Environment, Rule) []Comparison{"baseline": Baseline, "anchor": Anchor} {
 		r, alarms := rand.New(rand.NewPCG(31, 32)), 0
-		const runs = 1000
+		const runs = 300
 		job := func() history.Run {
 			return history.RunOf(time.Unix(0, 0), "", "", history.Passed, run{families: 11, strata: 2, rounds: 5, noise: noises["lognormal"], floor: tiny}.series(r))
 		}

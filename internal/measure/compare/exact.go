@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/candlefish/deploy-action/internal/measure"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
 )
 
 // exact compares a metric that does not vary: the values themselves are the proof. If
@@ -45,7 +46,7 @@ func varies(side string, values []float64, unit measure.Unit) string {
 		return ""
 	}
 	return fmt.Sprintf("; the rounds of %s differ, %s to %s, although this metric should not vary between runs of one version",
-		side, Amount(low, unit), Amount(high, unit))
+		side, quantity.Beside(unit, low, high), quantity.Beside(unit, high, low))
 }
 
 // exactly is the sentence about a metric that was compared as it is.

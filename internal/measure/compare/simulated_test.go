@@ -9,36 +9,52 @@ import (
 	"github.com/candlefish/deploy-action/internal/measure"
 )
 
-// In 2,000 runs in which nothing changed, of 11 metrics with 2 subjects each and 5
-// rounds on each side, the share of runs in which anything at all is worse is at most
-// alpha, within four standard deviations of a binomial number; without a floor's help.
+// In runs in which nothing changed, of 11 metrics with 2 subjects each and 5 rounds on
+// each side, the share of runs in which anything at all is worse is at most alpha,
+// within four standard deviations of a binomial number; without a floor's help.
 func TestFalseAlarms(t *testing.T) {
 	t.Parallel()
 	for name, n := range noises {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			runs, alarms, better := 2000, 0, 0
-			if testing.Short() {
-				runs = 300
-			}
-			r, rule := rand.New(rand.NewPCG(11, 12)), DefaultRule()
-			rule.Effect = 0
-			for range runs {
-				drafts, _, _ := decide(run{families: 11, strata: 2, rounds: 5, noise: n, floor: tiny}.series(r), rule)
-				has := func(c Change) int {
-					if slices.ContainsFunc(drafts, func(d draft) bool { return d.Change == c }) {
-						return 1
-					}
-					return 0
-				}
-				alarms, better = alarms+has(Worse), better+has(BetterThan)
-			}
-			t.Logf("%d of %d runs had a false alarm, %d a false improvement; %d are allowed", alarms, runs, better, binomialMost(runs, rule.Alpha))
-			if most := binomialMost(runs, rule.Alpha); alarms > most || better > most {
-				t.Errorf("%d of %d runs had a false alarm and %d a false improvement, at most %d may", alarms, runs, better, most)
+			falseAlarms(t, n, 300)
+		})
+	}
+}
+
+// The benchmark holds the same of 2,000 runs, which take minutes and bound the share
+// more closely.
+func BenchmarkFalseAlarms(b *testing.B) {
+	for name, n := range noises {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				const runs = 2000
+				b.ReportMetric(float64(falseAlarms(b, n, runs))/runs, "alarms/run")
 			}
 		})
 	}
+}
+
+func falseAlarms(t testing.TB, n noise, runs int) int {
+	alarms, better := 0, 0
+	r, rule := rand.New(rand.NewPCG(11, 12)), DefaultRule()
+	rule.Effect = 0
+	for range runs {
+		drafts, _, _ := decide(run{families: 11, strata: 2, rounds: 5, noise: n, floor: tiny}.series(r), rule)
+		has := func(c Change) int {
+			if slices.ContainsFunc(drafts, func(d draft) bool { return d.Change == c }) {
+				return 1
+			}
+			return 0
+		}
+		alarms, better = alarms+has(Worse), better+has(BetterThan)
+	}
+	most := binomialMost(runs, rule.Alpha)
+	t.Logf("%d of %d runs had a false alarm, %d a false improvement; %d are allowed", alarms, runs, better, most)
+	if alarms > most || better > most {
+		t.Errorf("%d of %d runs had a false alarm and %d a false improvement, at most %d may", alarms, runs, better, most)
+	}
+	return alarms
 }
 
 // Another metric that did change, in one subject or in all, makes no more false alarms
@@ -46,10 +62,8 @@ func TestFalseAlarms(t *testing.T) {
 func TestFalseAlarmsBesideTrueOnes(t *testing.T) {
 	t.Parallel()
 	for _, only := range []string{"", "s0"} {
-		runs, alarms := 1500, 0
-		if testing.Short() {
-			runs = 200
-		}
+		const runs = 250
+		alarms := 0
 		r, rule := rand.New(rand.NewPCG(13, 14)), DefaultRule()
 		s := run{families: 4, strata: 2, rounds: 6, noise: noises["lognormal"], floor: tiny, only: only, worse: map[string]float64{"m0": 3, "m1": 3}}
 		for range runs {
@@ -108,10 +122,7 @@ func TestPlantedChanges(t *testing.T) {
 // an estimate from one run, so the mean over runs is held: 65 to 95 % for 80 %.
 func TestCouldSeeIsCalibrated(t *testing.T) {
 	t.Parallel()
-	runs := 120
-	if testing.Short() {
-		runs = 60
-	}
+	const runs = 60
 	for _, c := range []struct {
 		noise  string
 		run    run
@@ -164,7 +175,7 @@ func TestCouldSeeIsCalibrated(t *testing.T) {
 func TestSubjectsOfOneRoundAreNoIndependentEvidence(t *testing.T) {
 	t.Parallel()
 	r, alarms := rand.New(rand.NewPCG(19, 20)), 0
-	const runs = 500
+	const runs = 250
 	for range runs {
 		base, head := noises["lognormal"](r, 5, machine(r, 5))
 		var all []measure.Series

@@ -11,6 +11,8 @@ import (
 	"github.com/candlefish/deploy-action/internal/measure/budget"
 	"github.com/candlefish/deploy-action/internal/measure/compare"
 	"github.com/candlefish/deploy-action/internal/measure/history"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // An Input is what a verdict is made of. Judge changes nothing of it. The fields are
@@ -136,7 +138,7 @@ func (r *Result) noValues() []Reason {
 	for _, meter := range meters {
 		all := of[meter]
 		for _, b := range all[:min(len(all), few)] {
-			reasons = append(reasons, Reason{Text: fmt.Sprintf("The limit %s%s has no value: %s.", b.Budget, ofSubject(b.Key), cmp.Or(b.Missing, "its severity is unknown")), Keys: []measure.Key{b.Key}})
+			reasons = append(reasons, Reason{Text: fmt.Sprintf("The limit %s %s %s%s has no value: %s.", b.Budget.Metric, b.Operator, quantity.Exact(unit(b), b.Limit), ofSubject(b.Key), cmp.Or(b.Missing, "its severity is unknown")), Keys: []measure.Key{b.Key}})
 		}
 		if rest := all[min(len(all), few):]; len(rest) > 0 {
 			more := Reason{Text: plural(len(rest), "more limit of "+meter+" has", "more limits of "+meter+" have") + " no value."}
@@ -171,7 +173,7 @@ func (r *Result) undecided() []Reason {
 	}
 	var reasons []Reason
 	for _, why := range whys {
-		what := count(len(keys[why]), "metric")
+		what := plain.Count(len(keys[why]), "metric")
 		if len(keys[why]) == 1 {
 			what = keys[why][0].String()
 		}

@@ -74,10 +74,10 @@ func TestJudge(t *testing.T) {
 		reason string
 	}{
 		"healthy":        {func(*Input) {}, Pass, "2 limits hold.\nNo metric of 2 got worse, compared with base abc1234, 5 rounds each; this run could have seen changes of 8 %, with a probability of 80 %.\n"},
-		"limit":          {func(in *Input) { in.Budgets[1] = checked("fcp", 1800, 1800) }, Refused, "fcp of / mobile is 1800 ms (median of 5 rounds); the limit is < 1800 ms, by default."},
-		"close limit":    {func(in *Input) { in.Budgets[1] = checked("fcp", 1800.3, 1800.2) }, Refused, "fcp of / mobile is 1800.3 ms (median of 5 rounds); the limit is < 1800.2 ms"},
+		"limit":          {func(in *Input) { in.Budgets[1] = checked("fcp", 1800, 1800) }, Refused, "fcp of / mobile is 1.8 s (median of 5 rounds); the limit is < 1.8 s, by default."},
+		"close limit":    {func(in *Input) { in.Budgets[1] = checked("fcp", 1800.3, 1800.2) }, Refused, "fcp of / mobile is 1.8003 s (median of 5 rounds); the limit is < 1.8002 s"},
 		"warning":        {func(in *Input) { in.Budgets[1] = checked("fcp", 1900, 1800); in.Budgets[1].Severity = budget.Warn }, Pass, "1 limit holds.\nNo metric"},
-		"warning named":  {func(in *Input) { in.Budgets[1] = checked("fcp", 1900, 1800); in.Budgets[1].Severity = budget.Warn }, Pass, "Warning: fcp of / mobile is 1900 ms"},
+		"warning named":  {func(in *Input) { in.Budgets[1] = checked("fcp", 1900, 1800); in.Budgets[1].Severity = budget.Warn }, Pass, "Warning: fcp of / mobile is 1.9 s"},
 		"severity":       {func(in *Input) { in.Budgets[1] = checked("fcp", 1900, 1800); in.Budgets[1].Severity = "" }, Inconclusive, "has no value: its severity is unknown"},
 		"no value":       {func(in *Input) { missing(in, budget.Error) }, Inconclusive, "The limit tbt <= 200 of / mobile has no value: 2 rounds gave no value of tbt."},
 		"no value, warn": {func(in *Input) { missing(in, budget.Warn) }, Pass, "Warning: 1 limit that only warns has no value."},
@@ -88,7 +88,7 @@ func TestJudge(t *testing.T) {
 		}, Pass,
 			"1 limit does not apply to this run."},
 		"worse": {func(in *Input) { in.Comparisons[0].Change = compare.Worse }, Refused,
-			"lcp of / mobile got worse: 1200 ms instead of 1000 ms, +20 %, against the base."},
+			"lcp of / mobile got worse: 1.2 s instead of 1 s, +20 %, against the base."},
 		"better":          {func(in *Input) { in.Comparisons[0].Change = compare.BetterThan }, Pass, "lcp of / mobile got better"},
 		"assertion":       {func(in *Input) { in.Assertions[0].Holds = false; in.Assertions[0].Why = "p(95) is 2100." }, Refused, "load, basic, round 1: p(95)<2000 does not hold: p(95) is 2100."},
 		"not enough data": {func(in *Input) { in.Comparisons[0].Change = compare.NotEnoughData }, Inconclusive, "There is not enough data to say whether lighthouse / mobile lcp changed: Three rounds can prove nothing."},

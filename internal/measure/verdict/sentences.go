@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/candlefish/deploy-action/internal/measure"
 	"github.com/candlefish/deploy-action/internal/measure/budget"
 	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
+	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
 // passed says why a run passed, and what that is worth.
@@ -57,7 +58,7 @@ func (r *Result) nothingWorse(uncompared string) []Reason {
 		}
 	}
 	if len(saw) == 0 {
-		return []Reason{{Text: fmt.Sprintf("None of %s had enough data to say whether something changed.", count(len(r.Comparisons), "comparison"))}}
+		return []Reason{{Text: fmt.Sprintf("None of %s had enough data to say whether something changed.", plain.Count(len(r.Comparisons), "comparison"))}}
 	}
 	text := fmt.Sprintf("No metric of %d got worse", len(keys))
 	if len(r.Compared) > 0 {
@@ -81,16 +82,16 @@ func (r *Result) couldSee(saw []compare.Comparison) string {
 	}
 	text := ""
 	if most > 0 {
-		text = fmt.Sprintf("; this run could have seen changes of %s", percent(least))
-		if percent(least) != percent(most) {
-			text += " to " + percent(most) + ", depending on the metric"
+		text = fmt.Sprintf("; this run could have seen changes of %s", quantity.Percent(least))
+		if quantity.Percent(least) != quantity.Percent(most) {
+			text += " to " + quantity.Percent(most) + ", depending on the metric"
 		}
 		if p := r.Policy.Rule.Power; p > 0 && p < 1 {
-			text += fmt.Sprintf(", with a probability of %s", percent(p))
+			text += fmt.Sprintf(", with a probability of %s", quantity.Percent(p))
 		}
 	}
 	if blind > 0 {
-		text += fmt.Sprintf("; for %s it could not have seen any change", count(blind, "metric"))
+		text += fmt.Sprintf("; for %s it could not have seen any change", plain.Count(blind, "metric"))
 	}
 	return text
 }
@@ -149,7 +150,7 @@ func (r *Result) leftOpen() []Reason {
 		}
 	}
 	if len(open) > 0 {
-		reasons = append(reasons, Reason{Text: fmt.Sprintf("There is not enough data to say whether %s changed.", count(len(open), "metric")), Keys: open})
+		reasons = append(reasons, Reason{Text: fmt.Sprintf("There is not enough data to say whether %s changed.", plain.Count(len(open), "metric")), Keys: open})
 	}
 	for _, m := range r.Meters {
 		if r.optional(m.Name) && m.Health != Healthy && !idle(m) {
@@ -159,22 +160,24 @@ func (r *Result) leftOpen() []Reason {
 	return reasons
 }
 
+// unit is that of a limit and its value.
+func unit(b budget.Checked) measure.Unit { return cmp.Or(b.Metric.Unit, b.Unit) }
+
 // limitText says of a limit that it does not hold.
 func limitText(b budget.Checked) string {
-	how := string(cmp.Or(b.Aggregation, budget.Median))
-	value := amount(b.Value, b.Metric.Unit)
-	if b.Operator.Holds(rounded(b.Value), b.Limit) || b.Metric.Unit == measure.Share {
-		value = b.With(b.Value) // the digits that decide
+	value, limit := quantity.Beside(unit(b), b.Value, b.Limit), quantity.Beside(unit(b), b.Limit, b.Value)
+	if value == limit { // the digits that decide
+		value, limit = quantity.Exact(unit(b), b.Value), quantity.Exact(unit(b), b.Limit)
 	}
-	return fmt.Sprintf("%s%s is %s (%s of %s); the limit is %s, by %s.",
-		cmp.Or(b.Metric.Title, b.Key.Metric), ofSubject(b.Key), value, how, count(b.Rounds, "round"), b.Text(), b.From)
+	return fmt.Sprintf("%s%s is %s (%s of %s); the limit is %s %s, by %s.",
+		cmp.Or(b.Metric.Title, b.Key.Metric), ofSubject(b.Key), value, cmp.Or(b.Aggregation, budget.Median), plain.Count(b.Rounds, "round"), b.Operator, limit, b.From)
 }
 
 // changeText says how much a metric changed.
 func changeText(c compare.Comparison, what string) string {
-	text := fmt.Sprintf("%s%s %s: %s instead of %s", cmp.Or(c.Metric.Title, c.Key.Metric), ofSubject(c.Key), what, amount(c.Head, c.Metric.Unit), amount(c.Base, c.Metric.Unit))
+	text := fmt.Sprintf("%s%s %s: %s instead of %s", cmp.Or(c.Metric.Title, c.Key.Metric), ofSubject(c.Key), what, quantity.Beside(c.Metric.Unit, c.Head, c.Base), quantity.Beside(c.Metric.Unit, c.Base, c.Head))
 	if c.Base != 0 && !math.IsInf(c.Shift/c.Base, 0) && !math.IsNaN(c.Shift) {
-		text += fmt.Sprintf(", %+.*f %%", digits(c.Shift/c.Base*100), c.Shift/c.Base*100)
+		text += ", " + quantity.SignedPercent(c.Shift/c.Base)
 	}
 	if c.Against != "" {
 		text += ", against the " + string(c.Against)
@@ -210,56 +213,6 @@ func ofSubject(k measure.Key) string {
 		return " of " + k.Meter
 	}
 	return " of " + k.Subject
-}
-
-// amount is a value with its unit, as people read it: "2480 ms", "0.08", "12 %".
-func amount(v float64, unit measure.Unit) string {
-	switch unit {
-	case measure.Share:
-		return percent(v)
-	case "", measure.Score, measure.Count, measure.Shift:
-		return strconv.FormatFloat(rounded(v), 'f', -1, 64)
-	}
-	return strconv.FormatFloat(rounded(v), 'f', -1, 64) + " " + string(unit)
-}
-
-// rounded keeps four significant digits, and all that are before the point.
-func rounded(v float64) float64 {
-	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
-		return v
-	}
-	if math.Abs(v) >= 1000 {
-		return math.Round(v)
-	}
-	short, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // it was just formatted
-	return short
-}
-
-func percent(share float64) string {
-	text := strconv.FormatFloat(share*100, 'f', digits(share*100), 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text + " %"
-}
-
-// digits is how many digits after the point a percentage has.
-func digits(p float64) int {
-	switch p = math.Abs(p); {
-	case p >= 10 || p == 0:
-		return 0
-	case p >= 1:
-		return 1
-	}
-	return 2
-}
-
-// count returns "1 metric", "2 metrics".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func plural(n int, one, many string) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/measure"
 	"github.com/candlefish/deploy-action/internal/measure/budget"
 	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
 	"github.com/candlefish/deploy-action/internal/measure/verdict"
 	"github.com/candlefish/deploy-action/internal/report/plain"
 )
@@ -45,9 +46,9 @@ func Delta(c compare.Comparison, alpha float64) string {
 	if c.BaseN == 0 || c.HeadN == 0 || !finite(c.Shift) {
 		return "–"
 	}
-	text := Signed(c.Metric.Unit, c.Shift)
+	text := quantity.Signed(c.Metric.Unit, c.Shift)
 	if c.Base > 0 && c.Shift != 0 {
-		text += " (" + signedPercent(c.Shift/c.Base) + ")"
+		text += " (" + quantity.SignedPercent(c.Shift/c.Base) + ")"
 	}
 	switch {
 	case c.Metric.Exact:
@@ -61,16 +62,9 @@ func Delta(c compare.Comparison, alpha float64) string {
 // Interval is the interval of a bounded comparison.
 func Interval(c compare.Comparison, alpha float64) string {
 	if !(alpha > 0 && alpha < 1) {
-		return fmt.Sprintf("between %s and %s", Signed(c.Metric.Unit, c.Low), Signed(c.Metric.Unit, c.High))
+		return fmt.Sprintf("between %s and %s", quantity.Signed(c.Metric.Unit, c.Low), quantity.Signed(c.Metric.Unit, c.High))
 	}
-	return fmt.Sprintf("%s between %s and %s", Percent(1-alpha), Signed(c.Metric.Unit, c.Low), Signed(c.Metric.Unit, c.High))
-}
-
-func signedPercent(share float64) string {
-	if share < 0 {
-		return "-" + Percent(-share)
-	}
-	return "+" + Percent(share)
+	return fmt.Sprintf("%s between %s and %s", quantity.Percent(1-alpha), quantity.Signed(c.Metric.Unit, c.Low), quantity.Signed(c.Metric.Unit, c.High))
 }
 
 // CouldSee says how small a change the run would have reported, "" if that is not known
@@ -79,14 +73,7 @@ func CouldSee(c compare.Comparison) string {
 	if !finite(c.CouldSee) || c.CouldSee <= 0 || c.Metric.Exact {
 		return ""
 	}
-	size := Value(c.Metric.Unit, c.CouldSee)
-	if c.Metric.Unit == measure.Share || c.Metric.Unit == measure.Score {
-		size = Signed(c.Metric.Unit, c.CouldSee)[1:]
-	}
-	if c.Base > 0 {
-		return fmt.Sprintf("this run could have seen a change of %s (%s)", Percent(c.CouldSee/c.Base), size)
-	}
-	return "this run could have seen a change of " + size
+	return c.Sees()
 }
 
 // Finding is what a comparison found: its change, why, and what it could have seen.
@@ -123,7 +110,7 @@ func With(a compare.Against) string {
 // Compared is a comparison in a sentence.
 func Compared(c compare.Comparison, alpha float64) string {
 	of := Title(c.Metric, c.Key) + " of " + Subject(c.Key)
-	values := fmt.Sprintf("%s to %s, %s", Beside(c.Metric.Unit, c.Base, c.Head), Beside(c.Metric.Unit, c.Head, c.Base), Delta(c, alpha))
+	values := fmt.Sprintf("%s to %s, %s", quantity.Beside(c.Metric.Unit, c.Base, c.Head), quantity.Beside(c.Metric.Unit, c.Head, c.Base), Delta(c, alpha))
 	switch c.Change {
 	case compare.Worse, compare.BetterThan:
 		return fmt.Sprintf("%s is %s than %s: %s", of, Change(c), With(c.Against), values)
@@ -137,7 +124,7 @@ func unit(c budget.Checked) measure.Unit { return cmp.Or(c.Metric.Unit, c.Unit) 
 
 // Limit is a budget's limit: "< 2.5 s".
 func Limit(c budget.Checked) string {
-	return plain.Text(string(c.Operator), 4) + " " + Beside(unit(c), c.Limit, c.Value)
+	return plain.Text(string(c.Operator), 4) + " " + quantity.Beside(unit(c), c.Limit, c.Value)
 }
 
 // Measurement is a budget's value, "not measured" if there is none.
@@ -145,7 +132,7 @@ func Measurement(c budget.Checked) string {
 	if !hasValue(c) || !finite(c.Value) || c.Rounds == 0 {
 		return "not measured"
 	}
-	return Beside(unit(c), c.Value, c.Limit)
+	return quantity.Beside(unit(c), c.Value, c.Limit)
 }
 
 func hasValue(c budget.Checked) bool {
@@ -247,3 +234,5 @@ func Anchor(r verdict.Result, k measure.Key) (float64, bool) {
 	}
 	return math.NaN(), false
 }
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

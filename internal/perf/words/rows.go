@@ -8,6 +8,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/measure"
 	"github.com/candlefish/deploy-action/internal/measure/budget"
 	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
 	"github.com/candlefish/deploy-action/internal/measure/verdict"
 	"github.com/candlefish/deploy-action/internal/report/plain"
 )
@@ -99,7 +100,7 @@ func side(s measure.Series, points []measure.Point) string {
 	if len(points) == 0 {
 		return "–"
 	}
-	return Value(s.Metric.Unit, measure.Median(measure.Values(points)))
+	return quantity.Value(s.Metric.Unit, measure.Median(measure.Values(points)))
 }
 
 // limits adds what became of the row's limits.
@@ -155,9 +156,9 @@ func (row Row) compared(all []compare.Comparison, alpha float64) []Row {
 		}
 		one.Change = Delta(c, alpha)
 		if c.BaseN > 0 {
-			one.Base = Beside(c.Metric.Unit, c.Base, c.Head)
+			one.Base = quantity.Beside(c.Metric.Unit, c.Base, c.Head)
 			if i > 0 || row.Rank > RankWarned {
-				one.Head = Beside(c.Metric.Unit, c.Head, c.Base)
+				one.Head = quantity.Beside(c.Metric.Unit, c.Head, c.Base)
 			}
 		}
 		one.Says = strings.TrimPrefix(one.Says+"; "+Finding(c), "; ")

@@ -1,3 +1,8 @@
+// Package words says in plain text what a performance run says: all views use these
+// sentences, and escape them for their medium.
+//
+// Every sentence is a claim: "no change seen" stands beside the change that would have
+// been seen, and what was not measured is said to be so, never 0.
 package words
 
 import (

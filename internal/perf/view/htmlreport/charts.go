@@ -8,6 +8,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/measure"
 	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
 	"github.com/candlefish/deploy-action/internal/measure/verdict"
 	"github.com/candlefish/deploy-action/internal/perf/words"
 	"github.com/candlefish/deploy-action/internal/report/plain"
@@ -80,7 +81,7 @@ func (a axis) ticks(u measure.Unit) []level {
 	const most = 6
 	for i := math.Ceil(a.low / step); i*step <= a.high && len(all) < most; i++ {
 		v := i * step
-		all = append(all, level{Y: a.at(v), Text: words.Beside(u, v, v+step)})
+		all = append(all, level{Y: a.at(v), Text: quantity.Beside(u, v, v+step)})
 	}
 	return all
 }
@@ -145,7 +146,7 @@ func newChart(id string, s measure.Series, row words.Row, limit, anchor *float64
 		switch {
 		case one.at == nil:
 		case far(*one.at, values):
-			notes = append(notes, fmt.Sprintf("The %s, %s, is outside of the chart.", one.name, words.Value(u, *one.at)))
+			notes = append(notes, fmt.Sprintf("The %s, %s, is outside of the chart.", one.name, quantity.Value(u, *one.at)))
 		default:
 			shown = append(shown, *one.at)
 		}
@@ -217,7 +218,7 @@ func describe(u measure.Unit, past []words.Past) string {
 			red++
 		}
 	}
-	return fmt.Sprintf("Medians of %s, from %s to %s. The last one is %s. %s refused.", plain.Count(len(past), "run"), words.Value(u, low), words.Value(u, high), words.Value(u, past[len(past)-1].Median), plain.Number(red))
+	return fmt.Sprintf("Medians of %s, from %s to %s. The last one is %s. %s refused.", plain.Count(len(past), "run"), quantity.Value(u, low), quantity.Value(u, high), quantity.Value(u, past[len(past)-1].Median), plain.Number(red))
 }
 
 // newStrip draws the rounds of base and head; nil without both.
@@ -236,7 +237,7 @@ func newStrip(id string, s measure.Series, c compare.Comparison, alpha float64, 
 	p := &strip{ID: id + "-rounds", Title: "Rounds: " + title, BaseAt: x.at(at), HeadAt: x.at(measure.Median(head)), Bounded: bounded}
 	p.Ticks = x.ticks(s.Metric.Unit)
 	p.Base, p.Head = dots(base, x, 28), dots(head, x, 62)
-	p.Desc = fmt.Sprintf("%s of base with the median %s, %s of head with the median %s.", plain.Count(len(base), "round"), words.Value(s.Metric.Unit, at), plain.Count(len(head), "round"), words.Value(s.Metric.Unit, measure.Median(head)))
+	p.Desc = fmt.Sprintf("%s of base with the median %s, %s of head with the median %s.", plain.Count(len(base), "round"), quantity.Value(s.Metric.Unit, at), plain.Count(len(head), "round"), quantity.Value(s.Metric.Unit, measure.Median(head)))
 	if bounded {
 		p.From, p.To, p.Shift = x.at(at+c.Low), x.at(at+c.High), x.at(at+c.Shift)
 		p.Desc += " Change: " + words.Delta(c, alpha) + "."

@@ -15,6 +15,7 @@ import (
 
 	"github.com/candlefish/deploy-action/internal/measure"
 	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/quantity"
 	"github.com/candlefish/deploy-action/internal/measure/verdict"
 	"github.com/candlefish/deploy-action/internal/perf/words"
 	"github.com/candlefish/deploy-action/internal/report/htmlpage"
@@ -184,7 +185,7 @@ func (c *card) draw(r verdict.Result, s measure.Series, limit *float64, compared
 		var values []string
 		points := s.Of(side)
 		for _, p := range points[:min(len(points), 100)] {
-			values = append(values, words.Value(s.Metric.Unit, p.Value))
+			values = append(values, quantity.Value(s.Metric.Unit, p.Value))
 		}
 		if len(values) > 0 {
 			c.Rounds = append(c.Rounds, [2]string{string(side), strings.Join(values, ", ")})
@@ -198,7 +199,7 @@ func (c *card) draw(r verdict.Result, s measure.Series, limit *float64, compared
 		if p.Now {
 			what = "this run"
 		}
-		c.Medians = append(c.Medians, [3]string{strings.TrimSpace(p.Day + " " + p.Commit), words.Value(s.Metric.Unit, p.Median), what})
+		c.Medians = append(c.Medians, [3]string{strings.TrimSpace(p.Day + " " + p.Commit), quantity.Value(s.Metric.Unit, p.Median), what})
 	}
 }
 

@@ -1,9 +1,6 @@
-// Package words says in plain text what a performance run says: all views use these
-// sentences, and escape them for their medium.
-//
-// Every sentence is a claim: "no change seen" stands beside the change that would have
-// been seen, and what was not measured is said to be so, never 0.
-package words
+// Package quantity prints values with their units as people read them: "2.5 s", "61.2
+// kB", "85 of 100", "1.2 %".
+package quantity
 
 import (
 	"math"
@@ -14,8 +11,12 @@ import (
 	"github.com/candlefish/deploy-action/internal/report/plain"
 )
 
-// maxDigits is how many significant digits tell two values apart at most.
-const maxDigits = 7
+// Significant digits: maxDigits tell two values apart at most; exactDigits leave out the
+// error of binary numbers, 0.07 * 100 being a little more than 7.
+const (
+	maxDigits   = 7
+	exactDigits = 15
+)
 
 // Value is a value with its unit, to 3 significant digits: "2.5 s", "12.3 kB", "85 of
 // 100", "1.2 %". One that is no finite number is "–".
@@ -32,23 +33,50 @@ func Beside(u measure.Unit, v, other float64) string {
 	return value(u, v, maxDigits)
 }
 
+// Exact is Value with all digits that a person wrote: "2.5 s", "61.24 kB".
+func Exact(u measure.Unit, v float64) string { return value(u, v, exactDigits) }
+
 // Signed is a difference of two values: "+180 ms", "-0.02", "-3 points".
 func Signed(u measure.Unit, v float64) string {
-	sign := "+"
-	if v < 0 {
-		sign, v = "-", -v
-	}
 	switch {
 	case !finite(v):
 		return "–"
 	case v == 0:
 		return "±" + value(u, 0, 3)
-	case u == measure.Score:
-		return sign + digits(100*v, 3) + " points"
-	case u == measure.Share:
-		return sign + digits(100*v, 3) + " percentage points"
+	case v < 0:
+		return "-" + Size(u, v)
 	}
-	return sign + value(u, v, 3)
+	return "+" + Size(u, v)
+}
+
+// Size is how large a difference of two values is: "180 ms", "0.02", "3 points".
+func Size(u measure.Unit, v float64) string {
+	switch v = math.Abs(v); {
+	case !finite(v):
+		return "–"
+	case u == measure.Score:
+		return digits(100*v, 3) + " points"
+	case u == measure.Share:
+		return digits(100*v, 3) + " percentage points"
+	}
+	return value(u, v, 3)
+}
+
+// Relative is a difference and its share of what it is relative to: "8 % (120 ms)";
+// without the share if that is 0.
+func Relative(u measure.Unit, v, of float64) string {
+	if of == 0 || !finite(v/of) {
+		return Size(u, v)
+	}
+	return Percent(math.Abs(v/of)) + " (" + Size(u, v) + ")"
+}
+
+// SignedPercent is a share that something changed by: "+8 %", "-0.31 %".
+func SignedPercent(share float64) string {
+	if share < 0 {
+		return "-" + Percent(-share)
+	}
+	return "+" + Percent(share)
 }
 
 // Percent is a share of something: "8 %", "0.31 %".
@@ -72,6 +100,8 @@ func value(u measure.Unit, v float64, n int) string {
 	switch u {
 	case measure.Milliseconds:
 		return scaled(v/1000, n, times)
+	case "s":
+		return scaled(v, n, times)
 	case "sec/op":
 		return scaled(v, n, times) + "/op"
 	case "ns/op":
