@@ -124,6 +124,7 @@ var rules = []struct {
 	{[]string{"internal/devtools/bench/perfbench"}, slices.Concat(domain, adapters, support, []string{"internal/devtools/perfsite"})},
 	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/multitool", "internal/devtools/sandbox"})},
 	{[]string{"internal/devtools/multitool", "internal/devtools/perfsite"}, nil},
+	{[]string{"internal/devtools/gatetest"}, []string{"internal/action/actiontest", "internal/github/githubtest", "internal/notify/slack/slacktest"}},
 	{[]string{"internal/devtools/figures"}, slices.Concat(support, []string{"internal/exit"})},
 	{[]string{"internal/devtools/repotest"}, []string{"internal/devtools/build", "internal/devtools/figures"}},
 	{[]string{"actions"}, slices.Concat(useCases, edge)},
@@ -202,6 +203,7 @@ var fences = map[string][]string{
 	"go.etcd.io/bbolt":                                    {"internal/scanner/scannertest/trivydb"}, // a format, for tests
 	"github.com/owenrumney/go-sarif/v3":                   {"internal/sarif"},
 	"github.com/slack-go/slack":                           {"internal/notify/slack"},
+	"github.com/rogpeppe/go-internal":                     {"internal/devtools/gatetest"}, // scripts of whole programs
 	"golang.org/x/sys":                                    {"internal/devtools/sandbox", "internal/isolate"},
 	"golang.org/x/term":                                   {"internal/console"},
 	"k8s.io/api":                                          {"internal/kube"},

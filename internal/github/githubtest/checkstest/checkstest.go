@@ -40,6 +40,11 @@ func New(s *githubtest.Server, commits ...string) *Checks {
 	return c
 }
 
+// AddCommit adds a commit to the repositories.
+func (c *Checks) AddCommit(sha string) {
+	c.api.Do(func() { c.commits = append(c.commits, sha) })
+}
+
 // OfUser makes the token a person's, who may not write check runs.
 func (c *Checks) OfUser() { c.api.Do(func() { c.user = true }) }
 
