@@ -64,13 +64,22 @@ func (s *session) judge(ctx context.Context, seen measuring.Seen, began time.Tim
 	}
 	switch s.Compare {
 	case inputs.CompareBase:
-		in.Comparisons = compare.Compare(seen.Series, in.Policy.Rule)
+		in.Comparisons = compare.Compare(s.withBase(seen), in.Policy.Rule)
 		in.Compared, in.Uncompared = s.comparedWithBase(seen)
 	case inputs.CompareBaseline:
 		in.Comparisons = past.compare(seen.Series, in.Policy.Rule)
 		in.Compared, in.Uncompared = past.words()
 	}
 	return verdict.Judge(in), nil
+}
+
+// withBase are the series to compare with the base. Samples may bring a base of their
+// own or none, and what else is measured beside them was never given one.
+func (s *session) withBase(seen measuring.Seen) []measure.Series {
+	if s.BaseURL != "" || s.BaseDir != "" || s.v.String("compare") == inputs.CompareBase {
+		return seen.Series
+	}
+	return slices.DeleteFunc(slices.Clone(seen.Series), func(one measure.Series) bool { return !slices.Contains(seen.Compared, one.Key.Meter) })
 }
 
 // withoutDetails leaves out the details that nobody has a limit for. The kept reports

@@ -170,13 +170,18 @@ func (r *run) all() []measure.Series {
 	return all
 }
 
+// hasBase reports whether a meter gave a value of the base.
+func hasBase(all []measure.Series, meter string) bool {
+	return slices.ContainsFunc(all, func(s measure.Series) bool { return s.Key.Meter == meter && len(s.Base) > 0 })
+}
+
 // end makes the result of all that was gathered.
 func (r *run) end(courses []*course) Seen {
 	r.seen.Series = r.all()
 	for _, c := range courses {
 		c.conclude(r.seen.Series, r.seen.Gaps, r.Clean)
 		r.seen.Meters = append(r.seen.Meters, c.report)
-		if c.basis > 0 {
+		if c.basis > 0 && hasBase(r.seen.Series, c.about.Name) {
 			r.seen.Compared = append(r.seen.Compared, c.about.Name)
 		}
 		for name, version := range c.report.Versions {
