@@ -118,6 +118,7 @@ type Tool struct {
 type Load struct {
 	Scenarios []string      // basic, load, stress, spike, sustained, or a script's path
 	Duration  time.Duration // of one scenario in one round; 0 is the scenario's own
+	Parts     int           // into which the scenario's own duration is divided, 10 s at least; 0 for one
 	Users     int           // virtual users; 0 is the scenario's own
 	P95, P99  time.Duration // limits
 	Errors    float64       // share of requests that may fail

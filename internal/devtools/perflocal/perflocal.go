@@ -6,6 +6,8 @@ package perflocal
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -37,9 +39,17 @@ func Main(env action.Env, args []string) int {
 		fmt.Fprintf(env.Stderr, "Error: defect: %q is none of %s\n", defect, strings.Join(slices.Sorted(maps.Keys(defects)), ", "))
 		return exit.BadInput.Code()
 	}
-	if v, err := perf.Spec().Parse(args, env.Getenv); err != nil || !needsSite(v) {
+	v, err := perf.Spec().Parse(args, env.Getenv)
+	if err != nil || !needsSite(v) {
 		return perf.Main(env, args) // which says what is wrong, too
 	}
+	more, remove, err := settings(v)
+	if err != nil {
+		fmt.Fprintln(env.Stderr, "Error:", err)
+		return exit.CouldNotRun.Code()
+	}
+	defer remove()
+	args = append(args, more...)
 	options.Version = defect
 	sites := []perfsite.Options{options}
 	compared := slices.Contains(args, "--compare=base")
@@ -57,6 +67,38 @@ func Main(env action.Env, args []string) int {
 	}
 	fmt.Fprintf(env.Stdout, "no URL is given: measuring the sample website%s; name yours by -url=URL\n", planted(defect))
 	return perf.Main(env, args)
+}
+
+// loadTime is that of a load of the sample website: enough to see how it goes.
+const loadTime = "--duration=1m"
+
+// given is what is known of the inputs.
+type given interface {
+	String(name string) string
+	List(name string) []string
+	IsSet(name string) bool
+}
+
+// settings are arguments for what the sample website has and others do not: journeys
+// that use its button and its form, and a load that has its end soon.
+func settings(v given) (more []string, remove func(), err error) {
+	if !v.IsSet("duration") {
+		more = append(more, loadTime)
+	}
+	if v.IsSet("journeys") {
+		return more, func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "sample-website-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a folder for the sample website's journeys: %w", err)
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	file := filepath.Join(dir, "journeys.yaml")
+	if err := os.WriteFile(file, []byte(perfsite.Journeys), 0o600); err != nil {
+		remove()
+		return nil, nil, fmt.Errorf("write the sample website's journeys: %w", err)
+	}
+	return append(more, "--journeys="+file), remove, nil
 }
 
 func planted(defect string) string {
@@ -80,11 +122,7 @@ func takeDefect(args []string) (defect string, others []string) {
 }
 
 // needsSite reports whether a run that measures pages has none.
-func needsSite(v interface {
-	String(name string) string
-	List(name string) []string
-	IsSet(name string) bool
-}) bool {
+func needsSite(v given) bool {
 	if v.String("command") != "measure" || v.IsSet("url") {
 		return false
 	}

@@ -18,6 +18,37 @@ import (
 	"time"
 )
 
+// Journeys are what a user of the site does: a click that fetches the list, and the
+// form.
+const Journeys = `version: 1
+journeys:
+  - name: order
+    steps:
+      - goto: /
+      - click: "#show"
+      - wait-for: {text: Table of oak}
+      - fill: {into: "#name", value: Ann}
+      - press: Enter
+      - expect: {text: "Thank you, Ann"}
+`
+
+// LoadOfAPI is a load of the list, for k6: five users, for as long as DURATION says.
+const LoadOfAPI = `import http from 'k6/http';
+import { check, sleep } from 'k6';
+
+export const options = {
+  vus: 5,
+  duration: (__ENV.DURATION || 5) + 's',
+  thresholds: { http_req_duration: ['p(95)<2000'], http_req_failed: ['rate<0.01'] },
+};
+
+export default function () {
+  const answer = http.get(__ENV.BASE_URL + '/api/list');
+  check(answer, { 'the list is there': (r) => r.status === 200 });
+  sleep(0.1);
+}
+`
+
 // Options plant defects. The zero value is the clean site.
 type Options struct {
 	Version string // in the header X-Version and at the end of each page; "clean" if empty

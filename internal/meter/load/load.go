@@ -189,7 +189,7 @@ func environment(job meter.Job, t task) ([]string, error) {
 		value float64
 		zero  bool // 0 is a value: no limit, no error
 	}{
-		{"DURATION", job.Load.Duration.Seconds(), false}, {"USERS", float64(job.Load.Users), false}, {"RATE", job.Load.Rate, false},
+		{"DURATION", t.asked.Seconds(), false}, {"USERS", float64(job.Load.Users), false}, {"RATE", job.Load.Rate, false},
 		{"P95", milliseconds(job.Load.P95), true}, {"P99", milliseconds(job.Load.P99), true}, {"ERRORS", job.Load.Errors, true},
 	} {
 		if v.value > 0 || v.zero {

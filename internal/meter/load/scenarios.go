@@ -99,6 +99,7 @@ type task struct {
 	script  string        // absolute, of a script of the user
 	dir     string        // its folder below Job.Scratch
 	took    time.Duration // that it should take; 0 if only the user's script knows
+	asked   time.Duration // that k6 is told; 0 leaves it to the script
 	rate    float64
 }
 
@@ -107,7 +108,7 @@ func tasks(job meter.Job) ([]task, []error) {
 	var all []task
 	var wrong []error
 	for i, name := range job.Load.Scenarios {
-		t := task{subject: name, dir: filepath.Join(job.Scratch, fmt.Sprintf("load-%d", i))}
+		t := task{subject: name, asked: job.Load.Duration, dir: filepath.Join(job.Scratch, fmt.Sprintf("load-%d", i))}
 		if slices.Contains(job.Load.Scenarios[:i], name) {
 			wrong = append(wrong, fmt.Errorf("the scenario %s is there twice", name))
 			continue
@@ -119,8 +120,12 @@ func tasks(job meter.Job) ([]task, []error) {
 				continue
 			}
 			t.shipped, t.took, t.rate = true, shape.Took(), shape.Rate
-			if job.Load.Duration > 0 {
-				t.took = job.Load.Duration
+			switch {
+			case t.asked > 0:
+				t.took = t.asked
+			case job.Load.Parts > 1:
+				t.asked = max(t.took/time.Duration(job.Load.Parts), few)
+				t.took = t.asked
 			}
 			if t.rate > 0 && job.Load.Rate > 0 {
 				t.rate = job.Load.Rate

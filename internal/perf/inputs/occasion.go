@@ -160,23 +160,39 @@ func (r *reader) load() meter.Load {
 	}
 }
 
-// scenarios are names of ours, and scripts relative to the repository.
+// scenarios are names of ours, and paths of scripts in the repository.
 func (r *reader) scenarios() []string {
 	var all []string
 	for _, name := range r.v.List("scenarios") {
 		switch {
 		case name == "all":
 			all = append(all, Scenarios...)
-		case slices.Contains(Scenarios, name), strings.HasSuffix(name, ".js"), strings.HasSuffix(name, ".ts"):
-			all = append(all, name) // the load says what is wrong with a script
+		case slices.Contains(Scenarios, name):
+			all = append(all, name)
+		case strings.HasSuffix(name, ".js") || strings.HasSuffix(name, ".ts"):
+			all = append(all, r.script(name))
 		default:
-			r.problem("scenarios", "%q is neither one of %s nor a script that ends with .js or .ts", name, strings.Join(append(slices.Clone(Scenarios), "all"), ", "))
+			r.problem("scenarios", "%q is neither one of %s nor a script that ends with .js or .ts", name, strings.Join(append(Scenarios, "all"), ", "))
 		}
 	}
 	if len(all) == 0 {
 		return []string{Scenarios[0]}
 	}
 	return slices.Compact(all)
+}
+
+// script is the path of a script from the repository's folder on: load and baselines
+// know the scenario by it.
+func (r *reader) script(name string) string {
+	path := r.within(name)
+	local, err := filepath.Rel(r.within("."), path)
+	switch {
+	case !files.Exists(path):
+		r.problem("scenarios", "there is no script %s", name)
+	case err != nil || !filepath.IsLocal(local):
+		r.problem("scenarios", "the script %s is not in the repository's folder, which the input dir names", name)
+	}
+	return filepath.ToSlash(local)
 }
 
 // Within returns the path of a file that is relative to the repository.
@@ -285,10 +301,13 @@ func (r *reader) compare(o Occasion) string {
 }
 
 // RoundLoad is the load of one round: a comparison divides the duration into its
-// rounds, so that it does not take ten times as long. It is never shorter than ten
-// seconds.
+// rounds, that of the scenario itself too, so that it does not take ten times as long.
+// It is never shorter than ten seconds.
 func RoundLoad(l meter.Load, rounds int) meter.Load {
-	if l.Duration > 0 && rounds > 1 {
+	switch {
+	case l.Duration == 0:
+		l.Parts = rounds
+	case rounds > 1:
 		l.Duration = max(l.Duration/time.Duration(rounds), 10*time.Second)
 	}
 	return l
