@@ -188,6 +188,16 @@ func (Bench) Security(ctx context.Context, only, results, rounds, seed *string) 
 	return target(ctx, "bench:security", gobuild.Flags("only", only, "results", results, "rounds", rounds, "seed", seed)...)
 }
 
+// Perf measures the performance gate: its decisions beside those of benchstat,
+// lighthouse-ci and k6, defects planted in the sample website, false alarms, and how
+// long the whole gate takes.
+//
+// -only takes the beginning of the names of the parts: benchstat, lhci, k6, gate,
+// planted, aa. -pool takes analysis.json files of earlier comparisons for aa.
+func (Bench) Perf(ctx context.Context, only, pool *string) error {
+	return target(ctx, "bench:perf", gobuild.Flags("only", only, "pool", pool)...)
+}
+
 // Judge says what the judge of rollouts thinks of a recorded one.
 type Judge mg.Namespace
 

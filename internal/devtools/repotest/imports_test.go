@@ -120,6 +120,7 @@ var rules = []struct {
 	{[]string{"internal/devtools/gobuild"}, []string{"internal/tail"}},
 	{[]string{"internal/devtools/sandbox"}, []string{"internal/devtools/gobuild", "internal/tail"}},
 	{[]string{"internal/devtools/build"}, slices.Concat(domain, useCases, support, loaders, edge, []string{"internal/check", "internal/devtools/sandbox", "internal/devtools/gobuild"})},
+	{[]string{"internal/devtools/bench/perfbench"}, slices.Concat(domain, adapters, support, edge, devtools, []string{"internal/perf/record"})},
 	{[]string{"internal/devtools/bench/securitybench/repositories"}, slices.Concat(domain, adapters, []string{"internal/isolate", "internal/toolbox", "internal/security/record"})},
 	{[]string{"internal/devtools/bench/perfbench"}, slices.Concat(domain, adapters, support, []string{"internal/devtools/perfsite"})},
 	{[]string{"internal/devtools/bench"}, slices.Concat(domain, adapters, []string{"internal/devtools/multitool", "internal/devtools/sandbox"})},

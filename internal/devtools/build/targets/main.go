@@ -16,6 +16,7 @@ import (
 	"github.com/candlefish/deploy-action/internal/action"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/deploybench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/judgebench"
+	"github.com/candlefish/deploy-action/internal/devtools/bench/perfbench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/previewbench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/securitybench"
 	"github.com/candlefish/deploy-action/internal/devtools/bench/soakbench"
@@ -43,6 +44,7 @@ var targets = map[string]target{
 		return deploybench.Run(ctx, out, *only)
 	},
 	"bench:judge":    judgebench.Run,
+	"bench:perf":     perfbench.Run,
 	"bench:preview":  plain(previewbench.Run),
 	"bench:security": securitybench.Run,
 	"bench:soak":     soakbench.Run,
