@@ -63,7 +63,8 @@ type journal struct {
 	consoles   int // lines that the script wrote as errors
 	blocked    int // requests to hosts that are not allowed
 	block      string
-	cut        bool // the log is larger than what was read
+	failure    string // why the last request failed that got no answer
+	cut        bool   // the log is larger than what was read
 }
 
 // readLog counts what is in k6's log. Without a log it is empty.
@@ -101,6 +102,9 @@ func (j *journal) count(line []byte) {
 	if m := refusedAddress.FindStringSubmatch(entry.Error + " " + entry.Msg); m != nil {
 		j.blocked++
 		j.block = m[1]
+	}
+	if entry.Level == "warning" && entry.Error != "" {
+		j.failure = output.Cut(strings.TrimSpace(strings.Split(entry.Error, "\n")[0]), 200)
 	}
 	if entry.Level != "error" && entry.Level != "fatal" {
 		return

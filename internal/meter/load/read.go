@@ -222,6 +222,7 @@ func (r *reader) doubts(j journal, ran isolate.Ran, cores int) {
 	if r.stat("http_reqs", "count") > 0 && r.stat("iterations", "count") == 0 {
 		r.doubt("no iteration of the script came to its end")
 	}
+	r.failures(j)
 	if n := r.summary.Metrics["dropped_iterations"].Stats["count"]; n > 0 {
 		r.doubt("k6 dropped %.0f iterations: all of its users still waited for answers, so the rate was not reached", n)
 	}
@@ -251,6 +252,23 @@ func (r *reader) doubts(j journal, ran isolate.Ran, cores int) {
 	}
 	if j.consoles > 0 {
 		r.note("the script %s wrote %d errors to its console", r.subject, j.consoles)
+	}
+}
+
+// failures doubts times of nothing but failures. A page whose redirects never end
+// counts as no failed request, since its last answer is one of them.
+func (r *reader) failures(j journal) {
+	checks, checked := r.summary.Metrics[r.part("checks", r.subject)]
+	switch {
+	case r.stat("http_reqs", "count") == 0:
+	case r.stat("http_req_failed", "rate") == 1:
+		why := ""
+		if j.failure != "" {
+			why = ": " + j.failure
+		}
+		r.doubt("all requests failed%s", why)
+	case r.shipped && checked && !checks.Empty() && checks.Stats["rate"] == 0:
+		r.doubt("no page was answered with a status of 2xx; 5 redirects are followed, on the same host")
 	}
 }
 

@@ -118,19 +118,21 @@ func TestAHealthySite(t *testing.T) {
 	}
 }
 
-// What is wrong with the site is in the values; k6's status 99 is no failure of k6.
+// What is wrong with the site is in the values; k6's status 99 is no failure of k6. A
+// site that answers nothing well has no times to believe.
 func TestSickSites(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		site   perfsite.Options
 		metric string
 		want   func(float64) bool
+		doubt  string // "" for none
 	}{
-		"slow": {perfsite.Options{Delay: 150 * time.Millisecond}, "http_req_duration.p95", func(v float64) bool { return v >= 150 }},
-		"500":  {perfsite.Options{Status: 500}, "http_req_failed", func(v float64) bool { return v == 1 }},
-		"down": {perfsite.Options{Down: true}, "http_req_failed", func(v float64) bool { return v == 1 }},
-		"loop": {perfsite.Options{RedirectLoop: true}, "checks", func(v float64) bool { return v == 0 }},
-		"tls":  {perfsite.Options{TLS: true}, "http_req_failed", func(v float64) bool { return v == 1 }},
+		"slow": {perfsite.Options{Delay: 150 * time.Millisecond}, "http_req_duration.p95", func(v float64) bool { return v >= 150 }, ""},
+		"500":  {perfsite.Options{Status: 500}, "http_req_failed", func(v float64) bool { return v == 1 }, "all requests failed"},
+		"down": {perfsite.Options{Down: true}, "http_req_failed", func(v float64) bool { return v == 1 }, "connection refused"},
+		"loop": {perfsite.Options{RedirectLoop: true}, "checks", func(v float64) bool { return v == 0 }, "no page was answered with a status of 2xx"},
+		"tls":  {perfsite.Options{TLS: true}, "http_req_failed", func(v float64) bool { return v == 1 }, "failed to verify certificate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -138,7 +140,7 @@ func TestSickSites(t *testing.T) {
 			j.Load.P95 = 100 * time.Millisecond
 			j.Load.Duration = time.Second
 			r, _, err := run(t, j, nil)
-			if v := value(r, "sustained", c.metric); err != nil || !c.want(v) || len(r.Doubts) > 0 {
+			if v := value(r, "sustained", c.metric); err != nil || !c.want(v) || (len(r.Doubts) > 0) != (c.doubt != "") || !strings.Contains(strings.Join(r.Doubts, "\n"), c.doubt) {
 				t.Errorf("%s is %v, %v, %v", c.metric, v, r.Doubts, err)
 			}
 		})
