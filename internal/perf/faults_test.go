@@ -38,7 +38,7 @@ func TestRealFaults(t *testing.T) {
 		{"redirect loop", loop.URL, all, "", nil, "refused", map[string]string{"lighthouse": "redirects in a circle", "journey": "the journey failed", "load": "no page was answered with a status of 2xx"}, "its redirects never end"},
 		{"certificate", secure, all, "", nil, "refused", map[string]string{"lighthouse": "does not accept the certificate", "journey": "the journey failed", "load": "certificate"}, "nobody whom this machine trusts has signed its certificate"},
 		{"script throws", site, "load", "http.get(__ENV.BASE_URL + '/'); throw new Error('out of paint')", nil, "inconclusive", map[string]string{"load": "out of paint"}, ""},
-		{"script does not parse", site, "load", "let let = ;", nil, "inconclusive", map[string]string{"load": "the script has an error"}, ""},
+		{"script does not parse", site, "load", "let let = ;", nil, "inconclusive", map[string]string{"load": "the script has an error: own.js"}, ""},
 		{"script asks nothing", site, "load", " ", nil, "inconclusive", map[string]string{"load": "k6 made no request"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -91,6 +91,10 @@ func readLog(dir string) (journal, error) {
 // crossing is what k6 says when thresholds do not hold: no error of its own.
 var crossing = regexp.MustCompile(`^thresholds on metrics '.*' have been crossed$`)
 
+// unloaded is what k6 says before the error of a script that it cannot load: three times
+// the whole path, which would leave no room for the error.
+var unloaded = regexp.MustCompile(`^could not initialize '[^']*': could not load JS test '[^']*': (?:file://\S*/)?`)
+
 // refusedAddress is what k6 says of a host that it must not reach.
 var refusedAddress = regexp.MustCompile(`IP \(([0-9a-fA-F.:]+)\) is in a blacklisted range`)
 
@@ -109,7 +113,7 @@ func (j *journal) count(line []byte) {
 	if entry.Level != "error" && entry.Level != "fatal" {
 		return
 	}
-	text := output.Cut(strings.TrimSpace(strings.Split(strings.TrimSpace(entry.Msg), "\n")[0]), 200)
+	text := output.Cut(unloaded.ReplaceAllString(strings.TrimSpace(strings.Split(strings.TrimSpace(entry.Msg), "\n")[0]), ""), 200)
 	switch {
 	case entry.Source == "console":
 		j.consoles++
