@@ -53,7 +53,7 @@ func TestRealFaults(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := program{now: time.Now, after: time.After, environ: os.Environ(), meters: meters.All, openTools: openToolbox, cache: cacheDir, sandbox: sandbox}
-			code, out, outputs := ran(t, p, nil, args...)
+			code, out, outputs := ran(t, p, args...)
 			if code != 3 || outputs["status"] != c.status || !strings.Contains(out, c.says) {
 				t.Errorf("exit status %d, verdict %q:\n%s", code, outputs["status"], out)
 			}

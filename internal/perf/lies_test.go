@@ -169,7 +169,7 @@ func checkLiar(t *testing.T, p meter.Program, l liar, tools shelf, says string) 
 		sandbox: func(string, []string) func(string) measuring.Runner {
 			return func(string) measuring.Runner { return l }
 		},
-	}, nil, "--url="+honest, "--meters="+l.meter, "--chrome=/bin/sh", "--runs=2", "--devices=mobile", "--go-bench=BenchmarkA", "--duration=10s",
+	}, "--url="+honest, "--meters="+l.meter, "--chrome=/bin/sh", "--runs=2", "--devices=mobile", "--go-bench=BenchmarkA", "--duration=10s",
 		"--dir="+repository, "--report-dir="+t.TempDir(), "--default-budgets=false")
 	if code != 3 || outputs["status"] != "inconclusive" {
 		t.Errorf("exit status %d, verdict %q:\n%s", code, outputs["status"], out)
@@ -220,7 +220,7 @@ func TestMissingAuditIsInconclusive(t *testing.T) {
 				return func(string) measuring.Runner { return liar{meter: "lighthouse", ran: exited(c.report)} }
 			},
 		}
-		code, out, outputs := ran(t, p, nil, "--url="+honest, "--meters=lighthouse", "--chrome=/bin/sh", "--runs=2", "--devices=mobile", "--budgets="+budgets,
+		code, out, outputs := ran(t, p, "--url="+honest, "--meters=lighthouse", "--chrome=/bin/sh", "--runs=2", "--devices=mobile", "--budgets="+budgets,
 			"--report-dir="+t.TempDir(), "--default-budgets=false")
 		if outputs["status"] != c.verdict || (code == 0) != (c.verdict == "pass") || !strings.Contains(out, c.says) {
 			t.Errorf("%s: exit status %d, verdict %q:\n%s", c.metric, code, outputs["status"], out)

@@ -54,17 +54,17 @@ type nothing struct{}
 func (nothing) Find(context.Context, string) (meter.Tool, error) { return meter.Tool{}, nil }
 
 // A gate is one run with a gauge.
-func gate(t *testing.T, g gauge, now time.Time, env map[string]string, args ...string) (code int, out string, outputs map[string]string) {
+func gate(t *testing.T, g gauge, now time.Time, args ...string) (code int, out string, outputs map[string]string) {
 	t.Helper()
 	return ran(t, program{
 		now: func() time.Time { return now }, after: func(time.Duration) <-chan time.Time { return nil },
 		meters: func(context.Context) []meter.Meter { return []meter.Meter{g} }, cache: func() (string, error) { return t.TempDir(), nil },
 		openTools: func(string, string, []string) (measuring.Finder, error) { return nothing{}, nil }, sandbox: sandbox,
-	}, env, args...)
+	}, args...)
 }
 
 // ran is one run of a program.
-func ran(t *testing.T, p program, env map[string]string, args ...string) (code int, out string, outputs map[string]string) {
+func ran(t *testing.T, p program, args ...string) (code int, out string, outputs map[string]string) {
 	t.Helper()
 	var text bytes.Buffer
 	file, summary := filepath.Join(t.TempDir(), "output"), filepath.Join(t.TempDir(), "summary")
@@ -74,9 +74,6 @@ func ran(t *testing.T, p program, env map[string]string, args ...string) (code i
 		}
 	}
 	all := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": file, "GITHUB_STEP_SUMMARY": summary, "GITHUB_WORKSPACE": t.TempDir()}
-	for name, value := range env {
-		all[name] = value
-	}
 	code = p.main(action.Env{Getenv: func(name string) string { return all[name] }, Stdout: &text, Stderr: &text}, args)
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -121,7 +118,7 @@ func TestVerdicts(t *testing.T) {
 		"broken, optional":    {broken, []string{"--optional-meters=gauge"}, 3, "inconclusive", "othing was measured"},
 	} {
 		args := append([]string{"--url=http://127.0.0.1:1", "--report-dir=" + t.TempDir()}, c.args...)
-		code, out, outputs := gate(t, c.gauge, day, nil, args...)
+		code, out, outputs := gate(t, c.gauge, day, args...)
 		if code != c.code || outputs["status"] != c.status || !strings.Contains(out, c.says) {
 			t.Errorf("%s: exit status %d, status %q:\n%s", name, code, outputs["status"], out)
 		}
@@ -133,7 +130,7 @@ func TestBadInputs(t *testing.T) {
 	t.Parallel()
 	g := steady(0)
 	g.read = func(meter.Job) (meter.Reading, error) { panic("measured") }
-	code, out, _ := gate(t, g, day, nil, "--url=http://127.0.0.1:1?x=1", "--meters=lightbulb", "--pages=workshop", "--devices=watch",
+	code, out, _ := gate(t, g, day, "--url=http://127.0.0.1:1?x=1", "--meters=lightbulb", "--pages=workshop", "--devices=watch",
 		"--scenarios=rain", "--floors=latency", "--compare=base", "--baseline=cloud:9", "--budgets=none.yaml", "--journeys=none.yaml")
 	for _, want := range []string{"no query", `no meter "lightbulb"`, `"workshop" is no path`, `no device "watch"`, `"rain" is neither`, `"latency" is not METRIC`, "there is no base", `"cloud:9"`, "none.yaml"} {
 		if !strings.Contains(out, want) {
@@ -143,7 +140,7 @@ func TestBadInputs(t *testing.T) {
 	if code != 2 {
 		t.Errorf("exit status %d:\n%s", code, out)
 	}
-	if code, out, _ := gate(t, g, day, nil); code != 2 || !strings.Contains(out, "nothing to measure: set url") {
+	if code, out, _ := gate(t, g, day); code != 2 || !strings.Contains(out, "nothing to measure: set url") {
 		t.Errorf("without anything: exit status %d:\n%s", code, out)
 	}
 }
@@ -156,7 +153,7 @@ func TestBaseline(t *testing.T) {
 	run := func(i int, extra float64, args ...string) (int, string) {
 		t.Helper()
 		args = append([]string{"--url=http://127.0.0.1:1", "--report-dir=" + t.TempDir(), folder}, args...)
-		code, out, _ := gate(t, steady(extra+float64(i%3)/10), day.Add(time.Duration(i)*time.Hour), nil, args...)
+		code, out, _ := gate(t, steady(extra+float64(i%3)/10), day.Add(time.Duration(i)*time.Hour), args...)
 		return code, out
 	}
 	for i := range 8 {
@@ -184,7 +181,7 @@ func TestBaseline(t *testing.T) {
 func TestReports(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if code, out, _ := gate(t, steady(0), day, nil, "--url=http://127.0.0.1:1", "--report-dir="+dir); code != 0 {
+	if code, out, _ := gate(t, steady(0), day, "--url=http://127.0.0.1:1", "--report-dir="+dir); code != 0 {
 		t.Fatal(out)
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, "analysis.json"))
@@ -205,7 +202,7 @@ func TestReports(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if code, out, _ := gate(t, steady(0), day, nil, "--command=report", "--report-dir="+dir); code != 0 {
+	if code, out, _ := gate(t, steady(0), day, "--command=report", "--report-dir="+dir); code != 0 {
 		t.Errorf("exit status %d:\n%s", code, out)
 	}
 	if page, err := os.ReadFile(filepath.Join(dir, "report.html")); err != nil || !bytes.Contains(page, []byte("Latency")) {

@@ -99,9 +99,6 @@ func (s *session) measure(ctx context.Context, work string) (measuring.Seen, err
 
 // enough is how many rounds can prove a change of what is compared.
 func (s *session) enough(series []measure.Series) int {
-	if !s.Base() {
-		return leastRounds
-	}
 	families, strata := map[[2]string]int{}, 1
 	for _, one := range series {
 		if one.Metric.Compared && !one.Metric.Exact && len(one.Base) > 0 {

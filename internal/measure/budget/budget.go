@@ -111,8 +111,9 @@ func (b Budget) with(value float64) string {
 		return text
 	case measure.Share:
 		return strconv.FormatFloat(value*100, 'g', 12, 64) + " %" // 0.07 * 100 is a little more than 7
+	default:
+		return text + " " + string(b.Unit)
 	}
-	return text + " " + string(b.Unit)
 }
 
 // A State is what became of a budget.

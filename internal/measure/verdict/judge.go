@@ -99,7 +99,7 @@ func (r *Result) failures() []Reason {
 // doubts are the reasons not to let the run pass.
 func (r *Result) doubts(uncompared string) []Reason {
 	var reasons []Reason
-	add := func(text string, keys ...measure.Key) { reasons = append(reasons, Reason{Text: text, Keys: keys}) }
+	add := func(text string) { reasons = append(reasons, Reason{Text: text}) }
 	if !r.measured("") {
 		add("Nothing was measured.")
 	}

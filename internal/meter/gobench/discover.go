@@ -108,7 +108,7 @@ func folder(pattern string) (dir string, deep bool, err error) {
 	dir, deep = strings.CutSuffix(pattern, "...")
 	dir = path.Clean(strings.TrimSuffix(dir, "/"))
 	if !filepath.IsLocal(filepath.FromSlash(dir)) || strings.Contains(dir, "...") || pattern != "." && !strings.HasPrefix(pattern, "./") {
-		return "", false, fmt.Errorf("input go-packages: %q, want a folder such as ./parse or ./internal/...", pattern)
+		return "", false, fmt.Errorf("input go-packages: %q, want a folder such as ./parse, or ./internal/... for all below it", pattern)
 	}
 	return dir, deep, nil
 }

@@ -130,24 +130,24 @@ func parseResult(rest string) (one result, is bool, err error) {
 	if one.name = fields[0]; len(fields) == 1 {
 		return one, false, nil // with -v the name comes before the result
 	}
-	broken := func(why string) (result, bool, error) {
-		return result{}, false, fmt.Errorf("%.100s: %s: does the benchmark print to standard output?", one.name, why)
+	broken := func(why string) error {
+		return fmt.Errorf("%.100s: %s: does the benchmark print to standard output?", one.name, why)
 	}
 	if one.n, err = strconv.ParseInt(fields[1], 10, 64); err != nil || one.n < 0 {
-		return broken("no number of iterations")
+		return result{}, false, broken("no number of iterations")
 	}
 	pairs := fields[2:]
 	if len(pairs) == 0 || len(pairs)%2 != 0 || len(pairs) > 2*maxUnits {
-		return broken("no pairs of a value and a unit")
+		return result{}, false, broken("no pairs of a value and a unit")
 	}
 	for pair := range slices.Chunk(pairs, 2) {
 		v, err := strconv.ParseFloat(pair[0], 64)
 		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return broken(fmt.Sprintf("%.40q is no value", pair[0]))
+			return result{}, false, broken(fmt.Sprintf("%.40q is no value", pair[0]))
 		}
 		unit, factor := tidy(pair[1])
 		if slices.ContainsFunc(one.values, func(v value) bool { return v.unit == unit }) {
-			return broken(fmt.Sprintf("two values in %.40s", unit))
+			return result{}, false, broken(fmt.Sprintf("two values in %.40s", unit))
 		}
 		one.values = append(one.values, value{unit, v * factor})
 	}
@@ -157,16 +157,16 @@ func parseResult(rest string) (one result, is bool, err error) {
 // unit takes what a line says of a unit: "better=higher", "assume=exact".
 func (r *report) unit(fields []string) error {
 	if len(fields) == 0 {
-		return errors.New("Unit without a unit")
+		return errors.New("a line of Unit has no unit")
 	}
 	unit, _ := tidy(fields[0])
 	for _, field := range fields[1:] {
 		key, v, ok := strings.Cut(field, "=")
 		if !ok || key == "" {
-			return fmt.Errorf("Unit %.40s: %.40q is not KEY=VALUE", unit, field)
+			return fmt.Errorf("unit %.40s: %.40q is not KEY=VALUE", unit, field)
 		}
 		if before, known := r.units[unit][key]; known && before != v {
-			return fmt.Errorf("Unit %.40s: %.40s is %.40q and %.40q", unit, key, before, v)
+			return fmt.Errorf("unit %.40s: %.40s is %.40q and %.40q", unit, key, before, v)
 		}
 		if r.units[unit] == nil {
 			r.units[unit] = map[string]string{}

@@ -178,7 +178,7 @@ func custom(raw []byte, better measure.Better) ([]sample, error) {
 }
 
 // hyperfine reads what hyperfine --export-json writes: all times of each command.
-// Source: https://github.com/sharkdp/hyperfine, src/benchmark/benchmark_result.rs
+// Its source is src/benchmark/benchmark_result.rs of https://github.com/sharkdp/hyperfine.
 func hyperfine(raw []byte) ([]sample, error) {
 	var file struct {
 		Results []struct {

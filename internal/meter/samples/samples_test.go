@@ -21,7 +21,7 @@ const (
  {"name":"frame-time","subject":"map","unit":"ms","better":"lower","floor":{"absolute":1,"relative":0.05},"head":[16.1,16.4],"base":[15.9,16]},
  {"name":"frames","subject":"map","unit":"/s","better":"higher","head":[60]}]}`
 	smaller = `[{"name":"Memory used","unit":"MB","value":100,"range":"3","extra":"x"},{"name":"CPU","unit":"percent","value":0}]`
-	// of hyperfine 1.18 with --runs 3 --ignore-failure, cut to three runs
+	// in the format of hyperfine --export-json; written by hand.
 	fine = `{"results":[{"command":"sleep 0.01","mean":0.0113,"stddev":0.0001,"median":0.0113,"user":0.0005,"system":0.0004,"min":0.0112,"max":0.0115,"times":[0.0112,0.0113,0.0115],"exit_codes":[0,0,0]}]}`
 )
 

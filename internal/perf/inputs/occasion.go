@@ -46,6 +46,9 @@ type Occasion struct {
 	Floors     map[string]measure.Floor
 }
 
+// leastRuns is how many runs there are where nothing asks for more.
+const leastRuns = 5
+
 // PullRequest reports whether the run is for a pull request.
 func (o Occasion) PullRequest() bool { return o.Change.Number > 0 }
 
@@ -68,6 +71,9 @@ func OccasionOf(v input.Values, c change.Change, known []string) (Occasion, erro
 	o.Header, o.Secrets = r.headers()
 	o.Runs, _ = strconv.Atoi(v.String("runs")) // 0 is auto, and its form is checked
 	o.Compare = r.compare(o)
+	if o.Runs == 0 && !o.Base() {
+		o.Runs = leastRuns
+	}
 	return o, r.problems.Err()
 }
 

@@ -100,7 +100,7 @@ func targetInputs() []input.Def {
 			Name: "devices", Kind: input.List, Discovered: "desktop and mobile", Help: "Devices on which pages and journeys are measured, one per line: desktop, mobile",
 		},
 		{
-			Name: "runs", Default: "5", Form: runsForm, Help: "Runs of each page, journey and benchmark, of each version; auto is the smallest number at which the comparison can prove a change",
+			Name: "runs", Default: Auto, Form: runsForm, Help: "Runs of each page, journey and benchmark, of each version; auto is 5, and in a comparison as many more as it takes to prove that one page got worse in one metric",
 		},
 		{
 			Name: "headers", Kind: input.List, Secret: true, Discovered: "none", Help: "Headers as NAME: value, one per line, that are sent to the URL's own origin only, such as those of a protected preview",

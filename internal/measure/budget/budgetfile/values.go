@@ -83,6 +83,7 @@ func (n *node) shown() string {
 		return quoted(n.text)
 	case number:
 		return n.text
+	default:
+		return string(n.kind)
 	}
-	return string(n.kind)
 }
