@@ -348,7 +348,8 @@ func (Perf) Compare(ctx context.Context, url, baseUrl, runs, defect, flags *stri
 
 // Baseline shows the baseline that -flags="--baseline=..." names, or pins its anchor.
 //
-// -pin pins the newest run of each environment, -unpin removes the anchor.
+// -pin pins the newest run that passed, -unpin removes the anchor; if there are runs of
+// several machines, -flags="--baseline-machine=..." names one.
 func (Perf) Baseline(ctx context.Context, pin, unpin *bool, flags *string) error {
 	command := "baseline"
 	switch {

@@ -83,7 +83,11 @@ func (r *run) attempt(ctx context.Context, c *course, job meter.Job) (reading me
 	}()
 	start := r.Now()
 	defer r.watch(c, job, start)()
-	defer func() { r.seen.Busy += r.Now().Sub(start) }()
+	defer func() {
+		took := r.Now().Sub(start)
+		r.seen.Busy += took
+		c.report.Took += took
+	}()
 	if check, ok := c.meter.(meter.Check); ok {
 		return r.check(ctx, c, check, job)
 	}

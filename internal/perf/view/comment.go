@@ -39,7 +39,7 @@ func brief(r verdict.Result, p Page, rows int, charts bool) string {
 		relative(&b, r)
 		histories(&b, r, loud, 4)
 	}
-	fold(&b, fmt.Sprintf("Unchanged and within its limits: %s", plain.Count(len(quiet), "measurement")), quiet, func(b *strings.Builder) { table(b, "", quiet, rows) })
+	fold(&b, plain.Count(len(quiet), "other measurement"), quiet, func(b *strings.Builder) { table(b, "", quiet, rows) })
 	fold(&b, "Meters and environment", r.Meters, func(b *strings.Builder) { meters(b, r); environment(b, r) })
 	if p.LeftOut != "" {
 		b.WriteString(plain.Markdown(p.LeftOut, 300) + "\n\n")

@@ -27,7 +27,7 @@ func Report(r verdict.Result, p Page) string {
 	broken(&b, r, 200)
 	relative(&b, r)
 	histories(&b, r, loud, 12)
-	table(&b, "Unchanged and within its limits", quiet, maxRows)
+	table(&b, "Other measurements", quiet, maxRows)
 	limits(&b, r)
 	comparisons(&b, r)
 	b.WriteString("### Meters\n\n")

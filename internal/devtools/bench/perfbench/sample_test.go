@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/candlefish/deploy-action/internal/measure"
+	"github.com/candlefish/deploy-action/internal/measure/compare"
+	"github.com/candlefish/deploy-action/internal/measure/verdict"
 )
 
 // A split has the values of its rounds, and no round on both sides.
@@ -20,6 +22,27 @@ func TestSplit(t *testing.T) {
 	}
 	if got := measure.Values(s.Head); got[0] != 2 || got[4] != 8 {
 		t.Errorf("head %v", s.Head)
+	}
+}
+
+// A run that did not answer is no proof, whatever it found.
+func TestAnswered(t *testing.T) {
+	t.Parallel()
+	good := verdict.Result{Verdict: verdict.Pass, Meters: []verdict.Meter{{Name: "load", Health: verdict.Healthy}}, Comparisons: []compare.Comparison{{Change: compare.Same}}}
+	if err := answered(defect{name: "none"}, good); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*verdict.Result){
+		"refused":     func(r *verdict.Result) { r.Verdict = verdict.Refused },
+		"no data":     func(r *verdict.Result) { r.Comparisons = []compare.Comparison{{Change: compare.NotEnoughData}} },
+		"nothing":     func(r *verdict.Result) { r.Comparisons = nil },
+		"not healthy": func(r *verdict.Result) { r.Meters = []verdict.Meter{{Name: "load", Health: verdict.Crashed}} },
+	} {
+		r := good
+		change(&r)
+		if answered(defect{name: "none"}, r) == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }
 
