@@ -41,7 +41,9 @@ func TestParse(t *testing.T) {
 		{"workflow_dispatch.json", Change{Name: "workflow_dispatch", Repo: "octo-org/octo-repo"}},
 	} {
 		got, err := Parse(test.want.Name, payload(t, test.file))
-		test.want.DefaultBranch = "master" // of all these repositories
+		if test.want.DefaultBranch = "master"; test.want.Name == "merge_group" {
+			test.want.DefaultBranch = "main"
+		}
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
 			t.Errorf("%s: error %v (-want +got):\n%s", test.file, err, diff)
 		}
