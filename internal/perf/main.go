@@ -120,9 +120,14 @@ func names(all []meter.Meter) []string {
 	return names
 }
 
+// workPrefix begins the name of a run's folder. It is short, since the sockets of a
+// browser have folders of ours in their paths where there are no namespaces, as in the
+// container of an action, and the kernel takes 107 bytes.
+const workPrefix = "cf-perf-"
+
 // gate measures and says the verdict.
 func (s *session) gate(ctx context.Context) (action.Result, error) {
-	work, remove, err := folder.Make("", "candlefish-performance-")
+	work, remove, err := folder.Make("", workPrefix)
 	if err != nil {
 		return action.Result{}, err
 	}
