@@ -42,4 +42,6 @@ func TestImage(t *testing.T) {
 	t.Run("previews", func(t *testing.T) { previews(t, image, image.BuildBrowser(t, root)) })
 
 	t.Run("scans", func(t *testing.T) { scans(t, image.BuildSecurity(t, root)) })
+
+	t.Run("measures", func(t *testing.T) { measures(t, image.BuildPerformance(t, root)) })
 }
