@@ -148,6 +148,16 @@ func (s *Sandbox) IngressController(ctx context.Context) (string, error) {
 	return binaries.Ingress(ctx, binaries.Options{Cache: opts.Cache, Say: opts.say})
 }
 
+// LoadOperator returns the path of k6-operator's program and of the folder with its kinds. No sandbox runs it; package loadoperator starts
+// it.
+func (s *Sandbox) LoadOperator(ctx context.Context) (program, crds string, err error) {
+	opts, err := s.opts.withDefaults()
+	if err != nil {
+		return "", "", err
+	}
+	return binaries.LoadOperator(ctx, binaries.Options{Cache: opts.Cache, Say: opts.say})
+}
+
 // Apply applies the objects of a YAML stream by server-side apply. It knows the kinds that a sandbox has use for.
 func (s *Sandbox) Apply(ctx context.Context, stream []byte) error {
 	c, err := manifest.Connect(s.Kubeconfig)

@@ -35,6 +35,8 @@ const (
 	GatewayAPIVersion = "v1.4.1"
 	IstioVersion      = "v1.32.0"
 	TraefikVersion    = "v3.6.0"
+	// The newest one that the Go proxy has.
+	LoadOperatorVersion = "v0.0.19"
 )
 
 // Set is the paths of everything that a sandbox runs and that Debian does not have.
@@ -97,6 +99,31 @@ func Ingress(ctx context.Context, opts Options) (string, error) {
 		return "", err
 	}
 	return paths[0], nil
+}
+
+// loadOperator is Grafana's k6-operator, for the tests of distributed load.
+var loadOperator = bundle{
+	module:     "testdata/k6operator",
+	components: []component{{"k6-operator", LoadOperatorVersion, "github.com/grafana/k6-operator"}},
+}
+
+// LoadOperator returns the path of k6-operator and of the folder with its kinds; the first time on a machine it is built.
+func LoadOperator(ctx context.Context, opts Options) (program, crds string, err error) {
+	unlock, err := host.Lock(ctx, filepath.Join(opts.Cache, "build.lock"), func() { opts.Say("waiting for another process that builds the sandbox") })
+	if err != nil {
+		return "", "", err
+	}
+	defer unlock()
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	paths, err := loadOperator.obtain(ctx, opts, root)
+	if err != nil {
+		return "", "", err
+	}
+	crds, err = moduleFile(ctx, root, "github.com/grafana/k6-operator@"+LoadOperatorVersion, "config", "crd", "bases")
+	return paths[0], crds, err
 }
 
 // Cached reports whether the cache has all programs that take minutes to build.

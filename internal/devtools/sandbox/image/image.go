@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,15 +25,32 @@ import (
 // nobody runs in all images that the sandbox makes.
 const nobody = "65532:65532"
 
+// A File is one of an image.
+type File struct {
+	Path    string // from the root: "usr/bin/k6"; with a slash at its end it is a folder that everybody may write to
+	Content []byte
+}
+
 // New is an image with one static binary, run as /name.
 func New(name string, binary []byte, env map[string]string) (v1.Image, error) {
+	return Of([]File{{name, binary}}, []string{"/" + name}, env)
+}
+
+// Of is an image with files that everybody may run.
+func Of(files []File, entrypoint []string, env map[string]string) (v1.Image, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(binary)), Typeflag: tar.TypeReg}); err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(binary); err != nil {
-		return nil, err
+	for _, f := range files {
+		header := &tar.Header{Name: f.Path, Mode: 0o755, Size: int64(len(f.Content)), Typeflag: tar.TypeReg}
+		if strings.HasSuffix(f.Path, "/") {
+			header.Mode, header.Typeflag = 0o1777, tar.TypeDir
+		}
+		if err := w.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(f.Content); err != nil {
+			return nil, err
+		}
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
@@ -45,7 +63,7 @@ func New(name string, binary []byte, env map[string]string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := v1.Config{Entrypoint: []string{"/" + name}, User: nobody, Env: Environment(env)}
+	config := v1.Config{Entrypoint: entrypoint, User: nobody, Env: Environment(env)}
 	return mutate.ConfigFile(img, &v1.ConfigFile{
 		OS: "linux", Architecture: runtime.GOARCH, Config: config, RootFS: mustConfig(img).RootFS, History: mustConfig(img).History,
 	})
