@@ -207,9 +207,9 @@ var fences = map[string][]string{
 	"github.com/rogpeppe/go-internal":                     {"internal/devtools/gatetest"}, // scripts of whole programs
 	"golang.org/x/sys":                                    {"internal/devtools/sandbox", "internal/isolate"},
 	"golang.org/x/term":                                   {"internal/console"},
-	"k8s.io/api":                                          {"internal/kube"},
-	"k8s.io/apimachinery":                                 {"internal/kube"},
-	"k8s.io/client-go":                                    {"internal/kube"},
+	"k8s.io/api":                                          {"internal/kube", "internal/perf/distributed"},
+	"k8s.io/apimachinery":                                 {"internal/kube", "internal/perf/distributed"},
+	"k8s.io/client-go":                                    {"internal/kube", "internal/perf/distributed"},
 	"k8s.io/klog/v2":                                      {"internal/deploy/connecting"}, // to silence it
 	"k8s.io/utils":                                        {"internal/kube"},
 	"sigs.k8s.io/gateway-api":                             {"internal/kube"},
