@@ -88,7 +88,7 @@ func (p program) session(ctx context.Context, a *action.Action, v input.Values) 
 	if err != nil {
 		return nil, &exit.Error{Status: exit.BadInput, Err: err}
 	}
-	s := &session{program: p, meters: p.meters(ctx), a: a, v: v}
+	s := &session{program: p, meters: distribute(ctx, p.meters(ctx), v, a.Print), a: a, v: v}
 	var errs []error
 	s.Occasion, err = inputs.OccasionOf(v, event, names(s.meters))
 	for _, secret := range s.Secrets {

@@ -141,6 +141,27 @@ func loadInputs() []input.Def {
 			Help: "Public hosts that may be put under load, one per line. A load on any other public host is refused", Example: "staging.example.com",
 		},
 		{
+			Name: "distributed", Kind: input.Bool, Default: "false", Help: "Make the load by pods of a cluster, with k6-operator, where one machine is too small for it",
+		},
+		{
+			Name: "load-namespace", OnlyFor: "distributed=true", Form: input.FormLabel, Discovered: "an error with distributed", Help: "Namespace of the pods that make load",
+		},
+		{
+			Name: "load-pods", Kind: input.Int, Default: "2", OnlyFor: "distributed=true", Range: &input.Range{Min: 1, Max: 200}, Help: "Pods that share the load",
+		},
+		{
+			Name: "load-image", Default: "grafana/k6:2.2.0", OnlyFor: "distributed=true", Form: input.FormImage, Help: "Image of the pods that make load, with k6 and sh",
+		},
+		{
+			Name: "load-starter-image", OnlyFor: "distributed=true", Form: input.FormImage, Discovered: "that of k6-operator", Help: "Image of the pod that lets all begin at once, with curl and sh",
+		},
+		{
+			Name: "kubeconfig", Env: "KUBECONFIG", Discovered: "the default kubeconfig, then the pod's service account", Help: "Path of the kubeconfig, for a distributed load",
+		},
+		{
+			Name: "kube-context", Discovered: "the current context", Help: "Context in the kubeconfig",
+		},
+		{
 			Name: "p95-threshold", Kind: input.Duration, Bare: time.Millisecond, Env: "P95_THRESHOLD", Default: "2s", Help: "Limit that the 95th percentile of response times must be below",
 		},
 		{
@@ -312,6 +333,8 @@ func permissions() []input.Permission {
 		{Where: github, What: "checks: write", Why: "Post the numbers as a check"},
 		{Where: github, What: "deployments: write", Why: "Post the numbers as a deployment status"},
 		{Where: github, What: "contents: write", Why: "Keep the baseline in a git branch"},
+		{Where: "Kubernetes, in load-namespace", What: "testruns.k6.io: create, get, list, watch, delete; configmaps: create, get, patch; pods: list, watch; pods/log: get", Why: "Make a distributed load by k6-operator"},
+		{Where: "Kubernetes, in load-namespace", What: "secrets: create; events: list", Why: "Give k6 the headers of a protected preview, with headers only; say why pods do not start, optional"},
 		{Where: "AWS", What: "s3:GetObject, s3:PutObject on the file, and s3:ListBucket on its bucket, of the baseline", Why: "Keep the baseline in S3"},
 	}
 }
