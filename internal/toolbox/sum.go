@@ -4,11 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
 // SumOf returns the sha256 of a file, as sha256sum prints it, or of a folder: of the
@@ -22,20 +26,41 @@ func SumOf(path string) (string, error) {
 	if !info.IsDir() {
 		return sumOfFile(path)
 	}
-	h := sha256.New()
+	type file struct {
+		name string
+		d    fs.DirEntry
+	}
+	var all []file
 	err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+		if err == nil && !d.IsDir() {
+			all = append(all, file{name, d})
 		}
-		line, err := describe(name, d)
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(path, name)
-		fmt.Fprintf(h, "%s %q\n", line, filepath.ToSlash(rel))
 		return err
 	})
-	return hex.EncodeToString(h.Sum(nil)), err
+	if err != nil {
+		return "", err
+	}
+	lines := make([]string, len(all))
+	errs := make([]error, len(all))
+	var wait sync.WaitGroup
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) { // a tool of npm has thousands of files, and each run waits for their sum
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(all); i = int(next.Add(1)) - 1 {
+				lines[i], errs[i] = describe(all[i].name, all[i].d)
+			}
+		})
+	}
+	wait.Wait()
+	h := sha256.New()
+	for i, f := range all {
+		rel, err := filepath.Rel(path, f.name)
+		if err := errors.Join(errs[i], err); err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %q\n", lines[i], filepath.ToSlash(rel))
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // describe is what of a file counts.
